@@ -1,0 +1,81 @@
+"""Every default once, with its source. "SEAL" is arXiv 2506.10943 v2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from seal_agent.errors import InputError
+from seal_agent.types import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class SelfEditConfig:
+    """How the model writes its study notes."""
+
+    formats: tuple[str, ...] = ("implications",)  # the paper's main format; each is one file in prompts/
+    per_format: int = 1  # SEAL trains on one self-edit at a time at n=1
+    temperature: float = 0.5  # our choice: at SEAL's 1.0, meant for sampling rivals, a 135M model writes nonsense
+    top_p: float = 0.95  # SEAL, knowledge incorporation
+    max_tokens: int = 384  # our choice: twice the median length of the 7B model's published self-edits
+    max_context_tokens: int = 1024  # our choice: leaves room for prompt and completion in a 2048 window
+
+    def __post_init__(self) -> None:
+        _require(bool(self.formats), "formats", "needs at least one format", self.formats)
+        _require(self.per_format >= 1, "per_format", "must be at least 1", self.per_format)
+        _require(self.temperature >= 0, "temperature", "must be 0 or more", self.temperature)
+        _require(0 < self.top_p <= 1, "top_p", "must lie in (0, 1]", self.top_p)
+        _require(self.max_tokens >= 1, "max_tokens", "must be at least 1", self.max_tokens)
+        _require(self.max_context_tokens >= 32, "max_context_tokens", "must be at least 32", self.max_context_tokens)
+
+    def sampling(self, seed: int) -> Sampling:
+        return Sampling(self.max_tokens, self.temperature, self.top_p, seed=seed)
+
+
+@dataclass(frozen=True, slots=True)
+class InnerLoopConfig:
+    """LoRA finetuning on one self-edit."""
+
+    rank: int = 32  # SEAL, n=1
+    alpha: float = 64.0  # SEAL, n=1
+    dropout: float = 0.0  # SEAL, n=1
+    targets: tuple[str, ...] = ("default",)  # SEAL: PEFT's own choice, q and v; or "all", or module names
+    epochs: int = 10  # SEAL, n=1
+    learning_rate: float = 1e-3  # SEAL, n=1
+    schedule: Literal["linear", "cosine", "constant"] = "linear"  # SEAL, n=1: linear decay to zero, no warm-up
+    batch_size: int = 1  # SEAL, n=1: sequences per optimiser step
+    weight_decay: float = 0.0  # transformers' TrainingArguments default, which SEAL keeps
+    max_grad_norm: float = 1.0  # transformers' TrainingArguments default, which SEAL keeps
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.rank >= 1, "rank", "must be at least 1", self.rank)
+        _require(self.alpha > 0, "alpha", "must be positive", self.alpha)
+        _require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)", self.dropout)
+        _require(bool(self.targets), "targets", "needs at least one module name", self.targets)
+        _require(self.epochs >= 1, "epochs", "must be at least 1", self.epochs)
+        _require(self.learning_rate > 0, "learning_rate", "must be positive", self.learning_rate)
+        _require(
+            self.schedule in ("linear", "cosine", "constant"),
+            "schedule",
+            "is one of linear, cosine, constant",
+            self.schedule,
+        )
+        _require(self.batch_size >= 1, "batch_size", "must be at least 1", self.batch_size)
+        _require(self.weight_decay >= 0, "weight_decay", "must be 0 or more", self.weight_decay)
+        _require(self.max_grad_norm > 0, "max_grad_norm", "must be positive", self.max_grad_norm)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerConfig:
+    """How questions are asked: greedy, 64 tokens (SEAL)."""
+
+    max_tokens: int = 64
+
+    def sampling(self) -> Sampling:
+        return Sampling(max_tokens=self.max_tokens)
+
+
+def _require(ok: bool, name: str, rule: str, value: object) -> None:
+    if not ok:
+        raise InputError(f"{name} {rule}, but it is {value!r}")

@@ -1,0 +1,33 @@
+"""The seam between what is to be said and what says it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from seal_agent.inner_loop.lora_bank import LoraAdapter
+from seal_agent.types import Completion, Prompt, Sampling
+
+Progress = Callable[[int, int], None]
+"""Called with prompts answered and prompts in all."""
+
+
+class Engine(Protocol):
+    """Anything that completes prompts. The contract is written out in tests/engine_contract.py."""
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        adapters: Sequence[LoraAdapter | None] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Completion]:
+        """One completion per prompt, in order; row i speaks with adapters[i], or as the base model.
+
+        A prompt too long for the model's window raises InputError.
+        """
+        ...
+
+    def stream(self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None) -> Iterator[str]:
+        """The same text as `generate` gives for this one prompt, in pieces as it is written."""
+        ...

@@ -1,0 +1,187 @@
+"""The transformers engine: batched decoding with a KV cache, each row with its own adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from seal_agent.engine.base import Progress
+from seal_agent.errors import InputError
+from seal_agent.inner_loop.lora_bank import LoraAdapter, Route, make_routable, routed, stack
+from seal_agent.models import BaseModel
+from seal_agent.types import Completion, Prompt, Sampling
+
+MAX_BATCH_ROWS = 32  # beyond this, decoding on a processor gains little and memory grows
+_UNFINISHED_CHARACTER = "\ufffd"
+
+
+class HFEngine:
+    """Implements Engine on a BaseModel. Reentrant: adapters live in the call, not in the model."""
+
+    def __init__(self, base: BaseModel, max_rows: int = MAX_BATCH_ROWS) -> None:
+        self.base = base
+        self.max_rows = max_rows
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        adapters: Sequence[LoraAdapter | None] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Completion]:
+        adapters = list(adapters) if adapters is not None else [None] * len(prompts)
+        if len(adapters) != len(prompts):
+            raise InputError(f"{len(prompts)} prompts but {len(adapters)} adapters; give one, or None, for each")
+        rows = [
+            self._row(index, prompt, sampling, adapter)
+            for index, (prompt, adapter) in enumerate(zip(prompts, adapters, strict=True))
+        ]
+        by_length = sorted(rows, key=lambda row: len(row.prompt_ids))
+        for start in range(0, len(by_length), self.max_rows):
+            batch = by_length[start : start + self.max_rows]
+            for _ in self._decode(batch, sampling):
+                pass
+            if progress:
+                progress(min(start + self.max_rows, len(rows)), len(rows))
+        return [self._completion(row) for row in rows]
+
+    def stream(self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None) -> Iterator[str]:
+        row, sent = self._row(0, prompt, sampling, adapter), 0
+        longest_stop = max((len(s) for s in row.stop), default=0)
+        for _ in self._decode([row], sampling):
+            text = self._text(row)
+            ready = len(text) if row.finish else len(text) - longest_stop
+            if ready > sent and not (text.endswith(_UNFINISHED_CHARACTER) and not row.finish):
+                yield text[sent:ready]
+                sent = ready
+        if len(text := self._text(row)) > sent:
+            yield text[sent:]
+
+    # ------------------------------------------------------------ rows
+
+    def _row(self, index: int, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None) -> _Row:
+        ids = self.base.encode(prompt)
+        if not ids:
+            raise InputError("the prompt is empty; give the model something to continue")
+        if len(ids) + sampling.max_tokens > self.base.window:
+            raise InputError(
+                f"the prompt has {len(ids)} tokens and {sampling.max_tokens} more are wanted, "
+                f"but the model's window is {self.base.window}; shorten the prompt or lower max_tokens"
+            )
+        extra = () if isinstance(prompt, str) else self.base.stop_strings
+        generator = torch.Generator(self.base.device).manual_seed(sampling.seed + index)
+        return _Row(ids, adapter, (*sampling.stop, *extra), generator)
+
+    def _text(self, row: _Row) -> str:
+        """What the row has said so far, cut before the first stop string."""
+        text: str = self.base.tokenizer.decode(row.generated, skip_special_tokens=True)
+        cuts = [at for stop in row.stop if (at := text.find(stop)) >= 0]
+        return text[: min(cuts)] if cuts else text
+
+    def _completion(self, row: _Row) -> Completion:
+        return Completion(self._text(row), len(row.generated), len(row.prompt_ids), row.finish or "length")
+
+    def _stopped(self, row: _Row) -> bool:
+        if row.generated[-1] in self.base.stop_ids:
+            return True
+        if not row.stop:
+            return False
+        tail = row.generated[-(4 + max(len(s) for s in row.stop)) :]  # a stop string has at most a token per character
+        text = self.base.tokenizer.decode(tail, skip_special_tokens=True)
+        return any(stop in text for stop in row.stop)
+
+    # ------------------------------------------------------------ decoding
+
+    @torch.inference_mode()
+    def _decode(self, rows: list[_Row], sampling: Sampling) -> Iterator[None]:
+        """Advance all rows until each is finished; yields after every token. Finished rows leave the batch."""
+        from transformers import DynamicCache
+
+        live, cache = list(rows), DynamicCache(config=self.base.module.config)
+        ids_BT, mask_BT = _left_padded([row.prompt_ids for row in live], self.base.pad_id, self.base.device)
+        route = self._route(live)
+        for _ in range(sampling.max_tokens):
+            logits_BV = self._forward(ids_BT, mask_BT, cache, route)
+            chosen_B = _choose(logits_BV, sampling, [row.generator for row in live])
+            for row, token in zip(live, chosen_B.tolist(), strict=True):
+                row.generated.append(token)
+                if self._stopped(row):
+                    row.finish = "stop"
+                elif len(row.generated) >= sampling.max_tokens:
+                    row.finish = "length"
+            yield
+            keep = [i for i, row in enumerate(live) if row.finish is None]
+            if not keep:
+                return
+            ids_BT = chosen_B[:, None]
+            if len(keep) < len(live):
+                live = [live[i] for i in keep]
+                index = torch.tensor(keep, device=self.base.device)
+                cache.batch_select_indices(index)
+                ids_BT, mask_BT, route = ids_BT[index], mask_BT[index], self._route(live)
+            mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(live), 1)], dim=1)
+
+    def _forward(self, ids_BT: Tensor, mask_BT: Tensor, cache: Any, route: Route | None) -> Tensor:
+        """Float32 logits of the last position, B×V."""
+        positions_BT = (mask_BT.cumsum(1) - 1).clamp(min=0)[:, -ids_BT.shape[1] :]
+        with routed(route):
+            out = self.base.module(
+                input_ids=ids_BT,
+                attention_mask=mask_BT,
+                position_ids=positions_BT,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        logits: Tensor = out.logits[:, -1].float()
+        return logits
+
+    def _route(self, rows: Sequence[_Row]) -> Route | None:
+        """The stack of the distinct adapters among these rows, and which row uses which."""
+        distinct = list({id(row.adapter): row.adapter for row in rows if row.adapter is not None}.values())
+        if not distinct:
+            return None
+        make_routable(self.base.module, sorted({name for adapter in distinct for name in adapter.pairs}))
+        pairs = stack(distinct, self.base.device, self.base.dtype)
+        if len(distinct) == 1 and all(row.adapter is not None for row in rows):
+            return Route(pairs, None)
+        slot = {id(adapter): k for k, adapter in enumerate(distinct)}
+        indices = [slot.get(id(row.adapter), len(distinct)) for row in rows]
+        return Route(pairs, torch.tensor(indices, device=self.base.device))
+
+
+@dataclass(slots=True)
+class _Row:
+    """One prompt on its way to a completion."""
+
+    prompt_ids: list[int]
+    adapter: LoraAdapter | None
+    stop: tuple[str, ...]
+    generator: torch.Generator
+    generated: list[int] = field(default_factory=list)
+    finish: Literal["stop", "length"] | None = None
+
+
+def _left_padded(rows: Sequence[list[int]], pad_id: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    longest = max(len(row) for row in rows)
+    ids = [[pad_id] * (longest - len(row)) + row for row in rows]
+    mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def _choose(logits_BV: Tensor, sampling: Sampling, generators: Sequence[torch.Generator]) -> Tensor:
+    """Next token of each row: the likeliest, or a draw from the nucleus by the row's own generator."""
+    if sampling.temperature == 0:
+        return logits_BV.argmax(dim=-1)
+    probs_BV, tokens_BV = torch.softmax(logits_BV / sampling.temperature, dim=-1).sort(dim=-1, descending=True)
+    reached_BV = probs_BV.cumsum(dim=-1)
+    # A token belongs to the nucleus while the mass before it is below top_p; the first always does.
+    nucleus_BV = torch.where(reached_BV - probs_BV < sampling.top_p, probs_BV, 0.0)
+    mass_BV = nucleus_BV.cumsum(dim=-1)
+    draws_B = torch.stack([torch.rand((), generator=g, device=logits_BV.device) for g in generators])
+    picks_B1 = torch.searchsorted(mass_BV, (draws_B * mass_BV[:, -1])[:, None], right=True)
+    return tokens_BV.gather(1, picks_B1.clamp(max=tokens_BV.shape[1] - 1)).squeeze(1)

@@ -1,0 +1,29 @@
+"""Every error a user can meet. Each message is one sentence that says what is wrong, and the fix."""
+
+
+class SealError(Exception):
+    """Base of all errors raised on purpose; the command line prints it without a traceback."""
+
+
+class InputError(SealError, ValueError):
+    """The caller gave something unusable: an empty passage, a bad name, an unknown option."""
+
+
+class ModelError(SealError):
+    """The base model could not be found or loaded."""
+
+
+class AdapterError(SealError):
+    """An adapter is missing, damaged, or was made for another base model."""
+
+
+class StoreError(SealError):
+    """The adapter store could not be read or written."""
+
+
+class TrainingError(SealError):
+    """The inner loop failed; nothing was saved."""
+
+
+class MissingDependency(SealError, ImportError):
+    """An optional package is not installed; the message names the install command."""

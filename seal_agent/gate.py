@@ -1,0 +1,56 @@
+"""May this revision become active?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from seal_agent.types import Answer, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a revision is kept, and why, in words for a person."""
+
+    accepted: bool
+    reason: str
+
+
+class Gate(Protocol):
+    """Decides from the answers before and after whether a revision is kept."""
+
+    def decide(self, before: Sequence[Answer], after: Sequence[Answer]) -> Decision: ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAll:
+    """Keeps every revision that trained without an error, and says what changed."""
+
+    def decide(self, before: Sequence[Answer], after: Sequence[Answer]) -> Decision:
+        return Decision(True, _change(before, after))
+
+
+@dataclass(frozen=True, slots=True)
+class MinimumGain:
+    """Keeps a revision whose accuracy on its own questions rose by at least `gain` (0..1)."""
+
+    gain: float = 0.0
+
+    def decide(self, before: Sequence[Answer], after: Sequence[Answer]) -> Decision:
+        reward = Outcome.of(before, after).reward if before else None
+        if reward is None:
+            return Decision(False, f"{_change(before, after)}; this gate needs graded questions")
+        return Decision(reward.gain >= self.gain, _change(before, after))
+
+
+def _change(before: Sequence[Answer], after: Sequence[Answer]) -> str:
+    if not before:
+        return "no questions were given, so it was not checked"
+    outcome = Outcome.of(before, after)
+    if outcome.reward is None:
+        return f"not checked: {outcome.reason}"
+    n = len(before)
+    return (
+        f"{round(outcome.reward.baseline * n)} of {n} questions right before, {round(outcome.reward.adapted * n)} after"
+    )

@@ -1,0 +1,45 @@
+"""Asking about a passage: closed-book, or with the passage in the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seal_agent.config import AnswerConfig
+from seal_agent.engine.base import Engine, Progress
+from seal_agent.inner_loop.lora_bank import LoraAdapter
+from seal_agent.knowledge.grading import Grader
+from seal_agent.prompts import question_prompt, question_with_passage
+from seal_agent.types import Answer, Context, Message, Question
+
+
+def answer_questions(
+    engine: Engine,
+    contexts: Sequence[Context],
+    grader: Grader,
+    *,
+    adapters: Sequence[LoraAdapter | None] | None = None,
+    in_context: bool = False,
+    config: AnswerConfig | None = None,
+    progress: Progress | None = None,
+) -> list[tuple[Answer, ...]]:
+    """Graded answers to every context's questions, in one batch; context i is answered with adapters[i]."""
+    adapters = adapters if adapters is not None else [None] * len(contexts)
+    asked = [
+        (context, question, adapter)
+        for context, adapter in zip(contexts, adapters, strict=True)
+        for question in context.questions
+    ]
+    prompts = [(Message("user", _prompt(context, question, in_context)),) for context, question, _ in asked]
+    sampling = (config or AnswerConfig()).sampling()
+    completions = engine.generate(prompts, sampling, [adapter for _, _, adapter in asked], progress)
+    answers = iter(
+        Answer(question, said.text.strip(), grader.grade(question.text, question.golds, said.text))
+        for (_, question, _), said in zip(asked, completions, strict=True)
+    )
+    return [tuple(next(answers) for _ in context.questions) for context in contexts]
+
+
+def _prompt(context: Context, question: Question, in_context: bool) -> str:
+    if in_context:
+        return question_with_passage(context.title, context.text, question.text)
+    return question_prompt(context.title, question.text)

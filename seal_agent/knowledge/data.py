@@ -1,0 +1,180 @@
+"""Passages and their questions: our JSON lines, SQuAD files, the hub's SQuAD rows, and plain documents."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from seal_agent.errors import InputError
+from seal_agent.types import Context, Question
+
+MAX_DOCUMENT_TOKENS = 131_072  # beyond this one adapt call would train for hours; our choice
+
+
+def novel() -> list[Context]:
+    """The bundled 40 passages of invented facts, 6 questions each."""
+    return _from_lines(_bundled("novel.jsonl"), "novel.jsonl")
+
+
+def demo() -> Context:
+    """The invented passage of `seal demo`."""
+    return _from_row(json.loads(_bundled("demo.json")))
+
+
+def read_contexts(path: str | Path) -> list[Context]:
+    """Contexts from JSON lines {"title", "context", "questions": [{"question", "answer"}]}, or a SQuAD v1.1/v2 file.
+
+    Raises InputError that names the file and the line.
+    """
+    text = read_text(path)
+    try:
+        whole = json.loads(text)
+    except json.JSONDecodeError:
+        return _from_lines(text, str(path))
+    if isinstance(whole, dict) and "data" in whole:
+        return from_squad(whole)
+    return _from_lines(text, str(path))
+
+
+def from_squad(document: Mapping[str, Any]) -> list[Context]:
+    """Contexts of a SQuAD v1.1 or v2 document; v2's unanswerable questions are left out."""
+    return [
+        Context(paragraph["context"], _readable(article.get("title", "")), _squad_questions(paragraph["qas"]))
+        for article in document["data"]
+        for paragraph in article["paragraphs"]
+    ]
+
+
+def from_squad_rows(rows: Iterable[Mapping[str, Any]]) -> list[Context]:
+    """Contexts of the hub's `rajpurkar/squad`: one row per question, grouped by passage in order."""
+    grouped: dict[tuple[str, str], list[Question]] = {}
+    for row in rows:
+        golds = tuple(dict.fromkeys(row["answers"]["text"]))
+        if golds:
+            key = (_readable(row["title"]), row["context"])
+            grouped.setdefault(key, []).append(Question(row["question"].strip(), golds))
+    return [Context(text, title, tuple(questions)) for (title, text), questions in grouped.items()]
+
+
+def read_text(path: str | Path) -> str:
+    """A text file's content. Raises InputError where it is missing, binary, not UTF-8, or empty."""
+    path = Path(path).expanduser()
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError as err:
+        raise InputError(f"there is no file {path}; check the path") from err
+    except OSError as err:
+        raise InputError(f"{path} cannot be read ({err.strerror}); give a readable text file") from err
+    if b"\0" in raw:
+        raise InputError(f"{path} is a binary file; give plain text (convert PDF or Word first)")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as err:
+        raise InputError(f"{path} is not UTF-8 text (byte {err.start}); save it as UTF-8") from err
+    if not text.strip():
+        raise InputError(f"{path} is empty; give a text to learn from")
+    return text
+
+
+# ---------------------------------------------------------------- long documents
+
+_PARAGRAPH = re.compile(r"\n\s*\n")
+_SPACE = re.compile(r"\s+")
+_SENTENCE = re.compile(r"(?<=[.!?。！？])\s+")
+
+
+def split_document(text: str, count_tokens: Callable[[str], int], limit: int) -> list[str]:
+    """Passages of at most `limit` tokens, cut at paragraph borders, else at sentences, else at words.
+
+    Nothing is lost but the white space at the cuts. Raises InputError for an empty or far too long text.
+    """
+    if not text.strip():
+        raise InputError("the context is empty; give a text to learn from")
+    total = count_tokens(text)
+    if total > MAX_DOCUMENT_TOKENS:
+        raise InputError(
+            f"the context has {total} tokens, more than the {MAX_DOCUMENT_TOKENS} that one call takes; "
+            "split it and adapt to one part after the other"
+        )
+    return _pieces(text.strip(), count_tokens, limit, [(_PARAGRAPH, "\n\n"), (_SENTENCE, " "), (_SPACE, " ")])
+
+
+def _pieces(
+    text: str, count: Callable[[str], int], limit: int, borders: list[tuple[re.Pattern[str], str]]
+) -> list[str]:
+    if count(text) <= limit:
+        return [text]
+    if not borders:
+        half = len(text) // 2
+        return [*_pieces(text[:half], count, limit, []), *_pieces(text[half:], count, limit, [])]
+    (border, glue), finer = borders[0], borders[1:]
+    parts = [
+        part for whole in border.split(text) if whole.strip() for part in _pieces(whole.strip(), count, limit, finer)
+    ]
+    return _merged(parts, glue, count, limit)
+
+
+def _merged(parts: list[str], glue: str, count: Callable[[str], int], limit: int) -> list[str]:
+    """Neighbours joined while they fit; token counts of parts bound those of their join, plus one for the glue."""
+    out: list[str] = []
+    used = 0
+    for part in parts:
+        size = count(part) + 1
+        if out and used + size <= limit:
+            out[-1] += glue + part
+            used += size
+        else:
+            out.append(part)
+            used = size
+    return out
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _bundled(name: str) -> str:
+    return (resources.files("seal_agent") / "data" / name).read_text(encoding="utf-8")
+
+
+def _from_lines(text: str, source: str) -> list[Context]:
+    contexts = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                contexts.append(_from_row(json.loads(line)))
+            except (json.JSONDecodeError, KeyError, TypeError) as err:
+                raise InputError(
+                    f"line {number} of {source} is not a passage ({type(err).__name__}: {err}); "
+                    'each line is {"title", "context", "questions": [{"question", "answer"}]}'
+                ) from err
+    if not contexts:
+        raise InputError(f"{source} holds no passages")
+    return contexts
+
+
+def _from_row(row: Mapping[str, Any]) -> Context:
+    questions = tuple(Question(q["question"].strip(), _golds(q["answer"])) for q in row.get("questions", ()))
+    return Context(row["context"], _readable(row.get("title", "")), questions)
+
+
+def _golds(answer: str | list[str]) -> tuple[str, ...]:
+    return (answer,) if isinstance(answer, str) else tuple(answer)
+
+
+def _squad_questions(rows: Iterable[Mapping[str, Any]]) -> tuple[Question, ...]:
+    return tuple(
+        Question(row["question"].strip(), golds)
+        for row in rows
+        if (golds := tuple(dict.fromkeys(a["text"] for a in row.get("answers", ()))))
+    )
+
+
+def _readable(title: str) -> str:
+    """SQuAD's titles are the ends of web addresses: underscores, and %-escapes here and there."""
+    from urllib.parse import unquote
+
+    return unquote(title).replace("_", " ").strip()

@@ -1,0 +1,430 @@
+"""SelfAdaptingModel: a language model that can take something in, and take it back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, Protocol, overload
+
+from filelock import FileLock
+
+from seal_agent.config import AnswerConfig, InnerLoopConfig, SelfEditConfig
+from seal_agent.engine.base import Engine
+from seal_agent.engine.hf import HFEngine
+from seal_agent.errors import AdapterError, InputError
+from seal_agent.gate import Gate, KeepAll
+from seal_agent.inner_loop.lora_bank import LoraAdapter
+from seal_agent.inner_loop.sequences import encode
+from seal_agent.inner_loop.train import TrainJob, train
+from seal_agent.knowledge.answering import answer_questions
+from seal_agent.knowledge.data import split_document
+from seal_agent.knowledge.grading import Grader, default_grader
+from seal_agent.knowledge.self_edits import notes_of, write_self_edits
+from seal_agent.models import DEFAULT_MODEL, BaseModel, load_model
+from seal_agent.store import adapters as files
+from seal_agent.store.ledger import Ledger, default_home
+from seal_agent.store.names import check_name
+from seal_agent.types import (
+    Answer,
+    Context,
+    Message,
+    Proposal,
+    Question,
+    Revision,
+    Sampling,
+    Stage,
+    TrainingSequence,
+    content_hash,
+)
+
+DEFAULT_ADAPTER = "default"
+MessageLike = Message | Mapping[str, str]
+
+
+class Progress(Protocol):
+    """Told how far each stage is; `total` is in the stage's own units."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None: ...
+
+
+class SelfAdaptingModel:
+    """A frozen base model, the adapters it has learnt, and the ledger of how it learnt them.
+
+    Safe for threads: adapters belong to calls, not to the model.
+    """
+
+    def __init__(
+        self,
+        base: BaseModel,
+        *,
+        home: str | Path | None = None,
+        engine: Engine | None = None,
+        grader: Grader | None = None,
+        policy: str | Path | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.base = base
+        self.home = Path(home).expanduser() if home is not None else default_home()
+        self.engine: Engine = engine or HFEngine(base)
+        self.grader = grader or default_grader()
+        self.seed = seed
+        self.ledger = Ledger(self.home)
+        self._loaded: dict[str, LoraAdapter] = {}
+        self._writer = self._policy(policy)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path = DEFAULT_MODEL,
+        *,
+        home: str | Path | None = None,
+        engine: Literal["hf"] = "hf",
+        device: str = "auto",
+        dtype: str = "auto",
+        policy: str | Path | None = None,
+        seed: int = 0,
+        trust_remote_code: bool = False,
+    ) -> SelfAdaptingModel:
+        """Load "default" (the bundled small instruct model), a hub id, or a folder.
+
+        `home` holds the adapters ($SEAL_HOME or ~/.local/share/seal-agent); `policy` names a stored adapter,
+        or a PEFT folder, that writes the self-edits. Raises ModelError, InputError.
+        """
+        if engine != "hf":
+            raise InputError(f"there is no engine {engine!r}; use engine='hf'")
+        base = load_model(name_or_path, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+        return cls(base, home=home, policy=policy, seed=seed)
+
+    # ------------------------------------------------------------ learning
+
+    def adapt(
+        self,
+        context: str | Context,
+        *,
+        adapter: str = DEFAULT_ADAPTER,
+        questions: Sequence[Question] | None = None,
+        title: str | None = None,
+        self_edit: SelfEditConfig | None = None,
+        inner_loop: InnerLoopConfig | None = None,
+        gate: Gate | None = None,
+        metadata: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> Revision:
+        """Write notes about a context, train the adapter on them, and keep the change if the gate agrees.
+
+        On an adapter that exists, this continues from its active revision. With `questions`, they are asked
+        closed-book before and after. Raises InputError for an unusable context, TrainingError where the loss
+        is not finite; in both cases nothing has changed.
+        """
+        proposal = self.propose(
+            context, adapter=adapter, questions=questions, title=title, self_edit=self_edit, progress=progress
+        )
+        return self.commit(proposal, inner_loop=inner_loop, gate=gate, metadata=metadata, progress=progress)
+
+    def propose(
+        self,
+        context: str | Context,
+        *,
+        adapter: str = DEFAULT_ADAPTER,
+        questions: Sequence[Question] | None = None,
+        title: str | None = None,
+        self_edit: SelfEditConfig | None = None,
+        progress: Progress | None = None,
+    ) -> Proposal:
+        """Self-edits only: nothing is trained or stored. `commit` trains on what this returns."""
+        check_name(adapter)
+        whole = _as_context(context, title, questions)
+        config = self_edit or SelfEditConfig()
+        clock = _Clock(progress)
+        passages = self._passages(whole.text, config.max_context_tokens)
+        with clock.stage("write self-edits") as tell:
+            edits = write_self_edits(
+                self.engine, whole.title, passages, config, writer=self._writer, seed=self.seed, progress=tell
+            )
+        return Proposal(
+            adapter, whole, tuple(passages), edits, self.ledger.active(adapter), self.base.identity, clock.stages
+        )
+
+    def commit(
+        self,
+        proposal: Proposal,
+        *,
+        inner_loop: InnerLoopConfig | None = None,
+        gate: Gate | None = None,
+        metadata: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> Revision:
+        """Train on a proposal. Committing the same proposal twice trains once and returns the same revision."""
+        check_name(proposal.adapter)
+        if proposal.base != self.base.identity:
+            raise AdapterError("this proposal was written for another base model; propose again with this one")
+        config = inner_loop or InnerLoopConfig(seed=self.seed)
+        key = content_hash([proposal.id, asdict(config)])
+        with self._only_writer_of(proposal.adapter):
+            return self._committed(proposal, key) or self._train_and_record(
+                proposal, key, config, gate or KeepAll(), metadata or {}, progress
+            )
+
+    def _committed(self, proposal: Proposal, key: str) -> Revision | None:
+        """What this proposal has already become, if that is active or only needs to be made active again."""
+        known = {revision.id for revision in self.ledger.lineage(proposal.adapter)}
+        for revision in self.ledger.find(proposal.adapter, key):
+            if revision.id in known:
+                return revision
+            if revision.accepted and revision.parent == self.ledger.active(proposal.adapter):
+                self.ledger.activate(proposal.adapter, revision.id)
+                return revision
+        return None
+
+    def _train_and_record(
+        self,
+        proposal: Proposal,
+        key: str,
+        config: InnerLoopConfig,
+        gate: Gate,
+        metadata: Mapping[str, str],
+        progress: Progress | None,
+    ) -> Revision:
+        context, parent = proposal.context, self.ledger.active(proposal.adapter)
+        start = self._load(parent) if parent else None
+        _check_shape(proposal.adapter, start, config)
+        clock = _Clock(progress, proposal.stages)
+        before = self._ask_all("ask before", context, start, clock)
+        sequences = self._sequences(proposal)
+        with clock.stage("train") as tell:
+            (trained,) = train(self.base, [TrainJob(sequences, config, start)], tell)
+        after = self._ask_all("ask after", context, trained.adapter, clock)
+        with clock.stage("save"):
+            folder = files.save(trained.adapter, self.base.name, self.base.identity, self._folders)
+        decision = gate.decide(before, after)
+        revision = Revision(
+            id=content_hash([key, parent, folder])[:12],
+            adapter=proposal.adapter,
+            parent=parent,
+            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            base=self.base.identity,
+            context=context,
+            self_edits=proposal.self_edits,
+            before=before,
+            after=after,
+            stages=clock.stages,
+            training=trained.summary,
+            accepted=decision.accepted,
+            reason=decision.reason,
+            metadata=tuple(sorted(metadata.items())),
+        )
+        self.ledger.record(revision, key, folder)
+        self._loaded[revision.id] = trained.adapter
+        return revision
+
+    def _sequences(self, proposal: Proposal) -> tuple[TrainingSequence, ...]:
+        title = proposal.context.title
+        return encode(self.base, title, notes_of(proposal.self_edits, title), proposal.passages)
+
+    def _passages(self, text: str, limit: int) -> list[str]:
+        room = min(limit, self.base.window // 2)  # the other half is for the prompt and what is written
+        return split_document(text, lambda part: len(self.base.tokens(part)), room)
+
+    def _ask_all(self, stage: str, context: Context, adapter: LoraAdapter | None, clock: _Clock) -> tuple[Answer, ...]:
+        if not context.questions:
+            return ()
+        with clock.stage(stage) as tell:
+            (answers,) = answer_questions(self.engine, [context], self.grader, adapters=[adapter], progress=tell)
+        return answers
+
+    # ------------------------------------------------------------ answering
+
+    def ask(self, question: str, *, adapter: str = DEFAULT_ADAPTER, title: str = "") -> str:
+        """A short greedy answer, from the weights alone. A title, if given, is named as the topic."""
+        from seal_agent.prompts import question_prompt
+
+        if not question.strip():
+            raise InputError("the question is empty; ask something")
+        prompt = (Message("user", question_prompt(title, question)),)
+        (said,) = self.engine.generate([prompt], AnswerConfig().sampling(), [self.adapter(adapter)])
+        return said.text.strip()
+
+    @overload
+    def chat(
+        self,
+        messages: Sequence[MessageLike],
+        *,
+        adapter: str | None = None,
+        stop: Sequence[str] | None = None,
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+        stream: Literal[False] = False,
+    ) -> str: ...
+
+    @overload
+    def chat(
+        self,
+        messages: Sequence[MessageLike],
+        *,
+        adapter: str | None = None,
+        stop: Sequence[str] | None = None,
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+        stream: Literal[True],
+    ) -> Iterator[str]: ...
+
+    def chat(
+        self,
+        messages: Sequence[MessageLike],
+        *,
+        adapter: str | None = None,
+        stop: Sequence[str] | None = None,
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+        stream: bool = False,
+    ) -> str | Iterator[str]:
+        """The assistant's next turn, with an adapter or (None) as the base model; in pieces if `stream`."""
+        turns = tuple(_as_message(message) for message in messages)
+        if not turns:
+            raise InputError("there are no messages; give at least one user turn")
+        sampling = Sampling(max_tokens, temperature, stop=tuple(stop or ()), seed=self.seed)
+        lora = self.adapter(adapter) if adapter is not None else None
+        if stream:
+            return self.engine.stream(turns, sampling, lora)
+        (said,) = self.engine.generate([turns], sampling, [lora])
+        return said.text
+
+    # ------------------------------------------------------------ the store
+
+    def history(self, adapter: str = DEFAULT_ADAPTER) -> list[Revision]:
+        """Every revision of an adapter, oldest first, taken-back ones included."""
+        self._known(adapter)
+        return self.ledger.history(adapter)
+
+    def adapters(self) -> dict[str, str | None]:
+        """Every adapter's active revision, by name; None where it is rolled back to the base model."""
+        return self.ledger.adapters()
+
+    def rollback(self, adapter: str = DEFAULT_ADAPTER, to: str | None = None) -> Revision | None:
+        """Make an earlier revision active again: the parent, a revision's id, or "base".
+
+        Returns the revision now active, None for the base model. Nothing is deleted. Raises AdapterError.
+        """
+        self._known(adapter)
+        with self._only_writer_of(adapter):
+            target = self._rollback_target(adapter, to)
+            self.ledger.activate(adapter, target.id if target else None)
+        return target
+
+    def _rollback_target(self, adapter: str, to: str | None) -> Revision | None:
+        active = self.ledger.active(adapter)
+        if to == "base":
+            return None
+        if to is not None:
+            target = self.ledger.get(to)
+            if target.adapter != adapter:
+                raise AdapterError(f"revision {to} belongs to adapter {target.adapter!r}, not {adapter!r}")
+            return target
+        if active is None:
+            raise AdapterError(f"adapter {adapter!r} is already the base model; there is nothing to roll back")
+        parent = self.ledger.get(active).parent
+        return self.ledger.get(parent) if parent else None
+
+    def export(self, adapter: str, path: str | Path) -> Path:
+        """Write the active revision as a plain PEFT folder that PEFT and vLLM load; returns the folder."""
+        lora = self.adapter(adapter)
+        if lora is None:
+            raise AdapterError(f"adapter {adapter!r} is the base model itself; there is nothing to export")
+        folder = Path(path).expanduser()
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder} exists and is not an empty folder; choose another path")
+        files.write_peft(lora, self.base.name, self.base.identity, folder)
+        return folder
+
+    def adapter(self, name: str) -> LoraAdapter | None:
+        """The weights of an adapter's active revision; None where that is the base model.
+
+        "default" is the base model until something has been learnt; another unknown name is an AdapterError.
+        """
+        revision = self.ledger.active(check_name(name))
+        if revision is None:
+            if name != DEFAULT_ADAPTER:
+                self._known(name)
+            return None
+        return self._load(revision)
+
+    # ------------------------------------------------------------ inside
+
+    @property
+    def _folders(self) -> Path:
+        return self.home / "adapters"
+
+    def _known(self, adapter: str) -> None:
+        check_name(adapter)
+        if adapter not in (known := self.ledger.adapters()) and not self.ledger.history(adapter):
+            names = ", ".join(known) or "none yet"
+            raise AdapterError(f"there is no adapter {adapter!r} in {self.home}; known: {names}")
+
+    def _load(self, revision: str) -> LoraAdapter:
+        if revision not in self._loaded:
+            folder = self._folders / self.ledger.folder(revision)
+            self._loaded[revision] = files.load(folder, self.base.identity)
+        return self._loaded[revision]
+
+    def _policy(self, policy: str | Path | None) -> LoraAdapter | None:
+        if policy is None:
+            return None
+        if Path(policy).expanduser().is_dir():
+            return files.load(Path(policy).expanduser())
+        return self.adapter(str(policy))
+
+    @contextmanager
+    def _only_writer_of(self, adapter: str) -> Iterator[None]:
+        """One change of an adapter at a time, among all threads and processes that share this home."""
+        locks = self.home / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / f"{adapter}.lock"):
+            yield
+
+
+class _Clock:
+    """Times stages and passes their progress on."""
+
+    def __init__(self, progress: Progress | None, earlier: tuple[Stage, ...] = ()) -> None:
+        self._progress = progress
+        self.stages = earlier
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        def tell(done: int, total: int) -> None:
+            if self._progress:
+                self._progress(name, done, total)
+
+        tell(0, 1)
+        started = time.perf_counter()
+        yield tell
+        self.stages = (*self.stages, Stage(name, time.perf_counter() - started))
+        tell(1, 1)
+
+
+def _as_context(context: str | Context, title: str | None, questions: Sequence[Question] | None) -> Context:
+    whole = Context(context) if isinstance(context, str) else context
+    if title is not None:
+        whole = replace(whole, title=" ".join(title.split()))
+    return whole if questions is None else replace(whole, questions=tuple(questions))
+
+
+def _as_message(message: MessageLike) -> Message:
+    if isinstance(message, Message):
+        return message
+    role, content = message.get("role"), message.get("content")
+    if role not in ("system", "user", "assistant") or not isinstance(content, str):
+        raise InputError('each message is {"role": "system" | "user" | "assistant", "content": "…"}')
+    return Message(role, content)  # type: ignore[arg-type]
+
+
+def _check_shape(name: str, start: LoraAdapter | None, config: InnerLoopConfig) -> None:
+    if start is not None and (start.rank, start.alpha) != (config.rank, config.alpha):
+        raise InputError(
+            f"adapter {name!r} has rank {start.rank} and alpha {start.alpha:g}, but {config.rank} and {config.alpha:g} "
+            "were asked for; keep its settings, or choose another adapter name"
+        )

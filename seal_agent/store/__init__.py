@@ -1,0 +1,1 @@
+"""Where adapters live: plain PEFT folders on disk, and a ledger that says which revision is active."""

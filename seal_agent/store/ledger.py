@@ -1,0 +1,146 @@
+"""The ledger: one SQLite file that says what was learnt when, and which revision of an adapter is active."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from seal_agent.errors import AdapterError, StoreError
+from seal_agent.types import Revision
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS revisions (
+    id TEXT PRIMARY KEY,
+    adapter TEXT NOT NULL,
+    parent TEXT,
+    proposal TEXT NOT NULL,
+    folder TEXT NOT NULL,
+    created TEXT NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS by_adapter ON revisions (adapter, created);
+CREATE INDEX IF NOT EXISTS by_proposal ON revisions (adapter, proposal);
+CREATE TABLE IF NOT EXISTS active (adapter TEXT PRIMARY KEY, revision TEXT REFERENCES revisions (id));
+"""
+_REVISION: TypeAdapter[Revision] = TypeAdapter(Revision)
+
+
+def default_home() -> Path:
+    """$SEAL_HOME, or seal-agent under $XDG_DATA_HOME, or ~/.local/share/seal-agent."""
+    if chosen := os.environ.get("SEAL_HOME"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "seal-agent"
+
+
+def to_json(revision: Revision) -> str:
+    """A revision as JSON text; from_json gives it back unchanged."""
+    return _REVISION.dump_json(revision).decode()
+
+
+def from_json(text: str) -> Revision:
+    """The revision that to_json wrote."""
+    return _REVISION.validate_json(text)
+
+
+class Ledger:
+    """Safe for threads and for several processes: SQLite in WAL mode, one connection per thread."""
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / "ledger.sqlite"
+        self._local = threading.local()
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            with self._write() as db:
+                db.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as err:
+            raise StoreError(
+                f"the adapter store in {home} cannot be opened ({err}); set SEAL_HOME to a writable folder"
+            ) from err
+
+    def record(self, revision: Revision, proposal: str, folder: str) -> None:
+        """Write a revision down and, if it was accepted, make it the active one, in one transaction."""
+        row = (revision.id, revision.adapter, revision.parent, proposal, folder, revision.created, to_json(revision))
+        with self._write() as db:
+            db.execute("INSERT OR REPLACE INTO revisions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            if revision.accepted:
+                self._set_active(db, revision.adapter, revision.id)
+
+    def activate(self, adapter: str, revision: str | None) -> None:
+        """Point an adapter at one of its revisions, or at the base model (None)."""
+        with self._write() as db:
+            self._set_active(db, adapter, revision)
+
+    def active(self, adapter: str) -> str | None:
+        """Id of the revision in use; None where the adapter is unknown or rolled back to the base."""
+        row = self._db.execute("SELECT revision FROM active WHERE adapter = ?", (adapter,)).fetchone()
+        return row[0] if row else None
+
+    def get(self, revision: str) -> Revision:
+        """A revision by its id. Raises AdapterError."""
+        row = self._db.execute("SELECT body FROM revisions WHERE id = ?", (revision,)).fetchone()
+        if row is None:
+            raise AdapterError(f"there is no revision {revision!r}; `seal history` lists them")
+        return from_json(row[0])
+
+    def folder(self, revision: str) -> str:
+        """Name of the folder with a revision's weights. Raises AdapterError."""
+        row = self._db.execute("SELECT folder FROM revisions WHERE id = ?", (revision,)).fetchone()
+        if row is None:
+            raise AdapterError(f"there is no revision {revision!r}; `seal history` lists them")
+        return str(row[0])
+
+    def find(self, adapter: str, proposal: str) -> list[Revision]:
+        """Revisions that came of one proposal, newest first."""
+        query = "SELECT body FROM revisions WHERE adapter = ? AND proposal = ? ORDER BY created DESC, rowid DESC"
+        return [from_json(body) for (body,) in self._db.execute(query, (adapter, proposal))]
+
+    def history(self, adapter: str) -> list[Revision]:
+        """All revisions of an adapter, oldest first, taken-back ones included."""
+        query = "SELECT body FROM revisions WHERE adapter = ? ORDER BY created, rowid"
+        return [from_json(body) for (body,) in self._db.execute(query, (adapter,))]
+
+    def lineage(self, adapter: str) -> list[Revision]:
+        """The active revision and its ancestors, newest first: what the adapter knows."""
+        chain, at = [], self.active(adapter)
+        while at is not None:
+            chain.append(self.get(at))
+            at = chain[-1].parent
+        return chain
+
+    def adapters(self) -> dict[str, str | None]:
+        """Every adapter's active revision, by name; None is the base model."""
+        return dict(self._db.execute("SELECT adapter, revision FROM active ORDER BY adapter"))
+
+    # ------------------------------------------------------------ connections
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA foreign_keys = ON")
+            self._local.db = db
+        return db
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        if db.in_transaction:
+            db.execute("COMMIT")
+
+    @staticmethod
+    def _set_active(db: sqlite3.Connection, adapter: str, revision: str | None) -> None:
+        db.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (adapter, revision))

@@ -1,0 +1,266 @@
+"""The values that flow between stages: frozen dataclasses, no torch, no behaviour beyond arithmetic."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+IGNORE_LABEL = -100
+"""Label of a token that is read but not learnt from (PyTorch's cross-entropy default)."""
+
+
+class Verdict(StrEnum):
+    """What a grader says of an answer. UNGRADED is not WRONG: it never enters a mean."""
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    UNGRADED = "ungraded"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and every answer that counts as right, the preferred one first."""
+
+    text: str
+    golds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the model is to learn: a passage, its title ("" where there is none), its questions."""
+
+    text: str
+    title: str = ""
+    questions: tuple[Question, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat turn."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Prompt = str | tuple[Message, ...]
+"""Text sent exactly as it stands, or chat turns that the model's own prompt style renders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to choose tokens. Temperature 0 is greedy; the seed of row i is `seed + i`."""
+
+    max_tokens: int = 64
+    temperature: float = 0.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What an engine wrote for one prompt; token counts exclude padding."""
+
+    text: str
+    tokens: int
+    prompt_tokens: int
+    finish_reason: Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class SelfEdit:
+    """Study notes that the model wrote for one context, with everything needed to write them again.
+
+    The format "passage" has no prompt and no completion: the passage itself is the note.
+    """
+
+    format: str
+    prompt: str = ""
+    completion: str = ""
+    sampling: Sampling | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One parsed unit of study: a statement, or a question with its answer."""
+
+    text: str
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSequence:
+    """Token ids and the label of each; IGNORE_LABEL where a token is only read. Never padded."""
+
+    input_ids: tuple[int, ...]
+    labels: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.input_ids) != len(self.labels):
+            raise ValueError(f"{len(self.input_ids)} tokens but {len(self.labels)} labels")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One question as it was asked, what came back, and the grader's verdict."""
+
+    question: Question
+    text: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """Fractions of questions answered correctly, 0..1, with the adapter and without it."""
+
+    adapted: float
+    baseline: float
+
+    @property
+    def gain(self) -> float:
+        return self.adapted - self.baseline
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A reward, or the stage that failed and why. A failure is excluded and reported, never a zero."""
+
+    reward: Reward | None = None
+    failed_stage: str | None = None
+    reason: str | None = None
+
+    @classmethod
+    def of(cls, before: Sequence[Answer], after: Sequence[Answer]) -> Outcome:
+        ungraded = sum(a.verdict is Verdict.UNGRADED for a in (*before, *after))
+        if ungraded:
+            total = len(before) + len(after)
+            return cls.failed("grading", f"{ungraded} of {total} answers could not be graded")
+        return cls(Reward(adapted=accuracy(after), baseline=accuracy(before)))
+
+    @classmethod
+    def failed(cls, stage: str, reason: str) -> Outcome:
+        return cls(None, stage, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Wall-clock seconds that one stage of an adaptation took."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Self-edits written for a context and not yet trained on; `parent` is what they continue from.
+
+    `passages` are the parts of the context that fit the model's window, in order.
+    """
+
+    adapter: str
+    context: Context
+    passages: tuple[str, ...]
+    self_edits: tuple[SelfEdit, ...]
+    parent: str | None
+    base: str
+    stages: tuple[Stage, ...] = field(default=(), compare=False)
+
+    @property
+    def id(self) -> str:
+        """Hash of everything that decides what would be trained; the seconds it took do not."""
+        facts = asdict(self)
+        del facts["stages"]
+        return content_hash(facts)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSummary:
+    """What the inner loop did: counts, and the mean loss of every epoch, first to last."""
+
+    sequences: int
+    steps: int
+    tokens: int
+    epoch_losses: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One change of one adapter: what was trained, what it did to the answers, and whether it was kept."""
+
+    id: str
+    adapter: str
+    parent: str | None
+    created: str
+    base: str
+    context: Context
+    self_edits: tuple[SelfEdit, ...]
+    before: tuple[Answer, ...]
+    after: tuple[Answer, ...]
+    stages: tuple[Stage, ...]
+    training: TrainingSummary
+    accepted: bool
+    reason: str
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        return sum(stage.seconds for stage in self.stages)
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome.of(self.before, self.after)
+
+    def __str__(self) -> str:
+        return describe_revision(self)
+
+
+def describe_revision(rev: Revision) -> str:
+    """A revision as a person wants to read it: one block of text, a mark per question."""
+    title = f" · {rev.context.title}" if rev.context.title else ""
+    kept = "kept" if rev.accepted else "taken back"
+    lines = [
+        f"Revision {rev.id} of adapter {rev.adapter!r}{title} · {kept}: {rev.reason}",
+        f"  parent    {rev.parent or 'the base model'}",
+        f"  trained   {rev.training.sequences} sequences, {rev.training.steps} steps, "
+        f"{rev.training.tokens} tokens · loss {_curve(rev.training.epoch_losses)}",
+        "  seconds   " + " · ".join(f"{stage.name} {stage.seconds:.1f}" for stage in rev.stages),
+    ]
+    for before, after in zip(rev.before, rev.after, strict=True):
+        lines.append(f"  {_mark(before)} → {_mark(after)}  {after.question.text}")
+        lines.append(f"          {_short(before.text)}  →  {_short(after.text)}")
+    return "\n".join(lines)
+
+
+def accuracy(answers: Sequence[Answer]) -> float:
+    """Fraction correct among graded answers, 0..1; raises ValueError where none was graded."""
+    graded = [a for a in answers if a.verdict is not Verdict.UNGRADED]
+    if not graded:
+        raise ValueError("no graded answers to average")
+    return sum(a.verdict is Verdict.CORRECT for a in graded) / len(graded)
+
+
+def content_hash(value: Any) -> str:
+    """SHA-256, 64 hex digits, of a JSON-serialisable value in canonical form."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+_MARKS = {Verdict.CORRECT: "✓", Verdict.WRONG: "✗", Verdict.UNGRADED: "?"}
+
+
+def _mark(answer: Answer) -> str:
+    return _MARKS[answer.verdict]
+
+
+def _short(text: str, width: int = 60) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= width else flat[: width - 1] + "…"
+
+
+def _curve(losses: Sequence[float]) -> str:
+    return " → ".join(f"{loss:.2f}" for loss in (losses[0], losses[-1])) if losses else "none"
