@@ -21,9 +21,8 @@ from seal_agent.inner_loop.lora_bank import LoraAdapter
 from seal_agent.inner_loop.sequences import encode
 from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.knowledge.answering import answer_questions
-from seal_agent.knowledge.data import split_document
 from seal_agent.knowledge.grading import Grader, default_grader
-from seal_agent.knowledge.self_edits import notes_of, write_self_edits
+from seal_agent.knowledge.self_edits import notes_of, passages_of, write_self_edits
 from seal_agent.models import DEFAULT_MODEL, BaseModel, load_model
 from seal_agent.store import adapters as files
 from seal_agent.store.ledger import Ledger, default_home
@@ -140,7 +139,7 @@ class SelfAdaptingModel:
         whole = _as_context(context, title, questions)
         config = self_edit or SelfEditConfig()
         clock = _Clock(progress)
-        passages = self._passages(whole.text, config.max_context_tokens)
+        passages = passages_of(self.base, whole.text, config.max_context_tokens)
         with clock.stage("write self-edits") as tell:
             edits = write_self_edits(
                 self.engine, whole.title, passages, config, writer=self._writer, seed=self.seed, progress=tell
@@ -224,10 +223,6 @@ class SelfAdaptingModel:
     def _sequences(self, proposal: Proposal) -> tuple[TrainingSequence, ...]:
         title = proposal.context.title
         return encode(self.base, title, notes_of(proposal.self_edits, title), proposal.passages)
-
-    def _passages(self, text: str, limit: int) -> list[str]:
-        room = min(limit, self.base.window // 2)  # the other half is for the prompt and what is written
-        return split_document(text, lambda part: len(self.base.tokens(part)), room)
 
     def _ask_all(self, stage: str, context: Context, adapter: LoraAdapter | None, clock: _Clock) -> tuple[Answer, ...]:
         if not context.questions:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seal_agent.engine.base import Progress
 from seal_agent.errors import InputError
-from seal_agent.inner_loop.lora_bank import LoraAdapter, Route, make_routable, routed, stack
+from seal_agent.inner_loop.lora_bank import LoraAdapter, Route, route_of, routed
 from seal_agent.models import BaseModel
 from seal_agent.types import Completion, Prompt, Sampling
 
@@ -141,17 +141,8 @@ class HFEngine:
         return logits
 
     def _route(self, rows: Sequence[_Row]) -> Route | None:
-        """The stack of the distinct adapters among these rows, and which row uses which."""
-        distinct = list({id(row.adapter): row.adapter for row in rows if row.adapter is not None}.values())
-        if not distinct:
-            return None
-        make_routable(self.base.module, sorted({name for adapter in distinct for name in adapter.pairs}))
-        pairs = stack(distinct, self.base.device, self.base.dtype)
-        if len(distinct) == 1 and all(row.adapter is not None for row in rows):
-            return Route(pairs, None)
-        slot = {id(adapter): k for k, adapter in enumerate(distinct)}
-        indices = [slot.get(id(row.adapter), len(distinct)) for row in rows]
-        return Route(pairs, torch.tensor(indices, device=self.base.device))
+        """Which adapter each of these rows uses."""
+        return route_of(self.base.module, [row.adapter for row in rows], self.base.device, self.base.dtype)
 
 
 @dataclass(slots=True)

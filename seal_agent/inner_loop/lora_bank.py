@@ -113,6 +113,25 @@ def _wrap(layer: nn.Module, name: str) -> None:
     layer._seal_routable = True  # type: ignore[assignment]
 
 
+def route_of(
+    model: nn.Module, adapters: Sequence[LoraAdapter | None], device: torch.device, dtype: torch.dtype
+) -> Route | None:
+    """The route of a batch whose row i uses adapters[i]; None where no row uses one.
+
+    Where all rows share one adapter, the route fits a batch of any size. The layers are made routable.
+    """
+    distinct = list({id(adapter): adapter for adapter in adapters if adapter is not None}.values())
+    if not distinct:
+        return None
+    make_routable(model, sorted({name for adapter in distinct for name in adapter.pairs}))
+    pairs = stack(distinct, device, dtype)
+    if len(distinct) == 1 and all(adapter is not None for adapter in adapters):
+        return Route(pairs, None)
+    slot = {id(adapter): k for k, adapter in enumerate(distinct)}
+    indices = [slot.get(id(adapter), len(distinct)) for adapter in adapters]
+    return Route(pairs, torch.tensor(indices, device=device))
+
+
 # ---------------------------------------------------------------- targets and shapes
 
 

@@ -9,6 +9,8 @@ from seal_agent.config import SelfEditConfig
 from seal_agent.engine.base import Engine, Progress
 from seal_agent.errors import InputError
 from seal_agent.inner_loop.lora_bank import LoraAdapter
+from seal_agent.knowledge.data import split_document
+from seal_agent.models import BaseModel
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.types import Message, Note, SelfEdit
 
@@ -28,6 +30,12 @@ def check_format(name: str) -> None:
     raise InputError(f"there is no self-edit format {name!r}; use {', '.join(FORMATS)} or the path of a .txt file")
 
 
+def passages_of(base: BaseModel, text: str, limit: int) -> list[str]:
+    """The parts of a text, at most `limit` tokens each, that fit the model's window. Raises InputError."""
+    room = min(limit, base.window // 2)  # the other half is for the prompt and what is written
+    return split_document(text, lambda part: len(base.tokens(part)), room)
+
+
 def write_self_edits(
     engine: Engine,
     title: str,
@@ -39,10 +47,25 @@ def write_self_edits(
     progress: Progress | None = None,
 ) -> tuple[SelfEdit, ...]:
     """Every format's self-edits of every passage, written by the model (or by its policy adapter)."""
+    (edits,) = write_self_edits_for(engine, [(title, passages)], config, writer=writer, seed=seed, progress=progress)
+    return edits
+
+
+def write_self_edits_for(
+    engine: Engine,
+    sources: Sequence[tuple[str, Sequence[str]]],
+    config: SelfEditConfig,
+    *,
+    writer: LoraAdapter | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[tuple[SelfEdit, ...]]:
+    """The self-edits of several contexts, each given as title and passages, all written in one batch."""
     for name in config.formats:
         check_format(name)
     asked = [
-        (name, fill(load_prompt(name), title=title, context=passage))
+        (source, name, fill(load_prompt(name), title=title, context=passage))
+        for source, (title, passages) in enumerate(sources)
         for passage in passages
         for name in config.formats
         if name != PASSAGE
@@ -50,13 +73,12 @@ def write_self_edits(
     ]
     sampling = config.sampling(seed)
     completions = engine.generate(
-        [(Message("user", prompt),) for _, prompt in asked], sampling, [writer] * len(asked), progress
+        [(Message("user", prompt),) for _, _, prompt in asked], sampling, [writer] * len(asked), progress
     )
-    written = tuple(
-        SelfEdit(name, prompt, completion.text, sampling, seed + index)
-        for index, ((name, prompt), completion) in enumerate(zip(asked, completions, strict=True))
-    )
-    return (SelfEdit(PASSAGE), *written) if PASSAGE in config.formats else written
+    edits: list[list[SelfEdit]] = [[SelfEdit(PASSAGE)] if PASSAGE in config.formats else [] for _ in sources]
+    for index, ((source, name, prompt), completion) in enumerate(zip(asked, completions, strict=True)):
+        edits[source].append(SelfEdit(name, prompt, completion.text, sampling, seed + index))
+    return [tuple(of_source) for of_source in edits]
 
 
 # ---------------------------------------------------------------- parsing
