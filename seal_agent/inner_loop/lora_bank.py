@@ -140,7 +140,7 @@ def linear_shape(layer: nn.Module) -> tuple[int, int] | None:
     if isinstance(layer, nn.Linear):
         return layer.in_features, layer.out_features
     if type(layer).__name__ == "Conv1D":
-        inputs, outputs = layer.weight.shape
+        inputs, outputs = layer.get_parameter("weight").shape
         return int(inputs), int(outputs)
     return None
 

@@ -1,0 +1,56 @@
+"""Stand-ins that need no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from seal_agent.engine.base import Progress
+from seal_agent.inner_loop.lora_bank import LoraAdapter
+from seal_agent.types import Completion, Prompt, Sampling
+
+Script = Mapping[str, str] | Callable[[str, LoraAdapter | None], str]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of `generate`, as it came in."""
+
+    prompts: tuple[Prompt, ...]
+    sampling: Sampling
+    adapters: tuple[LoraAdapter | None, ...]
+
+
+@dataclass
+class ScriptedEngine:
+    """An Engine that says what its script says: a function of the last turn and the adapter, or a table.
+
+    A table answers with the value of the first key that the last turn contains, else with "".
+    """
+
+    script: Script = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        adapters: Sequence[LoraAdapter | None] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Completion]:
+        adapters = tuple(adapters) if adapters is not None else (None,) * len(prompts)
+        self.calls.append(Call(tuple(prompts), sampling, adapters))
+        texts = [self._say(prompt, adapter) for prompt, adapter in zip(prompts, adapters, strict=True)]
+        if progress:
+            progress(len(prompts), len(prompts))
+        return [Completion(text, len(text.split()), 1, "stop") for text in texts]
+
+    def stream(self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None) -> Iterator[str]:
+        (said,) = self.generate([prompt], sampling, [adapter])
+        yield from said.text.split(" ")
+
+    def _say(self, prompt: Prompt, adapter: LoraAdapter | None) -> str:
+        text = prompt if isinstance(prompt, str) else prompt[-1].content
+        if callable(self.script):
+            return self.script(text, adapter)
+        return next((answer for key, answer in self.script.items() if key in text), "")
