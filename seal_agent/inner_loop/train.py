@@ -64,12 +64,17 @@ def train(base: BaseModel, jobs: Sequence[TrainJob], progress: Progress | None =
 
 def steps_of(job: TrainJob) -> int:
     """Optimiser steps of a job."""
-    return math.ceil(len(job.sequences) / job.config.batch_size) * job.config.epochs
+    return math.ceil(len(_learnable(job.sequences)) / job.config.batch_size) * job.config.epochs
+
+
+def _learnable(sequences: Sequence[TrainingSequence]) -> list[TrainingSequence]:
+    """Those with a token to learn: a text of a single token has none, since nothing predicts the first."""
+    return [s for s in sequences if any(label != IGNORE_LABEL for label in s.labels[1:])]
 
 
 def _train_one(base: BaseModel, job: TrainJob, progress: Progress) -> Trained:
-    config, total = job.config, steps_of(job)
-    if not any(label != IGNORE_LABEL for s in job.sequences for label in s.labels[1:]):
+    config, total, sequences = job.config, steps_of(job), _learnable(job.sequences)
+    if not sequences:
         raise InputError("there is nothing to train on: no sequence has a token to learn")
     start = job.start or _fresh(base, config)
     make_routable(base.module, tuple(start.pairs))
@@ -80,7 +85,7 @@ def _train_one(base: BaseModel, job: TrainJob, progress: Progress) -> Trained:
     order, losses, step, tokens = random.Random(config.seed), [], 0, 0
     for _ in range(config.epochs):
         epoch = []
-        for batch in _batches(job.sequences, config.batch_size, order):
+        for batch in _batches(sequences, config.batch_size, order):
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * decay(config.schedule, step, total)
             loss = _loss(base, batch, Route(_scaled(pairs, start.scale), None, config.dropout, generator))
@@ -99,7 +104,7 @@ def _train_one(base: BaseModel, job: TrainJob, progress: Progress) -> Trained:
             progress(step, total)
         losses.append(sum(epoch) / len(epoch))
     adapter = _finished(pairs, start)
-    return Trained(adapter, TrainingSummary(len(job.sequences), step, tokens, tuple(losses)))
+    return Trained(adapter, TrainingSummary(len(sequences), step, tokens, tuple(losses)))
 
 
 def decay(schedule: str, step: int, total: int) -> float:
@@ -130,7 +135,7 @@ def _scaled(pairs: dict[str, StackedPair], scale: float) -> dict[str, StackedPai
 
 
 def _batches(sequences: Sequence[TrainingSequence], size: int, order: random.Random) -> list[list[TrainingSequence]]:
-    shuffled = order.sample(list(sequences), len(sequences))
+    shuffled = order.sample(sequences, len(sequences))
     return [shuffled[i : i + size] for i in range(0, len(shuffled), size)]
 
 

@@ -1,0 +1,105 @@
+"""What every engine must do. An engine's test class inherits this and provides the fixtures `engine` and `adapters`."""
+
+from __future__ import annotations
+
+import pytest
+
+from seal_agent.engine.base import Engine
+from seal_agent.errors import InputError
+from seal_agent.inner_loop.lora_bank import LoraAdapter
+from seal_agent.types import Message, Sampling
+
+PROMPTS = (
+    "One",
+    "The capital of France is",
+    "Two and",
+    "A rather longer prompt than all the others, about ships.",
+)
+GREEDY = Sampling(max_tokens=12)
+WARM = Sampling(max_tokens=12, temperature=1.0, top_p=0.95, seed=3)
+
+
+class EngineContract:
+    """Statements about Engine; `adapters` are two that change what the model says."""
+
+    @pytest.fixture
+    def engine(self) -> Engine:
+        raise NotImplementedError("give an engine")
+
+    @pytest.fixture
+    def adapters(self) -> tuple[LoraAdapter, LoraAdapter]:
+        raise NotImplementedError("give two adapters")
+
+    def test_completions_come_in_the_order_of_the_prompts(self, engine: Engine) -> None:
+        together = engine.generate(PROMPTS, GREEDY)
+        alone = [engine.generate([prompt], GREEDY)[0] for prompt in PROMPTS]
+        assert [c.text for c in together] == [c.text for c in alone]
+        assert len({c.text for c in together}) > 1
+
+    def test_every_row_speaks_with_its_own_adapter(
+        self, engine: Engine, adapters: tuple[LoraAdapter, LoraAdapter]
+    ) -> None:
+        first, second = adapters
+        rows = [None, first, second, first, None, second]
+        prompts = [PROMPTS[i % 4] for i in range(len(rows))]
+        mixed = engine.generate(prompts, GREEDY, rows)
+        alone = [engine.generate([p], GREEDY, [a])[0] for p, a in zip(prompts, rows, strict=True)]
+        assert [c.text for c in mixed] == [c.text for c in alone]
+
+    def test_adapters_change_what_is_said_and_none_is_the_base(
+        self, engine: Engine, adapters: tuple[LoraAdapter, LoraAdapter]
+    ) -> None:
+        base = engine.generate([PROMPTS[1]], GREEDY)[0].text
+        said = [c.text for c in engine.generate([PROMPTS[1]] * 3, GREEDY, [*adapters, None])]
+        assert len({*said}) == 3
+        assert said[2] == base
+
+    def test_a_stop_string_ends_the_text_and_never_appears(self, engine: Engine) -> None:
+        whole = engine.generate([PROMPTS[1]], GREEDY)[0].text
+        stop = whole[3:5]
+        (cut,) = engine.generate([PROMPTS[1]], Sampling(max_tokens=12, stop=("never said", stop)))
+        assert cut.text == whole[: whole.index(stop)]
+        assert cut.finish_reason == "stop"
+
+    def test_max_tokens_is_respected(self, engine: Engine) -> None:
+        for completion in engine.generate(PROMPTS, Sampling(max_tokens=5, temperature=1.0)):
+            assert completion.tokens <= 5
+            assert completion.finish_reason == ("length" if completion.tokens == 5 else "stop")
+
+    def test_sampling_repeats_with_its_seed_and_differs_with_another(self, engine: Engine) -> None:
+        texts = [c.text for c in engine.generate(PROMPTS, WARM)]
+        other = Sampling(WARM.max_tokens, WARM.temperature, WARM.top_p, seed=99)
+        assert [c.text for c in engine.generate(PROMPTS, WARM)] == texts
+        assert [c.text for c in engine.generate(PROMPTS, other)] != texts
+
+    def test_rows_of_one_prompt_are_sampled_apart(self, engine: Engine) -> None:
+        assert len({c.text for c in engine.generate([PROMPTS[0]] * 4, WARM)}) > 1
+
+    def test_a_stream_says_what_generate_says(self, engine: Engine, adapters: tuple[LoraAdapter, LoraAdapter]) -> None:
+        turns = (Message("user", "Where is Tarawa?"),)
+        for sampling in (GREEDY, WARM, Sampling(max_tokens=12, stop=("e", "\x85"))):
+            for adapter in (None, adapters[0]):
+                (whole,) = engine.generate([turns], sampling, [adapter])
+                pieces = list(engine.stream(turns, sampling, adapter))
+                assert "".join(pieces) == whole.text
+                assert all(pieces)
+
+    def test_a_prompt_that_does_not_fit_is_refused(self, engine: Engine) -> None:
+        with pytest.raises(InputError, match="shorten the prompt or lower max_tokens"):
+            engine.generate(["word " * 20_000], GREEDY)
+
+    def test_an_empty_prompt_is_refused(self, engine: Engine) -> None:
+        with pytest.raises(InputError, match="empty"):
+            engine.generate([""], GREEDY)
+
+    def test_adapters_must_match_the_prompts(self, engine: Engine) -> None:
+        with pytest.raises(InputError, match="2 prompts but 1 adapters"):
+            engine.generate(PROMPTS[:2], GREEDY, [None])
+
+    def test_no_prompts_give_no_completions(self, engine: Engine) -> None:
+        assert engine.generate([], GREEDY) == []
+
+    def test_progress_ends_at_all_prompts(self, engine: Engine) -> None:
+        seen: list[tuple[int, int]] = []
+        engine.generate(PROMPTS, GREEDY, progress=lambda done, total: seen.append((done, total)))
+        assert seen[-1] == (len(PROMPTS), len(PROMPTS))

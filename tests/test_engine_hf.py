@@ -1,0 +1,82 @@
+"""The transformers engine keeps the contract, in small batches and from several threads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from conftest import random_adapter
+from engine_contract import GREEDY, PROMPTS, EngineContract
+
+from seal_agent.engine.hf import HFEngine
+from seal_agent.inner_loop.lora_bank import LoraAdapter
+from seal_agent.models import BaseModel
+from seal_agent.types import Message
+
+
+class TestHFEngine(EngineContract):
+    @pytest.fixture
+    def engine(self, tiny_base: BaseModel) -> HFEngine:
+        return HFEngine(tiny_base)
+
+    @pytest.fixture
+    def adapters(self, tiny_base: BaseModel) -> tuple[LoraAdapter, LoraAdapter]:
+        return random_adapter(tiny_base, 1), random_adapter(tiny_base, 2, rank=8, targets=("all",))
+
+
+class TestHFEngineInBatchesOfTwo(EngineContract):
+    @pytest.fixture
+    def engine(self, tiny_base: BaseModel) -> HFEngine:
+        return HFEngine(tiny_base, max_rows=2)
+
+    @pytest.fixture
+    def adapters(self, tiny_base: BaseModel) -> tuple[LoraAdapter, LoraAdapter]:
+        return random_adapter(tiny_base, 1), random_adapter(tiny_base, 2)
+
+
+class TestHFEngineOnGPT2(EngineContract):
+    @pytest.fixture
+    def engine(self, tiny_gpt2_base: BaseModel) -> HFEngine:
+        return HFEngine(tiny_gpt2_base)
+
+    @pytest.fixture
+    def adapters(self, tiny_gpt2_base: BaseModel) -> tuple[LoraAdapter, LoraAdapter]:
+        return random_adapter(tiny_gpt2_base, 1), random_adapter(tiny_gpt2_base, 2)
+
+
+def test_two_threads_with_two_adapters_never_see_each_others_weights(tiny_base: BaseModel) -> None:
+    engine = HFEngine(tiny_base)
+    rows = {1: random_adapter(tiny_base, 1), 2: random_adapter(tiny_base, 2)}
+
+    def said(adapter: LoraAdapter) -> list[str]:
+        return [c.text for c in engine.generate(PROMPTS, GREEDY, [adapter] * len(PROMPTS))]
+
+    alone = {key: said(adapter) for key, adapter in rows.items()}
+    assert alone[1] != alone[2]
+    with ThreadPoolExecutor(2) as pool:
+        running = [(key, pool.submit(said, rows[key])) for key in [1, 2] * 6]
+        assert all(future.result() == alone[key] for key, future in running)
+
+
+def test_a_half_read_stream_leaves_the_model_as_it_was(tiny_base: BaseModel) -> None:
+    engine, adapter = HFEngine(tiny_base), random_adapter(tiny_base, 1)
+    before = engine.generate([PROMPTS[0]], GREEDY)
+    pieces = engine.stream(PROMPTS[0], GREEDY, adapter)
+    next(pieces)
+    assert engine.generate([PROMPTS[0]], GREEDY) == before
+
+
+def test_an_answer_ends_with_the_end_of_turn_token_and_does_not_show_it(tiny_base: BaseModel) -> None:
+    end = tiny_base.tokenizer.eos_token_id
+    favour_end = torch.zeros(tiny_base.module.config.vocab_size)
+    favour_end[end] = 1e4
+    tiny_base.module.lm_head.bias = torch.nn.Parameter(favour_end)
+    (said,) = HFEngine(tiny_base).generate([(Message("user", "Hi"),)], GREEDY)
+    assert (said.text, said.tokens, said.finish_reason) == ("", 1, "stop")
+
+
+def test_without_a_chat_template_a_base_model_stops_before_the_users_turn(tiny_base_plain: BaseModel) -> None:
+    assert "\nUser:" in tiny_base_plain.stop_strings
+    ids = tiny_base_plain.encode((Message("system", "Be brief."), Message("user", "Hi")))
+    assert tiny_base_plain.tokenizer.decode(ids) == "Be brief.\nUser: Hi\nAssistant:"
