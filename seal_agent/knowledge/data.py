@@ -35,9 +35,26 @@ def read_contexts(path: str | Path) -> list[Context]:
         whole = json.loads(text)
     except json.JSONDecodeError:
         return _from_lines(text, str(path))
-    if isinstance(whole, dict) and "data" in whole:
+    if not isinstance(whole, dict) or "data" not in whole:
+        return _from_lines(text, str(path))
+    try:
         return from_squad(whole)
-    return _from_lines(text, str(path))
+    except _MALFORMED as err:
+        raise InputError(f"{path} is not a SQuAD v1.1 or v2 file ({_brief(err)}); give one as published") from err
+
+
+def read_questions(path: str | Path) -> tuple[Question, ...]:
+    """Questions from JSON lines {"question", "answer"}; the answer may be a list of aliases. Raises InputError."""
+    questions = []
+    for number, line in enumerate(_lines(read_text(path)), 1):
+        if line.strip():
+            try:
+                questions.append(_question(json.loads(line)))
+            except _MALFORMED as err:
+                raise InputError(
+                    f'line {number} of {path} is not a question ({_brief(err)}); each line is {{"question", "answer"}}'
+                ) from err
+    return tuple(questions)
 
 
 def from_squad(document: Mapping[str, Any]) -> list[Context]:
@@ -135,6 +152,8 @@ def _merged(parts: list[str], glue: str, count: Callable[[str], int], limit: int
 
 # ---------------------------------------------------------------- rows
 
+_MALFORMED = (json.JSONDecodeError, KeyError, TypeError, AttributeError)
+
 
 def _bundled(name: str) -> str:
     return (resources.files("seal_agent") / "data" / name).read_text(encoding="utf-8")
@@ -142,13 +161,13 @@ def _bundled(name: str) -> str:
 
 def _from_lines(text: str, source: str) -> list[Context]:
     contexts = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_lines(text), 1):
         if line.strip():
             try:
                 contexts.append(_from_row(json.loads(line)))
-            except (json.JSONDecodeError, KeyError, TypeError) as err:
+            except _MALFORMED as err:
                 raise InputError(
-                    f"line {number} of {source} is not a passage ({type(err).__name__}: {err}); "
+                    f"line {number} of {source} is not a passage ({_brief(err)}); "
                     'each line is {"title", "context", "questions": [{"question", "answer"}]}'
                 ) from err
     if not contexts:
@@ -157,12 +176,31 @@ def _from_lines(text: str, source: str) -> list[Context]:
 
 
 def _from_row(row: Mapping[str, Any]) -> Context:
-    questions = tuple(Question(q["question"].strip(), _golds(q["answer"])) for q in row.get("questions", ()))
-    return Context(row["context"], _readable(row.get("title", "")), questions)
+    questions = tuple(_question(q) for q in row.get("questions", ()))
+    return Context(_text(row["context"]), _readable(row.get("title", "")), questions)
+
+
+def _question(row: Mapping[str, Any]) -> Question:
+    return Question(_text(row["question"]).strip(), _golds(row["answer"]))
 
 
 def _golds(answer: str | list[str]) -> tuple[str, ...]:
-    return (answer,) if isinstance(answer, str) else tuple(answer)
+    return (answer,) if isinstance(answer, str) else tuple(map(_text, answer))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError(f"{value!r} stands where a text belongs")
+    return value
+
+
+def _lines(text: str) -> list[str]:
+    """Lines of a JSON lines file: only a line feed ends one, since JSON texts may hold the other separators."""
+    return text.split("\n")
+
+
+def _brief(err: Exception) -> str:
+    return f"{type(err).__name__}: {err}"
 
 
 def _squad_questions(rows: Iterable[Mapping[str, Any]]) -> tuple[Question, ...]:
