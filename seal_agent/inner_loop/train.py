@@ -122,12 +122,12 @@ def _fresh(base: BaseModel, config: InnerLoopConfig) -> LoraAdapter:
 
 
 def _trainable(start: LoraAdapter, device: torch.device) -> dict[str, StackedPair]:
-    """Float32 copies with gradients, each with a leading K of one."""
+    """Float32 copies with gradients, each with a leading K of one; by name, so that no order changes a sum's bits."""
 
     def leaf(weight: Tensor) -> Tensor:
         return weight.to(device, torch.float32, copy=True).unsqueeze(0).requires_grad_()
 
-    return {name: StackedPair(leaf(pair.a_DR), leaf(pair.b_RO)) for name, pair in start.pairs.items()}
+    return {name: StackedPair(leaf(pair.a_DR), leaf(pair.b_RO)) for name, pair in sorted(start.pairs.items())}
 
 
 def _scaled(pairs: dict[str, StackedPair], scale: float) -> dict[str, StackedPair]:
