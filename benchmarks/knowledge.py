@@ -1,0 +1,187 @@
+"""How much of a passage can be answered without it: untouched, with the passage in view, and after each self-edit?
+
+    python benchmarks/knowledge.py                         # the bundled passages
+    python benchmarks/knowledge.py --squad squad_val.jsonl # and a file of SQuAD passages
+
+Two settings: "paper" is SEAL's (q and v, 10 epochs); "all-layers" trains every projection for 15 epochs, since a
+135M model learns almost nothing from the paper's. A stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import results_file
+
+from seal_agent.config import AnswerConfig, InnerLoopConfig, SelfEditConfig
+from seal_agent.engine.hf import HFEngine
+from seal_agent.inner_loop.sequences import encode
+from seal_agent.inner_loop.train import TrainJob, train
+from seal_agent.knowledge import data
+from seal_agent.knowledge.answering import answer_questions
+from seal_agent.knowledge.grading import default_grader
+from seal_agent.knowledge.self_edits import notes_of, write_self_edits
+from seal_agent.models import load_model
+from seal_agent.types import Answer, Context
+
+SETTINGS = {
+    "paper": InnerLoopConfig(),
+    "all-layers": InnerLoopConfig(targets=("all",), epochs=15),
+}
+WRITTEN = ("implications", "rewrite")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One column of the table: how the model is prepared before it is asked."""
+
+    name: str
+    settings: str | None = None  # None: nothing is trained
+    format: str | None = None
+
+
+CONDITIONS = (
+    Condition("base"),
+    Condition("in_context"),
+    *(Condition(format, settings, format) for settings in SETTINGS for format in ("passage", *WRITTEN)),
+)
+
+
+class Bench:
+    """The model under test, and what one passage costs and yields under one condition."""
+
+    def __init__(self, model: str, seed: int) -> None:
+        self.base = load_model(model)
+        self.engine = HFEngine(self.base)
+        self.seed = seed
+
+    def measure(self, condition: Condition, context: Context) -> dict[str, Any]:
+        started, adapter, tokens = time.perf_counter(), None, 0
+        if condition.settings and condition.format:
+            config = SelfEditConfig(formats=(condition.format,))
+            edits = write_self_edits(self.engine, context.title, [context.text], config, seed=self.seed)
+            sequences = encode(self.base, context.title, notes_of(edits, context.title), [context.text])
+            (trained,) = train(self.base, [TrainJob(sequences, SETTINGS[condition.settings])])
+            adapter, tokens = trained.adapter, trained.summary.tokens
+        prepared = time.perf_counter() - started
+        (answers,) = answer_questions(
+            self.engine, [context], default_grader(), adapters=[adapter], in_context=condition.name == "in_context"
+        )
+        return {
+            "seconds_to_adapt": round(prepared, 2),
+            "seconds_to_answer": round(time.perf_counter() - started - prepared, 2),
+            "trained_tokens": tokens,
+            "answers": [_answer_row(answer) for answer in answers],
+        }
+
+
+def main() -> None:
+    options = _options()
+    domains = dict(_domains(options))
+    config = {
+        "model": options.model,
+        "seed": options.seed,
+        "passages": {name: len(contexts) for name, contexts in domains.items()},
+        "settings": {name: asdict(settings) for name, settings in SETTINGS.items()},
+        "self_edit": asdict(SelfEditConfig()),
+        "answer": asdict(AnswerConfig()),
+        "grader": type(default_grader()).__name__,
+    }
+    config = json.loads(json.dumps(config))
+    run, rows = results_file.describe_run(), results_file.load(options.out, config)
+    bench = Bench(options.model, options.seed)
+    done = {(r["domain"], r["settings"], r["condition"], r["passage"]) for r in rows}
+    total = len(CONDITIONS) * sum(len(contexts) for contexts in domains.values())
+    for domain, contexts in domains.items():
+        for condition in CONDITIONS:
+            for number, context in enumerate(contexts):
+                if (domain, condition.settings, condition.name, number) not in done:
+                    key = {"domain": domain, "settings": condition.settings, "condition": condition.name}
+                    rows.append({**key, "passage": number, "title": context.title, **bench.measure(condition, context)})
+                    results_file.save(options.out, config, run, rows)
+                    print(f"\r{len(rows)}/{total} passages measured", end="", flush=True)
+    summary = summarise(rows)
+    results_file.save(options.out, config, run, rows, identity=bench.base.identity, summary=summary)
+    print("\n\n" + table(summary) + "\n")
+    print(json.dumps({"out": str(options.out), "summary": summary}))
+
+
+def summarise(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One line per domain, settings and condition: mean of per-passage means with its 95 % interval."""
+    groups: dict[tuple[str, str | None, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[row["domain"], row["settings"], row["condition"]].append(row)
+    return [_line(*key, members) for key, members in groups.items()]
+
+
+def table(summary: Sequence[dict[str, Any]]) -> str:
+    """The summary as a Markdown table, accuracies in percent."""
+    lines = [
+        "| passages | trained | self-edit | accuracy, % (95 % interval) | seconds per passage |",
+        "|---|---|---|---|---|",
+    ]
+    for s in summary:
+        low, high = s["interval"]
+        accuracy = f"{100 * s['accuracy']:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+        seconds = f"{s['seconds_to_adapt']:.1f}" if s["settings"] else "—"
+        lines.append(f"| {s['domain']} | {s['settings'] or '—'} | {s['condition']} | {accuracy} | {seconds} |")
+    return "\n".join(lines)
+
+
+def _line(domain: str, settings: str | None, condition: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    means = [_mean(row["answers"]) for row in rows]
+    low, high = results_file.interval(means)
+    questions = [answer for row in rows for answer in row["answers"]]
+    return {
+        "domain": domain,
+        "settings": settings,
+        "condition": condition,
+        "passages": len(rows),
+        "questions": len(questions),
+        "accuracy": sum(means) / len(means),
+        "interval": [low, high],
+        "accuracy_per_question": _mean(questions),
+        "seconds_to_adapt": sum(row["seconds_to_adapt"] for row in rows) / len(rows),
+        "seconds_to_answer": sum(row["seconds_to_answer"] for row in rows) / len(rows),
+    }
+
+
+def _mean(answers: Sequence[dict[str, Any]]) -> float:
+    return sum(answer["verdict"] == "correct" for answer in answers) / len(answers)
+
+
+def _answer_row(answer: Answer) -> dict[str, Any]:
+    return {
+        "question": answer.question.text,
+        "golds": answer.question.golds,
+        "answer": answer.text,
+        "verdict": answer.verdict.value,
+    }
+
+
+def _domains(options: argparse.Namespace) -> Iterator[tuple[str, list[Context]]]:
+    yield "seal_novel", data.novel()[: options.passages]
+    if options.squad:
+        yield "squad", data.read_contexts(options.squad)[: options.passages]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--passages", type=int, default=16, help="the first N of each domain (default 16)")
+    parser.add_argument("--squad", type=Path, default=os.environ.get("SEAL_SQUAD"), help="SQuAD passages as JSON lines")
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=results_file.RESULTS / "knowledge.json")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

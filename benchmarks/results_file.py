@@ -1,0 +1,87 @@
+"""What every benchmark shares: where it ran, and a results file that survives being stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("seal-agent", "torch", "transformers", "peft", "numpy")
+
+
+def describe_run() -> dict[str, Any]:
+    """Hardware, package versions and commit of this run."""
+    import torch
+
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "commit": _commit(),
+    }
+
+
+def load(path: Path, config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of an earlier, stopped run with the same config; none where the config differs."""
+    if not path.is_file():
+        return []
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    return list(earlier["rows"]) if earlier["config"] == config else []
+
+
+def save(path: Path, config: dict[str, Any], run: dict[str, Any], rows: list[dict[str, Any]], **more: Any) -> None:
+    """Write the whole file beside its place and rename it there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    body = {"config": config, "run": run, **more, "rows": rows}
+    draft.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def interval(passage_means: Sequence[float], seed: int = 0, draws: int = 10_000) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean; whole passages are drawn, since their questions hang together."""
+    means = np.asarray(passage_means, dtype=float)
+    picks = np.random.default_rng(seed).integers(0, len(means), (draws, len(means)))
+    low, high = np.quantile(means[picks].mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    root = Path(__file__).parent
+    try:
+        out = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return out.stdout.strip()
