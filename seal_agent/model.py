@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol, overload
 
-from filelock import FileLock
-
 from seal_agent.config import AnswerConfig, InnerLoopConfig, SelfEditConfig
 from seal_agent.engine.base import Engine
 from seal_agent.engine.hf import HFEngine
@@ -163,7 +161,7 @@ class SelfAdaptingModel:
             raise AdapterError("this proposal was written for another base model; propose again with this one")
         config = inner_loop or InnerLoopConfig(seed=self.seed)
         key = content_hash([proposal.id, asdict(config)])
-        with self._only_writer_of(proposal.adapter):
+        with self.ledger.only_writer_of(proposal.adapter):
             return self._committed(proposal, key) or self._train_and_record(
                 proposal, key, config, gate or KeepAll(), metadata or {}, progress
             )
@@ -292,7 +290,7 @@ class SelfAdaptingModel:
 
     def history(self, adapter: str = DEFAULT_ADAPTER) -> list[Revision]:
         """Every revision of an adapter, oldest first, taken-back ones included."""
-        self._known(adapter)
+        self.ledger.check_known(adapter)
         return self.ledger.history(adapter)
 
     def adapters(self) -> dict[str, str | None]:
@@ -304,25 +302,7 @@ class SelfAdaptingModel:
 
         Returns the revision now active, None for the base model. Nothing is deleted. Raises AdapterError.
         """
-        self._known(adapter)
-        with self._only_writer_of(adapter):
-            target = self._rollback_target(adapter, to)
-            self.ledger.activate(adapter, target.id if target else None)
-        return target
-
-    def _rollback_target(self, adapter: str, to: str | None) -> Revision | None:
-        active = self.ledger.active(adapter)
-        if to == "base":
-            return None
-        if to is not None:
-            target = self.ledger.get(to)
-            if target.adapter != adapter:
-                raise AdapterError(f"revision {to} belongs to adapter {target.adapter!r}, not {adapter!r}")
-            return target
-        if active is None:
-            raise AdapterError(f"adapter {adapter!r} is already the base model; there is nothing to roll back")
-        parent = self.ledger.get(active).parent
-        return self.ledger.get(parent) if parent else None
+        return self.ledger.rollback(adapter, to)
 
     def export(self, adapter: str, path: str | Path) -> Path:
         """Write the active revision as a plain PEFT folder that PEFT and vLLM load; returns the folder."""
@@ -343,7 +323,7 @@ class SelfAdaptingModel:
         revision = self.ledger.active(check_name(name))
         if revision is None:
             if name != DEFAULT_ADAPTER:
-                self._known(name)
+                self.ledger.check_known(name)
             return None
         return self._load(revision)
 
@@ -352,12 +332,6 @@ class SelfAdaptingModel:
     @property
     def _folders(self) -> Path:
         return self.home / "adapters"
-
-    def _known(self, adapter: str) -> None:
-        check_name(adapter)
-        if adapter not in (known := self.ledger.adapters()) and not self.ledger.history(adapter):
-            names = ", ".join(known) or "none yet"
-            raise AdapterError(f"there is no adapter {adapter!r} in {self.home}; known: {names}")
 
     def _load(self, revision: str) -> LoraAdapter:
         if revision not in self._loaded:
@@ -371,14 +345,6 @@ class SelfAdaptingModel:
         if Path(policy).expanduser().is_dir():
             return files.load(Path(policy).expanduser())
         return self.adapter(str(policy))
-
-    @contextmanager
-    def _only_writer_of(self, adapter: str) -> Iterator[None]:
-        """One change of an adapter at a time, among all threads and processes that share this home."""
-        locks = self.home / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        with FileLock(locks / f"{adapter}.lock"):
-            yield
 
 
 class _Clock:

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock
 from pydantic import TypeAdapter
 
 from seal_agent.errors import AdapterError, StoreError
+from seal_agent.store.names import check_name
 from seal_agent.types import Revision
 
 _SCHEMA = """
@@ -112,6 +114,43 @@ class Ledger:
             chain.append(self.get(at))
             at = chain[-1].parent
         return chain
+
+    def check_known(self, adapter: str) -> None:
+        """Raises InputError for a bad name, AdapterError for an adapter that has learnt nothing yet."""
+        check_name(adapter)
+        if not self._db.execute("SELECT 1 FROM revisions WHERE adapter = ?", (adapter,)).fetchone():
+            known = ", ".join(self.adapters()) or "none yet"
+            raise AdapterError(f"there is no adapter {adapter!r} in {self.path.parent}; known: {known}")
+
+    def rollback(self, adapter: str, to: str | None = None) -> Revision | None:
+        """Make the parent (or the revision `to`, or "base") active; returns it, None for the base. AdapterError."""
+        self.check_known(adapter)
+        with self.only_writer_of(adapter):
+            target = self._rollback_target(adapter, to)
+            self.activate(adapter, target.id if target else None)
+        return target
+
+    def _rollback_target(self, adapter: str, to: str | None) -> Revision | None:
+        if to == "base":
+            return None
+        if to is not None:
+            target = self.get(to)
+            if target.adapter != adapter:
+                raise AdapterError(f"revision {to} belongs to adapter {target.adapter!r}, not to {adapter!r}")
+            return target
+        active = self.active(adapter)
+        if active is None:
+            raise AdapterError(f"adapter {adapter!r} is at the base model already; there is nothing to roll back")
+        parent = self.get(active).parent
+        return self.get(parent) if parent else None
+
+    @contextmanager
+    def only_writer_of(self, adapter: str) -> Iterator[None]:
+        """One change of an adapter at a time, among all threads and processes that share this home."""
+        locks = self.path.parent / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / f"{adapter}.lock"):
+            yield
 
     def adapters(self) -> dict[str, str | None]:
         """Every adapter's active revision, by name; None is the base model."""
