@@ -1,0 +1,13 @@
+"""The documents of seal_novel."""
+
+from __future__ import annotations
+
+from datasets import Dataset
+
+from lm_eval_tasks.knowledge import documents
+from seal_agent.knowledge.data import novel
+
+
+def dataset(limit_contexts: int | None = None, **_: object) -> dict[str, Dataset]:
+    """The bundled passages of invented facts. lm-eval passes all model arguments and metadata by name."""
+    return documents(novel(), limit_contexts)

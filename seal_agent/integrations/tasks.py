@@ -1,0 +1,24 @@
+"""What our lm-eval tasks and our lm-eval model have to agree on. Imports neither lm-eval nor torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seal_agent.errors import InputError
+
+DOMAIN_FIELD = "seal"
+"""A task document with this field is one to adapt to; its value names the domain."""
+
+KNOWLEDGE = "knowledge"
+"""The domain of documents with "title", "context" and "question": adapt to the context, ask without it."""
+
+UNANSWERED = "[no answer: "
+"""How an answer begins whose context could not be learnt. Tasks leave it ungraded: failure is not zero."""
+
+
+def tasks_folder() -> Path:
+    """The folder of the lm-eval tasks, for `--include_path`. Raises InputError where it is not installed."""
+    folder = Path(__file__).resolve().parents[2] / "lm_eval_tasks"
+    if not folder.is_dir():
+        raise InputError(f"the lm-eval tasks are missing from {folder}; reinstall seal-agent")
+    return folder
