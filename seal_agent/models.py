@@ -116,6 +116,7 @@ def load_model(
 ) -> BaseModel:
     """Load "default", a hub id or a folder. Raises ModelError with the fix where it cannot be had."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     source = resolve(name_or_path)
@@ -125,7 +126,7 @@ def load_model(
         try:
             tokenizer = AutoTokenizer.from_pretrained(source, **options)
             module = AutoModelForCausalLM.from_pretrained(source, dtype=pick_dtype(dtype, place), **options)
-        except (OSError, ValueError, KeyError, ImportError) as err:
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as err:
             raise ModelError(_loading_failed(str(name_or_path), source, err)) from err
     module.requires_grad_(False)
     module.to(torch.device(place)).eval()
