@@ -15,7 +15,7 @@ from seal_agent.engine.base import Engine
 from seal_agent.engine.hf import HFEngine
 from seal_agent.errors import AdapterError, InputError
 from seal_agent.gate import Gate, KeepAll
-from seal_agent.inner_loop.lora_bank import LoraAdapter
+from seal_agent.inner_loop.lora_bank import LoraAdapter, find_targets
 from seal_agent.inner_loop.sequences import encode
 from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.knowledge.answering import answer_questions
@@ -160,10 +160,10 @@ class SelfAdaptingModel:
         if proposal.base != self.base.identity:
             raise AdapterError("this proposal was written for another base model; propose again with this one")
         config = inner_loop or InnerLoopConfig(seed=self.seed)
-        key = content_hash([proposal.id, asdict(config)])
+        key, facts = content_hash([proposal.id, asdict(config)]), _check_metadata(metadata or {})
         with self.ledger.only_writer_of(proposal.adapter):
             return self._committed(proposal, key) or self._train_and_record(
-                proposal, key, config, gate or KeepAll(), metadata or {}, progress
+                proposal, key, config, gate or KeepAll(), facts, progress
             )
 
     def _committed(self, proposal: Proposal, key: str) -> Revision | None:
@@ -183,12 +183,12 @@ class SelfAdaptingModel:
         key: str,
         config: InnerLoopConfig,
         gate: Gate,
-        metadata: Mapping[str, str],
+        metadata: tuple[tuple[str, str], ...],
         progress: Progress | None,
     ) -> Revision:
         context, parent = proposal.context, self.ledger.active(proposal.adapter)
         start = self._load(parent) if parent else None
-        _check_shape(proposal.adapter, start, config)
+        _check_shape(proposal.adapter, start, config, self.base)
         clock = _Clock(progress, proposal.stages)
         before = self._ask_all("ask before", context, start, clock)
         sequences = self._sequences(proposal)
@@ -212,7 +212,7 @@ class SelfAdaptingModel:
             training=trained.summary,
             accepted=decision.accepted,
             reason=decision.reason,
-            metadata=tuple(sorted(metadata.items())),
+            metadata=metadata,
         )
         self.ledger.record(revision, key, folder)
         self._loaded[revision.id] = trained.adapter
@@ -383,9 +383,25 @@ def _as_message(message: MessageLike) -> Message:
     return Message(role, content)  # type: ignore[arg-type]
 
 
-def _check_shape(name: str, start: LoraAdapter | None, config: InnerLoopConfig) -> None:
-    if start is not None and (start.rank, start.alpha) != (config.rank, config.alpha):
+def _check_shape(name: str, start: LoraAdapter | None, config: InnerLoopConfig, base: BaseModel) -> None:
+    """An adapter that exists keeps its rank, alpha and target modules; InputError where others are asked for."""
+    if start is None:
+        return
+    if (start.rank, start.alpha) != (config.rank, config.alpha):
         raise InputError(
             f"adapter {name!r} has rank {start.rank} and alpha {start.alpha:g}, but {config.rank} and {config.alpha:g} "
             "were asked for; keep its settings, or choose another adapter name"
         )
+    if set(find_targets(base.module, config.targets)) != set(start.pairs):
+        has = ", ".join(sorted({module.rpartition(".")[2] for module in start.pairs}))
+        raise InputError(
+            f"adapter {name!r} trains {has}, but targets {', '.join(config.targets)} were asked for; "
+            "keep its settings, or choose another adapter name"
+        )
+
+
+def _check_metadata(metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    for key, value in metadata.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise InputError(f"metadata maps text to text, but it has {key!r}: {value!r}; give both as strings")
+    return tuple(sorted(metadata.items()))
