@@ -53,21 +53,24 @@ def main() -> None:
             raise
         console.err.print(f"seal: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, InputError) else 1)
-    except KeyboardInterrupt:
-        console.err.print("seal: stopped; nothing was changed")
-        sys.exit(130)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import seal_agent
+
+        typer.echo(seal_agent.__version__)
+        raise typer.Exit
 
 
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks (anywhere on the line).")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
+    ] = False,
 ) -> None:
-    if version:
-        import seal_agent
-
-        typer.echo(seal_agent.__version__)
-        raise typer.Exit
+    """Options of every command."""
 
 
 @app.command(epilog="Example: seal demo --json")
@@ -150,7 +153,10 @@ def adapt(
     """Learn a text: write notes about it, train the adapter on them, keep the change."""
     from seal_agent.config import InnerLoopConfig, SelfEditConfig
     from seal_agent.gate import MinimumGain
+    from seal_agent.knowledge.self_edits import check_format
 
+    for name in formats or ():
+        check_format(name)
     context = _read_context(file, title, questions)
     self_edit = _configured(
         SelfEditConfig(per_format=notes), formats=tuple(formats) if formats else None, temperature=temperature
