@@ -129,6 +129,7 @@ class SealLM(HFLM):  # type: ignore[misc]
             NAME: {
                 "base": self.base.name,
                 "base_identity": self.base.identity,
+                "device": str(self.base.device),  # lm-eval itself reports the device it was asked for
                 "mode": settings.mode,
                 "adapter": settings.model.adapter,
                 "adapter_revision": self.adapter_revision,
