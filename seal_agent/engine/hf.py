@@ -122,7 +122,7 @@ class HFEngine:
                 live = [live[i] for i in keep]
                 index = torch.tensor(keep, device=self.base.device)
                 cache.batch_select_indices(index)
-                ids_BT, mask_BT, route = ids_BT[index], mask_BT[index], self._route(live)
+                ids_BT, mask_BT, route = ids_BT[index], mask_BT[index], route and route.of_rows(index)
             mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(live), 1)], dim=1)
 
     def _forward(self, ids_BT: Tensor, mask_BT: Tensor, cache: Any, route: Route | None) -> Tensor:

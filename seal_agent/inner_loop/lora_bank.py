@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +66,10 @@ class Route:
     rows_B: Tensor | None  # None: every row uses adapter 0
     dropout: float = 0.0
     generator: torch.Generator | None = None
+
+    def of_rows(self, index: Tensor) -> Route:
+        """The route of the rows that stay in the batch; nothing is stacked anew."""
+        return self if self.rows_B is None else replace(self, rows_B=self.rows_B[index])
 
     def delta(self, name: str, x_BTD: Tensor) -> Tensor | None:
         """What the adapters add to a layer's output, in the dtype of its input; None if untouched."""
