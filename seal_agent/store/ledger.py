@@ -58,8 +58,10 @@ class Ledger:
         self._local = threading.local()
         try:
             home.mkdir(parents=True, exist_ok=True)
-            with self._write() as db:
-                db.executescript(_SCHEMA)
+            # SQLite's busy time-out does not cover the change to WAL, which stays with the file once it is made.
+            with FileLock(home / "ledger.lock"):
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as err:
             raise StoreError(
                 f"the adapter store in {home} cannot be opened ({err}); set SEAL_HOME to a writable folder"
@@ -163,7 +165,6 @@ class Ledger:
         db: sqlite3.Connection | None = getattr(self._local, "db", None)
         if db is None:
             db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-            db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA foreign_keys = ON")
             self._local.db = db
         return db
@@ -177,8 +178,7 @@ class Ledger:
         except BaseException:
             db.execute("ROLLBACK")
             raise
-        if db.in_transaction:
-            db.execute("COMMIT")
+        db.execute("COMMIT")
 
     @staticmethod
     def _set_active(db: sqlite3.Connection, adapter: str, revision: str | None) -> None:
