@@ -57,9 +57,9 @@ def waiting(message: str, quiet: bool = False) -> Iterator[None]:
         yield
 
 
-def answers_table(before: Sequence[Answer], after: Sequence[Answer], width: int | None = None) -> Table:
+def answers_table(before: Sequence[Answer], after: Sequence[Answer]) -> Table:
     """Question, gold, and both answers with ticks."""
-    table = Table(show_lines=True, width=width, title_justify="left")
+    table = Table(show_lines=True)
     for heading, ratio in (("question", 5), ("gold", 3), ("before", 6), ("after", 6)):
         table.add_column(heading, ratio=ratio, overflow="fold")
     for old, new in zip(before, after, strict=True):
