@@ -46,6 +46,7 @@ class InnerLoopConfig:
     batch_size: int = 1  # SEAL, n=1: sequences per optimiser step
     weight_decay: float = 0.0  # transformers' TrainingArguments default, which SEAL keeps
     max_grad_norm: float = 1.0  # transformers' TrainingArguments default, which SEAL keeps
+    stop_below_loss: float | None = None  # our addition: leave after the first epoch whose mean loss is lower
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -64,6 +65,26 @@ class InnerLoopConfig:
         _require(self.batch_size >= 1, "batch_size", "must be at least 1", self.batch_size)
         _require(self.weight_decay >= 0, "weight_decay", "must be 0 or more", self.weight_decay)
         _require(self.max_grad_norm > 0, "max_grad_norm", "must be positive", self.max_grad_norm)
+        _require(
+            self.stop_below_loss is None or self.stop_below_loss > 0,
+            "stop_below_loss",
+            "must be positive, or None",
+            self.stop_below_loss,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BankConfig:
+    """How the batched inner loop fills the machine; none of it changes what an adapter learns."""
+
+    max_adapters: int | None = None  # adapters resident at once; None: as many as fill a pass and fit the memory
+    tokens_per_pass: int | None = None  # None: measured default of the device
+    checkpointing: bool = False  # keep one tensor per decoder layer and compute the rest again: slower, smaller
+
+    def __post_init__(self) -> None:
+        for name in ("max_adapters", "tokens_per_pass"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, name, "must be at least 1, or None", value)
 
 
 @dataclass(frozen=True, slots=True)

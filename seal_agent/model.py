@@ -15,7 +15,7 @@ from seal_agent.engine.base import Engine
 from seal_agent.engine.hf import HFEngine
 from seal_agent.errors import AdapterError, InputError
 from seal_agent.gate import Gate, KeepAll
-from seal_agent.inner_loop.lora_bank import LoraAdapter, find_targets
+from seal_agent.inner_loop.lora import LoraAdapter, find_targets
 from seal_agent.inner_loop.sequences import encode
 from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.knowledge.answering import answer_questions

@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from seal_agent.inner_loop.lora_bank import LoraAdapter, LoraPair, find_targets, new_adapter
+from seal_agent.inner_loop.lora import LoraAdapter, LoraPair, find_targets, new_adapter
 from seal_agent.models import BaseModel
 
 WINDOW = 2048

@@ -6,7 +6,7 @@ import pytest
 
 from seal_agent.engine.base import Engine
 from seal_agent.errors import InputError
-from seal_agent.inner_loop.lora_bank import LoraAdapter
+from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.types import Message, Sampling
 
 PROMPTS = (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seal_agent.engine.base import Progress
-from seal_agent.inner_loop.lora_bank import LoraAdapter
+from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.types import Completion, Prompt, Sampling
 
 Script = Mapping[str, str] | Callable[[str, LoraAdapter | None], str]

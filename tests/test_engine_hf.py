@@ -10,7 +10,7 @@ from conftest import random_adapter
 from engine_contract import GREEDY, PROMPTS, EngineContract
 
 from seal_agent.engine.hf import HFEngine
-from seal_agent.inner_loop.lora_bank import LoraAdapter
+from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.models import BaseModel
 from seal_agent.types import Message
 

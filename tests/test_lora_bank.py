@@ -10,16 +10,9 @@ from conftest import random_adapter
 from torch.testing import assert_close
 
 from seal_agent.errors import InputError
-from seal_agent.inner_loop.lora_bank import (
-    LoraAdapter,
-    Route,
-    find_targets,
-    make_routable,
-    new_adapter,
-    route_of,
-    routed,
-    stack,
-)
+from seal_agent.inner_loop.lora import LoraAdapter, find_targets, new_adapter
+from seal_agent.inner_loop.routing import Route, make_routable, routed
+from seal_agent.inner_loop.serving import serving_route, stack
 from seal_agent.models import BaseModel
 
 CPU = torch.device("cpu")
@@ -33,7 +26,7 @@ def logits(base: BaseModel, route: Route | None = None, ids: torch.Tensor = IDS)
 
 
 def route(base: BaseModel, *adapters: LoraAdapter | None) -> Route | None:
-    return route_of(base.module, adapters, CPU, torch.float32)
+    return serving_route(base.module, adapters, CPU, torch.float32)
 
 
 # ---------------------------------------------------------------- targets

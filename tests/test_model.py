@@ -17,7 +17,7 @@ from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.engine.hf import HFEngine
 from seal_agent.errors import AdapterError, InputError, StoreError, TrainingError
 from seal_agent.gate import KeepAll, MinimumGain
-from seal_agent.inner_loop.lora_bank import LoraAdapter
+from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.models import BaseModel
 from seal_agent.store.adapters import load, write_peft

@@ -16,7 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from seal_agent.errors import AdapterError, InputError, StoreError
-from seal_agent.inner_loop.lora_bank import LoraAdapter, LoraPair, route_of, routed
+from seal_agent.inner_loop.lora import LoraAdapter, LoraPair
+from seal_agent.inner_loop.routing import routed
+from seal_agent.inner_loop.serving import serving_route
 from seal_agent.models import BaseModel
 from seal_agent.store.adapters import CONFIG, WEIGHTS, load, save, write_peft
 from seal_agent.store.ledger import Ledger, default_home, from_json, to_json
@@ -58,7 +60,7 @@ def test_peft_loads_an_exported_folder_and_says_the_same(
     base: BaseModel = request.getfixturevalue(which)
     adapter = random_adapter(base, 1, targets=targets)
     ids = torch.arange(10, 30)[None]
-    with torch.no_grad(), routed(route_of(base.module, [adapter], base.device, base.dtype)):
+    with torch.no_grad(), routed(serving_route(base.module, [adapter], base.device, base.dtype)):
         ours = base.module(input_ids=ids).logits
     write_peft(adapter, base.name, base.identity, tmp_path / "out")
     with torch.no_grad():

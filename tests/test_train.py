@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from seal_agent.config import InnerLoopConfig
 from seal_agent.errors import InputError, TrainingError
-from seal_agent.inner_loop.lora_bank import LoraAdapter, find_targets, new_adapter
+from seal_agent.inner_loop.lora import LoraAdapter, find_targets, new_adapter
 from seal_agent.inner_loop.sequences import encode
 from seal_agent.inner_loop.train import TrainJob, decay, train
 from seal_agent.models import BaseModel
@@ -36,6 +36,13 @@ def same(left: LoraAdapter, right: LoraAdapter) -> bool:
     return left.pairs.keys() == right.pairs.keys() and all(
         torch.equal(left.pairs[n].a_DR, right.pairs[n].a_DR) and torch.equal(left.pairs[n].b_RO, right.pairs[n].b_RO)
         for n in left.pairs
+    )
+
+
+def close(left: LoraAdapter, right: LoraAdapter) -> bool:
+    """The same but for the rounding of a matrix product, whose order of sums depends on its number of rows."""
+    return left.pairs.keys() == right.pairs.keys() and all(
+        torch.allclose(delta(left, name), delta(right, name), atol=1e-6, rtol=1e-4) for name in left.pairs
     )
 
 
@@ -82,8 +89,9 @@ def test_jobs_together_give_what_each_gives_alone(tiny_base: BaseModel) -> None:
     together = train(tiny_base, jobs, lambda done, total: seen.append((done, total)))
     for job, result in zip(jobs, together, strict=True):
         (alone,) = train(tiny_base, [job])
-        assert same(result.adapter, alone.adapter)
-        assert result.summary == alone.summary
+        assert close(result.adapter, alone.adapter)
+        assert (result.summary.steps, result.summary.tokens) == (alone.summary.steps, alone.summary.tokens)
+        assert result.summary.epoch_losses == pytest.approx(alone.summary.epoch_losses, rel=1e-5)
     total = sum(result.summary.steps for result in together)
     assert seen == [(i + 1, total) for i in range(total)]
 

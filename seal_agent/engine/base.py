@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from seal_agent.inner_loop.lora_bank import LoraAdapter
+from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.types import Completion, Prompt, Sampling
 
 Progress = Callable[[int, int], None]

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from seal_agent.engine.base import Progress
 from seal_agent.errors import InputError
-from seal_agent.inner_loop.lora_bank import LoraAdapter, Route, route_of, routed
+from seal_agent.inner_loop.lora import LoraAdapter
+from seal_agent.inner_loop.routing import routed
+from seal_agent.inner_loop.serving import ServingRoute, serving_route
 from seal_agent.models import BaseModel
 from seal_agent.types import Completion, Prompt, Sampling
 
@@ -125,7 +127,7 @@ class HFEngine:
                 ids_BT, mask_BT, route = ids_BT[index], mask_BT[index], route and route.of_rows(index)
             mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(live), 1)], dim=1)
 
-    def _forward(self, ids_BT: Tensor, mask_BT: Tensor, cache: Any, route: Route | None) -> Tensor:
+    def _forward(self, ids_BT: Tensor, mask_BT: Tensor, cache: Any, route: ServingRoute | None) -> Tensor:
         """Float32 logits of the last position, B×V."""
         positions_BT = (mask_BT.cumsum(1) - 1).clamp(min=0)[:, -ids_BT.shape[1] :]
         with routed(route):
@@ -140,9 +142,9 @@ class HFEngine:
         logits: Tensor = out.logits[:, -1].float()
         return logits
 
-    def _route(self, rows: Sequence[_Row]) -> Route | None:
+    def _route(self, rows: Sequence[_Row]) -> ServingRoute | None:
         """Which adapter each of these rows uses."""
-        return route_of(self.base.module, [row.adapter for row in rows], self.base.device, self.base.dtype)
+        return serving_route(self.base.module, [row.adapter for row in rows], self.base.device, self.base.dtype)
 
 
 @dataclass(slots=True)

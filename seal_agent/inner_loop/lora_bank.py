@@ -1,222 +1,238 @@
-"""LoRA adapters as values, and the routing that lets each row of a batch use its own.
+"""K adapters in one module: trained side by side over one frozen base, in one forward and backward pass.
 
-The weights live outside the model. A linear layer that has been made routable looks up the route of the
-running thread; without one it is the plain frozen layer. Two threads therefore never see each other's adapter.
+Each slot of the bank is one flat vector of float32 weights with its own gradient and optimiser, so that a slot's step
+is a few operations on one contiguous vector and no slot touches another. A rank below the bank's is padded with zero
+columns, whose gradients are exactly zero; they stay zero. The gradients are written by the backward pass straight into
+the slot: autograd sees the activations only.
 
-Dimensions: K adapters, B rows, T tokens, D inputs, O outputs, R rank.
+Dimensions: K slots, N tokens of a pass, D inputs, O outputs, R rank, P parameters of a slot.
 """
 
 from __future__ import annotations
 
-import math
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seal_agent.errors import InputError
-
-_attach_lock = threading.Lock()
-_route: ContextVar[Route | None] = ContextVar("seal_agent_route", default=None)
+from seal_agent.inner_loop.lora import LoraAdapter, LoraPair, linear_shape
 
 
 @dataclass(frozen=True, slots=True)
-class LoraPair:
-    """The two factors of one layer's update: y += scale · (x A) B."""
+class Span:
+    """The tokens [start, stop) of a pass belong to one slot."""
 
-    a_DR: Tensor
-    b_RO: Tensor
+    slot: int
+    start: int
+    stop: int
+    dropout_seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class LoraAdapter:
-    """One adapter in float32 on the CPU: a pair per target module, by the module's full name."""
+class _Place:
+    """Where a layer's two factors lie in a slot's flat vector."""
 
-    rank: int
-    alpha: float
-    pairs: Mapping[str, LoraPair]
-    transposed: bool = False  # the base stores its projections as inputs × outputs (GPT-2's Conv1D)
+    start: int
+    inputs: int
+    outputs: int
 
-    @property
-    def scale(self) -> float:
-        return self.alpha / self.rank
+
+class LoraBank:
+    """Storage for K adapters of one base: float32 weights, gradients and a copy of the weights in compute precision.
+
+    Per adapter of P parameters it holds 8·P bytes in float32 compute, 8·P in bf16 (4 weights, 2 gradients, 2 copy);
+    the optimiser adds 8·P. One float32 vector of P for the running step is shared by all slots.
+    """
+
+    def __init__(
+        self, model: nn.Module, targets: Sequence[str], slots: int, rank: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.slots, self.rank = slots, rank
+        self._places: dict[str, _Place] = {}
+        size = 0
+        for name in sorted(targets):  # by name, so that no order changes a sum's bits
+            shape = linear_shape(model.get_submodule(name))
+            assert shape is not None, name
+            self._places[name] = _Place(size, *shape)
+            size += rank * sum(shape)
+        self.weights_KP = torch.zeros(slots, size, device=device)
+        exact = dtype == torch.float32
+        self._compute_KP = self.weights_KP if exact else torch.zeros(slots, size, device=device, dtype=dtype)
+        self._grads_KP = torch.zeros(slots, size, device=device, dtype=dtype)
+        self._step_grad_P = None if exact else torch.zeros(size, device=device)
+        self.scales = [1.0] * slots
+        self.dropouts = [0.0] * slots
 
     @property
     def parameters(self) -> int:
-        return sum(pair.a_DR.numel() + pair.b_RO.numel() for pair in self.pairs.values())
+        """P: float32 weights of one slot, padding columns included."""
+        return self.weights_KP.shape[1]
+
+    def load(self, slot: int, adapter: LoraAdapter, dropout: float = 0.0) -> None:
+        """Copy an adapter into a slot, over whatever was there."""
+        weights_P = self.weights_KP[slot].zero_()
+        for name, pair in adapter.pairs.items():
+            a_DR, b_RO = self._views(weights_P, name)
+            a_DR[:, : adapter.rank] = pair.a_DR
+            b_RO[: adapter.rank] = pair.b_RO
+        self.scales[slot], self.dropouts[slot] = adapter.scale, dropout
+        self.refresh(slot)
+
+    def export(self, slot: int, like: LoraAdapter) -> LoraAdapter:
+        """The slot's adapter as a value of its own, with the rank and scale of the one it began as."""
+        pairs = {}
+        for name in like.pairs:
+            a_DR, b_RO = self._views(self.weights_KP[slot], name)
+            pairs[name] = LoraPair(
+                a_DR[:, : like.rank].cpu().clone(memory_format=torch.contiguous_format),
+                b_RO[: like.rank].cpu().clone(memory_format=torch.contiguous_format),
+            )
+        return LoraAdapter(like.rank, like.alpha, pairs, like.transposed)
+
+    def begin_step(self, slot: int) -> None:
+        """Forget the slot's gradient."""
+        self._grads_KP[slot].zero_()
+
+    def gradient(self, slot: int) -> Tensor:
+        """The slot's gradient in float32, P; valid until the next call."""
+        if self._step_grad_P is None:
+            return self._grads_KP[slot]
+        return self._step_grad_P.copy_(self._grads_KP[slot])
+
+    def refresh(self, slot: int) -> None:
+        """Carry the slot's weights over to compute precision, after they changed."""
+        if self._compute_KP is not self.weights_KP:
+            self._compute_KP[slot].copy_(self.weights_KP[slot])
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    def compute(self, slot: int, name: str) -> tuple[Tensor, Tensor]:
+        """A (D×R) and B (R×O) of a slot's layer, in compute precision."""
+        return self._views(self._compute_KP[slot], name)
+
+    def gradients(self, slot: int, name: str) -> tuple[Tensor, Tensor]:
+        """Where the gradients of A (D×R) and B (R×O) are summed."""
+        return self._views(self._grads_KP[slot], name)
+
+    def _views(self, flat_P: Tensor, name: str) -> tuple[Tensor, Tensor]:
+        place = self._places[name]
+        middle = place.start + place.inputs * self.rank
+        stop = middle + place.outputs * self.rank
+        return flat_P[place.start : middle].view(-1, self.rank), flat_P[middle:stop].view(self.rank, -1)
 
 
-@dataclass(frozen=True, slots=True)
-class StackedPair:
-    """The pairs of K adapters for one layer, zero-padded to the largest rank, scale folded into B."""
-
-    a_KDR: Tensor
-    b_KRO: Tensor
+def bytes_per_slot(parameters: int, dtype: torch.dtype) -> int:
+    """Weights, gradients, their copy in compute precision, and AdamW's two moments."""
+    compute = 4 if dtype == torch.float32 else 2 * dtype.itemsize
+    return parameters * (4 + compute + 8)
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Which adapter each row of a batch uses; row index K means none."""
+class BankRoute:
+    """The route of one pass: every span of tokens goes through its own slot. Implements Route.
 
-    pairs: Mapping[str, StackedPair]
-    rows_B: Tensor | None  # None: every row uses adapter 0
-    dropout: float = 0.0
-    generator: torch.Generator | None = None
-
-    def of_rows(self, index: Tensor) -> Route:
-        """The route of the rows that stay in the batch; nothing is stacked anew."""
-        return self if self.rows_B is None else replace(self, rows_B=self.rows_B[index])
-
-    def delta(self, name: str, x_BTD: Tensor) -> Tensor | None:
-        """What the adapters add to a layer's output, in the dtype of its input; None if untouched."""
-        pair = self.pairs.get(name)
-        if pair is None:
-            return None
-        if self.dropout:
-            keep = torch.rand(x_BTD.shape, generator=self.generator, device=x_BTD.device) >= self.dropout
-            x_BTD = x_BTD * keep / (1 - self.dropout)
-        a_KDR, b_KRO = pair.a_KDR.to(x_BTD.dtype), pair.b_KRO.to(x_BTD.dtype)
-        if self.rows_B is None:
-            return (x_BTD @ a_KDR[0]) @ b_KRO[0]
-        return torch.bmm(torch.bmm(x_BTD, a_KDR[self.rows_B]), b_KRO[self.rows_B])
-
-
-@contextmanager
-def routed(route: Route | None) -> Iterator[None]:
-    """Every routable layer that runs in this thread inside the block applies `route`."""
-    token = _route.set(route)
-    try:
-        yield
-    finally:
-        _route.reset(token)
-
-
-def make_routable(model: nn.Module, names: Sequence[str]) -> None:
-    """Let these linear layers of `model` look up the thread's route. Safe to repeat."""
-    with _attach_lock:
-        for name in names:
-            layer = model.get_submodule(name)
-            if not getattr(layer, "_seal_routable", False):
-                _wrap(layer, name)
-
-
-def _wrap(layer: nn.Module, name: str) -> None:
-    plain = layer.forward
-
-    def forward(x: Tensor) -> Tensor:
-        out: Tensor = plain(x)
-        route = _route.get()
-        delta = None if route is None else route.delta(name, x)
-        return out if delta is None else out + delta
-
-    layer.forward = forward
-    layer._seal_routable = True  # type: ignore[assignment]
-
-
-def route_of(
-    model: nn.Module, adapters: Sequence[LoraAdapter | None], device: torch.device, dtype: torch.dtype
-) -> Route | None:
-    """The route of a batch whose row i uses adapters[i]; None where no row uses one.
-
-    Where all rows share one adapter, the route fits a batch of any size. The layers are made routable.
+    `segments` are the [start, stop) of sequences packed into one row, empty where each has a row of its own.
     """
-    distinct = list({id(adapter): adapter for adapter in adapters if adapter is not None}.values())
-    if not distinct:
+
+    def __init__(
+        self,
+        bank: LoraBank,
+        spans: Sequence[Span],
+        segments: Sequence[tuple[int, int]] = (),
+        checkpointing: bool = False,
+    ) -> None:
+        self.bank = bank
+        self.spans = tuple(spans)
+        self.segments = tuple(segments)
+        self.checkpointing = checkpointing
+        self._anchor = torch.zeros((), requires_grad=True)  # makes the first layer's output require a gradient
+
+    def forward(self, name: str, layer: nn.Module, plain: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        if name not in self.bank:
+            return plain(x)
+        out: Tensor
+        if type(layer) is nn.Linear:
+            out = _BankLinear.apply(x, self._anchor, layer.weight, layer.bias, self, name)  # type: ignore[no-untyped-call]
+        elif type(layer).__name__ == "Conv1D":
+            out = _BankLinear.apply(x, self._anchor, layer.weight.T, layer.bias, self, name)  # type: ignore[no-untyped-call]
+        else:  # a layer with a forward of its own, a quantised one say: only the update is ours
+            out = plain(x) + _BankLinear.apply(x, self._anchor, None, None, self, name)  # type: ignore[no-untyped-call]
+        return out
+
+
+class _BankLinear(torch.autograd.Function):
+    """y = x Wᵀ + b + scale · (x A) B with W frozen. Kept for the backward pass: x, and the N×R inner product."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        anchor: Tensor,
+        weight_OD: Tensor | None,
+        bias_O: Tensor | None,
+        route: BankRoute,
+        name: str,
+    ) -> Tensor:
+        bank, x_ND = route.bank, x.reshape(-1, x.shape[-1])
+        keep_ND = _keep(route, name, x_ND)
+        seen_ND = x_ND if keep_ND is None else x_ND * keep_ND
+        outputs = bank.compute(0, name)[1].shape[1]
+        if weight_OD is None:
+            out_NO = x_ND.new_zeros(x_ND.shape[0], outputs)
+        else:
+            out_NO = nn.functional.linear(x_ND, weight_OD, bias_O)
+        low_NR = x_ND.new_empty(x_ND.shape[0], bank.rank)
+        for span in route.spans:
+            a_DR, b_RO = bank.compute(span.slot, name)
+            low = torch.mm(seen_ND[span.start : span.stop], a_DR, out=low_NR[span.start : span.stop])
+            out_NO[span.start : span.stop].addmm_(low.mul_(bank.scales[span.slot]), b_RO)
+        ctx.save_for_backward(seen_ND, low_NR, keep_ND, weight_OD)
+        ctx.route, ctx.name = route, name
+        return out_NO.view(*x.shape[:-1], outputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        seen_ND, low_NR, keep_ND, weight_OD = ctx.saved_tensors
+        route, name, grad_NO = ctx.route, ctx.name, grad.reshape(-1, grad.shape[-1])
+        through = ctx.needs_input_grad[0]
+        grad_x_ND = None
+        if through:
+            grad_x_ND = grad_NO @ weight_OD if weight_OD is not None else torch.zeros_like(seen_ND)
+        for span in route.spans:
+            rows = slice(span.start, span.stop)
+            a_DR, b_RO = route.bank.compute(span.slot, name)
+            grad_a_DR, grad_b_RO = route.bank.gradients(span.slot, name)
+            grad_low = (grad_NO[rows] @ b_RO.T).mul_(route.bank.scales[span.slot])
+            grad_b_RO.addmm_(low_NR[rows].T, grad_NO[rows])
+            grad_a_DR.addmm_(seen_ND[rows].T, grad_low)
+            if grad_x_ND is not None and keep_ND is None:
+                grad_x_ND[rows].addmm_(grad_low, a_DR.T)
+            elif grad_x_ND is not None:
+                grad_x_ND[rows] += (grad_low @ a_DR.T) * keep_ND[rows]
+        return (grad_x_ND.view(*grad.shape[:-1], -1) if grad_x_ND is not None else None, *[None] * 5)
+
+
+def _keep(route: BankRoute, name: str, x_ND: Tensor) -> Tensor | None:
+    """0 or 1/(1-p) for every input of the adapters; None without dropout.
+
+    Drawn from the step's seed and the layer's name, so that recomputing a layer draws the same again.
+    """
+    dropouts = route.bank.dropouts
+    if not any(dropouts[span.slot] for span in route.spans):
         return None
-    make_routable(model, sorted({name for adapter in distinct for name in adapter.pairs}))
-    pairs = stack(distinct, device, dtype)
-    if len(distinct) == 1 and all(adapter is not None for adapter in adapters):
-        return Route(pairs, None)
-    slot = {id(adapter): k for k, adapter in enumerate(distinct)}
-    indices = [slot.get(id(adapter), len(distinct)) for adapter in adapters]
-    return Route(pairs, torch.tensor(indices, device=device))
+    keep_ND = torch.ones_like(x_ND)
+    for span in route.spans:
+        if p := dropouts[span.slot]:
+            seed = hash((span.dropout_seed, *name.encode()))
+            generator = torch.Generator(x_ND.device).manual_seed(seed)
+            draws = torch.rand(span.stop - span.start, x_ND.shape[1], generator=generator, device=x_ND.device)
+            keep_ND[span.start : span.stop] = (draws >= p).to(x_ND.dtype) / (1 - p)
+    return keep_ND
 
 
-# ---------------------------------------------------------------- targets and shapes
-
-
-def linear_shape(layer: nn.Module) -> tuple[int, int] | None:
-    """(inputs, outputs) of a linear projection, transformers' transposed Conv1D included; else None."""
-    if isinstance(layer, nn.Linear):
-        return layer.in_features, layer.out_features
-    if type(layer).__name__ == "Conv1D":
-        inputs, outputs = layer.get_parameter("weight").shape
-        return int(inputs), int(outputs)
-    return None
-
-
-def find_targets(model: nn.Module, targets: Sequence[str]) -> tuple[str, ...]:
-    """Full names of the linear layers that `targets` mean, in the model's order.
-
-    "default" is PEFT's own choice for the architecture, "all" every linear layer but the output layer;
-    anything else is the last part of a module name. Raises InputError for a name that matches nothing.
-    """
-    linear = [name for name, layer in model.named_modules() if linear_shape(layer) and not _is_output(model, layer)]
-    wanted: set[str] = set()
-    for target in targets:
-        names = _default_targets(model) if target == "default" else (target,)
-        found = [n for n in linear if target == "all" or n.rpartition(".")[2] in names]
-        if target == "default" and not found:
-            found = linear
-        if not found:
-            known = ", ".join(sorted({n.rpartition(".")[2] for n in linear}))
-            raise InputError(f"targets names {target!r}, but this model's linear layers are {known} (or default, all)")
-        wanted.update(found)
-    return tuple(name for name in linear if name in wanted)
-
-
-def _default_targets(model: nn.Module) -> tuple[str, ...]:
-    from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as by_type
-
-    return tuple(by_type.get(getattr(model.config, "model_type", ""), ()))
-
-
-def _is_output(model: nn.Module, layer: nn.Module) -> bool:
-    return layer is model.get_output_embeddings()  # type: ignore[operator]
-
-
-# ---------------------------------------------------------------- making adapters
-
-
-def new_adapter(model: nn.Module, targets: Sequence[str], rank: int, alpha: float, seed: int) -> LoraAdapter:
-    """A fresh adapter that changes nothing yet: A uniform as PEFT draws it, B zero.
-
-    PEFT fills A by kaiming_uniform with a = √5, which is uniform on ±1/√D.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    pairs = {}
-    for name in targets:
-        shape = linear_shape(model.get_submodule(name))
-        assert shape is not None, name
-        inputs, outputs = shape
-        a_DR = (torch.rand(inputs, rank, generator=generator) * 2 - 1) / math.sqrt(inputs)
-        pairs[name] = LoraPair(a_DR, torch.zeros(rank, outputs))
-    return LoraAdapter(rank, alpha, pairs, _stores_transposed(model, targets))
-
-
-def _stores_transposed(model: nn.Module, targets: Sequence[str]) -> bool:
-    return any(not isinstance(model.get_submodule(name), nn.Linear) for name in targets)
-
-
-def stack(adapters: Sequence[LoraAdapter], device: torch.device, dtype: torch.dtype) -> dict[str, StackedPair]:
-    """K adapters as one stack per layer, plus a zero adapter at index K for rows that use none."""
-    names = sorted({name for adapter in adapters for name in adapter.pairs})
-    rank = max(adapter.rank for adapter in adapters)
-    return {name: _stack_layer(name, adapters, rank, device, dtype) for name in names}
-
-
-def _stack_layer(
-    name: str, adapters: Sequence[LoraAdapter], rank: int, device: torch.device, dtype: torch.dtype
-) -> StackedPair:
-    some = next(a.pairs[name] for a in adapters if name in a.pairs)
-    a_KDR = torch.zeros(len(adapters) + 1, some.a_DR.shape[0], rank)
-    b_KRO = torch.zeros(len(adapters) + 1, rank, some.b_RO.shape[1])
-    for k, adapter in enumerate(adapters):
-        if pair := adapter.pairs.get(name):
-            a_KDR[k, :, : adapter.rank] = pair.a_DR
-            b_KRO[k, : adapter.rank] = pair.b_RO * adapter.scale
-    return StackedPair(a_KDR.to(device, dtype), b_KRO.to(device, dtype))
+def parameters_of(model: nn.Module, targets: Sequence[str], rank: int) -> int:
+    """Float32 weights of one adapter of this rank on these layers."""
+    shapes: Mapping[str, tuple[int, int] | None] = {n: linear_shape(model.get_submodule(n)) for n in targets}
+    return rank * sum(sum(shape) for shape in shapes.values() if shape)

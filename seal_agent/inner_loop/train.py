@@ -1,27 +1,29 @@
-"""LoRA finetuning: jobs in, adapters out."""
+"""LoRA finetuning: jobs in, adapters out, many of them in every pass.
+
+K adapters are resident in a bank. A pass takes waiting sequences from as many slots as its token budget holds; a slot
+whose step is complete is updated, one whose steps are done makes room for the next job of the queue. What a job is
+trained on, and in which order, depends on that job alone.
+"""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 
-from seal_agent.config import InnerLoopConfig
+from seal_agent.config import BankConfig, InnerLoopConfig
 from seal_agent.errors import InputError, TrainingError
-from seal_agent.inner_loop.lora_bank import (
-    LoraAdapter,
-    LoraPair,
-    Route,
-    StackedPair,
-    find_targets,
-    make_routable,
-    new_adapter,
-    routed,
-)
+from seal_agent.inner_loop.checkpointing import make_checkpointable
+from seal_agent.inner_loop.lora import LoraAdapter, find_targets, new_adapter
+from seal_agent.inner_loop.lora_bank import BankRoute, LoraBank, bytes_per_slot, parameters_of
+from seal_agent.inner_loop.loss import head_loss
+from seal_agent.inner_loop.memory import available_bytes, is_out_of_memory
+from seal_agent.inner_loop.packing import Batch, Row, lay_out, packs, use_segment_attention
+from seal_agent.inner_loop.routing import make_routable, routed
 from seal_agent.models import BaseModel
 from seal_agent.types import IGNORE_LABEL, TrainingSequence, TrainingSummary
 
@@ -46,65 +48,58 @@ class Trained:
     summary: TrainingSummary
 
 
-def train(base: BaseModel, jobs: Sequence[TrainJob], progress: Progress | None = None) -> list[Trained]:
-    """Train one adapter per job, on the frozen base. Raises TrainingError on a loss that is not finite."""
-    total = sum(steps_of(job) for job in jobs)
-    done, trained = 0, []
-    for job in jobs:
+@dataclass(slots=True)
+class BankReport:
+    """How full the passes were."""
 
-        def step(_: int, __: int) -> None:
-            nonlocal done
-            done += 1
-            if progress:
-                progress(done, total)
+    passes: int = 0
+    real_tokens: int = 0
+    computed_tokens: int = 0
+    resident: int = 0
+    """Most adapters held at once."""
+    halvings: int = 0
+    """How often memory ran out and fewer adapters were held from then on."""
 
-        trained.append(_train_one(base, job, step))
-    return trained
+    @property
+    def padding(self) -> float:
+        """Share of the computed tokens that were padding, 0..1."""
+        return 1 - self.real_tokens / self.computed_tokens if self.computed_tokens else 0.0
+
+
+def train(
+    base: BaseModel, jobs: Sequence[TrainJob], progress: Progress | None = None, bank: BankConfig | None = None
+) -> list[Trained]:
+    """Train one adapter per job on the frozen base and return them in the jobs' order.
+
+    Raises TrainingError if a loss is not finite, InputError for a job without a token to learn.
+    """
+    results, _ = train_each(base, jobs, progress, bank)
+    for result in results:
+        if isinstance(result, TrainingError):
+            raise result
+    return [result for result in results if isinstance(result, Trained)]
+
+
+def train_each(
+    base: BaseModel, jobs: Sequence[TrainJob], progress: Progress | None = None, bank: BankConfig | None = None
+) -> tuple[list[Trained | TrainingError], BankReport]:
+    """As `train`, but a job that fails yields its error in its place and leaves the others alone."""
+    config, report = bank or BankConfig(), BankReport()
+    runs = [_Run(job, job.start or _fresh(base, job.config), _learnable(job.sequences)) for job in jobs]
+    total = sum(run.total for run in runs)
+
+    def tell() -> None:
+        if progress:
+            progress(sum(run.step for run in runs), total)
+
+    for targets in dict.fromkeys(run.targets for run in runs):
+        _train_alike(base, [run for run in runs if run.targets == targets], config, report, tell)
+    return [run.result() for run in runs], report
 
 
 def steps_of(job: TrainJob) -> int:
     """Optimiser steps of a job."""
     return math.ceil(len(_learnable(job.sequences)) / job.config.batch_size) * job.config.epochs
-
-
-def _learnable(sequences: Sequence[TrainingSequence]) -> list[TrainingSequence]:
-    """Those with a token to learn: a text of a single token has none, since nothing predicts the first."""
-    return [s for s in sequences if any(label != IGNORE_LABEL for label in s.labels[1:])]
-
-
-def _train_one(base: BaseModel, job: TrainJob, progress: Progress) -> Trained:
-    config, total, sequences = job.config, steps_of(job), _learnable(job.sequences)
-    if not sequences:
-        raise InputError("there is nothing to train on: no sequence has a token to learn")
-    start = job.start or _fresh(base, config)
-    make_routable(base.module, tuple(start.pairs))
-    pairs = _trainable(start, base.device)
-    weights = [w for pair in pairs.values() for w in (pair.a_KDR, pair.b_KRO)]
-    optimizer = torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=config.weight_decay)
-    generator = torch.Generator(base.device).manual_seed(config.seed)
-    order, losses, step, tokens = random.Random(config.seed), [], 0, 0
-    for _ in range(config.epochs):
-        epoch = []
-        for batch in _batches(sequences, config.batch_size, order):
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * decay(config.schedule, step, total)
-            loss = _loss(base, batch, Route(_scaled(pairs, start.scale), None, config.dropout, generator))
-            if not torch.isfinite(loss):
-                raise TrainingError(
-                    f"the loss became {loss.item()} at step {step + 1} of {total}; nothing was saved: "
-                    f"try a smaller learning_rate than {config.learning_rate:g}"
-                )
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(weights, config.max_grad_norm)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            epoch.append(loss.item())
-            step += 1
-            tokens += sum(len(s.input_ids) for s in batch)
-            progress(step, total)
-        losses.append(sum(epoch) / len(epoch))
-    adapter = _finished(pairs, start)
-    return Trained(adapter, TrainingSummary(len(sequences), step, tokens, tuple(losses)))
 
 
 def decay(schedule: str, step: int, total: int) -> float:
@@ -116,55 +111,262 @@ def decay(schedule: str, step: int, total: int) -> float:
     return 1.0
 
 
+def _learnable(sequences: Sequence[TrainingSequence]) -> list[TrainingSequence]:
+    """Those with a token to learn: a text of a single token has none, since nothing predicts the first."""
+    return [s for s in sequences if any(label != IGNORE_LABEL for label in s.labels[1:])]
+
+
 def _fresh(base: BaseModel, config: InnerLoopConfig) -> LoraAdapter:
     targets = find_targets(base.module, config.targets)
     return new_adapter(base.module, targets, config.rank, config.alpha, config.seed)
 
 
-def _trainable(start: LoraAdapter, device: torch.device) -> dict[str, StackedPair]:
-    """Float32 copies with gradients, each with a leading K of one; by name, so that no order changes a sum's bits."""
-
-    def leaf(weight: Tensor) -> Tensor:
-        return weight.to(device, torch.float32, copy=True).unsqueeze(0).requires_grad_()
-
-    return {name: StackedPair(leaf(pair.a_DR), leaf(pair.b_RO)) for name, pair in sorted(start.pairs.items())}
+# ---------------------------------------------------------------- one job on its way
 
 
-def _scaled(pairs: dict[str, StackedPair], scale: float) -> dict[str, StackedPair]:
-    return {name: StackedPair(pair.a_KDR, pair.b_KRO * scale) for name, pair in pairs.items()}
+@dataclass(slots=True)
+class _Run:
+    """What a job has done so far, wherever its weights are."""
+
+    job: TrainJob
+    start: LoraAdapter
+    sequences: list[TrainingSequence]
+    step: int = 0
+    tokens: int = 0
+    epoch_losses: list[float] = field(default_factory=list)
+    outcome: Trained | TrainingError | None = None
+    _order: random.Random = field(init=False)
+    _epoch: deque[list[TrainingSequence]] = field(init=False)
+    _losses: list[float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.sequences:
+            raise InputError("there is nothing to train on: no sequence has a token to learn")
+        self.restart()
+
+    def restart(self) -> None:
+        self.step, self.tokens, self.epoch_losses = 0, 0, []
+        self._order, self._epoch, self._losses = random.Random(self.job.config.seed), deque(), []
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return tuple(sorted(self.start.pairs))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(len(self.sequences) / self.job.config.batch_size)
+
+    @property
+    def total(self) -> int:
+        return self.steps_per_epoch * self.job.config.epochs
+
+    def next_batch(self) -> list[TrainingSequence]:
+        """The sequences of the coming step; every epoch in a new order."""
+        if not self._epoch:
+            size, shuffled = self.job.config.batch_size, self._order.sample(self.sequences, len(self.sequences))
+            self._epoch.extend(shuffled[i : i + size] for i in range(0, len(shuffled), size))
+        return self._epoch.popleft()
+
+    def finish_step(self, loss: float, tokens: int) -> bool:
+        """Count a step; True when it was the last."""
+        self.step += 1
+        self.tokens += tokens
+        self._losses.append(loss)
+        if self._epoch:
+            return False
+        self.epoch_losses.append(sum(self._losses) / len(self._losses))
+        self._losses = []
+        enough = self.job.config.stop_below_loss
+        return self.step == self.total or (enough is not None and self.epoch_losses[-1] < enough)
+
+    def summary(self) -> TrainingSummary:
+        return TrainingSummary(len(self.sequences), self.step, self.tokens, tuple(self.epoch_losses))
+
+    def result(self) -> Trained | TrainingError:
+        assert self.outcome is not None
+        return self.outcome
 
 
-def _batches(sequences: Sequence[TrainingSequence], size: int, order: random.Random) -> list[list[TrainingSequence]]:
-    shuffled = order.sample(sequences, len(sequences))
-    return [shuffled[i : i + size] for i in range(0, len(shuffled), size)]
+class _Slot:
+    """A resident adapter: its run, its optimiser, and what is left of its current step."""
+
+    def __init__(self, bank: LoraBank, index: int, run: _Run) -> None:
+        self.bank, self.index, self.run = bank, index, run
+        config = run.job.config
+        bank.load(index, run.start, config.dropout)
+        self._weights = torch.nn.Parameter(bank.weights_KP[index])
+        self._optimizer = torch.optim.AdamW(
+            [self._weights], lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        self.waited = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        batch = self.run.next_batch()
+        labels = sum(label != IGNORE_LABEL for s in batch for label in s.labels[1:])
+        config = self.run.job.config
+        seed = hash((config.seed, self.run.step)) if config.dropout else None
+        self.rows = deque(Row(self.index, s, 1 / labels, 0 if seed is None else seed + i) for i, s in enumerate(batch))
+        self._tokens, self._loss = sum(len(s.input_ids) for s in batch), 0.0
+        self.bank.begin_step(self.index)
+
+    def add_loss(self, loss: float) -> None:
+        self._loss += loss
+
+    def step(self) -> None:
+        """Update the weights with the gradient of a complete step, and take up the next."""
+        run, config = self.run, self.run.job.config
+        if not math.isfinite(self._loss):
+            run.outcome = TrainingError(
+                f"the loss became {self._loss} at step {run.step + 1} of {run.total}; nothing was saved: "
+                f"try a smaller learning_rate than {config.learning_rate:g}"
+            )
+            return
+        self._optimizer.param_groups[0]["lr"] = config.learning_rate * decay(config.schedule, run.step, run.total)
+        self._weights.grad = self.bank.gradient(self.index)
+        torch.nn.utils.clip_grad_norm_([self._weights], config.max_grad_norm)
+        self._optimizer.step()
+        self.bank.refresh(self.index)
+        if run.finish_step(self._loss, self._tokens):
+            self._finish()
+        else:
+            self._begin()
+
+    def _finish(self) -> None:
+        adapter = self.bank.export(self.index, self.run.start)
+        if all(torch.isfinite(w).all() for pair in adapter.pairs.values() for w in (pair.a_DR, pair.b_RO)):
+            self.run.outcome = Trained(adapter, self.run.summary())
+        else:
+            self.run.outcome = TrainingError(
+                "the trained weights are not finite; nothing was saved: try a smaller learning_rate"
+            )
 
 
-def _loss(base: BaseModel, batch: Sequence[TrainingSequence], route: Route) -> Tensor:
-    """Mean cross-entropy over the batch's labelled tokens, in float32."""
-    ids_BT, mask_BT, labels_BT = _pad(batch, base.pad_id, base.device)
-    with routed(route):
-        logits_BTV = base.module(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).logits
-    targets_BT = labels_BT[:, 1:]
-    keep = targets_BT != IGNORE_LABEL
-    return torch.nn.functional.cross_entropy(logits_BTV[:, :-1][keep].float(), targets_BT[keep])
+# ---------------------------------------------------------------- the queue
 
 
-def _pad(batch: Sequence[TrainingSequence], pad_id: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Right-padded to the longest of the batch: ids, attention mask, labels, each B×T."""
-    longest = max(len(s.input_ids) for s in batch)
+def _train_alike(
+    base: BaseModel, runs: Sequence[_Run], config: BankConfig, report: BankReport, tell: Callable[[], None]
+) -> None:
+    """Train runs that touch the same layers, in one bank; with half of it whenever memory runs out."""
+    make_routable(base.module, runs[0].targets)
+    use_segment_attention(base)
+    budget = config.tokens_per_pass or _default_budget(base)
+    slots = min(config.max_adapters or _resident(base, runs, budget), len(runs))
+    checkpointing = config.checkpointing and make_checkpointable(base.module) > 0
+    while waiting := [run for run in runs if run.outcome is None]:
+        try:
+            _Pool(base, waiting, slots, budget, checkpointing, report, tell).run()
+        except (RuntimeError, MemoryError) as err:
+            if not is_out_of_memory(err):
+                raise
+            if slots == 1 and budget == 1:
+                raise TrainingError(
+                    "memory ran out with a single adapter and a single sequence in it; train on shorter texts, "
+                    "with a lower rank, or with BankConfig(checkpointing=True)"
+                ) from err
+        else:
+            return
+        slots, budget = max(1, slots // 2), max(1, budget // 2) if slots > 1 else 1
+        report.halvings += 1
+        for run in waiting:
+            if run.outcome is None:
+                run.restart()
 
-    def rows(values: Sequence[Sequence[int]], fill: int) -> Tensor:
-        return torch.tensor([[*v, *[fill] * (longest - len(v))] for v in values], device=device)
 
-    return (
-        rows([s.input_ids for s in batch], pad_id),
-        rows([[1] * len(s.input_ids) for s in batch], 0),
-        rows([s.labels for s in batch], IGNORE_LABEL),
-    )
+class _Pool:
+    """A bank and its queue: slots train side by side, and a finished one takes up the next job."""
+
+    def __init__(
+        self,
+        base: BaseModel,
+        runs: Sequence[_Run],
+        slots: int,
+        budget: int,
+        checkpointing: bool,
+        report: BankReport,
+        tell: Callable[[], None],
+    ) -> None:
+        self.base, self.budget, self.checkpointing, self.report, self.tell = base, budget, checkpointing, report, tell
+        self.packed = packs(base)
+        self.queue = deque(runs)
+        rank = max(run.start.rank for run in runs)
+        self.bank = LoraBank(base.module, runs[0].targets, min(slots, len(runs)), rank, base.device, base.dtype)
+        self.slots = [_Slot(self.bank, k, self.queue.popleft()) for k in range(self.bank.slots)]
+        report.resident = max(report.resident, len(self.slots))
+
+    def run(self) -> None:
+        while self.slots:
+            rows = self._take()
+            batch = lay_out(rows, self.packed, self.base.pad_id, self.base.device)
+            losses = self._pass(batch)
+            self._count(batch)
+            for slot in [s for s in self.slots if any(row.slot == s.index for row in rows)]:
+                slot.add_loss(losses[slot.index])
+                if not slot.rows:
+                    slot.step()
+                    self.tell()
+                if slot.run.outcome is not None:
+                    self._replace(slot)
+
+    def _take(self) -> list[Row]:
+        """Rows for one pass: the slot that waited longest leads, and others join while the budget holds.
+
+        Where rows are padded, those nearest in length join first.
+        """
+        order = sorted(self.slots, key=lambda s: (-s.waited, s.index))
+        lead = len(order[0].rows[0].sequence.input_ids)
+        if not self.packed:
+            order[1:] = sorted(order[1:], key=lambda s: (abs(len(s.rows[0].sequence.input_ids) - lead), s.index))
+        taken: list[Row] = []
+        longest = tokens = 0
+        for slot in order:
+            slot.waited += 1
+            while slot.rows:
+                length = len(slot.rows[0].sequence.input_ids)
+                longest, tokens = max(longest, length), tokens + length
+                if taken and (tokens if self.packed else longest * (len(taken) + 1)) > self.budget:
+                    tokens -= length
+                    longest = max(len(row.sequence.input_ids) for row in taken)
+                    break
+                taken.append(slot.rows.popleft())
+                slot.waited = 0
+        return taken
+
+    def _pass(self, batch: Batch) -> dict[int, float]:
+        """Forward and backward; the gradients are in the bank afterwards. Returns each slot's share of its loss."""
+        route = BankRoute(self.bank, batch.spans, batch.segments, self.checkpointing)
+        with routed(route):
+            nll_M = head_loss(self.base, batch)
+        losses_K = torch.zeros(self.bank.slots, device=nll_M.device)
+        losses_K.index_add_(0, batch.slots_M, nll_M * batch.weights_M)
+        return dict(enumerate(losses_K.tolist()))
+
+    def _count(self, batch: Batch) -> None:
+        self.report.passes += 1
+        self.report.real_tokens += batch.real_tokens
+        self.report.computed_tokens += batch.tokens
+
+    def _replace(self, slot: _Slot) -> None:
+        at = self.slots.index(slot)
+        if self.queue:
+            self.slots[at] = _Slot(self.bank, slot.index, self.queue.popleft())
+        else:
+            del self.slots[at]
 
 
-def _finished(pairs: dict[str, StackedPair], start: LoraAdapter) -> LoraAdapter:
-    cpu = {n: LoraPair(p.a_KDR[0].detach().cpu(), p.b_KRO[0].detach().cpu()) for n, p in pairs.items()}
-    if not all(torch.isfinite(w).all() for pair in cpu.values() for w in (pair.a_DR, pair.b_RO)):
-        raise TrainingError("the trained weights are not finite; nothing was saved: try a smaller learning_rate")
-    return LoraAdapter(start.rank, start.alpha, cpu, start.transposed)
+TOKENS_PER_PASS = {"cpu": 640, "cuda": 16_384}  # measured on 2 cores; on a GPU our choice, see benchmarks/inner_loop.py
+
+
+def _default_budget(base: BaseModel) -> int:
+    return TOKENS_PER_PASS.get(base.device.type, TOKENS_PER_PASS["cpu"])
+
+
+def _resident(base: BaseModel, runs: Iterable[_Run], budget: int) -> int:
+    """As many adapters as fill a pass, and as fit into half of the free memory."""
+    runs = list(runs)
+    mean = sum(len(s.input_ids) for run in runs for s in run.sequences) / sum(len(run.sequences) for run in runs)
+    rank = max(run.start.rank for run in runs)
+    each = bytes_per_slot(parameters_of(base.module, runs[0].targets, rank), base.dtype)
+    fitting = available_bytes(base.device) // 2 // each
+    return max(1, min(math.ceil(budget / mean), fitting))

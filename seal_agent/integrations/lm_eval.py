@@ -25,8 +25,10 @@ from tqdm import tqdm
 from seal_agent.config import AnswerConfig
 from seal_agent.engine.hf import MAX_BATCH_ROWS, HFEngine
 from seal_agent.errors import InputError, TrainingError
-from seal_agent.inner_loop.lora_bank import LoraAdapter, route_of, routed
+from seal_agent.inner_loop.lora import LoraAdapter
+from seal_agent.inner_loop.routing import routed
 from seal_agent.inner_loop.sequences import encode
+from seal_agent.inner_loop.serving import serving_route
 from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.integrations.lm_eval_arguments import Settings, read_arguments
 from seal_agent.integrations.lm_eval_hook import NAME, register
@@ -83,7 +85,7 @@ class SealLM(HFLM):  # type: ignore[misc]
         self.settings = settings
         self.engine = HFEngine(base, _rows(settings.model.eval_batch_size))
         self.adapter, self.adapter_revision = _stored_adapter(base, settings)
-        self._route = route_of(base.module, [self.adapter], base.device, base.dtype)
+        self._route = serving_route(base.module, [self.adapter], base.device, base.dtype)
 
     @classmethod
     def create_from_arg_obj(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from seal_agent.config import AnswerConfig
 from seal_agent.engine.base import Engine, Progress
-from seal_agent.inner_loop.lora_bank import LoraAdapter
+from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.knowledge.grading import Grader
 from seal_agent.prompts import question_prompt, question_with_passage
 from seal_agent.types import Answer, Context, Message, Question

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from seal_agent.config import SelfEditConfig
 from seal_agent.engine.base import Engine, Progress
 from seal_agent.errors import InputError
-from seal_agent.inner_loop.lora_bank import LoraAdapter
+from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.knowledge.data import split_document
 from seal_agent.knowledge.parsing import notes_of as notes_of
 from seal_agent.knowledge.parsing import parse as parse

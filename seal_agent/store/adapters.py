@@ -16,7 +16,7 @@ from seal_agent.errors import AdapterError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from seal_agent.inner_loop.lora_bank import LoraAdapter
+    from seal_agent.inner_loop.lora import LoraAdapter
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
@@ -138,7 +138,7 @@ def _read_tensors(folder: Path) -> tuple[dict[str, Tensor], str | None]:
 
 
 def _assembled(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LoraAdapter:
-    from seal_agent.inner_loop.lora_bank import LoraAdapter, LoraPair
+    from seal_agent.inner_loop.lora import LoraAdapter, LoraPair
 
     names = {key.removeprefix(_PREFIX).removesuffix(end) for key in tensors for end in (_A, _B) if key.endswith(end)}
     if set(tensors) != {f"{_PREFIX}{name}{end}" for name in names for end in (_A, _B)}:

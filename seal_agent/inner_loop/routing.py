@@ -1,0 +1,64 @@
+"""Which adapters a layer applies: each thread has its own route, and without one the model is the plain base.
+
+The weights live outside the model. A linear layer that has been made routable looks up the route of the running
+thread. Two threads therefore never see each other's adapters.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
+
+from torch import Tensor, nn
+
+_attach_lock = threading.Lock()
+
+
+class Route(Protocol):
+    """What stands in for a layer's forward while the route is active."""
+
+    def forward(self, name: str, layer: nn.Module, plain: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """The layer's output with adapters; `plain` is the frozen layer itself, `name` its full name."""
+        ...
+
+
+_route: ContextVar[Route | None] = ContextVar("seal_agent_route", default=None)
+
+
+def current_route() -> Route | None:
+    """The route of the running thread."""
+    return _route.get()
+
+
+@contextmanager
+def routed(route: Route | None) -> Iterator[None]:
+    """Every routable layer that runs in this thread inside the block follows `route`."""
+    token = _route.set(route)
+    try:
+        yield
+    finally:
+        _route.reset(token)
+
+
+def make_routable(model: nn.Module, names: Sequence[str]) -> None:
+    """Let these linear layers of `model` look up the thread's route. Safe to repeat."""
+    with _attach_lock:
+        for name in names:
+            layer = model.get_submodule(name)
+            if not getattr(layer, "_seal_routable", False):
+                _wrap(layer, name)
+
+
+def _wrap(layer: nn.Module, name: str) -> None:
+    plain = layer.forward
+
+    def forward(x: Tensor) -> Tensor:
+        route = _route.get()
+        out: Tensor = plain(x) if route is None else route.forward(name, layer, plain, x)
+        return out
+
+    layer.forward = forward
+    layer._seal_routable = True  # type: ignore[assignment]
