@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check lint types layers test test-full bench clean
+.PHONY: help setup demo check lint types layers test test-full bench bench-speed clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,10 @@ test-full: check ## all tests, the slow ones too
 
 bench: $(STAMP) ## measure self-edits on 16 passages each (SQUAD=file.jsonl adds SQuAD), into benchmarks/results/
 	$(BIN)/python benchmarks/knowledge.py $(if $(SQUAD),--squad $(SQUAD))
+
+bench-speed: $(STAMP) ## measure training and decoding speed (SELF_EDITS=file.jsonl for real self-edits), into benchmarks/results/
+	$(BIN)/python benchmarks/inner_loop.py $(if $(SELF_EDITS),--self-edits $(SELF_EDITS))
+	$(BIN)/python benchmarks/decode.py
 
 clean: ## remove .venv and caches; adapters and the model cache stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,143 +1,439 @@
-"""Adapters as values: which layers they touch, how they are stacked, and who sees them."""
+"""The batched inner loop against the slow, obvious one: PEFT, one adapter at a time."""
 
 from __future__ import annotations
 
-import threading
+import copy
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
-from conftest import random_adapter
+from conftest import gpt2, llama, random_adapter, tokenizer
 from torch.testing import assert_close
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
-from seal_agent.errors import InputError
+from seal_agent.config import BankConfig, InnerLoopConfig
+from seal_agent.errors import InputError, TrainingError
+from seal_agent.inner_loop import train as train_module
 from seal_agent.inner_loop.lora import LoraAdapter, find_targets, new_adapter
-from seal_agent.inner_loop.routing import Route, make_routable, routed
-from seal_agent.inner_loop.serving import serving_route, stack
+from seal_agent.inner_loop.lora_bank import LoraBank, bytes_per_slot, parameters_of
+from seal_agent.inner_loop.loss import CHUNK_POSITIONS, linear_cross_entropy
+from seal_agent.inner_loop.packing import packs, use_segment_attention
+from seal_agent.inner_loop.train import Trained, TrainJob, steps_of, train, train_each
 from seal_agent.models import BaseModel
+from seal_agent.types import IGNORE_LABEL, TrainingSequence
 
-CPU = torch.device("cpu")
-IDS = torch.arange(10, 22).reshape(3, 4)
-
-
-def logits(base: BaseModel, route: Route | None = None, ids: torch.Tensor = IDS) -> torch.Tensor:
-    with torch.no_grad(), routed(route):
-        out: torch.Tensor = base.module(input_ids=ids).logits
-    return out
-
-
-def route(base: BaseModel, *adapters: LoraAdapter | None) -> Route | None:
-    return serving_route(base.module, adapters, CPU, torch.float32)
-
-
-# ---------------------------------------------------------------- targets
-
-
-def test_the_default_targets_are_pefts_own(tiny_base: BaseModel, tiny_gpt2_base: BaseModel) -> None:
-    assert {name.rpartition(".")[2] for name in find_targets(tiny_base.module, ["default"])} == {"q_proj", "v_proj"}
-    assert {name.rpartition(".")[2] for name in find_targets(tiny_gpt2_base.module, ["default"])} == {"c_attn"}
+SMALL: dict[str, Any] = {
+    "vocab_size": 320,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "max_position_embeddings": 512,
+    "pad_token_id": 0,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "initializer_range": 0.2,
+}
 
 
-def test_all_means_every_linear_layer_but_the_output(tiny_base: BaseModel, tiny_gpt2_base: BaseModel) -> None:
-    names = find_targets(tiny_base.module, ["all"])
-    assert len(names) == 2 * 7
-    assert not any("lm_head" in name for name in names)
-    assert len(find_targets(tiny_gpt2_base.module, ["all"])) == 2 * 4
+def qwen() -> Any:
+    return Qwen3ForCausalLM(Qwen3Config(**SMALL))
 
 
-def test_targets_may_be_named_and_come_in_the_models_order(tiny_base: BaseModel) -> None:
-    names = find_targets(tiny_base.module, ["up_proj", "q_proj"])
-    assert [name.rpartition(".")[2] for name in names] == ["q_proj", "up_proj"] * 2
+def gemma() -> Any:
+    """Caps its logits and its attention scores, and looks back 24 tokens in every other layer."""
+    return Gemma2ForCausalLM(Gemma2Config(**SMALL, sliding_window=24, query_pre_attn_scalar=16))
 
 
-def test_an_unknown_target_is_answered_with_the_known_ones(tiny_base: BaseModel) -> None:
-    with pytest.raises(InputError, match=r"'c_attn'.*down_proj, gate_proj, k_proj"):
-        find_targets(tiny_base.module, ["c_attn"])
+def mamba() -> Any:
+    """Mixes tokens by a state and a convolution: sequences may not be packed."""
+    config = MambaConfig(vocab_size=320, hidden_size=32, num_hidden_layers=2, state_size=4, initializer_range=0.2)
+    return MambaForCausalLM(config)
 
 
-# ---------------------------------------------------------------- new adapters
+MODELS: dict[str, Callable[[], Any]] = {"llama": llama, "gpt2": gpt2, "qwen": qwen, "gemma": gemma, "mamba": mamba}
 
 
-def test_a_new_adapter_changes_nothing_and_follows_its_seed(tiny_base: BaseModel) -> None:
-    names = find_targets(tiny_base.module, ["default"])
-    first, again, other = (new_adapter(tiny_base.module, names, 4, 8.0, seed) for seed in (0, 0, 1))
-    assert torch.equal(logits(tiny_base, route(tiny_base, first)), logits(tiny_base))
-    assert all(torch.equal(first.pairs[n].a_DR, again.pairs[n].a_DR) for n in names)
-    assert not torch.equal(first.pairs[names[0]].a_DR, other.pairs[names[0]].a_DR)
+def base_of(name: str) -> BaseModel:
+    torch.manual_seed(0)
+    module = MODELS[name]().requires_grad_(False).eval()
+    return BaseModel(f"tiny-{name}", module, tokenizer(chat=True), name)
 
 
-def test_a_is_drawn_uniform_between_plus_and_minus_one_over_root_inputs(tiny_base: BaseModel) -> None:
-    """What PEFT's kaiming_uniform(a=√5) amounts to."""
-    pair = next(iter(new_adapter(tiny_base.module, ["model.layers.0.mlp.down_proj"], 16, 16.0, 0).pairs.values()))
-    bound = 96**-0.5
-    assert pair.a_DR.shape == (96, 16)
-    assert pair.b_RO.shape == (16, 64)
-    assert 0.95 * bound < pair.a_DR.abs().max() <= bound
-    assert abs(pair.a_DR.var() - bound**2 / 3) < 0.1 * bound**2
+def random_sequences(seed: int, count: int, shortest: int = 2, longest: int = 60) -> tuple[TrainingSequence, ...]:
+    """Random tokens; of every third sequence only the second half is learnt."""
+    draw, out = random.Random(seed), []
+    for index in range(count):
+        ids = tuple(draw.randrange(4, 320) for _ in range(draw.randint(shortest, longest)))
+        read = len(ids) // 2 if index % 3 == 2 else 0
+        out.append(TrainingSequence(ids, (*[IGNORE_LABEL] * read, *ids[read:])))
+    return tuple(out)
 
 
-# ---------------------------------------------------------------- stacking and routing
+def six_jobs(base: BaseModel, targets: tuple[str, ...] = ("all",)) -> list[TrainJob]:
+    """Unequal in size, rank, learning rate, epochs, batch size, schedule and start."""
+    usual = InnerLoopConfig(rank=4, alpha=8.0, epochs=2, learning_rate=3e-3, targets=targets)
+    configs = [
+        usual,
+        replace(usual, rank=2, alpha=3.0, learning_rate=5e-3, epochs=4, seed=1),
+        replace(usual, rank=8, batch_size=2, seed=2),
+        replace(usual, schedule="cosine", weight_decay=0.1, seed=3),
+        replace(usual, max_grad_norm=0.05, batch_size=5, epochs=3, seed=4),
+        replace(usual, learning_rate=2e-3, schedule="constant", seed=5),
+    ]
+    starts = [None, None, None, None, None, random_adapter(base, 7, targets=targets)]
+    return [
+        TrainJob(random_sequences(seed, count), config, start)
+        for seed, (count, config, start) in enumerate(zip((5, 1, 7, 3, 8, 4), configs, starts, strict=True))
+    ]
 
 
-def test_ranks_may_differ_and_the_last_slot_is_none(tiny_base: BaseModel) -> None:
-    small, large = random_adapter(tiny_base, 1, rank=2), random_adapter(tiny_base, 2, rank=6)
-    for pair in stack([small, large], CPU, torch.float32).values():
-        assert pair.a_KDR.shape[0] == 3
-        assert pair.a_KDR.shape[2] == 6
-        assert not pair.b_KRO[2].any()
-        assert not pair.a_KDR[0, :, 2:].any()
+def delta(adapter: LoraAdapter, name: str) -> torch.Tensor:
+    return adapter.scale * adapter.pairs[name].a_DR @ adapter.pairs[name].b_RO
 
 
-def test_each_row_gets_its_own_adapter_or_none(tiny_base: BaseModel) -> None:
-    small, large = random_adapter(tiny_base, 1, rank=2), random_adapter(tiny_base, 2, rank=6, targets=("all",))
-    mixed = logits(tiny_base, route(tiny_base, small, None, large))
-    for row, adapter in enumerate((small, None, large)):
-        alone = logits(tiny_base, route(tiny_base, adapter), IDS[row : row + 1])
-        assert_close(mixed[row : row + 1], alone, atol=1e-4, rtol=1e-4)
+def assert_same(left: LoraAdapter, right: LoraAdapter, atol: float = 1e-5) -> None:
+    assert (left.rank, left.alpha, left.pairs.keys()) == (right.rank, right.alpha, right.pairs.keys())
+    for name in left.pairs:
+        assert_close(delta(left, name), delta(right, name), atol=atol, rtol=0)
 
 
-@pytest.mark.parametrize("which", ["tiny_base", "tiny_gpt2_base"])
-def test_routing_adds_scale_times_xab(which: str, request: pytest.FixtureRequest) -> None:
-    base: BaseModel = request.getfixturevalue(which)
-    adapter = random_adapter(base, 1)
-    name, pair = next(iter(adapter.pairs.items()))
-    layer = base.module.get_submodule(name)
-    make_routable(base.module, [name])
-    x_BTD = torch.randn(1, 3, 64)
-    plain = layer(x_BTD)
-    with routed(route(base, adapter)):
-        got = layer(x_BTD)
-    assert_close(got, plain + adapter.scale * x_BTD @ pair.a_DR @ pair.b_RO)
+def train_with_peft(base: BaseModel, job: TrainJob) -> LoraAdapter:
+    """One adapter, row by row without padding, torch's AdamW and clipping, the schedule of transformers."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import get_scheduler
+
+    config, sequences = job.config, list(job.sequences)
+    start = job.start or new_adapter(
+        base.module, find_targets(base.module, config.targets), config.rank, config.alpha, config.seed
+    )
+    lora = LoraConfig(
+        r=start.rank,
+        lora_alpha=start.alpha,
+        target_modules=list(start.pairs),
+        fan_in_fan_out=start.transposed,
+        task_type="CAUSAL_LM",
+    )
+    model = get_peft_model(copy.deepcopy(base.module), lora)
+    layers = {name: model.base_model.model.get_submodule(name) for name in start.pairs}
+    for name, layer in layers.items():
+        layer.lora_A["default"].weight.data = start.pairs[name].a_DR.T.clone()
+        layer.lora_B["default"].weight.data = start.pairs[name].b_RO.T.clone()
+    weights = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=config.weight_decay)
+    schedule = get_scheduler(config.schedule, optimizer, num_warmup_steps=0, num_training_steps=steps_of(job))
+    order = random.Random(config.seed)
+    for _ in range(config.epochs):
+        shuffled = order.sample(sequences, len(sequences))
+        for at in range(0, len(shuffled), config.batch_size):
+            batch = shuffled[at : at + config.batch_size]
+            labels = sum(label != IGNORE_LABEL for s in batch for label in s.labels[1:])
+            for row in batch:
+                logits = model(input_ids=torch.tensor([row.input_ids])).logits[0, :-1]
+                targets = torch.tensor(row.labels[1:])
+                loss = torch.nn.functional.cross_entropy(logits, targets, ignore_index=IGNORE_LABEL, reduction="sum")
+                (loss / labels).backward()
+            torch.nn.utils.clip_grad_norm_(weights, config.max_grad_norm)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+    pairs = {
+        name: type(next(iter(start.pairs.values())))(
+            layer.lora_A["default"].weight.detach().T, layer.lora_B["default"].weight.detach().T
+        )
+        for name, layer in layers.items()
+    }
+    return replace(start, pairs=pairs)
 
 
-def test_a_route_ends_with_its_block_even_on_an_error(tiny_base: BaseModel) -> None:
-    plain, adapter = logits(tiny_base), random_adapter(tiny_base, 1)
-    assert not torch.equal(logits(tiny_base, route(tiny_base, adapter)), plain)
-    assert torch.equal(logits(tiny_base), plain)
-    with pytest.raises(ZeroDivisionError), routed(route(tiny_base, adapter)):
-        _ = 1 / 0
-    assert torch.equal(logits(tiny_base), plain)
+def adapters(results: Sequence[Trained | TrainingError]) -> list[LoraAdapter]:
+    assert all(isinstance(result, Trained) for result in results), results
+    return [result.adapter for result in results if isinstance(result, Trained)]
 
 
-def test_a_route_is_not_seen_by_another_thread(tiny_base: BaseModel) -> None:
-    plain, got = logits(tiny_base), []
-    with routed(route(tiny_base, random_adapter(tiny_base, 1))), torch.no_grad():
-        other = threading.Thread(target=lambda: got.append(tiny_base.module(input_ids=IDS).logits.detach()))
-        other.start()
-        other.join()
-    assert torch.equal(got[0], plain)
+# ---------------------------------------------------------------- exactness
 
 
-def test_an_inner_route_gives_way_to_the_outer_one(tiny_base: BaseModel) -> None:
-    first, second = (route(tiny_base, random_adapter(tiny_base, seed)) for seed in (1, 2))
-    want = logits(tiny_base, first)
-    with routed(first), torch.no_grad():
-        with routed(second):
-            pass
-        assert torch.equal(tiny_base.module(input_ids=IDS).logits, want)
+@pytest.mark.parametrize("name", ["llama", "gpt2", "qwen", "gemma"])
+def test_six_unequal_jobs_in_a_bank_equal_six_runs_of_peft(name: str) -> None:
+    base = base_of(name)
+    jobs = six_jobs(base)
+    results, report = train_each(base, jobs, bank=BankConfig(max_adapters=4, tokens_per_pass=150))
+    assert report.resident == 4
+    assert report.passes < sum(steps_of(job) for job in jobs)
+    for job, got in zip(jobs, adapters(results), strict=True):
+        want = train_with_peft(base, job)
+        assert max(delta(got, n).abs().max() for n in got.pairs) > 1e-3
+        assert_same(got, want)
 
 
-def test_making_a_layer_routable_twice_adds_its_adapter_once(tiny_base: BaseModel) -> None:
-    adapter = random_adapter(tiny_base, 1)
-    once = logits(tiny_base, route(tiny_base, adapter))
-    make_routable(tiny_base.module, list(adapter.pairs))
-    assert torch.equal(logits(tiny_base, route(tiny_base, adapter)), once)
+def test_a_model_that_cannot_be_packed_is_trained_with_padding_and_equals_peft() -> None:
+    base = base_of("mamba")
+    assert not packs(base)
+    jobs = [replace(job, start=None) for job in six_jobs(base, ("in_proj", "x_proj"))[:3]]
+    results, report = train_each(base, jobs)
+    assert 0 < report.padding < 1
+    for job, got in zip(jobs, adapters(results), strict=True):
+        assert_same(got, train_with_peft(base, job))
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "qwen", "gemma"])
+def test_models_of_plain_attention_are_packed_without_padding(name: str) -> None:
+    base = base_of(name)
+    use_segment_attention(base)
+    assert packs(base)
+    _, report = train_each(base, six_jobs(base)[:2])
+    assert report.padding == 0
+
+
+@pytest.mark.parametrize(
+    "bank",
+    [
+        BankConfig(max_adapters=1),
+        BankConfig(tokens_per_pass=1),
+        BankConfig(max_adapters=2, tokens_per_pass=90),
+        BankConfig(checkpointing=True),
+    ],
+    ids=["one at a time", "one row a pass", "two", "checkpointing"],
+)
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_how_the_bank_is_filled_does_not_change_what_is_learnt(bank: BankConfig, dropout: float) -> None:
+    base = base_of("llama")
+    jobs = [replace(job, config=replace(job.config, dropout=dropout)) for job in six_jobs(base)]
+    usual, _ = train_each(base, jobs)
+    other, _ = train_each(base, jobs, bank=bank)
+    for left, right in zip(adapters(usual), adapters(other), strict=True):
+        assert_same(left, right, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_padded_and_packed_passes_agree(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = base_of(name)
+    packed, _ = train_each(base, six_jobs(base))
+    monkeypatch.setattr(train_module, "packs", lambda base: False)
+    padded, report = train_each(base, six_jobs(base))
+    assert 0 < report.padding < 0.6
+    for left, right in zip(adapters(packed), adapters(padded), strict=True):
+        assert_same(left, right, atol=1e-5)
+
+
+def test_checkpointing_keeps_less_and_recomputes_the_same_gradients() -> None:
+    """With adapters that change every layer, a recomputation without its route would give other gradients."""
+    base = base_of("llama")
+    jobs = [replace(job, start=random_adapter(base, 3, job.config.rank, ("all",))) for job in six_jobs(base)[:1]]
+    saved: list[int] = []
+
+    def run(checkpointing: bool) -> LoraAdapter:
+        saved.append(0)
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            saved[-1] += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            return train(base, jobs, bank=BankConfig(checkpointing=checkpointing))[0].adapter
+
+    assert_same(run(False), run(True), atol=1e-6)
+    assert saved[1] < saved[0]
+
+
+# ---------------------------------------------------------------- the queue
+
+
+def test_a_finished_adapter_makes_room_for_the_next_job() -> None:
+    base = base_of("llama")
+    jobs = six_jobs(base)
+    results, report = train_each(base, jobs, bank=BankConfig(max_adapters=2, tokens_per_pass=1000))
+    assert report.resident == 2
+    assert report.real_tokens == sum(r.summary.tokens for r in results if isinstance(r, Trained))
+    longest = max(steps_of(job) for job in jobs)
+    assert longest <= report.passes < sum(steps_of(job) for job in jobs)
+    for job, got in zip(jobs, adapters(results), strict=True):
+        assert_same(got, train(base, [job])[0].adapter, atol=2e-6)
+
+
+def test_progress_counts_the_steps_of_all_jobs() -> None:
+    base, seen = base_of("llama"), list[tuple[int, int]]()
+    jobs = six_jobs(base)
+    train(base, jobs, lambda done, total: seen.append((done, total)))
+    total = sum(steps_of(job) for job in jobs)
+    assert seen == [(i + 1, total) for i in range(total)]
+
+
+def test_jobs_that_touch_other_layers_go_into_a_bank_of_their_own() -> None:
+    base = base_of("llama")
+    jobs = [*six_jobs(base)[:2], *six_jobs(base, ("q_proj",))[:2]]
+    for job, result in zip(jobs, train(base, jobs), strict=True):
+        assert_same(result.adapter, train_with_peft(base, job))
+
+
+def test_early_stop_leaves_after_the_first_epoch_below_the_threshold() -> None:
+    base = base_of("llama")
+    config = InnerLoopConfig(rank=8, alpha=16.0, epochs=20, learning_rate=1e-2, targets=("all",))
+    job = TrainJob(random_sequences(0, 3), config)
+    whole = train(base, [job])[0].summary
+    threshold = 0.5 * whole.epoch_losses[0]
+    short, other = train(base, [replace(job, config=replace(config, stop_below_loss=threshold)), job])
+    assert short.summary.epoch_losses[-1] < threshold <= short.summary.epoch_losses[-2]
+    assert short.summary.steps == 3 * len(short.summary.epoch_losses) < whole.steps
+    assert other.summary.steps == whole.steps
+
+
+def test_a_job_that_fails_leaves_the_others_alone() -> None:
+    base = base_of("llama")
+    good = six_jobs(base)[0]
+    wild = replace(good, config=replace(good.config, learning_rate=1e30, max_grad_norm=1e30))
+    (first, failed, last), _ = train_each(base, [good, wild, good])
+    assert isinstance(failed, TrainingError)
+    assert "smaller learning_rate than 1e+30" in str(failed)
+    alone = train(base, [good])[0].adapter
+    for result in (first, last):
+        assert isinstance(result, Trained)
+        assert_same(result.adapter, alone, atol=2e-6)
+    with pytest.raises(TrainingError):
+        train(base, [good, wild])
+
+
+# ---------------------------------------------------------------- memory
+
+
+def fail_above(monkeypatch: pytest.MonkeyPatch, slots: int, error: BaseException) -> None:
+    """Passes of a bank with more slots run out of memory; on the third of them, so that work is under way."""
+    usual, passes = train_module._Pool._pass, [0]
+
+    def scarce(pool: Any, batch: Any) -> Any:
+        passes[0] += 1
+        if pool.bank.slots > slots and passes[0] > 2:
+            raise error
+        return usual(pool, batch)
+
+    monkeypatch.setattr(train_module._Pool, "_pass", scarce)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+)
+def test_running_out_of_memory_halves_the_bank_and_goes_on(
+    error: RuntimeError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = base_of("llama")
+    usual = train(base, six_jobs(base))
+    fail_above(monkeypatch, 2, error)
+    results, report = train_each(base, six_jobs(base), bank=BankConfig(max_adapters=6))
+    assert report.halvings == 2  # 6, 3, 1
+    for left, right in zip(adapters(results), usual, strict=True):
+        assert_same(left, right.adapter, atol=2e-6)
+
+
+def test_memory_too_small_for_one_adapter_is_an_error_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = base_of("llama")
+    fail_above(monkeypatch, 0, torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(TrainingError, match="train on shorter texts"):
+        train(base, six_jobs(base))
+
+
+def test_another_runtime_error_is_not_taken_for_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = base_of("llama")
+    fail_above(monkeypatch, 0, RuntimeError("something else"))
+    with pytest.raises(RuntimeError, match="something else"):
+        train(base, six_jobs(base))
+
+
+def test_scarce_memory_means_fewer_resident_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = base_of("llama")
+    jobs = six_jobs(base)
+    rank = max(job.config.rank for job in jobs)
+    each = bytes_per_slot(parameters_of(base.module, find_targets(base.module, ["all"]), rank), torch.float32)
+    monkeypatch.setattr(train_module, "available_bytes", lambda device: 2 * 3 * each)
+    _, report = train_each(base, jobs, bank=BankConfig(tokens_per_pass=10_000))
+    assert report.resident == 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_slot_holds_what_is_said_of_it(dtype: torch.dtype) -> None:
+    base = base_of("llama")
+    names = find_targets(base.module, ["all"])
+    bank = LoraBank(base.module, names, 3, 4, torch.device("cpu"), dtype)
+    held = {t.data_ptr(): t.nbytes for t in (bank.weights_KP, bank._compute_KP, bank._grads_KP)}
+    moments = 8 * bank.parameters
+    assert bank.parameters == parameters_of(base.module, names, 4)
+    assert sum(held.values()) / 3 + moments == bytes_per_slot(bank.parameters, dtype)
+
+
+# ---------------------------------------------------------------- the bank
+
+
+def test_a_slot_gives_back_what_was_put_in_whatever_its_rank() -> None:
+    base = base_of("llama")
+    bank = LoraBank(base.module, find_targets(base.module, ["all"]), 2, 6, torch.device("cpu"), torch.float32)
+    large, small = (random_adapter(base, seed, rank, ("all",)) for seed, rank in ((1, 6), (2, 3)))
+    for slot, adapter in ((0, large), (1, large), (1, small)):
+        bank.load(slot, adapter)
+    for slot, adapter in ((0, large), (1, small)):
+        out = bank.export(slot, adapter)
+        assert all(torch.equal(out.pairs[n].a_DR, pair.a_DR) for n, pair in adapter.pairs.items())
+        assert all(torch.equal(out.pairs[n].b_RO, pair.b_RO) for n, pair in adapter.pairs.items())
+
+
+def test_bf16_compute_keeps_float32_weights_and_learns_about_the_same() -> None:
+    base = base_of("llama")
+    job = six_jobs(base)[0]
+    exact = train(base, [job])[0]
+    base.module.to(torch.bfloat16)
+    (rough,) = train(base, [job])
+    assert all(w.dtype == torch.float32 for pair in rough.adapter.pairs.values() for w in (pair.a_DR, pair.b_RO))
+    assert rough.summary.epoch_losses == pytest.approx(exact.summary.epoch_losses, rel=0.05)
+    for name in exact.adapter.pairs:
+        cosine = torch.cosine_similarity(delta(exact.adapter, name).flatten(), delta(rough.adapter, name).flatten(), 0)
+        assert cosine > 0.9
+
+
+def test_bank_settings_that_make_no_sense_are_refused() -> None:
+    for name in ("max_adapters", "tokens_per_pass"):
+        with pytest.raises(InputError, match=f"{name} must be at least 1"):
+            BankConfig(**{name: 0})
+
+
+# ---------------------------------------------------------------- the loss
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("rows", [1, CHUNK_POSITIONS, 2 * CHUNK_POSITIONS + 3])
+def test_the_chunked_loss_and_its_gradient_are_those_of_cross_entropy(rows: int, bias: bool) -> None:
+    draw = torch.Generator().manual_seed(0)
+    hidden = torch.randn(rows, 24, generator=draw, requires_grad=True)
+    weight = torch.randn(100, 24, generator=draw)
+    offset = torch.randn(100, generator=draw) if bias else None
+    targets = torch.randint(100, (rows,), generator=draw)
+    weights = torch.rand(rows, generator=draw)
+    want = torch.nn.functional.cross_entropy(
+        torch.nn.functional.linear(hidden, weight, offset), targets, reduction="none"
+    )
+    (want * weights).sum().backward()
+    nll, grad = linear_cross_entropy(hidden.detach(), weight, offset, targets, weights)
+    assert_close(nll, want.detach(), atol=1e-5, rtol=1e-5)
+    assert_close(grad, hidden.grad, atol=1e-6, rtol=1e-5)
+
+
+def test_in_bf16_the_gradient_of_a_well_known_token_is_not_rounded_away() -> None:
+    """With p near 1 the gradient is (p - 1) times a row; bf16 holds no p between 0.996 and 1."""
+    hidden, weight = torch.zeros(1, 8), torch.eye(8)
+    hidden[0, 3] = 9.0
+    targets, weights = torch.tensor([3]), torch.ones(1)
+    _, exact = linear_cross_entropy(hidden, weight, None, targets, weights)
+    _, rough = linear_cross_entropy(hidden.bfloat16(), weight.bfloat16(), None, targets, weights)
+    assert exact[0, 3] < -1e-4
+    assert_close(rough.float(), exact, rtol=0.02, atol=0)

@@ -73,8 +73,7 @@ def _autograd_loss(base: BaseModel, batch: Batch) -> Tensor:
 
 def logits_of(base: BaseModel, batch: Batch) -> Tensor:
     """The model's own logits of all tokens, N×V."""
-    out = base.module(input_ids=batch.ids_BT, position_ids=batch.positions_BT, use_cache=False)
-    logits: Tensor = out.logits
+    logits: Tensor = base.module(**batch.inputs()).logits
     return logits.flatten(0, 1)
 
 
@@ -96,4 +95,5 @@ def _try_head(base: BaseModel) -> bool:
     batch = lay_out([Row(0, TrainingSequence(ids, ids), 1.0)], False, base.pad_id, base.device)
     with routed(None):
         ours, theirs = head(hidden_of(base, batch)).float(), logits_of(base, batch).float()
-    return bool(ours.shape == theirs.shape and (ours - theirs).norm() <= 1e-2 * theirs.norm())
+    # A soft cap hardly bends small logits, hence the narrow bound; the product itself is the same on both sides.
+    return bool(ours.shape == theirs.shape and (ours - theirs).norm() <= 1e-6 * theirs.norm())

@@ -49,6 +49,11 @@ class Batch:
     slots_M: Tensor
     real_tokens: int
 
+    def inputs(self) -> dict[str, Any]:
+        """What the model is called with."""
+        positions = {} if self.positions_BT is None else {"position_ids": self.positions_BT}
+        return {"input_ids": self.ids_BT, "use_cache": False, **positions}
+
     @property
     def tokens(self) -> int:
         """Tokens computed, padding included."""
@@ -220,8 +225,7 @@ def _causal(length: int, repeats: int, dtype: torch.dtype, device: torch.device)
 
 def hidden_of(base: BaseModel, batch: Batch) -> Tensor:
     """Last hidden states of all tokens, N×D; called inside a route."""
-    out = base.module.base_model(input_ids=batch.ids_BT, position_ids=batch.positions_BT, use_cache=False)
-    hidden: Tensor = out[0]
+    hidden: Tensor = base.module.base_model(**batch.inputs())[0]
     return hidden.flatten(0, 1)
 
 
