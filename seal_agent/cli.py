@@ -316,10 +316,16 @@ def tasks(as_json: Json = False) -> None:
     epilog="Example: seal eval --model_args pretrained=default,mode=passage --tasks seal_novel --limit 12",
 )
 def evaluate(ctx: typer.Context) -> None:
-    """lm-eval with `--model seal` and our tasks; every argument goes to lm_eval as it is."""
-    from seal_agent.integrations.lm_eval import run_lm_eval
+    """lm-eval with `--model seal` and our tasks; every argument but --json goes to lm_eval as it is."""
+    from seal_agent.integrations.lm_eval import lm_eval_results, run_lm_eval
 
-    raise typer.Exit(run_lm_eval(list(ctx.args)))
+    arguments = [argument for argument in ctx.args if argument != "--json"]
+    if len(arguments) == len(ctx.args):
+        raise typer.Exit(run_lm_eval(arguments))
+    code, results = lm_eval_results(arguments)
+    if results:
+        _print_json(**results)
+    raise typer.Exit(code)
 
 
 # ---------------------------------------------------------------- shared parts

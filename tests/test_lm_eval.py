@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import files
 from pathlib import Path
 from types import SimpleNamespace
@@ -400,6 +400,28 @@ def test_seal_eval_adds_our_model_and_tasks(monkeypatch: pytest.MonkeyPatch) -> 
         ["ls", "tasks", "--include_path", folder],
     ]
     assert sys.argv == typed
+
+
+def test_seal_eval_gives_the_results_as_one_json_object(
+    tmp_path: Path, tiny_base: BaseModel, save_model: Callable[[BaseModel, Path], Path]
+) -> None:
+    from typer.testing import CliRunner
+
+    from seal_agent.cli import app
+
+    folder = save_model(tiny_base, tmp_path / "tiny")
+    arguments = f"pretrained={folder},mode=base,limit_contexts=1"
+    command = ["eval", "--json", "--model_args", arguments, "--tasks", "seal_novel"]
+    for extra in ([], ["--output_path", str(tmp_path / "out.json")], [f"--output_path={tmp_path / 'runs'}"]):
+        done = CliRunner().invoke(app, [*command, *extra])
+        assert done.exit_code == 0, done.output
+        result = json.loads(done.stdout)
+        assert result["results"]["seal_novel"]["sample_len"] == 6
+        assert "|seal_novel|" in done.stderr
+    assert list(tmp_path.glob("out*.json"))
+    assert list(tmp_path.glob("runs/*/results_*.json"))
+    with pytest.raises(InputError, match="leave --json out"):
+        CliRunner().invoke(app, ["eval", "ls", "--json"], catch_exceptions=False)
 
 
 def test_lm_eval_validates_our_tasks_and_its_exit_code_comes_back(capsys: pytest.CaptureFixture[str]) -> None:

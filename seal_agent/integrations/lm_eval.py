@@ -7,12 +7,16 @@ during an evaluation live in memory and die with it; the user's store is only ev
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -240,6 +244,36 @@ def run_lm_eval(arguments: list[str]) -> int:
     finally:
         sys.argv = typed
     return 0
+
+
+def lm_eval_results(arguments: list[str]) -> tuple[int, dict[str, Any]]:
+    """As `run_lm_eval`, with its tables on standard error; also gives the results that lm-eval saves, as a dictionary.
+
+    Raises InputError for a command without results, such as `ls`.
+    """
+    if arguments and arguments[0] in ("ls", "validate"):
+        raise InputError(f"--json shows results, and `{arguments[0]}` has none; leave --json out")
+    with tempfile.TemporaryDirectory(prefix="seal-eval-") as own:
+        given = _value(arguments, "--output_path", "-o")
+        started = time.time()
+        with redirect_stdout(sys.stderr):
+            code = run_lm_eval(arguments if given else [*arguments, "--output_path", own])
+        path = Path(given or own)
+        # lm-eval puts a time before the suffix of a file, and a folder named after the model below a folder
+        saved = path.parent.glob(f"{path.stem}*.json") if path.suffix == ".json" else path.rglob("results_*.json")
+        new = [file for file in saved if file.stat().st_mtime >= started - 1]
+        if not new:
+            return code or 1, {}
+        return code, json.loads(max(new, key=lambda file: file.stat().st_mtime).read_text(encoding="utf-8"))
+
+
+def _value(arguments: Sequence[str], *options: str) -> str | None:
+    """What follows an option, after a blank or an equals sign."""
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, value = argument.partition("=")
+        if name in options:
+            return value if equals else following
+    return None
 
 
 def _names(arguments: Sequence[str], *options: str) -> bool:
