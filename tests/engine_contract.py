@@ -88,6 +88,22 @@ class EngineContract:
         with pytest.raises(InputError, match="shorten the prompt or lower max_tokens"):
             engine.generate(["word " * 20_000], GREEDY)
 
+    def test_senseless_sampling_is_refused(self, engine: Engine) -> None:
+        for senseless in (Sampling(max_tokens=0), Sampling(max_tokens=5, temperature=-1.0)):
+            with pytest.raises(InputError, match="at least 1 and temperature 0 or more"):
+                engine.generate(["One"], senseless)
+
+    def test_prompts_that_begin_alike_are_continued_as_if_alone(
+        self, engine: Engine, adapters: tuple[LoraAdapter, LoraAdapter]
+    ) -> None:
+        long = "The lighthouse stands on an island far to the north, and its lamp burns oil. "
+        prompts = [long + "Who?", long + "Where does it stand, then?", long + "Who?", "Something else: " + long]
+        rows = [None, *adapters]
+        asked = [(prompt, adapter) for adapter in rows for prompt in prompts]
+        together = engine.generate([p for p, _ in asked], GREEDY, [a for _, a in asked])
+        alone = [engine.generate([p], GREEDY, [a])[0] for p, a in asked]
+        assert [c.text for c in together] == [c.text for c in alone]
+
     def test_an_empty_prompt_is_refused(self, engine: Engine) -> None:
         with pytest.raises(InputError, match="empty"):
             engine.generate([""], GREEDY)

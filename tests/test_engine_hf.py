@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from engine_contract import GREEDY, PROMPTS, EngineContract
 from seal_agent.engine.hf import HFEngine
 from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.models import BaseModel
-from seal_agent.types import Message
+from seal_agent.types import Message, Sampling
 
 
 class TestHFEngine(EngineContract):
@@ -57,6 +58,19 @@ def test_two_threads_with_two_adapters_never_see_each_others_weights(tiny_base: 
     with ThreadPoolExecutor(2) as pool:
         running = [(key, pool.submit(said, rows[key])) for key in [1, 2] * 6]
         assert all(future.result() == alone[key] for key, future in running)
+
+
+def test_what_prompts_share_is_computed_once(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, read = HFEngine(tiny_base), list[tuple[int, ...]]()
+    forward = engine._forward
+
+    def spy(ids_BT: torch.Tensor, *rest: Any) -> torch.Tensor:
+        read.append(tuple(ids_BT.shape))
+        return forward(ids_BT, *rest)
+
+    monkeypatch.setattr(engine, "_forward", spy)
+    engine.generate(["x" * 100 + end for end in ("aa", "bbb", "c")], Sampling(max_tokens=1))
+    assert read == [(1, 100), (3, 3)]
 
 
 def test_a_half_read_stream_leaves_the_model_as_it_was(tiny_base: BaseModel) -> None:

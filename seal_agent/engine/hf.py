@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seal_agent.engine.base import Progress
+from seal_agent.engine.prefixes import shared_prefixes
 from seal_agent.errors import InputError
 from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.inner_loop.routing import routed
@@ -69,6 +70,11 @@ class HFEngine:
         ids = self.base.encode(prompt)
         if not ids:
             raise InputError("the prompt is empty; give the model something to continue")
+        if sampling.max_tokens < 1 or sampling.temperature < 0:
+            raise InputError(
+                "max_tokens must be at least 1 and temperature 0 or more, "
+                f"but they are {sampling.max_tokens} and {sampling.temperature:g}"
+            )
         if len(ids) + sampling.max_tokens > self.base.window:
             raise InputError(
                 f"the prompt has {len(ids)} tokens and {sampling.max_tokens} more are wanted, "
@@ -101,13 +107,12 @@ class HFEngine:
     @torch.inference_mode()
     def _decode(self, rows: list[_Row], sampling: Sampling) -> Iterator[None]:
         """Advance all rows until each is finished; yields after every token. Finished rows leave the batch."""
-        from transformers import DynamicCache
+        from seal_agent.engine.kv_cache import new_cache
 
-        live, cache = list(rows), DynamicCache(config=self.base.module.config)
-        ids_BT, mask_BT = _left_padded([row.prompt_ids for row in live], self.base.pad_id, self.base.device)
+        live, cache = list(rows), new_cache(self.base.module.config)
         route = self._route(live)
-        for _ in range(sampling.max_tokens):
-            logits_BV = self._forward(ids_BT, mask_BT, cache, route)
+        logits_BV, mask_BT = self._read(live, cache, route)
+        while True:
             chosen_B = _choose(logits_BV, sampling, [row.generator for row in live])
             for row, token in zip(live, chosen_B.tolist(), strict=True):
                 row.generated.append(token)
@@ -126,6 +131,27 @@ class HFEngine:
                 cache.batch_select_indices(index)
                 ids_BT, mask_BT, route = ids_BT[index], mask_BT[index], route and route.of_rows(index)
             mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(live), 1)], dim=1)
+            logits_BV = self._forward(ids_BT, mask_BT, cache, route)
+
+    def _read(self, rows: Sequence[_Row], cache: Any, route: ServingRoute | None) -> tuple[Tensor, Tensor]:
+        """Fill the cache with the prompts, a beginning that rows share only once; logits B×V and mask B×T."""
+        from seal_agent.engine.kv_cache import keeps_all_positions
+
+        device, mask_BP = self.base.device, None
+        shared = shared_prefixes([(id(row.adapter), row.prompt_ids) for row in rows])
+        rest = [row.prompt_ids for row in rows]
+        if shared and keeps_all_positions(cache):
+            firsts, of_row = torch.tensor(shared.first_row_of_group), torch.tensor(shared.group_of_row, device=device)
+            heads = [rest[i][:n] for i, n in zip(firsts.tolist(), shared.length_of_group, strict=True)]
+            ids_GP, mask_GP = _left_padded(heads, self.base.pad_id, device)
+            self._forward(ids_GP, mask_GP, cache, route and route.of_rows(firsts.to(device)))
+            cache.batch_select_indices(of_row)
+            mask_BP = mask_GP[of_row]
+            rest = [ids[shared.length_of_group[g] :] for ids, g in zip(rest, shared.group_of_row, strict=True)]
+        ids_BT, mask_BT = _left_padded(rest, self.base.pad_id, device)
+        if mask_BP is not None:
+            mask_BT = torch.cat([mask_BP, mask_BT], dim=1)
+        return self._forward(ids_BT, mask_BT, cache, route), mask_BT
 
     def _forward(self, ids_BT: Tensor, mask_BT: Tensor, cache: Any, route: ServingRoute | None) -> Tensor:
         """Float32 logits of the last position, B×V."""
