@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config", "SelfEditConfig", "InnerLoopConfig")
 
+EVAL_EXAMPLE = "Example: seal eval --model_args pretrained=default,mode=passage --tasks seal_novel --limit 12"
+
 app = typer.Typer(
     name="seal",
     help="A language model that writes its own study notes, trains a small adapter on them, and can take it back.",
@@ -313,13 +315,16 @@ def tasks(as_json: Json = False) -> None:
 @app.command(
     name="eval",
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
-    epilog="Example: seal eval --model_args pretrained=default,mode=passage --tasks seal_novel --limit 12",
+    epilog=EVAL_EXAMPLE,
 )
 def evaluate(ctx: typer.Context) -> None:
     """lm-eval with `--model seal` and our tasks; every argument but --json goes to lm_eval as it is."""
     from seal_agent.integrations.lm_eval import lm_eval_results, run_lm_eval
 
     arguments = [argument for argument in ctx.args if argument != "--json"]
+    if not arguments or "--help" in arguments or "-h" in arguments:
+        typer.echo(f"{evaluate.__doc__}\n--json prints the results as one JSON object.\n{EVAL_EXAMPLE}\n")
+        arguments = arguments or ["--help"]
     if len(arguments) == len(ctx.args):
         raise typer.Exit(run_lm_eval(arguments))
     code, results = lm_eval_results(arguments)

@@ -92,7 +92,18 @@ def history_table(revisions: Sequence[Revision], active: str | None) -> Table:
 
 def _ticked(answer: Answer) -> Text:
     mark, colour = _TICKS[answer.verdict]
-    return Text.assemble((mark, colour), " ", _short(answer.text, 120))
+    return Text.assemble((mark, colour), " ", _excerpt(answer.text, answer.question.golds, 72))
+
+
+def _excerpt(text: str, golds: Sequence[str], width: int) -> str:
+    """The beginning, or where that does not show a gold answer which the text holds, the part around it."""
+    flat = " ".join(text.split())
+    spans = [(at, at + len(gold)) for gold in golds if (at := flat.casefold().find(gold.casefold())) >= 0]
+    first, end = min(spans, default=(0, 0))
+    if end < width:
+        return _short(flat, width)
+    start = flat.find(" ", max(0, first - width // 2)) + 1
+    return _short("… " + flat[start:], width)
 
 
 def _short(text: str, width: int) -> str:

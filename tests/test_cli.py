@@ -187,13 +187,27 @@ def test_ctrl_c_exits_130(run: Run, text: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "adapt", "ask", "chat", "history", "rollback", "adapters", "export", "tasks"],
+    ["demo", "adapt", "ask", "chat", "history", "rollback", "adapters", "export", "tasks", "eval"],
 )
 def test_every_help_shows_an_example(run: Run, command: str) -> None:
     ran = run(command, "--help")
     assert ran.code == 0
     assert "Example:" in ran.out
     assert "--json" in ran.out
+
+
+def test_a_table_of_answers_shows_the_gold_that_a_long_answer_ends_with() -> None:
+    from seal_agent import console
+    from seal_agent.types import Answer, Question, Verdict
+
+    question = Question("Who built it?", ("Odile Brannock",))
+    long = "The lighthouse on the island is old and tall and was built, as everybody here knows, by "
+    for text, shown in ((long + "Odile Brannock.", "Odile Brannock"), (long, "The lighthouse on the island")):
+        assert shown in console._excerpt(text, question.golds, 72)
+    table = console.answers_table(
+        [Answer(question, long, Verdict.WRONG)], [Answer(question, long + "odile brannock", Verdict.CORRECT)]
+    )
+    assert len(table.rows) == 1
 
 
 def test_version_and_bare_call(run: Run) -> None:
