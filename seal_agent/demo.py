@@ -13,9 +13,10 @@ from seal_agent.model import Progress, SelfAdaptingModel
 from seal_agent.models import BaseModel
 from seal_agent.types import Answer, Revision, accuracy
 
-# A 135M model has to see a fact more often, and in more of its layers, than the 7B model of the paper.
-SELF_EDIT = SelfEditConfig(formats=("rewrite", "implications"), max_tokens=224)
-INNER_LOOP = InnerLoopConfig(targets=("all",), epochs=15)
+# A 135M model has to learn in more of its layers than the 7B model of the paper. Chosen among two dozen recipes on this
+# passage as the cheapest that gained at least 4 of 6 with two seeds each in float32 and bfloat16.
+SELF_EDIT = SelfEditConfig(formats=("rewrite", "implications"), max_tokens=128)
+INNER_LOOP = InnerLoopConfig(targets=("all",), epochs=8)
 
 
 @dataclass(frozen=True, slots=True)
