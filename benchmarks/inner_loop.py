@@ -130,7 +130,8 @@ def _contenders(
             with measure.PeakMemory(base.device) as memory:
                 started = time.perf_counter()
                 results, report = train_each(base, chosen, bank=BankConfig(max_adapters=k))
-                _record(figures, chosen, time.perf_counter() - started, memory)
+                seconds = time.perf_counter() - started
+            _record(figures, chosen, seconds, memory)
             assert not any(isinstance(r, Exception) for r in results), results
             figures.padding = report.padding
 
@@ -141,7 +142,7 @@ def _contenders(
             module = plain(dtype)
             with measure.PeakMemory(base.device) as memory:
                 seconds = sum(train_with_peft(module, job, base.device) for job in few)
-                _record(figures, few, seconds, memory)
+            _record(figures, few, seconds, memory)
 
         return contend
 
@@ -227,7 +228,7 @@ def train_as_published(module: Any, base: BaseModel, job: TrainJob, steps: int) 
     """Seconds of some steps of the reference protocol, in the base's precision."""
     import tempfile
 
-    from transformers import Trainer, TrainerCallback, TrainingArguments
+    from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
     times: list[float] = []
 
@@ -249,6 +250,7 @@ def train_as_published(module: Any, base: BaseModel, job: TrainJob, steps: int) 
             use_cpu=base.device.type == "cpu",
         )
         trainer = Trainer(model, arguments, train_dataset=_Padded(job.sequences, base.pad_id), callbacks=[Clock()])
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
     seconds = time.perf_counter() - times[0]
     model.unload()
