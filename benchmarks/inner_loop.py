@@ -79,6 +79,7 @@ def main() -> None:
             contend(figures.setdefault(name, Figures()))
     _tell("")
     result = _result(base, jobs, figures, peak, options)
+    result["bytes_per_further_adapter"] = bytes_per_further_adapter(base, jobs)
     config = {"model": options.model, "seed": 0, "jobs": len(jobs), "inner_loop": asdict(jobs[0].config)}
     rows = [{"contender": name, **asdict(f)} for name, f in figures.items()]
     results_file.save(options.out, config, run, rows, identity=base.identity, summary=result)
@@ -297,17 +298,19 @@ def _result(
         "peak_flops": peak,
         "parameters": parameters,
         "adapter_bytes": bytes_per_slot(adapter, base.dtype),
-        "bytes_per_further_adapter": _slope(figures, options.ks),
     }
 
 
-def _slope(figures: dict[str, Figures], ks: Sequence[int]) -> float | None:
-    """Growth of the peak memory from K=8, where the passes are full, to the largest K; per adapter."""
-    low, high = 8, max(ks)
-    peaks = [figures[bank_name(k)].peak_bytes for k in (low, high) if bank_name(k) in figures]
-    if low == high or len(peaks) < 2 or peaks[0] is None or peaks[1] is None:
-        return None
-    return (peaks[1] - peaks[0]) / (high - low)
+def bytes_per_further_adapter(base: BaseModel, jobs: Sequence[TrainJob]) -> float | None:
+    """Growth of the peak memory from 8 resident adapters to 32; as many jobs, and the same tokens in a pass."""
+    short = [replace(job, sequences=job.sequences[:2]) for job in (list(jobs) * 32)[:32]]
+    peaks = []
+    for k in (8, 32):
+        with measure.PeakMemory(base.device) as memory:
+            train_each(base, short[:k], bank=BankConfig(max_adapters=k, tokens_per_pass=LENGTHS[1]))
+        peaks.append(memory.bytes)
+    low, high = peaks
+    return None if low is None or high is None else (high - low) / (32 - 8)
 
 
 def table(figures: dict[str, Figures], peak: float, base: BaseModel) -> str:

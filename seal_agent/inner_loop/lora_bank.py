@@ -62,6 +62,7 @@ class LoraBank:
         self._compute_KP = self.weights_KP if exact else torch.zeros(slots, size, device=device, dtype=dtype)
         self._grads_KP = torch.zeros(slots, size, device=device, dtype=dtype)
         self._step_grad_P = None if exact else torch.zeros(size, device=device)
+        self._loaded: list[LoraAdapter | None] = [None] * slots
         self.scales = [1.0] * slots
         self.dropouts = [0.0] * slots
 
@@ -77,19 +78,22 @@ class LoraBank:
             a_DR, b_RO = self._views(weights_P, name)
             a_DR[:, : adapter.rank] = pair.a_DR
             b_RO[: adapter.rank] = pair.b_RO
+        self._loaded[slot] = _form_of(adapter)
         self.scales[slot], self.dropouts[slot] = adapter.scale, dropout
         self.refresh(slot)
 
-    def export(self, slot: int, like: LoraAdapter) -> LoraAdapter:
-        """The slot's adapter as a value of its own, with the rank and scale of the one it began as."""
+    def export(self, slot: int) -> LoraAdapter:
+        """The slot's adapter as a value of its own, with the layers, rank and scale of the one loaded into it."""
+        form = self._loaded[slot]
+        assert form is not None, f"slot {slot} is empty"
         pairs = {}
-        for name in like.pairs:
+        for name in form.pairs:
             a_DR, b_RO = self._views(self.weights_KP[slot], name)
             pairs[name] = LoraPair(
-                a_DR[:, : like.rank].cpu().clone(memory_format=torch.contiguous_format),
-                b_RO[: like.rank].cpu().clone(memory_format=torch.contiguous_format),
+                a_DR[:, : form.rank].cpu().clone(memory_format=torch.contiguous_format),
+                b_RO[: form.rank].cpu().clone(memory_format=torch.contiguous_format),
             )
-        return LoraAdapter(like.rank, like.alpha, pairs, like.transposed)
+        return LoraAdapter(form.rank, form.alpha, pairs, form.transposed)
 
     def begin_step(self, slot: int) -> None:
         """Forget the slot's gradient."""
@@ -122,6 +126,12 @@ class LoraBank:
         middle = place.start + place.inputs * self.rank
         stop = middle + place.outputs * self.rank
         return flat_P[place.start : middle].view(-1, self.rank), flat_P[middle:stop].view(self.rank, -1)
+
+
+def _form_of(adapter: LoraAdapter) -> LoraAdapter:
+    """The adapter without its weights."""
+    nothing = LoraPair(torch.empty(0), torch.empty(0))
+    return LoraAdapter(adapter.rank, adapter.alpha, dict.fromkeys(adapter.pairs, nothing), adapter.transposed)
 
 
 def bytes_per_slot(parameters: int, dtype: torch.dtype) -> int:

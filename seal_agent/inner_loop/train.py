@@ -85,7 +85,7 @@ def train_each(
 ) -> tuple[list[Trained | TrainingError], BankReport]:
     """As `train`, but a job that fails yields its error in its place and leaves the others alone."""
     config, report = bank or BankConfig(), BankReport()
-    runs = [_Run(job, job.start or _fresh(base, job.config), _learnable(job.sequences)) for job in jobs]
+    runs = [_Run(job, _targets_of(base, job), _learnable(job.sequences)) for job in jobs]
     total = sum(run.total for run in runs)
 
     def tell() -> None:
@@ -116,9 +116,8 @@ def _learnable(sequences: Sequence[TrainingSequence]) -> list[TrainingSequence]:
     return [s for s in sequences if any(label != IGNORE_LABEL for label in s.labels[1:])]
 
 
-def _fresh(base: BaseModel, config: InnerLoopConfig) -> LoraAdapter:
-    targets = find_targets(base.module, config.targets)
-    return new_adapter(base.module, targets, config.rank, config.alpha, config.seed)
+def _targets_of(base: BaseModel, job: TrainJob) -> tuple[str, ...]:
+    return tuple(sorted(job.start.pairs if job.start else find_targets(base.module, job.config.targets)))
 
 
 # ---------------------------------------------------------------- one job on its way
@@ -129,7 +128,7 @@ class _Run:
     """What a job has done so far, wherever its weights are."""
 
     job: TrainJob
-    start: LoraAdapter
+    targets: tuple[str, ...]
     sequences: list[TrainingSequence]
     step: int = 0
     tokens: int = 0
@@ -149,8 +148,16 @@ class _Run:
         self._order, self._epoch, self._losses = random.Random(self.job.config.seed), deque(), []
 
     @property
-    def targets(self) -> tuple[str, ...]:
-        return tuple(sorted(self.start.pairs))
+    def rank(self) -> int:
+        return self.job.start.rank if self.job.start else self.job.config.rank
+
+    def start(self, base: BaseModel) -> LoraAdapter:
+        """What training begins from; a new one is made when its turn comes, since a queue may be long."""
+        if self.job.start:
+            return self.job.start
+        config = self.job.config
+        targets = find_targets(base.module, config.targets)
+        return new_adapter(base.module, targets, config.rank, config.alpha, config.seed)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -190,10 +197,10 @@ class _Run:
 class _Slot:
     """A resident adapter: its run, its optimiser, and what is left of its current step."""
 
-    def __init__(self, bank: LoraBank, index: int, run: _Run) -> None:
+    def __init__(self, base: BaseModel, bank: LoraBank, index: int, run: _Run) -> None:
         self.bank, self.index, self.run = bank, index, run
         config = run.job.config
-        bank.load(index, run.start, config.dropout)
+        bank.load(index, run.start(base), config.dropout)
         self._weights = torch.nn.Parameter(bank.weights_KP[index])
         self._optimizer = torch.optim.AdamW(
             [self._weights], lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -233,7 +240,7 @@ class _Slot:
             self._begin()
 
     def _finish(self) -> None:
-        adapter = self.bank.export(self.index, self.run.start)
+        adapter = self.bank.export(self.index)
         if all(torch.isfinite(w).all() for pair in adapter.pairs.values() for w in (pair.a_DR, pair.b_RO)):
             self.run.outcome = Trained(adapter, self.run.summary())
         else:
@@ -290,9 +297,9 @@ class _Pool:
         self.base, self.budget, self.checkpointing, self.report, self.tell = base, budget, checkpointing, report, tell
         self.packed = packs(base)
         self.queue = deque(runs)
-        rank = max(run.start.rank for run in runs)
+        rank = max(run.rank for run in runs)
         self.bank = LoraBank(base.module, runs[0].targets, min(slots, len(runs)), rank, base.device, base.dtype)
-        self.slots = [_Slot(self.bank, k, self.queue.popleft()) for k in range(self.bank.slots)]
+        self.slots = [_Slot(base, self.bank, k, self.queue.popleft()) for k in range(self.bank.slots)]
         report.resident = max(report.resident, len(self.slots))
 
     def run(self) -> None:
@@ -350,7 +357,7 @@ class _Pool:
     def _replace(self, slot: _Slot) -> None:
         at = self.slots.index(slot)
         if self.queue:
-            self.slots[at] = _Slot(self.bank, slot.index, self.queue.popleft())
+            self.slots[at] = _Slot(self.base, self.bank, slot.index, self.queue.popleft())
         else:
             del self.slots[at]
 
@@ -366,7 +373,7 @@ def _resident(base: BaseModel, runs: Iterable[_Run], budget: int) -> int:
     """As many adapters as fill a pass, and as fit into half of the free memory."""
     runs = list(runs)
     mean = sum(len(s.input_ids) for run in runs for s in run.sequences) / sum(len(run.sequences) for run in runs)
-    rank = max(run.start.rank for run in runs)
+    rank = max(run.rank for run in runs)
     each = bytes_per_slot(parameters_of(base.module, runs[0].targets, rank), base.dtype)
     fitting = available_bytes(base.device) // 2 // each
     return max(1, min(math.ceil(budget / mean), fitting))
