@@ -11,7 +11,8 @@ Three contenders train the same jobs, in one process, taking turns round by roun
   plain PEFT  one adapter at a time, batch 1, no padding, torch's AdamW: in the precision of the bank, and in float32
   bank        this project's, with K adapters at once
 
-Tokens are real ones: padding counts for nobody. A step of LoRA on a frozen base of N parameters is counted as 4·N
+Tokens are real ones: padding counts for nobody. Adapters per hour are those of the mean job, for every contender, also
+where only some of the jobs were trained. A step of LoRA on a frozen base of N parameters is counted as 4·N
 floating-point operations per token: 2·N forward, 2·N for the gradient by the activations, none for that by the base's
 weights; the adapters' own are left out.
 """
@@ -120,6 +121,7 @@ def _contenders(
     base: BaseModel, jobs: Sequence[TrainJob], options: argparse.Namespace
 ) -> list[tuple[str, Callable[[Figures], None]]]:
     few = jobs[: options.plain_jobs]
+    typical = statistics.mean(_tokens_of([job]) for job in jobs)
 
     def plain(dtype: torch.dtype) -> Any:
         return plain_module(options.model, str(base.device), str(dtype).removeprefix("torch."))
@@ -132,7 +134,7 @@ def _contenders(
                 started = time.perf_counter()
                 results, report = train_each(base, chosen, bank=BankConfig(max_adapters=k))
                 seconds = time.perf_counter() - started
-            _record(figures, chosen, seconds, memory)
+            _record(figures, _tokens_of(chosen) / seconds, typical, memory)
             assert not any(isinstance(r, Exception) for r in results), results
             figures.padding = report.padding
 
@@ -143,7 +145,7 @@ def _contenders(
             module = plain(dtype)
             with measure.PeakMemory(base.device) as memory:
                 seconds = sum(train_with_peft(module, job, base.device) for job in few)
-            _record(figures, few, seconds, memory)
+            _record(figures, _tokens_of(few) / seconds, typical, memory)
 
         return contend
 
@@ -165,10 +167,13 @@ def _contenders(
     return [*contenders, (REFERENCE, reference)]
 
 
-def _record(figures: Figures, jobs: Sequence[TrainJob], seconds: float, memory: measure.PeakMemory) -> None:
-    tokens = sum(len(s.input_ids) for job in jobs for s in job.sequences) * jobs[0].config.epochs
-    figures.tokens_per_second.append(tokens / seconds)
-    figures.adapters_per_hour.append(3600 * len(jobs) / seconds)
+def _tokens_of(jobs: Sequence[TrainJob]) -> int:
+    return sum(len(s.input_ids) * job.config.epochs for job in jobs for s in job.sequences)
+
+
+def _record(figures: Figures, speed: float, typical: float, memory: measure.PeakMemory) -> None:
+    figures.tokens_per_second.append(speed)
+    figures.adapters_per_hour.append(3600 * speed / typical)
     figures.peak_bytes = memory.bytes
 
 

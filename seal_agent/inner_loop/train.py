@@ -240,9 +240,8 @@ class _Slot:
             self._begin()
 
     def _finish(self) -> None:
-        adapter = self.bank.export(self.index)
-        if all(torch.isfinite(w).all() for pair in adapter.pairs.values() for w in (pair.a_DR, pair.b_RO)):
-            self.run.outcome = Trained(adapter, self.run.summary())
+        if torch.isfinite(self._weights).all():
+            self.run.outcome = Trained(self.bank.export(self.index), self.run.summary())
         else:
             self.run.outcome = TrainingError(
                 "the trained weights are not finite; nothing was saved: try a smaller learning_rate"
