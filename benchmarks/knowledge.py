@@ -5,7 +5,7 @@
 
 Two settings: "paper" is SEAL's, LoRA on q and v; "all-layers" differs only in that every projection is trained, since
 a 135M model learns almost nothing from the paper's. The passages of a domain are written, trained and asked together,
-and the seconds of one are its share. A stopped run goes on where it was.
+and the seconds of one are its share. A stopped run goes on where it was; answers on file are graded anew.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from seal_agent.inner_loop.sequences import encode
 from seal_agent.inner_loop.train import Trained, TrainJob, train
 from seal_agent.knowledge import data
 from seal_agent.knowledge.answering import answer_questions
-from seal_agent.knowledge.grading import default_grader
+from seal_agent.knowledge.grading import Grader, default_grader
 from seal_agent.knowledge.self_edits import notes_of, write_self_edits_for
 from seal_agent.models import load_model
 from seal_agent.types import Answer, Context
@@ -116,10 +116,9 @@ def main() -> None:
         "settings": {name: asdict(settings) for name, settings in SETTINGS.items()},
         "self_edit": asdict(SelfEditConfig()),
         "answer": asdict(AnswerConfig()),
-        "grader": type(default_grader()).__name__,
     }
     config = json.loads(json.dumps(config))
-    run, rows = results_file.describe_run(), results_file.load(options.out, config)
+    run, rows = results_file.describe_run(), [graded(row) for row in results_file.load(options.out, config)]
     bench = Bench(options.model, options.seed)
     done = {(r["domain"], r["settings"], r["condition"]) for r in rows}
     for condition in CONDITIONS:
@@ -132,9 +131,20 @@ def main() -> None:
             results_file.save(options.out, config, run, rows, summary=summarise(rows))
             print(end="\r")
     summary = summarise(rows)
-    results_file.save(options.out, config, run, rows, identity=bench.base.identity, summary=summary)
+    grader = type(default_grader()).__name__
+    results_file.save(options.out, config, run, rows, identity=bench.base.identity, grader=grader, summary=summary)
     print("\n\n" + table(summary) + "\n")
     print(json.dumps({"out": str(options.out), "summary": summary}))
+
+
+def graded(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of an earlier run with its answers graded by the grader of today."""
+    grader = default_grader()
+    return {**row, "answers": [{**a, "verdict": _verdict(grader, a)} for a in row["answers"]]}
+
+
+def _verdict(grader: Grader, answer: dict[str, Any]) -> str:
+    return grader.grade(answer["question"], answer["golds"], answer["answer"]).value
 
 
 def summarise(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -119,3 +119,21 @@ class EngineContract:
         seen: list[tuple[int, int]] = []
         engine.generate(PROMPTS, GREEDY, progress=lambda done, total: seen.append((done, total)))
         assert seen[-1] == (len(PROMPTS), len(PROMPTS))
+
+    def test_scores_do_not_depend_on_the_company(
+        self, engine: Engine, adapters: tuple[LoraAdapter, LoraAdapter]
+    ) -> None:
+        continuations, rows = (" two", " Paris, of course, as everybody knows", "", " sail"), [None, *adapters, None]
+        together = engine.score(PROMPTS, continuations, rows)
+        assert together[2] == ()
+        for prompt, continuation, adapter, scores in zip(PROMPTS, continuations, rows, together, strict=True):
+            assert engine.score([prompt], [continuation], [adapter])[0] == pytest.approx(scores, abs=1e-4)
+        assert all(score < 0 for scores in together for score in scores)
+
+    def test_an_adapter_changes_a_score(self, engine: Engine, adapters: tuple[LoraAdapter, LoraAdapter]) -> None:
+        base, first, second = engine.score([PROMPTS[1]] * 3, [" Paris"] * 3, [None, *adapters])
+        assert len({base, first, second}) == 3
+
+    def test_a_continuation_beyond_the_window_is_refused(self, engine: Engine) -> None:
+        with pytest.raises(InputError, match="window"):
+            engine.score(["One"], ["word " * 200_000])

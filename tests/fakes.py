@@ -30,6 +30,8 @@ class ScriptedEngine:
 
     script: Script = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
+    likelihood: Callable[[str, str], float] = lambda prompt, continuation: -1.0
+    """Log-probability of every word of a continuation after a prompt's last turn."""
 
     def generate(
         self,
@@ -48,6 +50,16 @@ class ScriptedEngine:
     def stream(self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None) -> Iterator[str]:
         (said,) = self.generate([prompt], sampling, [adapter])
         yield from said.text.split(" ")
+
+    def score(
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[str],
+        adapters: Sequence[LoraAdapter | None] | None = None,
+    ) -> list[tuple[float, ...]]:
+        last = [prompt if isinstance(prompt, str) else prompt[-1].content for prompt in prompts]
+        pairs = zip(last, continuations, strict=True)
+        return [(self.likelihood(text, continuation),) * len(continuation.split()) for text, continuation in pairs]
 
     def _say(self, prompt: Prompt, adapter: LoraAdapter | None) -> str:
         text = prompt if isinstance(prompt, str) else prompt[-1].content

@@ -94,3 +94,22 @@ def test_without_a_chat_template_a_base_model_stops_before_the_users_turn(tiny_b
     assert "\nUser:" in tiny_base_plain.stop_strings
     ids = tiny_base_plain.encode((Message("system", "Be brief."), Message("user", "Hi")))
     assert tiny_base_plain.tokenizer.decode(ids) == "Be brief.\nUser: Hi\nAssistant:"
+
+
+def test_a_score_is_the_log_softmax_of_the_models_own_logits(tiny_base: BaseModel) -> None:
+    prompt, continuation = PROMPTS[3], " sail on"
+    before = tiny_base.encode(prompt)
+    wanted = tiny_base.tokenizer(continuation, add_special_tokens=False)["input_ids"]
+    with torch.no_grad():
+        logits_TV = tiny_base.module(torch.tensor([before + wanted])).logits[0]
+    expected = [logits_TV[len(before) - 1 + i].log_softmax(-1)[token].item() for i, token in enumerate(wanted)]
+    scores = HFEngine(tiny_base).score(["x", prompt], ["a much longer continuation", continuation])[1]
+    assert scores == pytest.approx(expected, abs=1e-5)
+
+
+def test_many_scores_are_made_in_several_passes(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    continuations = [" a" * n for n in (1, 30, 2, 40, 3)]
+    whole = HFEngine(tiny_base).score(["x"] * 5, continuations)
+    monkeypatch.setattr("seal_agent.engine.hf.MAX_SCORED_TOKENS", 60)
+    for one, other in zip(HFEngine(tiny_base).score(["x"] * 5, continuations), whole, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)

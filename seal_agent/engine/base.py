@@ -31,3 +31,15 @@ class Engine(Protocol):
     def stream(self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None) -> Iterator[str]:
         """The same text as `generate` gives for this one prompt, in pieces as it is written."""
         ...
+
+    def score(
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[str],
+        adapters: Sequence[LoraAdapter | None] | None = None,
+    ) -> list[tuple[float, ...]]:
+        """Log-probability in nats of every token of continuation i after prompt i, as the model of row i sees it.
+
+        A continuation without a token scores (). Prompt and continuation too long for the window raise InputError.
+        """
+        ...

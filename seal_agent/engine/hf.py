@@ -19,6 +19,7 @@ from seal_agent.models import BaseModel
 from seal_agent.types import Completion, Prompt, Sampling
 
 MAX_BATCH_ROWS = 32  # beyond this, decoding on a processor gains little and memory grows
+MAX_SCORED_TOKENS = 1024  # logits held at once by `score`, in float32 a quarter of a gigabyte for 64k tokens
 _UNFINISHED_CHARACTER = "\ufffd"
 
 
@@ -63,6 +64,57 @@ class HFEngine:
                 sent = ready
         if len(text := self._text(row)) > sent:
             yield text[sent:]
+
+    @torch.inference_mode()
+    def score(
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[str],
+        adapters: Sequence[LoraAdapter | None] | None = None,
+    ) -> list[tuple[float, ...]]:
+        adapters = list(adapters) if adapters is not None else [None] * len(prompts)
+        rows = [self._scored(*row) for row in zip(prompts, continuations, adapters, strict=True)]
+        scores: list[tuple[float, ...]] = [()] * len(rows)
+        waiting = sorted((i for i, row in enumerate(rows) if row.wanted), key=lambda i: -len(rows[i].wanted))
+        while waiting:
+            size = max(1, min(self.max_rows, MAX_SCORED_TOKENS // len(rows[waiting[0]].wanted)))
+            batch, waiting = waiting[:size], waiting[size:]
+            for i, scored in zip(batch, self._log_probabilities([rows[i] for i in batch]), strict=True):
+                scores[i] = scored
+        return scores
+
+    def _scored(self, prompt: Prompt, continuation: str, adapter: LoraAdapter | None) -> _ScoredRow:
+        ids = self.base.encode(prompt)
+        wanted = self.base.tokenizer(continuation, add_special_tokens=False)["input_ids"]
+        if not ids:
+            raise InputError("the prompt is empty; give the model something to continue")
+        if len(ids) + len(wanted) > self.base.window:
+            raise InputError(
+                f"prompt and continuation have {len(ids) + len(wanted)} tokens, "
+                f"but the model's window is {self.base.window}; shorten them"
+            )
+        return _ScoredRow(ids, wanted, adapter)
+
+    def _log_probabilities(self, rows: Sequence[_ScoredRow]) -> list[tuple[float, ...]]:
+        longest = max(len(row.wanted) for row in rows)
+        ids_BT, mask_BT = _left_padded(
+            [row.prompt_ids + row.wanted for row in rows], self.base.pad_id, self.base.device
+        )
+        route = serving_route(self.base.module, [row.adapter for row in rows], self.base.device, self.base.dtype)
+        with routed(route):
+            out = self.base.module(
+                input_ids=ids_BT,
+                attention_mask=mask_BT,
+                position_ids=(mask_BT.cumsum(1) - 1).clamp(min=0),
+                use_cache=False,
+                logits_to_keep=longest + 1,
+            )
+        logits_BLV = out.logits[:, -longest - 1 : -1].float()
+        wanted_BL = ids_BT[:, -longest:]
+        scores_BL = logits_BLV.gather(2, wanted_BL[..., None]).squeeze(2) - logits_BLV.logsumexp(2)
+        return [
+            tuple(scores[longest - len(row.wanted) :]) for row, scores in zip(rows, scores_BL.tolist(), strict=True)
+        ]
 
     # ------------------------------------------------------------ rows
 
@@ -183,6 +235,15 @@ class _Row:
     generator: torch.Generator
     generated: list[int] = field(default_factory=list)
     finish: Literal["stop", "length"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _ScoredRow:
+    """A prompt and the tokens whose probability after it is wanted."""
+
+    prompt_ids: list[int]
+    wanted: list[int]
+    adapter: LoraAdapter | None
 
 
 def _left_padded(rows: Sequence[list[int]], pad_id: int, device: torch.device) -> tuple[Tensor, Tensor]:
