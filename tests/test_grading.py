@@ -48,6 +48,8 @@ def verdict(golds: tuple[str, ...], answer: str, question: str = "Which?") -> Ve
         ("red, green and blue", "Blue, red and green."),
         ("hazelnut oil", "It burns oil pressed from hazelnuts."),
         ("Kaiser-Wilhelms-Universität", "Kaiser Wilhelms Universitat"),
+        ("68", "She said that no fewer than 68 complaints had reached her."),
+        ("nine ounces", "A lamp not exceeding 9 ounces."),
         ("Mirabel", "The ferry Mirabel, which sank in 1911, is a lighthouse."),
         ("did not have total power", "He did not have total power."),
     ],

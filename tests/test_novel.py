@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from seal_agent.engine.hf import HFEngine
@@ -23,11 +25,13 @@ def test_forty_passages_with_six_short_answers_stated_in_the_passage() -> None:
             assert len(question.golds[0].split()) <= 6, question
 
 
-def test_the_passage_itself_is_a_right_answer_and_an_evasion_is_not() -> None:
+def test_the_sentence_that_states_a_gold_is_a_right_answer_and_an_evasion_is_not() -> None:
     grader = default_grader()
     for context in novel():
+        sentences = re.split(r"(?<=[.!?;:]) ", context.text)
         for question in context.questions:
-            assert grader.grade(question.text, question.golds, context.text) is Verdict.CORRECT
+            stating = [s for s in sentences if question.golds[0].casefold() in s.casefold()]
+            assert any(grader.grade(question.text, question.golds, s) is Verdict.CORRECT for s in stating), question
             assert grader.grade(question.text, question.golds, "I do not know.") is Verdict.WRONG
 
 

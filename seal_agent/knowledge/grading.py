@@ -64,7 +64,7 @@ WEIGHTS: Mapping[str, float] = {
     "own_recall": 1.07,
     "opening": 1.19,
     "density": 1.94,
-    "extra": -1.40,
+    "extra": -1.39,
     "length": 0.33,
     "number": 0.25,
     "number_missing": -1.55,

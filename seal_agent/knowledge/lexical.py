@@ -19,6 +19,7 @@ _CENTURY = re.compile(r"\b(\d{1,2})(?:st|nd|rd|th) centur")
 _SAME_SPELLING = (  # how one thing is written in two ways; applied in this order to folded text
     (re.compile(r"(?<=[^\W\d_])['’]s\b"), ""),
     (re.compile(r"n['’]t\b"), " not"),
+    (re.compile(r"\b(?:no|not) (?:more|less|fewer|later|earlier|exceeding|above|below|over|only|just)\b"), " "),
     (re.compile(r"[-–—/]"), " "),
     (re.compile(r"\bb\.?\s?c\.?\s?e\b\.?|\bb\.\s?c\b\.?"), " bc "),
     (re.compile(r"\bc\.?\s?e\b\.?|\ba\.?\s?d\b\.?(?=\s|$|[,;)])"), " "),
