@@ -136,6 +136,9 @@ def adapt(
     ] = None,
     notes: Annotated[int, typer.Option(help="Self-edits per format.", min=1)] = 1,
     temperature: Annotated[float | None, typer.Option(help="Of writing notes.")] = None,
+    verify: Annotated[
+        str | None, typer.Option(help="Check notes against the text before training: strict, lenient or off.")
+    ] = None,
     targets: Annotated[str | None, typer.Option(help="default, all, or names such as q_proj,v_proj.")] = None,
     rank: Annotated[int | None, typer.Option(help="LoRA rank.")] = None,
     alpha: Annotated[float | None, typer.Option(help="LoRA alpha.")] = None,
@@ -161,7 +164,10 @@ def adapt(
         check_format(name)
     context = _read_context(file, title, questions)
     self_edit = _configured(
-        SelfEditConfig(per_format=notes), formats=tuple(formats) if formats else None, temperature=temperature
+        SelfEditConfig(per_format=notes),
+        formats=tuple(formats) if formats else None,
+        temperature=temperature,
+        verify=verify,
     )
     inner_loop = _configured(
         InnerLoopConfig(seed=seed),

@@ -8,6 +8,9 @@ from typing import Literal
 from seal_agent.errors import InputError
 from seal_agent.types import Sampling
 
+Strictness = Literal["strict", "lenient", "off"]
+"""How lines of a self-edit are checked against the passage before anything is trained on them."""
+
 
 @dataclass(frozen=True, slots=True)
 class SelfEditConfig:
@@ -19,6 +22,7 @@ class SelfEditConfig:
     top_p: float = 0.95  # SEAL, knowledge incorporation
     max_tokens: int = 384  # our choice: twice the median length of the 7B model's published self-edits
     max_context_tokens: int = 1024  # our choice: leaves room for prompt and completion in a 2048 window
+    verify: Strictness = "strict"  # our addition: lines that the passage does not support are not trained on
 
     def __post_init__(self) -> None:
         _require(bool(self.formats), "formats", "needs at least one format", self.formats)
@@ -27,6 +31,7 @@ class SelfEditConfig:
         _require(0 < self.top_p <= 1, "top_p", "must lie in (0, 1]", self.top_p)
         _require(self.max_tokens >= 1, "max_tokens", "must be at least 1", self.max_tokens)
         _require(self.max_context_tokens >= 32, "max_context_tokens", "must be at least 32", self.max_context_tokens)
+        _require(self.verify in ("strict", "lenient", "off"), "verify", "is one of strict, lenient, off", self.verify)
 
     def sampling(self, seed: int) -> Sampling:
         return Sampling(self.max_tokens, self.temperature, self.top_p, seed=seed)

@@ -20,7 +20,7 @@ from seal_agent.inner_loop.sequences import encode
 from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.knowledge.answering import answer_questions
 from seal_agent.knowledge.grading import Grader, default_grader
-from seal_agent.knowledge.self_edits import notes_of, passages_of, write_self_edits
+from seal_agent.knowledge.self_edits import check_self_edits, notes_of, passages_of, write_self_edits
 from seal_agent.models import DEFAULT_MODEL, BaseModel, load_model
 from seal_agent.store import adapters as files
 from seal_agent.store.ledger import Ledger, default_home
@@ -142,6 +142,9 @@ class SelfAdaptingModel:
             edits = write_self_edits(
                 self.engine, whole.title, passages, config, writer=self._writer, seed=self.seed, progress=tell
             )
+        if config.verify != "off":
+            with clock.stage("check self-edits"):
+                edits = check_self_edits(self.engine, whole.title, passages, edits, config.verify)
         return Proposal(
             adapter, whole, tuple(passages), edits, self.ledger.active(adapter), self.base.identity, clock.stages
         )

@@ -72,10 +72,28 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """One parsed unit of study: a statement, or a question with its answer."""
+
+    text: str
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedNote:
+    """A note, whether it may be trained on, and why not."""
+
+    note: Note
+    kept: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SelfEdit:
     """Study notes that the model wrote for one context, with everything needed to write them again.
 
-    The format "passage" has no prompt and no completion: the passage itself is the note.
+    The format "passage" has no prompt and no completion: the passage itself is the note. `part` says which of the
+    context's passages it is about; `checked` are its notes with a verdict on each, None where nobody checked them.
     """
 
     format: str
@@ -83,14 +101,13 @@ class SelfEdit:
     completion: str = ""
     sampling: Sampling | None = None
     seed: int = 0
+    part: int = 0
+    checked: tuple[CheckedNote, ...] | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """One parsed unit of study: a statement, or a question with its answer."""
-
-    text: str
-    answer: str | None = None
+    @property
+    def barren(self) -> bool:
+        """Checked, and with nothing left to train on: the passage alone is learnt."""
+        return self.checked is not None and not any(checked.kept for checked in self.checked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +247,10 @@ def describe_revision(rev: Revision) -> str:
         f"{rev.training.tokens} tokens · loss {_curve(rev.training.epoch_losses)}",
         "  seconds   " + " · ".join(f"{stage.name} {stage.seconds:.1f}" for stage in rev.stages),
     ]
+    if checked := [one for edit in rev.self_edits for one in edit.checked or ()]:
+        kept_notes = sum(one.kept for one in checked)
+        alone = "" if kept_notes else "; the passage alone was learnt"
+        lines.insert(2, f"  notes     {kept_notes} of {len(checked)} lines passed the check{alone}")
     for before, after in zip(rev.before, rev.after, strict=True):
         lines.append(f"  {_mark(before)} → {_mark(after)}  {after.question.text}")
         lines.append(f"          {_short(before.text)}  →  {_short(after.text)}")

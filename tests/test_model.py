@@ -33,7 +33,7 @@ def learner(text: str, adapter: LoraAdapter | None) -> str:
     """Writes two notes; knows the answer only with an adapter."""
     if "capital?" in text:
         return "It is Tarawa." if adapter else "No idea."
-    return "1. Tarawa is big.\n2. Kiribati has a capital."
+    return "1. Tarawa is the capital.\n2. Kiribati has a capital."
 
 
 @pytest.fixture
@@ -63,7 +63,44 @@ def test_adapting_records_a_revision_and_makes_it_active(model: SelfAdaptingMode
     assert revision.context == Context(TEXT, "Kiribati", ASKED)
     assert revision.metadata == (("user", "u1"),)
     assert revision.training.sequences == 3, "two notes and the passage"
-    assert [stage.name for stage in revision.stages] == ["write self-edits", "ask before", "train", "ask after", "save"]
+    assert [stage.name for stage in revision.stages] == [
+        "write self-edits",
+        "check self-edits",
+        "ask before",
+        "train",
+        "ask after",
+        "save",
+    ]
+
+
+def test_lines_that_the_passage_lacks_are_kept_on_record_and_not_trained_on(
+    tiny_base: BaseModel, tmp_path: Path
+) -> None:
+    engine = ScriptedEngine({"": "Tarawa is the capital of Kiribati.\nTarawa was founded by Ann Smith in 1899."})
+    model = SelfAdaptingModel(tiny_base, home=tmp_path, engine=engine)
+    revision = adapt(model)
+    (edit,) = revision.self_edits
+    assert [checked.kept for checked in edit.checked or ()] == [True, False]
+    assert "a number that the passage lacks: 1899" in (edit.checked or ())[1].reason
+    assert revision.training.sequences == 2, "one line and the passage"
+    assert "1 of 2 lines passed the check" in str(revision)
+    assert model.history() == [revision]
+
+
+def test_a_self_edit_with_nothing_usable_leaves_the_passage(tiny_base: BaseModel, tmp_path: Path) -> None:
+    engine = ScriptedEngine({"": "Tarawa was founded by Ann Smith in 1899."})
+    revision = adapt(SelfAdaptingModel(tiny_base, home=tmp_path, engine=engine))
+    assert revision.self_edits[0].barren
+    assert revision.training.sequences == 1
+    assert "the passage alone was learnt" in str(revision)
+
+
+def test_unchecked_lines_are_trained_on_as_they_are(tiny_base: BaseModel, tmp_path: Path) -> None:
+    engine = ScriptedEngine({"": "Tarawa was founded by Ann Smith in 1899."})
+    model = SelfAdaptingModel(tiny_base, home=tmp_path, engine=engine)
+    revision = adapt(model, self_edit=SelfEditConfig(verify="off"))
+    assert revision.self_edits[0].checked is None
+    assert revision.training.sequences == 2
 
 
 def test_questions_are_asked_before_and_after(model: SelfAdaptingModel) -> None:
@@ -178,7 +215,7 @@ def test_a_document_of_20000_words_is_split_into_passages_that_fit(model: SelfAd
 
 def test_a_proposal_trains_and_stores_nothing(model: SelfAdaptingModel) -> None:
     proposal = model.propose(TEXT, adapter="atolls")
-    assert proposal.self_edits[0].completion.startswith("1. Tarawa is big.")
+    assert proposal.self_edits[0].completion.startswith("1. Tarawa is the capital.")
     assert model.adapters() == {}
     assert not (model.home / "adapters").exists()
 

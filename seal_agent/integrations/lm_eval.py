@@ -37,7 +37,7 @@ from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.integrations.lm_eval_arguments import Settings, read_arguments
 from seal_agent.integrations.lm_eval_hook import NAME, register
 from seal_agent.integrations.tasks import DOMAIN_FIELD, KNOWLEDGE, UNANSWERED, tasks_folder
-from seal_agent.knowledge.self_edits import notes_of, passages_of, write_self_edits_for
+from seal_agent.knowledge.self_edits import check_self_edits_of, notes_of, passages_of, write_self_edits_for
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.models import DEFAULT_MODEL, BaseModel, load_model
 from seal_agent.prompts import question_prompt, question_with_passage
@@ -182,6 +182,7 @@ class SealLM(HFLM):  # type: ignore[misc]
         edits = write_self_edits_for(
             self.engine, sources, config, seed=inner_loop.seed, progress=tell("writing self-edits")
         )
+        edits = check_self_edits_of(self.engine, sources, edits, config.verify)
         jobs = [
             TrainJob(encode(self.base, title, notes_of(written, title), parts), inner_loop)
             for (title, parts), written in zip(sources, edits, strict=True)

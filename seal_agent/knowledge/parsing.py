@@ -39,8 +39,14 @@ def _without_role(text: str) -> str:
 
 
 def notes_of(self_edits: Iterable[SelfEdit], title: str = "") -> tuple[Note, ...]:
-    """Notes of several self-edits, each once, in order."""
-    return _unique(note for edit in self_edits for note in parse(edit, title))
+    """Notes of several self-edits to be trained on, each once, in order: of a checked one, those that passed."""
+    return _unique(note for edit in self_edits for note in _usable(edit, title))
+
+
+def _usable(edit: SelfEdit, title: str) -> Iterable[Note]:
+    if edit.checked is None:
+        return parse(edit, title)
+    return (checked.note for checked in edit.checked if checked.kept)
 
 
 def _unique(notes: Iterable[Note]) -> tuple[Note, ...]:

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from rapidfuzz import fuzz
 
+from seal_agent.config import Strictness
 from seal_agent.engine.base import Engine
-from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.knowledge.lexical import content_of, found, is_number, words_of
-from seal_agent.types import Message, Note
+from seal_agent.types import CheckedNote, Message, Note
 
-Strictness = Literal["strict", "lenient"]
+Written = tuple[str, str, Sequence[Note]]
+"""A title, the passage, and notes about it."""
 
 # Fitted on lines labelled by hand (tests/labelled_lines.json): share of foreign content words, minus this much for
 # every nat per token that the passage adds to the line's likelihood.
@@ -37,15 +36,6 @@ _ABOUT_THE_PROMPT = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedNote:
-    """A note, whether it may be trained on, and why not."""
-
-    note: Note
-    kept: bool
-    reason: str = ""
-
-
 def split_notes(notes: Sequence[Note]) -> list[Note]:
     """Statements cut into sentences, since one line often holds true and false ones; pairs as they are."""
     return [
@@ -55,33 +45,42 @@ def split_notes(notes: Sequence[Note]) -> list[Note]:
     ]
 
 
-def verify(
-    engine: Engine,
-    title: str,
-    passage: str,
-    notes: Sequence[Note],
-    strictness: Strictness = "strict",
-    adapter: LoraAdapter | None = None,
-) -> list[CheckedNote]:
-    """A verdict on each note, in order.
+def verify(engine: Engine, written: Sequence[Written], strictness: Strictness) -> list[tuple[CheckedNote, ...]]:
+    """A verdict on each note of each passage, in order, by the base model.
 
-    Both levels remove loops, repeats, talk about the prompt, and numbers and names that the passage lacks; "strict"
-    also removes what neither the passage's words nor the likelihood given the passage support.
+    "strict" and "lenient" remove loops, repeats, talk about the prompt, and numbers and names that the passage lacks;
+    "strict" also removes what neither the passage's words nor the likelihood given the passage support.
     """
-    reasons = [flaw(title, passage, note) for note in notes]
+    if strictness == "off":
+        return [tuple(CheckedNote(note, True) for note in notes) for _, _, notes in written]
+    reasons = [[flaw(title, passage, note) for note in notes] for title, passage, notes in written]
     if strictness == "strict":
-        open_ones = [i for i, reason in enumerate(reasons) if not reason]
-        gains = support(engine, title, passage, [notes[i] for i in open_ones], adapter)
-        for i, gain in zip(open_ones, gains, strict=True):
-            foreign = unsupported_share(title, passage, notes[i])
-            if foreign - SUPPORT_WEIGHT * gain > MOST_UNSUPPORTED:
-                reasons[i] = f"the passage does not support it: {foreign:.0%} foreign words, {gain:+.1f} nats per token"
+        _find_unsupported(engine, written, reasons)
+    return [_with_repeats(notes, flaws) for (_, _, notes), flaws in zip(written, reasons, strict=True)]
+
+
+def _find_unsupported(engine: Engine, written: Sequence[Written], reasons: Sequence[list[str]]) -> None:
+    """Fill in reasons for notes that had none."""
+    open_ones = [
+        (title, passage, note, at, i)
+        for (title, passage, notes), at in zip(written, reasons, strict=True)
+        for i, note in enumerate(notes)
+        if not at[i]
+    ]
+    gains = support(engine, [(title, passage, note) for title, passage, note, _, _ in open_ones])
+    for (title, passage, note, at, i), gain in zip(open_ones, gains, strict=True):
+        foreign = unsupported_share(title, passage, note)
+        if foreign - SUPPORT_WEIGHT * gain > MOST_UNSUPPORTED:
+            at[i] = f"the passage does not support it: {foreign:.0%} foreign words, {gain:+.1f} nats per token"
+
+
+def _with_repeats(notes: Sequence[Note], reasons: Sequence[str]) -> tuple[CheckedNote, ...]:
     checked: list[CheckedNote] = []
     for note, reason in zip(notes, reasons, strict=True):
         said_before = any(c.kept and _same(c.note, note) for c in checked)
         reason = reason or ("repeats an earlier line" if said_before else "")
         checked.append(CheckedNote(note, not reason, reason))
-    return checked
+    return tuple(checked)
 
 
 def flaw(title: str, passage: str, note: Note) -> str:
@@ -107,16 +106,14 @@ def unsupported_share(title: str, passage: str, note: Note) -> float:
     return sum(word not in known for word in said) / max(1, len(said))
 
 
-def support(
-    engine: Engine, title: str, passage: str, notes: Sequence[Note], adapter: LoraAdapter | None = None
-) -> list[float]:
-    """How much likelier the passage makes each note, in nats per token of the note."""
+def support(engine: Engine, notes: Sequence[tuple[str, str, Note]]) -> list[float]:
+    """How much likelier its passage makes each (title, passage, note), in nats per token of the note."""
     prompts, claims = [], []
-    for note in notes:
+    for title, passage, note in notes:
         task = f"State one fact about {title or 'this'}." if note.answer is None else f"Topic: {title}\n{note.text}"
         prompts += [(Message("user", f"{passage}\n\n{task}"),), (Message("user", task),)]
         claims += [_claim(note)] * 2
-    scores = engine.score(prompts, claims, [adapter] * len(prompts))
+    scores = engine.score(prompts, claims)
     means = [sum(scored) / max(1, len(scored)) for scored in scores]
     return [given - alone for given, alone in zip(means[::2], means[1::2], strict=True)]
 
