@@ -27,8 +27,9 @@ from seal_agent.inner_loop import train as train_module
 from seal_agent.inner_loop.lora import LoraAdapter, find_targets, new_adapter
 from seal_agent.inner_loop.lora_bank import LoraBank, bytes_per_slot, parameters_of
 from seal_agent.inner_loop.loss import CHUNK_POSITIONS, linear_cross_entropy
-from seal_agent.inner_loop.packing import packs, use_segment_attention
+from seal_agent.inner_loop.packing import packs
 from seal_agent.inner_loop.routing import routed
+from seal_agent.inner_loop.segments import use_segment_attention
 from seal_agent.inner_loop.train import Trained, TrainJob, steps_of, train, train_each
 from seal_agent.models import BaseModel
 from seal_agent.types import IGNORE_LABEL, TrainingSequence

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from seal_agent.inner_loop.lora import LoraAdapter, LoraPair, linear_shape
+
+if TYPE_CHECKING:
+    from seal_agent.inner_loop.segments import Segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,9 @@ class LoraBank:
         self._loaded: list[LoraAdapter | None] = [None] * slots
         self.scales = [1.0] * slots
         self.dropouts = [0.0] * slots
+        # Every pass asks for every view many times: they are made once.
+        self._compute = [{name: self._views(row_P, name) for name in self._places} for row_P in self._compute_KP]
+        self._grads = [{name: self._views(row_P, name) for name in self._places} for row_P in self._grads_KP]
 
     @property
     def parameters(self) -> int:
@@ -115,11 +121,11 @@ class LoraBank:
 
     def compute(self, slot: int, name: str) -> tuple[Tensor, Tensor]:
         """A (D×R) and B (R×O) of a slot's layer, in compute precision."""
-        return self._views(self._compute_KP[slot], name)
+        return self._compute[slot][name]
 
     def gradients(self, slot: int, name: str) -> tuple[Tensor, Tensor]:
         """Where the gradients of A (D×R) and B (R×O) are summed."""
-        return self._views(self._grads_KP[slot], name)
+        return self._grads[slot][name]
 
     def _views(self, flat_P: Tensor, name: str) -> tuple[Tensor, Tensor]:
         place = self._places[name]
@@ -143,19 +149,19 @@ def bytes_per_slot(parameters: int, dtype: torch.dtype) -> int:
 class BankRoute:
     """The route of one pass: every span of tokens goes through its own slot. Implements Route.
 
-    `segments` are the [start, stop) of sequences packed into one row, empty where each has a row of its own.
+    `segments` are the sequences packed into one row, None where each has a row of its own.
     """
 
     def __init__(
         self,
         bank: LoraBank,
         spans: Sequence[Span],
-        segments: Sequence[tuple[int, int]] = (),
+        segments: Segments | None = None,
         checkpointing: bool = False,
     ) -> None:
         self.bank = bank
         self.spans = tuple(spans)
-        self.segments = tuple(segments)
+        self.segments = segments
         self.checkpointing = checkpointing
         self._anchor = torch.zeros((), requires_grad=True)  # makes the first layer's output require a gradient
 

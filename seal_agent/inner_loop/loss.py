@@ -28,18 +28,19 @@ def linear_cross_entropy(
     """
     grad_MD = torch.empty_like(hidden_MD)
     nll_M = torch.empty(len(targets_M), dtype=torch.float32, device=hidden_MD.device)
-    buffer_CV = hidden_MD.new_empty(min(CHUNK_POSITIONS, len(targets_M)), weight_VD.shape[0])
+    buffer_CV, probs_CV = hidden_MD.new_empty(2, min(CHUNK_POSITIONS, len(targets_M)), weight_VD.shape[0])
+    rows_C = torch.arange(CHUNK_POSITIONS, device=hidden_MD.device)
     for hidden_CD, targets_C, weights_C, grad_CD, nll_C in zip(
         *(torch.split(t, CHUNK_POSITIONS) for t in (hidden_MD, targets_M, weights_M, grad_MD, nll_M)), strict=True
     ):
         logits_CV = torch.mm(hidden_CD, weight_VD.T, out=buffer_CV[: len(hidden_CD)])
         if bias_V is not None:
             logits_CV += bias_V
-        others_CV = torch.softmax(logits_CV, dim=-1)
-        picked_C1 = targets_C[:, None]
-        own_C = others_CV.gather(1, picked_C1).squeeze(1).float()
-        others_CV.scatter_(1, picked_C1, 0)
-        rest_C = others_CV.sum(dim=-1, dtype=torch.float32)
+        others_CV = torch.softmax(logits_CV, dim=-1, out=probs_CV[: len(hidden_CD)])
+        own = rows_C[: len(hidden_CD)], targets_C
+        own_C = others_CV[own].float()
+        others_CV[own] = 0
+        rest_C = others_CV.sum(dim=-1).float()  # summed in float32 within, rounded once
         tiny = torch.finfo(torch.float32).tiny
         nll_C.copy_(torch.where(rest_C < 0.5, -torch.log1p(-rest_C), -own_C.clamp(min=tiny).log()))
         torch.mm(others_CV, weight_VD, out=grad_CD)

@@ -22,8 +22,9 @@ from seal_agent.inner_loop.lora import LoraAdapter, find_targets, new_adapter
 from seal_agent.inner_loop.lora_bank import BankRoute, LoraBank, bytes_per_slot, parameters_of
 from seal_agent.inner_loop.loss import head_loss
 from seal_agent.inner_loop.memory import available_bytes, is_out_of_memory
-from seal_agent.inner_loop.packing import Batch, Row, lay_out, packs, use_segment_attention
+from seal_agent.inner_loop.packing import Batch, Row, lay_out, packs
 from seal_agent.inner_loop.routing import make_routable, routed
+from seal_agent.inner_loop.segments import use_segment_attention
 from seal_agent.models import BaseModel
 from seal_agent.types import IGNORE_LABEL, TrainingSequence, TrainingSummary
 
