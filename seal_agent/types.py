@@ -111,15 +111,34 @@ class SelfEdit:
 
 
 @dataclass(frozen=True, slots=True)
+class SoftLabel:
+    """What a teacher expects at one position: its likeliest tokens, each once, and their probabilities, which sum to 1.
+
+    The teacher's probabilities of all other tokens are left out and the rest scaled up.
+    """
+
+    tokens: tuple[int, ...]
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingSequence:
-    """Token ids and the label of each; IGNORE_LABEL where a token is only read. Never padded."""
+    """Token ids and the label of each; IGNORE_LABEL where a token is only read. Never padded.
+
+    Where there are `soft_labels`, one per token, those that are not None are learnt instead of the label. `weight`
+    multiplies the sequence's share of its step's loss.
+    """
 
     input_ids: tuple[int, ...]
     labels: tuple[int, ...]
+    soft_labels: tuple[SoftLabel | None, ...] = ()
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.input_ids) != len(self.labels):
             raise ValueError(f"{len(self.input_ids)} tokens but {len(self.labels)} labels")
+        if self.soft_labels and len(self.soft_labels) != len(self.labels):
+            raise ValueError(f"{len(self.labels)} labels but {len(self.soft_labels)} soft labels")
 
 
 @dataclass(frozen=True, slots=True)

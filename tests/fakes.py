@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from seal_agent.engine.base import Progress
 from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.types import Completion, Prompt, Sampling
+from seal_agent.types import Completion, Prompt, Sampling, SoftLabel
 
 Script = Mapping[str, str] | Callable[[str, LoraAdapter | None], str]
 
@@ -60,6 +60,16 @@ class ScriptedEngine:
         last = [prompt if isinstance(prompt, str) else prompt[-1].content for prompt in prompts]
         pairs = zip(last, continuations, strict=True)
         return [(self.likelihood(text, continuation),) * len(continuation.split()) for text, continuation in pairs]
+
+    def soft_labels(
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[Sequence[int]],
+        top: int,
+        adapters: Sequence[LoraAdapter | None] | None = None,
+    ) -> list[tuple[SoftLabel, ...]]:
+        """A teacher that is sure of every token."""
+        return [tuple(SoftLabel((token,), (1.0,)) for token in ids) for ids in continuations]
 
     def _say(self, prompt: Prompt, adapter: LoraAdapter | None) -> str:
         text = prompt if isinstance(prompt, str) else prompt[-1].content

@@ -113,3 +113,16 @@ def test_many_scores_are_made_in_several_passes(tiny_base: BaseModel, monkeypatc
     monkeypatch.setattr("seal_agent.engine.hf.MAX_SCORED_TOKENS", 60)
     for one, other in zip(HFEngine(tiny_base).score(["x"] * 5, continuations), whole, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
+
+
+def test_soft_labels_are_the_likeliest_tokens_scaled_to_one(tiny_base: BaseModel) -> None:
+    prompt, engine = PROMPTS[3], HFEngine(tiny_base)
+    before, wanted = tiny_base.encode(prompt), tiny_base.tokenizer(" sail on", add_special_tokens=False)["input_ids"]
+    with torch.no_grad():
+        logits_TV = tiny_base.module(torch.tensor([before + wanted])).logits[0]
+    labels = engine.soft_labels(["x", prompt, "y"], [[5] * 30, wanted, []], top=3)
+    assert [len(row) for row in labels] == [30, len(wanted), 0]
+    for i, label in enumerate(labels[1]):
+        best = logits_TV[len(before) - 1 + i].softmax(-1).topk(3)
+        assert label.tokens == tuple(best.indices.tolist())
+        assert label.probabilities == pytest.approx((best.values / best.values.sum()).tolist(), abs=1e-5)

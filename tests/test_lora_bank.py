@@ -32,7 +32,7 @@ from seal_agent.inner_loop.routing import routed
 from seal_agent.inner_loop.segments import use_segment_attention
 from seal_agent.inner_loop.train import Trained, TrainJob, steps_of, train, train_each
 from seal_agent.models import BaseModel
-from seal_agent.types import IGNORE_LABEL, TrainingSequence
+from seal_agent.types import IGNORE_LABEL, SoftLabel, TrainingSequence
 
 SMALL: dict[str, Any] = {
     "vocab_size": 320,
@@ -441,17 +441,48 @@ def test_the_chunked_loss_and_its_gradient_are_those_of_cross_entropy(rows: int,
         torch.nn.functional.linear(hidden, weight, offset), targets, reduction="none"
     )
     (want * weights).sum().backward()
-    nll, grad = linear_cross_entropy(hidden.detach(), weight, offset, targets, weights)
+    nll, grad = linear_cross_entropy(hidden.detach(), weight, offset, targets[:, None], torch.ones(rows, 1), weights)
     assert_close(nll, want.detach(), atol=1e-5, rtol=1e-5)
     assert_close(grad, hidden.grad, atol=1e-6, rtol=1e-5)
+
+
+def test_the_loss_of_soft_labels_is_the_cross_entropy_with_them_hard_ones_among_them() -> None:
+    draw = torch.Generator().manual_seed(0)
+    rows, top = CHUNK_POSITIONS + 5, 4
+    hidden = torch.randn(rows, 24, generator=draw, requires_grad=True)
+    weight = torch.randn(100, 24, generator=draw)
+    targets = torch.stack([torch.randperm(100, generator=draw)[:top] for _ in range(rows)])
+    expected = torch.rand(rows, top, generator=draw)
+    expected[::3, 1:], targets[::3, 1:] = 0, 0
+    expected /= expected.sum(1, keepdim=True)
+    weights = torch.rand(rows, generator=draw)
+    full = torch.zeros(rows, 100).scatter_add_(1, targets, expected)
+    want = -(full * (hidden @ weight.T).log_softmax(-1)).sum(1)
+    (want * weights).sum().backward()
+    nll, grad = linear_cross_entropy(hidden.detach(), weight, None, targets, expected, weights)
+    assert_close(nll, want.detach(), atol=1e-5, rtol=1e-5)
+    assert_close(grad, hidden.grad, atol=1e-6, rtol=1e-5)
+
+
+def test_soft_labels_are_learnt_instead_of_labels_and_weights_scale_the_loss() -> None:
+    """A teacher that expects the label alone teaches what the label teaches; one that expects another, the other."""
+    base = base_of("llama")
+    (hard,) = random_sequences(0, 1)
+    wrong = replace(hard, labels=tuple((label + 1) % 300 for label in hard.labels))
+    taught = replace(wrong, soft_labels=tuple(SoftLabel((label,), (1.0,)) for label in hard.labels))
+    settings = InnerLoopConfig(epochs=3, rank=4, alpha=8.0)
+    results = [train(base, [TrainJob((s,), settings)])[0] for s in (hard, taught, wrong, replace(hard, weight=2.0))]
+    assert_same(results[0].adapter, results[1].adapter)
+    assert results[2].summary.epoch_losses != results[0].summary.epoch_losses
+    assert results[3].summary.epoch_losses[0] == pytest.approx(2 * results[0].summary.epoch_losses[0])
 
 
 def test_in_bf16_the_gradient_of_a_well_known_token_is_not_rounded_away() -> None:
     """With p near 1 the gradient is (p - 1) times a row; bf16 holds no p between 0.996 and 1."""
     hidden, weight = torch.zeros(1, 8), torch.eye(8)
     hidden[0, 3] = 9.0
-    targets, weights = torch.tensor([3]), torch.ones(1)
-    _, exact = linear_cross_entropy(hidden, weight, None, targets, weights)
-    _, rough = linear_cross_entropy(hidden.bfloat16(), weight.bfloat16(), None, targets, weights)
+    targets, expected, weights = torch.tensor([[3]]), torch.ones(1, 1), torch.ones(1)
+    _, exact = linear_cross_entropy(hidden, weight, None, targets, expected, weights)
+    _, rough = linear_cross_entropy(hidden.bfloat16(), weight.bfloat16(), None, targets, expected, weights)
     assert exact[0, 3] < -1e-4
     assert_close(rough.float(), exact, rtol=0.02, atol=0)

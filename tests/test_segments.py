@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from seal_agent.inner_loop.segments import Segments, _of_like_length, _SegmentAttention
+from seal_agent.inner_loop.grouping import group
+from seal_agent.inner_loop.segments import Segments, _SegmentAttention
 
 LENGTHS = (5, 61, 1, 60, 33, 17, 47, 30)
 Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -61,9 +62,13 @@ def test_numbers_that_are_not_finite_stay_in_their_segment() -> None:
     assert all(grad[:, :, others].isfinite().all() for grad in grads)
 
 
-def test_groups_hold_every_segment_once_and_waste_little() -> None:
-    groups = _of_like_length(bounds_of(LENGTHS))
-    assert sorted(bound for group in groups for bound in group) == list(bounds_of(LENGTHS))
-    for group in groups:
-        longest = group[0][1] - group[0][0]
-        assert longest <= 32 or all(stop - start >= 0.75 * longest for start, stop in group)
+def test_groups_hold_every_stretch_once_and_waste_little() -> None:
+    bounds = bounds_of(LENGTHS)
+    groups = group(bounds, filled=0.75, small=32)
+    assert sorted(member for one in groups for member in one.members) == list(range(len(LENGTHS)))
+    for one in groups:
+        lengths = [LENGTHS[member] for member in one.members]
+        assert max(lengths) <= 32 or min(lengths) >= 0.75 * max(lengths)
+        for member, tokens, real in zip(one.members, one.token_SL, one.real_SL, strict=True):
+            assert tokens[real].tolist() == list(range(*bounds[member]))
+            assert set(tokens[~real].tolist()) <= {bounds[member][0]}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.types import Completion, Prompt, Sampling
+from seal_agent.types import Completion, Prompt, Sampling, SoftLabel
 
 Progress = Callable[[int, int], None]
 """Called with prompts answered and prompts in all."""
@@ -41,5 +41,18 @@ class Engine(Protocol):
         """Log-probability in nats of every token of continuation i after prompt i, as the model of row i sees it.
 
         A continuation without a token scores (). Prompt and continuation too long for the window raise InputError.
+        """
+        ...
+
+    def soft_labels(
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[Sequence[int]],
+        top: int,
+        adapters: Sequence[LoraAdapter | None] | None = None,
+    ) -> list[tuple[SoftLabel, ...]]:
+        """What the model of row i expects at every token of continuation i (ids) after prompt i: its `top` likeliest.
+
+        Prompt and continuation too long for the window raise InputError.
         """
         ...

@@ -16,10 +16,12 @@ from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.inner_loop.routing import routed
 from seal_agent.inner_loop.serving import ServingRoute, serving_route
 from seal_agent.models import BaseModel
-from seal_agent.types import Completion, Prompt, Sampling
+from seal_agent.types import Completion, Prompt, Sampling, SoftLabel
 
 MAX_BATCH_ROWS = 32  # beyond this, decoding on a processor gains little and memory grows
-MAX_SCORED_TOKENS = 1024  # logits held at once by `score`, in float32 a quarter of a gigabyte for 64k tokens
+MAX_SCORED_TOKENS = (
+    1024  # logits held at once by `score` and `soft_labels`, in float32 a quarter of a gigabyte for 64k tokens
+)
 _UNFINISHED_CHARACTER = "\ufffd"
 
 
@@ -65,27 +67,52 @@ class HFEngine:
         if len(text := self._text(row)) > sent:
             yield text[sent:]
 
-    @torch.inference_mode()
     def score(
         self,
         prompts: Sequence[Prompt],
         continuations: Sequence[str],
         adapters: Sequence[LoraAdapter | None] | None = None,
     ) -> list[tuple[float, ...]]:
+        tokenizer = self.base.tokenizer
+        wanted = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in continuations]
+        scores: list[tuple[float, ...]] = [()] * len(wanted)
+        for i, logits_LV in self._predictions(prompts, wanted, adapters):
+            own_L1 = torch.tensor(wanted[i], device=logits_LV.device)[:, None]
+            scores[i] = tuple((logits_LV.gather(1, own_L1).squeeze(1) - logits_LV.logsumexp(1)).tolist())
+        return scores
+
+    def soft_labels(
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[Sequence[int]],
+        top: int,
+        adapters: Sequence[LoraAdapter | None] | None = None,
+    ) -> list[tuple[SoftLabel, ...]]:
+        labels: list[tuple[SoftLabel, ...]] = [()] * len(continuations)
+        for i, logits_LV in self._predictions(prompts, continuations, adapters):
+            best_LJ, tokens_LJ = logits_LV.topk(min(top, logits_LV.shape[1]))
+            rows = zip(tokens_LJ.tolist(), best_LJ.softmax(1).tolist(), strict=True)
+            labels[i] = tuple(SoftLabel(tuple(tokens), tuple(probabilities)) for tokens, probabilities in rows)
+        return labels
+
+    @torch.inference_mode()
+    def _predictions(
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[Sequence[int]],
+        adapters: Sequence[LoraAdapter | None] | None,
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Of each continuation with a token, its number and the float32 logits of every token of it, L×V."""
         adapters = list(adapters) if adapters is not None else [None] * len(prompts)
-        rows = [self._scored(*row) for row in zip(prompts, continuations, adapters, strict=True)]
-        scores: list[tuple[float, ...]] = [()] * len(rows)
+        rows = [self._forced(*row) for row in zip(prompts, continuations, adapters, strict=True)]
         waiting = sorted((i for i, row in enumerate(rows) if row.wanted), key=lambda i: -len(rows[i].wanted))
         while waiting:
             size = max(1, min(self.max_rows, MAX_SCORED_TOKENS // len(rows[waiting[0]].wanted)))
             batch, waiting = waiting[:size], waiting[size:]
-            for i, scored in zip(batch, self._log_probabilities([rows[i] for i in batch]), strict=True):
-                scores[i] = scored
-        return scores
+            yield from zip(batch, self._logits_of([rows[i] for i in batch]), strict=True)
 
-    def _scored(self, prompt: Prompt, continuation: str, adapter: LoraAdapter | None) -> _ScoredRow:
+    def _forced(self, prompt: Prompt, wanted: Sequence[int], adapter: LoraAdapter | None) -> _ForcedRow:
         ids = self.base.encode(prompt)
-        wanted = self.base.tokenizer(continuation, add_special_tokens=False)["input_ids"]
         if not ids:
             raise InputError("the prompt is empty; give the model something to continue")
         if len(ids) + len(wanted) > self.base.window:
@@ -93,9 +120,9 @@ class HFEngine:
                 f"prompt and continuation have {len(ids) + len(wanted)} tokens, "
                 f"but the model's window is {self.base.window}; shorten them"
             )
-        return _ScoredRow(ids, wanted, adapter)
+        return _ForcedRow(ids, list(wanted), adapter)
 
-    def _log_probabilities(self, rows: Sequence[_ScoredRow]) -> list[tuple[float, ...]]:
+    def _logits_of(self, rows: Sequence[_ForcedRow]) -> list[Tensor]:
         longest = max(len(row.wanted) for row in rows)
         ids_BT, mask_BT = _left_padded(
             [row.prompt_ids + row.wanted for row in rows], self.base.pad_id, self.base.device
@@ -109,12 +136,8 @@ class HFEngine:
                 use_cache=False,
                 logits_to_keep=longest + 1,
             )
-        logits_BLV = out.logits[:, -longest - 1 : -1].float()
-        wanted_BL = ids_BT[:, -longest:]
-        scores_BL = logits_BLV.gather(2, wanted_BL[..., None]).squeeze(2) - logits_BLV.logsumexp(2)
-        return [
-            tuple(scores[longest - len(row.wanted) :]) for row, scores in zip(rows, scores_BL.tolist(), strict=True)
-        ]
+        logits_BLV = out.logits[:, -longest - 1 : -1]
+        return [logits_LV[longest - len(row.wanted) :].float() for row, logits_LV in zip(rows, logits_BLV, strict=True)]
 
     # ------------------------------------------------------------ rows
 
@@ -238,8 +261,8 @@ class _Row:
 
 
 @dataclass(frozen=True, slots=True)
-class _ScoredRow:
-    """A prompt and the tokens whose probability after it is wanted."""
+class _ForcedRow:
+    """A prompt and the tokens that follow it, whatever the model would have said."""
 
     prompt_ids: list[int]
     wanted: list[int]

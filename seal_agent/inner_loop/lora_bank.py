@@ -5,7 +5,8 @@ is a few operations on one contiguous vector and no slot touches another. A rank
 columns, whose gradients are exactly zero; they stay zero. The gradients are written by the backward pass straight into
 the slot: autograd sees the activations only.
 
-Dimensions: K slots, N tokens of a pass, D inputs, O outputs, R rank, P parameters of a slot.
+Dimensions: K slots, N tokens of a pass, D inputs, O outputs, R rank, P parameters of a slot; S spans of a group, L
+tokens of the longest of them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from seal_agent.inner_loop.grouping import group, indices_of, joined
 from seal_agent.inner_loop.lora import LoraAdapter, LoraPair, linear_shape
 
 if TYPE_CHECKING:
@@ -68,9 +70,6 @@ class LoraBank:
         self._loaded: list[LoraAdapter | None] = [None] * slots
         self.scales = [1.0] * slots
         self.dropouts = [0.0] * slots
-        # Every pass asks for every view many times: they are made once.
-        self._compute = [{name: self._views(row_P, name) for name in self._places} for row_P in self._compute_KP]
-        self._grads = [{name: self._views(row_P, name) for name in self._places} for row_P in self._grads_KP]
 
     @property
     def parameters(self) -> int:
@@ -119,19 +118,28 @@ class LoraBank:
     def __contains__(self, name: str) -> bool:
         return name in self._places
 
-    def compute(self, slot: int, name: str) -> tuple[Tensor, Tensor]:
-        """A (D×R) and B (R×O) of a slot's layer, in compute precision."""
-        return self._compute[slot][name]
+    def outputs(self, name: str) -> int:
+        """O of a layer."""
+        return self._places[name].outputs
 
-    def gradients(self, slot: int, name: str) -> tuple[Tensor, Tensor]:
-        """Where the gradients of A (D×R) and B (R×O) are summed."""
-        return self._grads[slot][name]
+    def compute(self, name: str, slots_S: Tensor) -> tuple[Tensor, Tensor]:
+        """A (S×D×R) and B (S×R×O) of a layer in these slots, in compute precision."""
+        a_KDR, b_KRO = self._views(self._compute_KP, name)
+        return a_KDR.index_select(0, slots_S), b_KRO.index_select(0, slots_S)
 
-    def _views(self, flat_P: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    def add_gradients(self, name: str, slots_S: Tensor, a_SDR: Tensor, b_SRO: Tensor) -> None:
+        """Add to the gradients of A and B in these slots."""
+        for grads, new in zip(self._views(self._grads_KP, name), (a_SDR, b_SRO), strict=True):
+            grads.index_add_(0, slots_S, new)
+
+    def _views(self, flat: Tensor, name: str) -> tuple[Tensor, Tensor]:
+        """A and B of a layer within one slot's vector, or within all of them."""
         place = self._places[name]
         middle = place.start + place.inputs * self.rank
         stop = middle + place.outputs * self.rank
-        return flat_P[place.start : middle].view(-1, self.rank), flat_P[middle:stop].view(self.rank, -1)
+        outer = flat.shape[:-1]
+        a = flat[..., place.start : middle].view(*outer, -1, self.rank)
+        return a, flat[..., middle:stop].view(*outer, self.rank, -1)
 
 
 def _form_of(adapter: LoraAdapter) -> LoraAdapter:
@@ -144,6 +152,30 @@ def bytes_per_slot(parameters: int, dtype: torch.dtype) -> int:
     """Weights, gradients, their copy in compute precision, and AdamW's two moments."""
     compute = 4 if dtype == torch.float32 else 2 * dtype.itemsize
     return parameters * (4 + compute + 8)
+
+
+FILLED, SMALL = 0.5, 64  # of spans that share a product: see `group`
+
+
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    """Spans of like length."""
+
+    slots_S: Tensor
+    scale_S11: Tensor
+    rows: Tensor  # S·L of N
+    surplus: Tensor | None  # those of the S·L behind a span's end
+
+    def gathered(self, x_ND: Tensor) -> Tensor:
+        """S×L×D."""
+        return x_ND.index_select(0, self.rows).view(len(self.slots_S), -1, x_ND.shape[1])
+
+    def gathered_grad(self, grad_NO: Tensor) -> Tensor:
+        """The same with nothing behind a span's end."""
+        rows = grad_NO.index_select(0, self.rows)
+        if self.surplus is not None:
+            rows.index_fill_(0, self.surplus, 0)
+        return rows.view(len(self.slots_S), -1, grad_NO.shape[1])
 
 
 class BankRoute:
@@ -163,7 +195,26 @@ class BankRoute:
         self.spans = tuple(spans)
         self.segments = segments
         self.checkpointing = checkpointing
+        self._grouped: tuple[tuple[_Spans, ...], Tensor] | None = None
         self._anchor = torch.zeros((), requires_grad=True)  # makes the first layer's output require a gradient
+
+    def groups(self, like: Tensor) -> tuple[tuple[_Spans, ...], Tensor]:
+        """The spans in groups, and where in the groups' joined rows each of the N tokens stands; for all layers.
+
+        Tokens of no span, padding behind the last say, point at some row: nothing is read from them.
+        """
+        if self._grouped is None:
+            places_N, made, before = torch.zeros(len(like), dtype=torch.long), list[_Spans](), 0
+            for alike in group([(span.start, span.stop) for span in self.spans], FILLED, SMALL):
+                slots = [self.spans[i].slot for i in alike.members]
+                scales = like.new_tensor([self.bank.scales[slot] for slot in slots])
+                place_SL = before + torch.arange(alike.token_SL.numel()).view_as(alike.token_SL)
+                places_N[alike.token_SL[alike.real_SL]] = place_SL[alike.real_SL]
+                before += place_SL.numel()
+                rows, surplus = alike.token_SL.flatten().to(like.device), indices_of(~alike.real_SL, like.device)
+                made.append(_Spans(torch.tensor(slots, device=like.device), scales[:, None, None], rows, surplus))
+            self._grouped = tuple(made), places_N.to(like.device)
+        return self._grouped
 
     def forward(self, name: str, layer: nn.Module, plain: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         if name not in self.bank:
@@ -194,40 +245,44 @@ class _BankLinear(torch.autograd.Function):
         bank, x_ND = route.bank, x.reshape(-1, x.shape[-1])
         keep_ND = _keep(route, name, x_ND)
         seen_ND = x_ND if keep_ND is None else x_ND * keep_ND
-        outputs = bank.compute(0, name)[1].shape[1]
+        outputs = bank.outputs(name)
         if weight_OD is None:
             out_NO = x_ND.new_zeros(x_ND.shape[0], outputs)
         else:
             out_NO = nn.functional.linear(x_ND, weight_OD, bias_O)
-        low_NR = x_ND.new_empty(x_ND.shape[0], bank.rank)
-        for span in route.spans:
-            a_DR, b_RO = bank.compute(span.slot, name)
-            low = torch.mm(seen_ND[span.start : span.stop], a_DR, out=low_NR[span.start : span.stop])
-            out_NO[span.start : span.stop].addmm_(low.mul_(bank.scales[span.slot]), b_RO)
-        ctx.save_for_backward(seen_ND, low_NR, keep_ND, weight_OD)
+        groups, places_N = route.groups(x_ND)
+        lows, updates = [], []
+        for spans in groups:
+            a_SDR, b_SRO = bank.compute(name, spans.slots_S)
+            low_SLR = torch.bmm(spans.gathered(seen_ND), a_SDR).mul_(spans.scale_S11)
+            updates.append(torch.bmm(low_SLR, b_SRO).flatten(0, 1))
+            lows.append(low_SLR)
+        out_NO += joined(updates).index_select(0, places_N)
+        ctx.save_for_backward(seen_ND, keep_ND, weight_OD, *lows)
         ctx.route, ctx.name = route, name
         return out_NO.view(*x.shape[:-1], outputs)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        seen_ND, low_NR, keep_ND, weight_OD = ctx.saved_tensors
+        seen_ND, keep_ND, weight_OD, *lows = ctx.saved_tensors
         route, name, grad_NO = ctx.route, ctx.name, grad.reshape(-1, grad.shape[-1])
-        through = ctx.needs_input_grad[0]
-        grad_x_ND = None
-        if through:
-            grad_x_ND = grad_NO @ weight_OD if weight_OD is not None else torch.zeros_like(seen_ND)
-        for span in route.spans:
-            rows = slice(span.start, span.stop)
-            a_DR, b_RO = route.bank.compute(span.slot, name)
-            grad_a_DR, grad_b_RO = route.bank.gradients(span.slot, name)
-            grad_low = (grad_NO[rows] @ b_RO.T).mul_(route.bank.scales[span.slot])
-            grad_b_RO.addmm_(low_NR[rows].T, grad_NO[rows])
-            grad_a_DR.addmm_(seen_ND[rows].T, grad_low)
-            if grad_x_ND is not None and keep_ND is None:
-                grad_x_ND[rows].addmm_(grad_low, a_DR.T)
-            elif grad_x_ND is not None:
-                grad_x_ND[rows] += (grad_low @ a_DR.T) * keep_ND[rows]
-        return (grad_x_ND.view(*grad.shape[:-1], -1) if grad_x_ND is not None else None, *[None] * 5)
+        groups, places_N = route.groups(seen_ND)
+        updates = []
+        for spans, low_SLR in zip(groups, lows, strict=True):
+            a_SDR, b_SRO = route.bank.compute(name, spans.slots_S)
+            grad_SLO = spans.gathered_grad(grad_NO)
+            grad_SLR = torch.bmm(grad_SLO, b_SRO.transpose(1, 2)).mul_(spans.scale_S11)
+            grad_a_SDR = torch.bmm(spans.gathered(seen_ND).transpose(1, 2), grad_SLR)
+            route.bank.add_gradients(name, spans.slots_S, grad_a_SDR, torch.bmm(low_SLR.transpose(1, 2), grad_SLO))
+            updates.append(torch.bmm(grad_SLR, a_SDR.transpose(1, 2)).flatten(0, 1))
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            update_ND = joined(updates).index_select(0, places_N)
+            if keep_ND is not None:
+                update_ND *= keep_ND
+            grad_x_ND = update_ND if weight_OD is None else update_ND.addmm_(grad_NO, weight_OD)
+            grad_x = grad_x_ND.view(*grad.shape[:-1], -1)
+        return (grad_x, *[None] * 5)
 
 
 def _keep(route: BankRoute, name: str, x_ND: Tensor) -> Tensor | None:

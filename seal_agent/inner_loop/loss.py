@@ -1,6 +1,6 @@
 """Next-token cross-entropy, and its gradient, without ever holding the logits of a whole batch.
 
-Dimensions: M labelled positions, C positions of a chunk, D hidden size, V vocabulary.
+Dimensions: M labelled positions, J tokens expected at each, C positions of a chunk, D hidden size, V vocabulary.
 """
 
 from __future__ import annotations
@@ -13,40 +13,60 @@ from seal_agent.inner_loop.routing import routed
 from seal_agent.models import BaseModel
 from seal_agent.types import TrainingSequence
 
-CHUNK_POSITIONS = 128  # large enough for an efficient product, small enough for the logits to stay near the caches
+CHUNK_POSITIONS = 320  # measured on 2 cores: a fifth faster than 128, as fast as 640 with half of its memory
 
 
 @torch.no_grad()
 def linear_cross_entropy(
-    hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, targets_M: Tensor, weights_M: Tensor
+    hidden_MD: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor | None,
+    targets_MJ: Tensor,
+    expected_MJ: Tensor,
+    weights_M: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Negative log-likelihood of each target in float32 (M), and the gradient of Σ weight · nll by `hidden_MD`.
+    """Cross-entropy of each position in float32 (M), and the gradient of its weighted sum by `hidden_MD`.
 
-    The gradient is softmax minus one-hot, times the output matrix, formed chunk by chunk in one buffer while the
-    logits are at hand. The target's own column is left out of the product and added in full precision, as minus the
-    sum of all other probabilities: in bf16 a probability near 1 would drown it.
+    A position expects the tokens `targets` with the probabilities `expected`, float32, which sum to 1; where that is 0
+    the target counts for nothing. With one target this is the negative log-likelihood of a label, with a teacher's it
+    differs from the Kullback-Leibler divergence by the teacher's entropy alone.
+
+    The gradient is softmax minus expectation, times the output matrix, formed chunk by chunk in one buffer while the
+    logits are at hand. The targets' own columns are left out of the product and added in full precision, with what the
+    sum of all other probabilities leaves for them: in bf16 a probability near 1 would drown the rest.
     """
     grad_MD = torch.empty_like(hidden_MD)
-    nll_M = torch.empty(len(targets_M), dtype=torch.float32, device=hidden_MD.device)
-    buffer_CV, probs_CV = hidden_MD.new_empty(2, min(CHUNK_POSITIONS, len(targets_M)), weight_VD.shape[0])
-    rows_C = torch.arange(CHUNK_POSITIONS, device=hidden_MD.device)
-    for hidden_CD, targets_C, weights_C, grad_CD, nll_C in zip(
-        *(torch.split(t, CHUNK_POSITIONS) for t in (hidden_MD, targets_M, weights_M, grad_MD, nll_M)), strict=True
+    nll_M = torch.empty(len(targets_MJ), dtype=torch.float32, device=hidden_MD.device)
+    buffer_CV, probs_CV = hidden_MD.new_empty(2, min(CHUNK_POSITIONS, len(targets_MJ)), weight_VD.shape[0])
+    rows_C1 = torch.arange(CHUNK_POSITIONS, device=hidden_MD.device)[:, None]
+    for hidden_CD, targets_CJ, expected_CJ, weights_C, grad_CD, nll_C in zip(
+        *(torch.split(t, CHUNK_POSITIONS) for t in (hidden_MD, targets_MJ, expected_MJ, weights_M, grad_MD, nll_M)),
+        strict=True,
     ):
         logits_CV = torch.mm(hidden_CD, weight_VD.T, out=buffer_CV[: len(hidden_CD)])
         if bias_V is not None:
             logits_CV += bias_V
         others_CV = torch.softmax(logits_CV, dim=-1, out=probs_CV[: len(hidden_CD)])
-        own = rows_C[: len(hidden_CD)], targets_C
-        own_C = others_CV[own].float()
+        counts_CJ = expected_CJ > 0
+        # A target that counts for nothing points at the first one, which does.
+        own = rows_C1[: len(hidden_CD)], torch.where(counts_CJ, targets_CJ, targets_CJ[:, :1])
+        own_CJ = others_CV[own].float() * counts_CJ
         others_CV[own] = 0
-        rest_C = others_CV.sum(dim=-1).float()  # summed in float32 within, rounded once
+        own_CJ = _completed(own_CJ, others_CV.sum(dim=-1).float())  # summed in float32 within, rounded once
         tiny = torch.finfo(torch.float32).tiny
-        nll_C.copy_(torch.where(rest_C < 0.5, -torch.log1p(-rest_C), -own_C.clamp(min=tiny).log()))
+        nll_C.copy_(-(expected_CJ * own_CJ.clamp(min=tiny).log()).sum(1))
         torch.mm(others_CV, weight_VD, out=grad_CD)
-        grad_CD -= rest_C[:, None] * weight_VD[targets_C]
+        surplus_CJ = (own_CJ - expected_CJ).to(weight_VD.dtype)
+        grad_CD += torch.bmm(surplus_CJ[:, None], weight_VD[own[1]]).squeeze(1)
         grad_CD *= weights_C[:, None]
     return nll_M, grad_MD
+
+
+def _completed(own_CJ: Tensor, rest_C: Tensor) -> Tensor:
+    """The targets' probabilities, scaled so that they and the rest sum to 1 where the rest is the smaller share."""
+    tiny = torch.finfo(torch.float32).tiny
+    scale_C = torch.where(rest_C < 0.5, (1 - rest_C) / own_CJ.sum(1).clamp(min=tiny), 1.0)
+    return own_CJ * scale_C[:, None]
 
 
 def head_loss(base: BaseModel, batch: Batch) -> Tensor:
@@ -56,7 +76,12 @@ def head_loss(base: BaseModel, batch: Batch) -> Tensor:
     head = base.module.get_output_embeddings()
     hidden_ND = hidden_of(base, batch)
     nll_M, grad_MD = linear_cross_entropy(
-        hidden_ND.detach()[batch.labelled_M], head.weight, head.bias, batch.targets_M, batch.weights_M
+        hidden_ND.detach()[batch.labelled_M],
+        head.weight,
+        head.bias,
+        batch.targets_MJ,
+        batch.expected_MJ,
+        batch.weights_M,
     )
     grad_ND = torch.zeros_like(hidden_ND)
     grad_ND[batch.labelled_M] = grad_MD
@@ -66,8 +91,8 @@ def head_loss(base: BaseModel, batch: Batch) -> Tensor:
 
 def _autograd_loss(base: BaseModel, batch: Batch) -> Tensor:
     """For models that do more to the logits than one product: theirs, at the labelled positions only."""
-    logits_MV = logits_of(base, batch)[batch.labelled_M].float()
-    nll_M = torch.nn.functional.cross_entropy(logits_MV, batch.targets_M, reduction="none")
+    scores_MV = logits_of(base, batch)[batch.labelled_M].float().log_softmax(-1)
+    nll_M = -(batch.expected_MJ * scores_MV.gather(1, batch.targets_MJ)).sum(1)
     (nll_M * batch.weights_M).sum().backward()  # type: ignore[no-untyped-call]
     return nll_M.detach()
 

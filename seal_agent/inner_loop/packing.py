@@ -2,12 +2,13 @@
 
 Packed, attention runs segment by segment (segments.py), so that a sequence sees nothing but itself.
 
-Dimensions: B rows, T tokens of a row, N tokens of the pass, M labelled positions.
+Dimensions: B rows, T tokens of a row, N tokens of the pass, M labelled positions,
+J tokens that are expected at a position: one, or as many as its soft label names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from seal_agent.inner_loop.lora_bank import BankRoute, LoraBank, Span
 from seal_agent.inner_loop.routing import routed
 from seal_agent.inner_loop.segments import Segments
 from seal_agent.models import BaseModel
-from seal_agent.types import IGNORE_LABEL, TrainingSequence
+from seal_agent.types import IGNORE_LABEL, SoftLabel, TrainingSequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class Batch:
     spans: tuple[Span, ...]  # over the flattened tokens, B·T
     segments: Segments | None  # None: every sequence has a row of its own
     labelled_M: Tensor  # flattened positions whose next token is learnt
-    targets_M: Tensor
+    targets_MJ: Tensor
+    expected_MJ: Tensor  # float32 probability of each target; 0 where a position has fewer than J
     weights_M: Tensor
     slots_M: Tensor
     real_tokens: int
@@ -63,7 +65,10 @@ def lay_out(rows: Sequence[Row], packed: bool, pad_id: int, device: torch.device
     positions: list[int] = []
     spans: list[Span] = []
     segments: list[tuple[int, int]] = []
-    labelled, targets, weights, slots = [], [], [], []
+    labelled: list[int] = []
+    targets: list[SoftLabel] = []
+    weights: list[float] = []
+    slots: list[int] = []
     for row in rows:
         start, length = len(ids), len(row.sequence.input_ids)
         ids += row.sequence.input_ids
@@ -75,12 +80,13 @@ def lay_out(rows: Sequence[Row], packed: bool, pad_id: int, device: torch.device
         else:
             spans.append(Span(row.slot, start, len(ids), row.dropout_seed))
         segments.append((start, start + length))
-        for at, label in enumerate(row.sequence.labels[1:]):
-            if label != IGNORE_LABEL:
-                labelled.append(start + at)
-                targets.append(label)
-                weights.append(row.weight)
-                slots.append(row.slot)
+        for at, target in _targets_of(row.sequence):
+            labelled.append(start + at)
+            targets.append(target)
+            weights.append(row.weight)
+            slots.append(row.slot)
+
+    most = max(len(target.tokens) for target in targets)
 
     def ints(values: list[int]) -> Tensor:
         return torch.tensor(values, device=device)
@@ -91,11 +97,24 @@ def lay_out(rows: Sequence[Row], packed: bool, pad_id: int, device: torch.device
         spans=tuple(spans),
         segments=Segments(tuple(segments), device) if packed else None,
         labelled_M=ints(labelled),
-        targets_M=ints(targets),
+        targets_MJ=ints([t for target in targets for t in _filled(target.tokens, most)]).view(-1, most),
+        expected_MJ=torch.tensor([_filled(target.probabilities, most) for target in targets], device=device),
         weights_M=torch.tensor(weights, dtype=torch.float32, device=device),
         slots_M=ints(slots),
         real_tokens=len(positions),
     )
+
+
+def _targets_of(sequence: TrainingSequence) -> Iterator[tuple[int, SoftLabel]]:
+    """Positions whose next token is learnt, and what is expected there."""
+    for at, label in enumerate(sequence.labels[1:]):
+        if label != IGNORE_LABEL:
+            soft = sequence.soft_labels[at + 1] if sequence.soft_labels else None
+            yield at, soft or SoftLabel((label,), (1.0,))
+
+
+def _filled(values: tuple[Any, ...], length: int) -> tuple[Any, ...]:
+    return values + (0,) * (length - len(values))
 
 
 # ---------------------------------------------------------------- may this model be packed?

@@ -1,8 +1,7 @@
 """Attention inside a packed row: each sequence sees itself alone, and sequences of like length share their products.
 
 transformers builds the mask of a packed row from its position ids; this is the same thing faster, and stands aside
-wherever an architecture asks for more than plain causal attention. A segment's numbers never meet another's, not even
-multiplied by zero: a sequence whose adapter has diverged leaves the others alone.
+wherever an architecture asks for more than plain causal attention.
 
 Dimensions: N tokens of the pass, H query heads, G key heads, Q query heads per key head, E head size; S segments of a
 group, L tokens of the longest of them.
@@ -17,23 +16,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seal_agent.inner_loop.grouping import Bounds, group, indices_of, joined
 from seal_agent.inner_loop.lora_bank import BankRoute
 from seal_agent.inner_loop.routing import current_route
 from seal_agent.models import BaseModel
 
-Bounds = tuple[tuple[int, int], ...]
-"""[start, stop) of each sequence, one behind the other over all tokens of a packed row."""
-
 _PREFIX = "seal_segments_"
 _KNOWN_OPTIONS = {"scaling", "dropout", "is_causal", "sliding_window", "position_ids", "use_cache", "cache_position"}
 
-FILLED = 0.75  # share of a group's longest segment that every other one fills
-SMALL = 32  # tokens, up to which a segment joins any group: its products cost less than their calls
+FILLED, SMALL = 0.75, 32  # measured on 2 cores: see `group`
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Where the numbers of some segments stand; behind a shorter one's end its own first token is repeated."""
+    """Where the numbers of some segments stand."""
 
     segments: int
     longest: int
@@ -56,8 +52,8 @@ class _Plan:
 class Segments:
     """The sequences of a packed row, and the plan of their attention, made once for all layers."""
 
-    def __init__(self, bounds: Bounds, device: torch.device) -> None:
-        self.bounds, self.device = bounds, device
+    def __init__(self, bounds: Sequence[Bounds], device: torch.device) -> None:
+        self.bounds, self.device = tuple(bounds), device
         self._plans: dict[tuple[int, int], _Plan] = {}
 
     @property
@@ -67,57 +63,32 @@ class Segments:
     def plan(self, heads: int, key_heads: int) -> _Plan:
         key = (heads, key_heads)
         if key not in self._plans:
-            self._plans[key] = _plan(_of_like_length(self.bounds), heads, key_heads, self.device)
+            self._plans[key] = _plan(self.bounds, heads, key_heads, self.device)
         return self._plans[key]
 
 
-def _of_like_length(bounds: Bounds) -> list[Bounds]:
-    """The segments from long to short, in groups that waste little when all are as long as the first."""
-    groups: list[list[tuple[int, int]]] = []
-    for start, stop in sorted(bounds, key=lambda bound: bound[0] - bound[1]):
-        longest = groups[-1][0][1] - groups[-1][0][0] if groups else 0
-        if longest and (longest <= SMALL or stop - start >= FILLED * longest):
-            groups[-1].append((start, stop))
-        else:
-            groups.append([(start, stop)])
-    return [tuple(group) for group in groups]
-
-
-def _plan(groups: Sequence[Bounds], heads: int, key_heads: int, device: torch.device) -> _Plan:
-    tokens = sum(stop - start for group in groups for start, stop in group)
-    per_key = heads // key_heads
-    made: list[_Group] = []
+def _plan(bounds: Sequence[Bounds], heads: int, key_heads: int, device: torch.device) -> _Plan:
+    tokens = bounds[-1][1]
+    groups: list[_Group] = []
     answers, queries = torch.empty(tokens * heads, dtype=torch.long), torch.empty(heads * tokens, dtype=torch.long)
     keys = torch.empty(key_heads * tokens, dtype=torch.long)
-    query_base = key_base = 0
-    for group in groups:
-        longest = group[0][1] - group[0][0]
-        offset_L = torch.arange(longest)
-        real_SL = offset_L < torch.tensor([stop - start for start, stop in group])[:, None]
-        token_SL = torch.tensor([start for start, _ in group])[:, None] + offset_L * real_SL
-        head_GQ = torch.arange(heads).view(key_heads, per_key)
-        real_GSQL = real_SL[None, :, None, :].expand(key_heads, -1, per_key, -1)
+    head_GQ = torch.arange(heads).view(key_heads, -1)
+    queries_before = keys_before = 0
+    for alike in group(bounds, FILLED, SMALL):
+        token_SL, real_SL = alike.token_SL, alike.real_SL
         query_GSQL = head_GQ[:, None, :, None] * tokens + token_SL[None, :, None, :]
         grad_GSQL = token_SL[None, :, None, :] * heads + head_GQ[:, None, :, None]
         key_GSL = torch.arange(key_heads)[:, None, None] * tokens + token_SL
-        real_GSL = real_SL.expand(key_heads, -1, -1)
-        place = torch.arange(query_base, query_base + query_GSQL.numel()).view(query_GSQL.shape)
-        queries[query_GSQL[real_GSQL]] = place[real_GSQL]
-        answers[grad_GSQL[real_GSQL]] = place[real_GSQL]
-        keys[key_GSL[real_GSL]] = torch.arange(key_base, key_base + key_GSL.numel()).view(key_GSL.shape)[real_GSL]
-        query_base, key_base = query_base + query_GSQL.numel(), key_base + key_GSL.numel()
-        surplus = (~real_GSQL).flatten().nonzero().flatten()
-        made.append(
-            _Group(
-                len(group),
-                longest,
-                query_GSQL.flatten().to(device),
-                key_GSL.flatten().to(device),
-                grad_GSQL.flatten().to(device),
-                surplus.to(device) if len(surplus) else None,
-            )
-        )
-    return _Plan(tuple(made), answers.to(device), queries.to(device), keys.to(device))
+        real_GSQL, real_GSL = real_SL[None, :, None, :].expand_as(query_GSQL), real_SL.expand_as(key_GSL)
+        place_GSQL = queries_before + torch.arange(query_GSQL.numel()).view_as(query_GSQL)
+        queries[query_GSQL[real_GSQL]] = place_GSQL[real_GSQL]
+        answers[grad_GSQL[real_GSQL]] = place_GSQL[real_GSQL]
+        keys[key_GSL[real_GSL]] = keys_before + torch.arange(key_GSL.numel()).view_as(key_GSL)[real_GSL]
+        queries_before, keys_before = queries_before + query_GSQL.numel(), keys_before + key_GSL.numel()
+        query_rows, key_rows, grad_rows = (rows.flatten().to(device) for rows in (query_GSQL, key_GSL, grad_GSQL))
+        surplus = indices_of(~real_GSQL, device)
+        groups.append(_Group(len(alike.members), token_SL.shape[1], query_rows, key_rows, grad_rows, surplus))
+    return _Plan(tuple(groups), answers.to(device), queries.to(device), keys.to(device))
 
 
 class _SegmentAttention(torch.autograd.Function):
@@ -136,19 +107,19 @@ class _SegmentAttention(torch.autograd.Function):
         flat_q, flat_k, flat_v = (x.reshape(-1, x.shape[-1]) for x in (query, key, value))
         kept: list[Tensor] = []
         answers: list[Tensor] = []
-        for group in plan.groups:
-            batch = key_heads * group.segments
-            q = flat_q.index_select(0, group.query_rows).view(batch, -1, flat_q.shape[1])
-            k = flat_k.index_select(0, group.key_rows).view(batch, group.longest, -1)
-            v = flat_v.index_select(0, group.key_rows).view(batch, group.longest, -1)
-            mask = _causal(group.longest, heads // key_heads, q.dtype, q.device)
+        for one in plan.groups:
+            batch = key_heads * one.segments
+            q = flat_q.index_select(0, one.query_rows).view(batch, -1, flat_q.shape[1])
+            k = flat_k.index_select(0, one.key_rows).view(batch, one.longest, -1)
+            v = flat_v.index_select(0, one.key_rows).view(batch, one.longest, -1)
+            mask = _causal(one.longest, heads // key_heads, q.dtype, q.device)
             scores = torch.baddbmm(mask, q, k.transpose(1, 2), alpha=scale)
             probs = scores.softmax(-1)
             answers.append((probs @ v).flatten(0, 1))
             kept += [q, k, v, probs]
         ctx.save_for_backward(*kept)
         ctx.plan, ctx.scale, ctx.shapes = plan, scale, (query.shape, key.shape, value.shape)
-        return _joined(answers).index_select(0, plan.answer_places).view(1, tokens, heads, -1)
+        return joined(answers).index_select(0, plan.answer_places).view(1, tokens, heads, -1)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -156,11 +127,11 @@ class _SegmentAttention(torch.autograd.Function):
         kept = ctx.saved_tensors
         flat_g = grad.reshape(-1, grad.shape[-1])
         parts: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
-        for i, group in enumerate(plan.groups):
+        for i, one in enumerate(plan.groups):
             q, k, v, probs = kept[4 * i : 4 * i + 4]
-            g = flat_g.index_select(0, group.grad_rows)
-            if group.surplus is not None:
-                g.index_fill_(0, group.surplus, 0)
+            g = flat_g.index_select(0, one.grad_rows)
+            if one.surplus is not None:
+                g.index_fill_(0, one.surplus, 0)
             g = g.view(len(q), -1, g.shape[1])
             grad_probs = g @ v.transpose(1, 2)
             grad_scores = torch.ops.aten._softmax_backward_data(grad_probs, probs, -1, probs.dtype)
@@ -171,14 +142,10 @@ class _SegmentAttention(torch.autograd.Function):
                 into.append(part.flatten(0, 1))
         places = (plan.query_places, plan.key_places, plan.key_places)
         grads = (
-            _joined(part).index_select(0, place).view(shape)
+            joined(part).index_select(0, place).view(shape)
             for part, place, shape in zip(parts, places, ctx.shapes, strict=True)
         )
         return (*grads, None, None)
-
-
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 _masks: dict[tuple[int, int, torch.dtype, torch.device], Tensor] = {}

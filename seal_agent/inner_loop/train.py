@@ -214,7 +214,9 @@ class _Slot:
         labels = sum(label != IGNORE_LABEL for s in batch for label in s.labels[1:])
         config = self.run.job.config
         seed = hash((config.seed, self.run.step)) if config.dropout else None
-        self.rows = deque(Row(self.index, s, 1 / labels, 0 if seed is None else seed + i) for i, s in enumerate(batch))
+        self.rows = deque(
+            Row(self.index, s, s.weight / labels, 0 if seed is None else seed + i) for i, s in enumerate(batch)
+        )
         self._tokens, self._loss = sum(len(s.input_ids) for s in batch), 0.0
         self.bank.begin_step(self.index)
 
