@@ -11,6 +11,9 @@ from seal_agent.types import Sampling
 Strictness = Literal["strict", "lenient", "off"]
 """How lines of a self-edit are checked against the passage before anything is trained on them."""
 
+Objective = Literal["sft", "distill", "both"]
+"""Question-answer pairs are learnt as text, as the model with the passage in view would answer, or each way once."""
+
 
 @dataclass(frozen=True, slots=True)
 class SelfEditConfig:
@@ -18,15 +21,19 @@ class SelfEditConfig:
 
     formats: tuple[str, ...] = ("implications",)  # the paper's main format; each is one file in prompts/
     per_format: int = 1  # SEAL trains on one self-edit at a time at n=1
+    per_sentence: int = 3  # our choice: questions asked about each sentence by the format sentence-qa
     temperature: float = 0.5  # our choice: at SEAL's 1.0, meant for sampling rivals, a 135M model writes nonsense
     top_p: float = 0.95  # SEAL, knowledge incorporation
     max_tokens: int = 384  # our choice: twice the median length of the 7B model's published self-edits
     max_context_tokens: int = 1024  # our choice: leaves room for prompt and completion in a 2048 window
     verify: Strictness = "strict"  # our addition: lines that the passage does not support are not trained on
+    self_test: int = 6  # our addition: questions that the model asks itself where none are given; 0 for none
 
     def __post_init__(self) -> None:
         _require(bool(self.formats), "formats", "needs at least one format", self.formats)
         _require(self.per_format >= 1, "per_format", "must be at least 1", self.per_format)
+        _require(self.per_sentence >= 1, "per_sentence", "must be at least 1", self.per_sentence)
+        _require(self.self_test >= 0, "self_test", "must be 0 or more", self.self_test)
         _require(self.temperature >= 0, "temperature", "must be 0 or more", self.temperature)
         _require(0 < self.top_p <= 1, "top_p", "must lie in (0, 1]", self.top_p)
         _require(self.max_tokens >= 1, "max_tokens", "must be at least 1", self.max_tokens)
@@ -52,6 +59,12 @@ class InnerLoopConfig:
     weight_decay: float = 0.0  # transformers' TrainingArguments default, which SEAL keeps
     max_grad_norm: float = 1.0  # transformers' TrainingArguments default, which SEAL keeps
     stop_below_loss: float | None = None  # our addition: leave after the first epoch whose mean loss is lower
+    objective: Objective = "sft"  # SEAL learns the notes as text; see knowledge/distillation.py
+    anchors: int = (
+        0  # our addition: texts of the base model's own that are learnt beside the notes; knowledge/anchors.py
+    )
+    anchor_weight: float = 1.0  # their share of the loss, token for token
+    replay: float = 0.0  # our addition: sequences of earlier lessons for every new one, where an adapter is continued
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,6 +83,12 @@ class InnerLoopConfig:
         _require(self.batch_size >= 1, "batch_size", "must be at least 1", self.batch_size)
         _require(self.weight_decay >= 0, "weight_decay", "must be 0 or more", self.weight_decay)
         _require(self.max_grad_norm > 0, "max_grad_norm", "must be positive", self.max_grad_norm)
+        _require(
+            self.objective in ("sft", "distill", "both"), "objective", "is one of sft, distill, both", self.objective
+        )
+        _require(self.anchors >= 0, "anchors", "must be 0 or more", self.anchors)
+        _require(self.anchor_weight > 0, "anchor_weight", "must be positive", self.anchor_weight)
+        _require(self.replay >= 0, "replay", "must be 0 or more", self.replay)
         _require(
             self.stop_below_loss is None or self.stop_below_loss > 0,
             "stop_below_loss",

@@ -46,7 +46,7 @@ class MinimumGain:
 
 def _change(before: Sequence[Answer], after: Sequence[Answer]) -> str:
     if not before:
-        return "no questions were given, so it was not checked"
+        return "there were no questions to ask, so it was not checked"
     outcome = Outcome.of(before, after)
     if outcome.reward is None:
         return f"not checked: {outcome.reason}"

@@ -16,11 +16,12 @@ from seal_agent.engine.hf import HFEngine
 from seal_agent.errors import AdapterError, InputError
 from seal_agent.gate import Gate, KeepAll
 from seal_agent.inner_loop.lora import LoraAdapter, find_targets
-from seal_agent.inner_loop.sequences import encode
 from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.knowledge.answering import answer_questions
 from seal_agent.knowledge.grading import Grader, default_grader
-from seal_agent.knowledge.self_edits import check_self_edits, notes_of, passages_of, write_self_edits
+from seal_agent.knowledge.lessons import Lesson, sequences_of
+from seal_agent.knowledge.self_edits import check_self_edits, passages_of, write_self_edits
+from seal_agent.knowledge.self_test import write_self_tests
 from seal_agent.models import DEFAULT_MODEL, BaseModel, load_model
 from seal_agent.store import adapters as files
 from seal_agent.store.ledger import Ledger, default_home
@@ -114,8 +115,9 @@ class SelfAdaptingModel:
         """Write notes about a context, train the adapter on them, and keep the change if the gate agrees.
 
         On an adapter that exists, this continues from its active revision. With `questions`, they are asked
-        closed-book before and after. Raises InputError for an unusable context, TrainingError where the loss
-        is not finite; in both cases nothing has changed.
+        closed-book before and after; without, the model writes some for itself and the revision shows them.
+        Raises InputError for an unusable context, TrainingError where the loss is not finite; in both cases nothing
+        has changed.
         """
         proposal = self.propose(
             context, adapter=adapter, questions=questions, title=title, self_edit=self_edit, progress=progress
@@ -145,9 +147,14 @@ class SelfAdaptingModel:
         if config.verify != "off":
             with clock.stage("check self-edits"):
                 edits = check_self_edits(self.engine, whole.title, passages, edits, config.verify)
-        return Proposal(
-            adapter, whole, tuple(passages), edits, self.ledger.active(adapter), self.base.identity, clock.stages
-        )
+        test: tuple[Question, ...] = ()
+        if config.self_test and not whole.questions:
+            with clock.stage("write self-test") as tell:
+                (test,) = write_self_tests(
+                    self.engine, [(whole.title, passages)], config.self_test, seed=self.seed, progress=tell
+                )
+        parent = self.ledger.active(adapter)
+        return Proposal(adapter, whole, tuple(passages), edits, parent, self.base.identity, test, clock.stages)
 
     def commit(
         self,
@@ -193,11 +200,12 @@ class SelfAdaptingModel:
         start = self._load(parent) if parent else None
         _check_shape(proposal.adapter, start, config, self.base)
         clock = _Clock(progress, proposal.stages)
-        before = self._ask_all("ask before", context, start, clock)
-        sequences = self._sequences(proposal)
+        asked = replace(context, questions=context.questions or proposal.self_test)
+        before = self._ask_all("ask before", asked, start, clock)
         with clock.stage("train") as tell:
+            sequences = self._sequences(proposal, config)
             (trained,) = train(self.base, [TrainJob(sequences, config, start)], tell)
-        after = self._ask_all("ask after", context, trained.adapter, clock)
+        after = self._ask_all("ask after", asked, trained.adapter, clock)
         with clock.stage("save"):
             folder = files.save(trained.adapter, self.base.name, self.base.identity, self._folders)
         decision = gate.decide(before, after)
@@ -216,14 +224,17 @@ class SelfAdaptingModel:
             accepted=decision.accepted,
             reason=decision.reason,
             metadata=metadata,
+            self_tested=bool(proposal.self_test),
+            passages=proposal.passages,
         )
         self.ledger.record(revision, key, folder)
         self._loaded[revision.id] = trained.adapter
         return revision
 
-    def _sequences(self, proposal: Proposal) -> tuple[TrainingSequence, ...]:
-        title = proposal.context.title
-        return encode(self.base, title, notes_of(proposal.self_edits, title), proposal.passages)
+    def _sequences(self, proposal: Proposal, config: InnerLoopConfig) -> tuple[TrainingSequence, ...]:
+        lesson = Lesson(proposal.context.title, proposal.passages, proposal.self_edits, proposal.self_test)
+        earlier = [_lesson_of(revision) for revision in self.ledger.lineage(proposal.adapter)] if config.replay else []
+        return sequences_of(self.engine, self.base, lesson, config, earlier)
 
     def _ask_all(self, stage: str, context: Context, adapter: LoraAdapter | None, clock: _Clock) -> tuple[Answer, ...]:
         if not context.questions:
@@ -368,6 +379,11 @@ class _Clock:
         yield tell
         self.stages = (*self.stages, Stage(name, time.perf_counter() - started))
         tell(1, 1)
+
+
+def _lesson_of(revision: Revision) -> Lesson:
+    """What a revision was trained on. Its self-test may be learnt now: later revisions have tests of their own."""
+    return Lesson(revision.context.title, revision.passages or (revision.context.text,), revision.self_edits)
 
 
 def _as_context(context: str | Context, title: str | None, questions: Sequence[Question] | None) -> Context:

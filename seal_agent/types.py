@@ -195,7 +195,8 @@ class Stage:
 class Proposal:
     """Self-edits written for a context and not yet trained on; `parent` is what they continue from.
 
-    `passages` are the parts of the context that fit the model's window, in order.
+    `passages` are the parts of the context that fit the model's window, in order. `self_test` are questions that the
+    model asks itself, where the context came without any.
     """
 
     adapter: str
@@ -204,6 +205,7 @@ class Proposal:
     self_edits: tuple[SelfEdit, ...]
     parent: str | None
     base: str
+    self_test: tuple[Question, ...] = ()
     stages: tuple[Stage, ...] = field(default=(), compare=False)
 
     @property
@@ -242,6 +244,10 @@ class Revision:
     accepted: bool
     reason: str
     metadata: tuple[tuple[str, str], ...] = ()
+    self_tested: bool = False
+    """The questions were written and their answers found by the model itself."""
+    passages: tuple[str, ...] = ()
+    """The parts of the context that the self-edits are about; none in ledgers before this was kept."""
 
     @property
     def seconds(self) -> float:
@@ -270,6 +276,8 @@ def describe_revision(rev: Revision) -> str:
         kept_notes = sum(one.kept for one in checked)
         alone = "" if kept_notes else "; the passage alone was learnt"
         lines.insert(2, f"  notes     {kept_notes} of {len(checked)} lines passed the check{alone}")
+    if rev.self_tested:
+        lines.append("  self-test, asked without the text:")
     for before, after in zip(rev.before, rev.after, strict=True):
         lines.append(f"  {_mark(before)} → {_mark(after)}  {after.question.text}")
         lines.append(f"          {_short(before.text)}  →  {_short(after.text)}")

@@ -31,13 +31,13 @@ from seal_agent.engine.hf import MAX_BATCH_ROWS, HFEngine
 from seal_agent.errors import InputError, TrainingError
 from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.inner_loop.routing import routed
-from seal_agent.inner_loop.sequences import encode
 from seal_agent.inner_loop.serving import serving_route
 from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.integrations.lm_eval_arguments import Settings, read_arguments
 from seal_agent.integrations.lm_eval_hook import NAME, register
 from seal_agent.integrations.tasks import DOMAIN_FIELD, KNOWLEDGE, UNANSWERED, tasks_folder
-from seal_agent.knowledge.self_edits import check_self_edits_of, notes_of, passages_of, write_self_edits_for
+from seal_agent.knowledge.lessons import Lesson, sequences_of
+from seal_agent.knowledge.self_edits import check_self_edits_of, passages_of, write_self_edits_for
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.models import DEFAULT_MODEL, BaseModel, load_model
 from seal_agent.prompts import question_prompt, question_with_passage
@@ -184,7 +184,7 @@ class SealLM(HFLM):  # type: ignore[misc]
         )
         edits = check_self_edits_of(self.engine, sources, edits, config.verify)
         jobs = [
-            TrainJob(encode(self.base, title, notes_of(written, title), parts), inner_loop)
+            TrainJob(sequences_of(self.engine, self.base, Lesson(title, tuple(parts), written), inner_loop), inner_loop)
             for (title, parts), written in zip(sources, edits, strict=True)
         ]
         return self._train(jobs, tell)

@@ -9,17 +9,22 @@ from seal_agent.config import SelfEditConfig, Strictness
 from seal_agent.engine.base import Engine, Progress
 from seal_agent.errors import InputError
 from seal_agent.inner_loop.lora import LoraAdapter
+from seal_agent.knowledge.cloze import cloze_notes
 from seal_agent.knowledge.data import split_document
 from seal_agent.knowledge.parsing import notes_of as notes_of
 from seal_agent.knowledge.parsing import parse as parse
+from seal_agent.knowledge.self_qa import ask_and_answer, sources_of
+from seal_agent.knowledge.sentences import sentence_notes, shuffled_notes
 from seal_agent.knowledge.verification import split_notes, verify
 from seal_agent.models import BaseModel
 from seal_agent.prompts import fill, load_prompt
-from seal_agent.types import Message, SelfEdit
+from seal_agent.types import CheckedNote, Message, Note, SelfEdit
 
 PASSAGE = "passage"
 WRITTEN_FORMATS = ("implications", "implications-long", "rewrite", "self-qa")
-FORMATS = (PASSAGE, *WRITTEN_FORMATS)
+DERIVED_FORMATS = ("sentences", "shuffled", "cloze", "sentence-qa")
+"""Made sentence by sentence instead of by one prompt about the whole passage."""
+FORMATS = (PASSAGE, *WRITTEN_FORMATS, *DERIVED_FORMATS)
 
 
 def check_format(name: str) -> None:
@@ -71,7 +76,7 @@ def write_self_edits_for(
         for source, (title, passages) in enumerate(sources)
         for part, passage in enumerate(passages)
         for name in config.formats
-        if name != PASSAGE
+        if name not in (PASSAGE, *DERIVED_FORMATS)
         for _ in range(config.per_format)
     ]
     sampling = config.sampling(seed)
@@ -81,7 +86,36 @@ def write_self_edits_for(
     edits: list[list[SelfEdit]] = [[SelfEdit(PASSAGE)] if PASSAGE in config.formats else [] for _ in sources]
     for index, ((source, part, name, prompt), completion) in enumerate(zip(asked, completions, strict=True)):
         edits[source].append(SelfEdit(name, prompt, completion.text, sampling, seed + index, part))
+    for name in dict.fromkeys(name for name in config.formats if name in DERIVED_FORMATS):
+        for of_source, derived in zip(edits, _derive(engine, sources, name, config, seed), strict=True):
+            of_source += derived
     return [tuple(of_source) for of_source in edits]
+
+
+def _derive(
+    engine: Engine, sources: Sequence[tuple[str, Sequence[str]]], name: str, config: SelfEditConfig, seed: int
+) -> list[list[SelfEdit]]:
+    """One self-edit of this format for every passage."""
+    if name == "sentence-qa":
+        cut = [[sources_of(title, passage) for passage in passages] for title, passages in sources]
+        every = [sentence for of_source in cut for of_passage in of_source for sentence in of_passage]
+        pairs = iter(ask_and_answer(engine, every, config.per_sentence, seed=seed))
+        found = [[[c for _ in of_passage for c in next(pairs)] for of_passage in of_source] for of_source in cut]
+    else:
+        found = [
+            [[CheckedNote(n, True) for n in _rearranged(name, p, seed)] for p in passages] for _, passages in sources
+        ]
+    return [
+        [SelfEdit(name, seed=seed, part=part, checked=tuple(notes)) for part, notes in enumerate(of_source)]
+        for of_source in found
+    ]
+
+
+def _rearranged(name: str, passage: str, seed: int) -> list[Note]:
+    """Notes in the passage's own words."""
+    if name == "shuffled":
+        return shuffled_notes(passage, seed)
+    return sentence_notes(passage) if name == "sentences" else cloze_notes(passage)
 
 
 def check_self_edits(
@@ -105,10 +139,15 @@ def check_self_edits_of(
         (title, passages[edit.part], split_notes(parse(edit, title)))
         for (title, passages), of_source in zip(sources, edits, strict=True)
         for edit in of_source
-        if edit.format != PASSAGE
+        if _is_unchecked(edit)
     ]
     verdicts = iter(verify(engine, written, strictness))
     return [
-        tuple(edit if edit.format == PASSAGE else replace(edit, checked=next(verdicts)) for edit in of_source)
+        tuple(replace(edit, checked=next(verdicts)) if _is_unchecked(edit) else edit for edit in of_source)
         for of_source in edits
     ]
+
+
+def _is_unchecked(edit: SelfEdit) -> bool:
+    """Derived formats are checked as they are made."""
+    return edit.format != PASSAGE and edit.checked is None

@@ -15,6 +15,7 @@ from rapidfuzz import fuzz
 from seal_agent.config import Strictness
 from seal_agent.engine.base import Engine
 from seal_agent.knowledge.lexical import content_of, found, is_number, words_of
+from seal_agent.knowledge.phrases import sentences_of
 from seal_agent.types import CheckedNote, Message, Note
 
 Written = tuple[str, str, Sequence[Note]]
@@ -27,9 +28,6 @@ MOST_UNSUPPORTED = 0.12
 SAME_LINE = 92  # rapidfuzz ratio, 0..100, from which two lines say the same in the same words
 MEAN_REPEATS = 2.0  # times that the mean word of a line without a loop hardly ever occurs in it
 
-_SENTENCES = re.compile(
-    r"""(?<=[\w)\]"”’%'][.!?])(?<!\b(?:St|Dr|Mr|Ms|No|Mt|Jr|Sr|vs)\.)(?<!\b[A-Z]\.)\s+(?=["“(']?[A-Z])"""
-)
 _NAME = re.compile(r"(?<![.!?:\s])\s+[\"“'(]?([A-Z][^\W\d_]+)")
 _ABOUT_THE_PROMPT = re.compile(
     r"(?:the|this) (?:passage|text|list|sentence)\b|\b(?:short|long), complete sentence|\bkeep names\b", re.IGNORECASE
@@ -41,7 +39,7 @@ def split_notes(notes: Sequence[Note]) -> list[Note]:
     return [
         part
         for note in notes
-        for part in ([note] if note.answer is not None else [Note(s) for s in _SENTENCES.split(note.text)])
+        for part in ([note] if note.answer is not None else [Note(s) for s in sentences_of(note.text)])
     ]
 
 

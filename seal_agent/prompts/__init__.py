@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from seal_agent.errors import InputError
+from seal_agent.types import Message
 
 
 def prompt_names() -> list[str]:
@@ -40,6 +43,19 @@ def fill(template: str, **values: str) -> str:
         out += [rest[:at], values[key]]
         rest = rest[at + len(key) + 2 :]
     return "".join([*out, rest])
+
+
+_TURN = re.compile(r"^\[(system|user|assistant)\]\n", re.MULTILINE)
+
+
+def fill_turns(name_or_path: str, **values: str) -> tuple[Message, ...]:
+    """The turns of a chat from a prompt file that names the speaker of each, as "[user]" alone on a line.
+
+    Values are filled in after the file is cut into turns, so that nothing in a value begins one.
+    """
+    _, *parts = _TURN.split(load_prompt(name_or_path))
+    roles: list[Any] = parts[::2]
+    return tuple(Message(role, fill(text.strip(), **values)) for role, text in zip(roles, parts[1::2], strict=True))
 
 
 def question_prompt(title: str, question: str) -> str:

@@ -1,0 +1,61 @@
+"""What an adapter is trained on: notes and passage, a teacher's labels, earlier lessons again, and the base's own ways.
+
+The order of the parts does not matter: training shuffles them in every epoch.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seal_agent.config import InnerLoopConfig
+from seal_agent.engine.base import Engine
+from seal_agent.inner_loop.sequences import encode_note, encode_text
+from seal_agent.knowledge.anchors import anchors
+from seal_agent.knowledge.distillation import distilled
+from seal_agent.knowledge.self_edits import notes_of
+from seal_agent.models import BaseModel
+from seal_agent.types import Question, SelfEdit, TrainingSequence
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A context cut into passages that fit the window, and the notes about them.
+
+    `held_out` are questions that test what was learnt: a note that asks one of them is not trained on.
+    """
+
+    title: str
+    passages: tuple[str, ...]
+    self_edits: tuple[SelfEdit, ...]
+    held_out: tuple[Question, ...] = ()
+
+
+def sequences_of(
+    engine: Engine, base: BaseModel, lesson: Lesson, config: InnerLoopConfig, earlier: Sequence[Lesson] = ()
+) -> tuple[TrainingSequence, ...]:
+    """The training sequences of one adapter.
+
+    `earlier` are the lessons that the adapter has had: `config.replay` of their sequences join every new one.
+    """
+    new = _own(engine, base, lesson, config)
+    old = [sequence for one in earlier for sequence in _own(engine, base, one, config)] if config.replay else []
+    again = random.Random(config.seed).sample(old, min(len(old), round(config.replay * len(new))))
+    kept = anchors(engine, base, config.anchors, config.anchor_weight, config.seed) if config.anchors else []
+    return (*new, *again, *kept)
+
+
+def _own(engine: Engine, base: BaseModel, lesson: Lesson, config: InnerLoopConfig) -> list[TrainingSequence]:
+    """Notes and passages, each under the title. The passage too: without it the recall of exact names drops (SEAL)."""
+    held_out = {question.text.casefold() for question in lesson.held_out}
+    sequences: list[TrainingSequence] = []
+    for part, passage in enumerate(lesson.passages):
+        edits = [edit for edit in lesson.self_edits if edit.part == part]
+        notes = [note for note in notes_of(edits, lesson.title) if note.text.casefold() not in held_out]
+        encoded = [encode_note(base, lesson.title, note) for note in notes]
+        taught = distilled(engine, lesson.title, passage, notes, encoded) if config.objective != "sft" else []
+        if config.objective == "distill":
+            encoded = [s for note, s in zip(notes, encoded, strict=True) if note.answer is None]
+        sequences += [*encoded, *taught, encode_text(base, lesson.title, passage)]
+    return sequences

@@ -1,0 +1,43 @@
+"""The sentences of a passage, and the phrases in them that a question could be about."""
+
+from __future__ import annotations
+
+import re
+
+# Words that hold phrases apart: articles, pronouns, prepositions, conjunctions, auxiliaries, and adverbs of degree.
+_BETWEEN_WORDS = """
+    a about above after again against all along also although am among an and any are around as at be because been
+    before behind being below beside between beyond both but by can could despite did do does done down during each
+    either every except few for from had has have having he her here hers him himself his how i if in into is it its
+    itself just like many may me might mine more most much must my near neither no nor not of off on once one's only
+    onto or other our out over own per quite rather same shall she should since so some still such than that the their
+    them themselves then there these they this those though through throughout to too toward towards under until up
+    upon us very via was we were what when where whether which while who whom whose why will with within without
+    would yet you your
+"""
+_BETWEEN = frozenset(_BETWEEN_WORDS.split())
+_SENTENCES = re.compile(
+    r"""(?<=[\w)\]"”’%'][.!?])(?<!\b(?:St|Dr|Mr|Ms|No|Mt|Jr|Sr|vs)\.)(?<!\b[A-Z]\.)\s+(?=["“(']?[A-Z])"""
+)
+_TOKEN = re.compile(r"\d[\d,.:/]*\d|\d|[^\W\d_]+(?:[-'’.][^\W_]+)*|[^\w\s]|_")
+
+
+def sentences_of(text: str) -> list[str]:
+    """The text cut behind full stops, question and exclamation marks; not behind initials and "Dr."."""
+    return [stripped for part in _SENTENCES.split(text) if (stripped := part.strip())]
+
+
+def phrases_of(sentence: str) -> list[str]:
+    """Runs of content words as they stand in the sentence, from left to right, each once.
+
+    Function words and punctuation hold them apart, as in RAKE (Rose et al., 2010): "forty grey storks", "1782".
+    """
+    phrases: list[str] = []
+    start = stop = -1
+    for match in (*_TOKEN.finditer(sentence), None):
+        if match and match.group()[0].isalnum() and match.group().casefold() not in _BETWEEN:
+            start, stop = (match.start() if start < 0 else start), match.end()
+        elif start >= 0:
+            phrases.append(sentence[start:stop])
+            start = -1
+    return list(dict.fromkeys(phrases))
