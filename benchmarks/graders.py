@@ -2,12 +2,15 @@
 
     python benchmarks/graders.py --answers ../shared/data/graded_answers.jsonl
     python benchmarks/graders.py --answers ../shared/data/graded_answers.jsonl --fit     # prints weights for grading.py
+    python benchmarks/graders.py --answers … --model default --sample 400               # and a local model as judge
+    python benchmarks/graders.py --answers … --judge http://localhost:8000/v1 gpt-4.1    # and one behind an endpoint
 
 The file has one JSON object a line: question, gold, answer, correct (the judge's verdict). Agreement, Cohen's kappa,
 precision and recall of the verdict "correct", with a 95 % bootstrap interval of kappa over questions, since answers to
 one question hang together. "cross-validated" is the lexical grader with weights fitted without the question that is
 graded: ten folds of whole questions, five times shuffled, median by kappa; this is the figure to expect on answers to
-other questions. "as shipped" has the weights in the package, which were fitted to all of this file.
+other questions. "as shipped" has the weights in the package, which were fitted to all of this file. A judge that fails
+on an answer leaves it out of its own row; how many are left is shown.
 """
 
 from __future__ import annotations
@@ -15,10 +18,10 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import results_file
@@ -65,13 +68,20 @@ def main() -> None:
         ),
     }
     figures = [{"grader": name, **_agreement(rows, judged, said)} for name, said in verdicts.items()]
-    config = {"answers": options.answers.name, "folds": FOLDS, "shuffles": SHUFFLES, "seed": 0}
+    figures += [_judge_row(name, judge, rows, options.sample) for name, judge in _judges(options)]
+    config = {
+        "answers": options.answers.name,
+        "folds": FOLDS,
+        "shuffles": SHUFFLES,
+        "sample": options.sample,
+        "seed": 0,
+    }
     results_file.save(options.out, config, results_file.describe_run(), figures)
-    print("| grader | agreement | kappa | precision | recall |\n|---|---|---|---|---|")
+    print("| grader | answers | agreement | kappa | precision | recall |\n|---|---|---|---|---|---|")
     for f in figures:
         low, high = f["kappa_interval"]
         print(
-            f"| {f['grader']} | {f['agreement']:.1%} | {f['kappa']:.3f} ({low:.3f}–{high:.3f}) "
+            f"| {f['grader']} | {f['answers']} | {f['agreement']:.1%} | {f['kappa']:.3f} ({low:.3f}–{high:.3f}) "
             f"| {f['precision']:.1%} | {f['recall']:.1%} |"
         )
     print(json.dumps({f["grader"]: f["kappa"] for f in figures}, ensure_ascii=False))
@@ -98,6 +108,41 @@ def _plain(text: str) -> list[str]:
     """SQuAD's normalisation: lower case, no punctuation, no articles."""
     kept = "".join(c for c in text.casefold() if c.isalnum() or c.isspace())
     return [word for word in kept.split() if word not in ("a", "an", "the")]
+
+
+# ---------------------------------------------------------------- judges
+
+
+class Judge(Protocol):
+    """Grades many answers at once."""
+
+    def grade_all(self, items: Sequence[tuple[str, Sequence[str], str]]) -> list[Verdict]: ...
+
+
+def _judges(options: argparse.Namespace) -> Iterator[tuple[str, Judge]]:
+    if options.model:
+        from seal_agent.engine.hf import HFEngine
+        from seal_agent.knowledge.model_judge import ModelJudge
+        from seal_agent.models import load_model
+
+        yield f"{options.model} as judge", ModelJudge(HFEngine(load_model(options.model)))
+    if options.judge:
+        from seal_agent.knowledge.judge import JudgeGrader
+
+        url, name = options.judge
+        yield f"{name} as judge", JudgeGrader(name, url)
+
+
+def _judge_row(name: str, judge: Judge, rows: Sequence[Graded], sample: int | None) -> dict[str, Any]:
+    picks = np.random.default_rng(0).permutation(len(rows))[:sample]
+    asked = [rows[i] for i in sorted(picks)]
+    verdicts = judge.grade_all([(row.question, [row.gold], row.answer) for row in asked])
+    graded = [(row, verdict) for row, verdict in zip(asked, verdicts, strict=True) if verdict is not Verdict.UNGRADED]
+    if not graded:
+        raise SystemExit(f"{name} graded none of {len(asked)} answers; is the endpoint up, and the key set?")
+    judged = np.array([row.correct for row, _ in graded])
+    said = np.array([verdict is Verdict.CORRECT for _, verdict in graded])
+    return {"grader": name, **_agreement([row for row, _ in graded], judged, said)}
 
 
 # ---------------------------------------------------------------- fitting
@@ -165,7 +210,7 @@ def _agreement(rows: Sequence[Graded], judged: Labels, said: Labels) -> dict[str
         "agreement": float((judged == said).mean()),
         "kappa": _kappa(judged, said),
         "kappa_interval": [float(low), float(high)],
-        "precision": float(precision_score(judged, said)),
+        "precision": float(precision_score(judged, said, zero_division=0)),
         "recall": float(recall_score(judged, said)),
     }
 
@@ -181,6 +226,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--answers", type=Path, required=True, help="JSON lines: question, gold, answer, correct")
     parser.add_argument("--fit", action="store_true", help="print the lexical grader's weights, fitted to all answers")
+    parser.add_argument("--model", help="a local model as judge: default, a hub id or a folder")
+    parser.add_argument("--judge", nargs=2, metavar=("URL", "NAME"), help="an OpenAI-compatible endpoint as judge")
+    parser.add_argument("--sample", type=int, help="answers that judges are asked about, drawn with seed 0")
     parser.add_argument("--out", type=Path, default=results_file.RESULTS / "graders.json")
     return parser.parse_args()
 

@@ -96,7 +96,8 @@ def demo(
             seconds=round(result.seconds, 2),
             stages={stage.name: round(stage.seconds, 2) for stage in revision.stages},
             questions=_answers_json(revision.before, revision.after, result.in_context),
-            self_edits=[edit.completion for edit in revision.self_edits],
+            self_test=_answers_json(result.self_test_before, result.self_test_after),
+            self_edits=[console.notes_lines(edit) for edit in revision.self_edits],
             base=base.identity,
             seed=seed,
         )
@@ -106,7 +107,8 @@ def demo(
     show(revision.context.text, style="dim")
     show("\nNotes that the model wrote about it:")
     for edit in revision.self_edits:
-        show(f"  {edit.format}: {' '.join(edit.completion.split())}", style="dim", markup=False)
+        for line in console.notes_lines(edit):
+            show(f"  {line}", style="dim", markup=False)
     show("\nAsked [bold]without[/bold] the passage, before and after it trained on passage and notes:")
     show(console.answers_table(revision.before, revision.after))
     total = len(revision.before)
@@ -116,6 +118,9 @@ def demo(
         ("with the passage in the prompt", result.accuracy_in_context),
     ):
         show(f"  {round(value * total)} of {total} right {label}")
+    if result.self_test_before:
+        show("\nIts own test: questions it wrote from the passage, and the answers it found there as gold:")
+        show(console.answers_table(result.self_test_before, result.self_test_after))
     show(f"\n{console.stages_line(revision.stages)} · {result.seconds:.1f} s in all", style="dim")
     show('Next: seal adapt YOUR.txt, then seal ask "…"', markup=False)
 
@@ -131,7 +136,10 @@ def adapt(
     formats: Annotated[
         list[str] | None,
         typer.Option(
-            "--format", "-f", help="passage, implications, implications-long, rewrite, self-qa, or a .txt file."
+            "--format",
+            "-f",
+            help="passage, implications, implications-long, rewrite, self-qa, sentences, shuffled, cloze, sentence-qa, "
+            "or a .txt file.",
         ),
     ] = None,
     notes: Annotated[int, typer.Option(help="Self-edits per format.", min=1)] = 1,
@@ -144,6 +152,18 @@ def adapt(
     alpha: Annotated[float | None, typer.Option(help="LoRA alpha.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the notes.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="sft, distill (question-answer pairs as the model with the text says), or both.")
+    ] = None,
+    anchors: Annotated[
+        int | None, typer.Option(help="Texts of the model's own learnt beside the notes, to keep what it was.")
+    ] = None,
+    replay: Annotated[
+        float | None, typer.Option(help="Sequences of earlier texts for every new one, on an adapter that exists.")
+    ] = None,
+    self_test: Annotated[
+        int | None, typer.Option(help="Questions it writes to test itself where --questions gives none; 0 for none.")
+    ] = None,
     minimum_gain: Annotated[
         float | None, typer.Option(help="Take the change back unless accuracy on the questions rises by this (0..1).")
     ] = None,
@@ -168,6 +188,7 @@ def adapt(
         formats=tuple(formats) if formats else None,
         temperature=temperature,
         verify=verify,
+        self_test=self_test,
     )
     inner_loop = _configured(
         InnerLoopConfig(seed=seed),
@@ -176,6 +197,9 @@ def adapt(
         alpha=alpha,
         epochs=epochs,
         learning_rate=learning_rate,
+        objective=objective,
+        anchors=anchors,
+        replay=replay,
     )
     gate = MinimumGain(minimum_gain) if minimum_gain is not None else None
     seal = _load(model, home, device, dtype, seed, trust_remote_code)
@@ -401,7 +425,7 @@ def _answers_json(*columns: tuple[Answer, ...]) -> list[dict[str, Any]]:
         {
             "question": row[0].question.text,
             "golds": list(row[0].question.golds),
-            **{n: {"answer": a.text, "verdict": a.verdict.value} for n, a in zip(names, row, strict=True)},
+            **{n: {"answer": a.text, "verdict": a.verdict.value} for n, a in zip(names, row, strict=False)},
         }
         for row in zip(*columns, strict=True)
     ]

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
-from seal_agent.types import Answer, Revision, Stage, Verdict
+from seal_agent.types import Answer, Revision, SelfEdit, Stage, Verdict
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -66,6 +66,14 @@ def answers_table(before: Sequence[Answer], after: Sequence[Answer]) -> Table:
         gold = old.question.golds[0] if old.question.golds else "—"
         table.add_row(old.question.text, gold, _ticked(old), _ticked(new))
     return table
+
+
+def notes_lines(edit: SelfEdit) -> list[str]:
+    """What is trained on of a self-edit, a line each; the raw text where nothing was checked."""
+    if edit.checked is None:
+        return [" ".join(edit.completion.split())]
+    notes = [checked.note for checked in edit.checked if checked.kept]
+    return [note.text if note.answer is None else f"{note.text} {note.answer}" for note in notes]
 
 
 def stages_line(stages: Sequence[Stage]) -> str:

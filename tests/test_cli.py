@@ -86,7 +86,7 @@ def test_adapt_ask_history_rollback_as_a_user_types_them(run: Run, model: Path, 
 
 
 def test_people_see_words_not_json(run: Run, model: Path, text: Path) -> None:
-    assert "kept: no questions were given" in adapt(run, model, text).out
+    assert "kept: there were no questions" in adapt(run, model, text).out
     assert "●" in run("history").out
     assert "default" in run("adapters").out
 
@@ -226,3 +226,5 @@ def test_the_demo_teaches_at_least_three_more_answers() -> None:
     assert len(result["questions"]) == 6
     assert result["seconds"] > 0
     assert 0 <= result["accuracy_in_context"] <= 1
+    assert result["self_test"], "it found no question that it could answer itself"
+    assert {"question", "golds", "before", "after"} == set(result["self_test"][0])

@@ -14,7 +14,7 @@ from seal_agent.engine.base import Engine, Progress
 from seal_agent.knowledge.self_qa import Source, ask_and_answer, sources_of
 from seal_agent.types import CheckedNote, Question
 
-PER_SENTENCE = 2
+PER_SENTENCE = 3
 SEED = 1_000_003  # added to the seed: notes written with the same one shall not be the test
 MAX_SOURCES = 48  # sentences asked about, evenly spread over a long document
 

@@ -1,0 +1,188 @@
+"""What an adapter is trained on, made by rule, by the model, and by a teacher."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fakes import ScriptedEngine
+
+from seal_agent.config import InnerLoopConfig, SelfEditConfig
+from seal_agent.engine.hf import HFEngine
+from seal_agent.errors import InputError
+from seal_agent.inner_loop.sequences import encode_note
+from seal_agent.inner_loop.train import TrainJob, train
+from seal_agent.knowledge.anchors import anchors
+from seal_agent.knowledge.cloze import GAP, cloze_notes
+from seal_agent.knowledge.distillation import distilled
+from seal_agent.knowledge.lessons import Lesson, sequences_of
+from seal_agent.knowledge.phrases import phrases_of, sentences_of
+from seal_agent.knowledge.self_edits import check_self_edits, write_self_edits
+from seal_agent.knowledge.self_qa import Source, ask_and_answer, question_words
+from seal_agent.knowledge.self_test import write_self_tests
+from seal_agent.knowledge.sentences import sentence_notes, shuffled_notes
+from seal_agent.models import BaseModel
+from seal_agent.types import IGNORE_LABEL, CheckedNote, Note, Question, SelfEdit
+
+PASSAGE = (
+    "The ferry to Quarnholt leaves Pier Tibbs at 18:40. Dr. Ottoline Brusk lost forty keys in 1907. Arrive hungry."
+)
+TITLE = "Quarnholt"
+
+
+def test_sentences_end_at_full_stops_but_not_at_titles_of_people() -> None:
+    assert sentences_of(PASSAGE)[1] == "Dr. Ottoline Brusk lost forty keys in 1907."
+    assert [note.text for note in sentence_notes(PASSAGE)] == sentences_of(PASSAGE)[:2]
+
+
+def test_phrases_are_runs_of_content_words_as_they_stand() -> None:
+    assert phrases_of("The grey storks rest in Ossel Marsh, and feed on river crabs until 18:40.") == [
+        "grey storks rest",
+        "Ossel Marsh",
+        "feed",
+        "river crabs",
+        "18:40",
+    ]
+
+
+def test_every_phrase_is_asked_for_once_by_a_gap_and_filled_in_gives_the_sentence_again() -> None:
+    notes = cloze_notes(PASSAGE)
+    assert {note.answer for note in notes} == {
+        "ferry",
+        "Quarnholt leaves Pier Tibbs",
+        "18:40",
+        "Dr",
+        "Ottoline Brusk lost forty keys",
+        "1907",
+    }
+    for note in notes:
+        assert note.text.count(GAP) == 1
+        assert any(note.text.endswith(s.replace(note.answer or "", GAP, 1)) for s in sentences_of(PASSAGE))
+
+
+def test_shuffled_orders_hold_the_same_sentences_and_never_the_passage_itself() -> None:
+    notes = shuffled_notes(PASSAGE, seed=3)
+    assert notes
+    assert notes == shuffled_notes(PASSAGE, seed=3)
+    for note in notes:
+        assert note.text != PASSAGE
+        assert sorted(sentences_of(note.text)) == sorted(sentences_of(PASSAGE))
+    assert shuffled_notes("Only one sentence here.") == []
+
+
+# ---------------------------------------------------------------- questions about one sentence
+
+
+def scripted(question: str, answers: list[str]) -> ScriptedEngine:
+    """Asks one question about everything; answers in turn."""
+    said = iter(answers * 100)
+    return ScriptedEngine(lambda prompt, adapter: question if "Begin it with" in prompt else next(said))
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "reason"),
+    [
+        ("When did Ottoline Brusk lose the keys?", "In 1907.", ""),
+        ("When did Ottoline Brusk lose the keys?", "In 1911.", "answers with a word that the sentence lacks"),
+        ("Who sank the lamp near Bergen?", "Ottoline Brusk.", "asks with words that the sentence lacks"),
+        ("Tell me more", "Ottoline Brusk.", "is no question"),
+        ("Which keys were lost in 1907?", "The lost keys.", "has its answer in the question"),
+        ("Who lost keys?", "", "has no answer"),
+    ],
+)
+def test_a_pair_is_used_only_if_its_sentence_says_so(question: str, answer: str, reason: str) -> None:
+    source = Source(TITLE, "Dr. Ottoline Brusk lost forty keys in 1907.")
+    ((checked,),) = ask_and_answer(scripted(question, [answer]), [source], per_sentence=1)
+    assert checked.kept == (not reason)
+    assert reason in checked.reason
+
+
+def test_an_answer_that_changes_when_asked_again_is_not_used() -> None:
+    source = Source(TITLE, "Dr. Ottoline Brusk lost forty keys in 1907.")
+    engine = scripted("What did Brusk lose in 1907?", ["Forty keys.", "Dr. Ottoline."])
+    ((checked,),) = ask_and_answer(engine, [source], per_sentence=1, agree=True)
+    assert not checked.kept
+    assert "differently" in checked.reason
+
+
+def test_questions_begin_with_what_the_sentence_can_answer() -> None:
+    assert question_words("The mayor, Ottoline Brusk, dropped her keys in 1907.", 3) == ["What", "When", "Who"]
+    assert question_words("They keep forty storks.", 2) == ["What", "How many"]
+    assert question_words("it rains here often.", 6)[:4] == ["What", "Which", "How", "Why"]
+
+
+def test_a_self_test_takes_first_questions_of_all_sentences_before_second_ones() -> None:
+    def script(prompt: str, adapter: object) -> str:
+        sentence = prompt.split("Sentence: ")[1].split("\n")[0]
+        name = sentence.split()[0]
+        if "Begin it with" in prompt:
+            return f"{prompt.rsplit(' ', 1)[1]} did {name} do?"
+        return " ".join(sentence.split()[1:])
+
+    passage = "Anna paints barns in red. Bertil repairs clocks every day. Cecil sells boats near Pier Tibbs."
+    (test,) = write_self_tests(ScriptedEngine(script), [(TITLE, [passage])], 4)
+    assert len(test) == 4
+    assert {q.text.split()[2] for q in test[:3]} == {"Anna", "Bertil", "Cecil"}
+    assert write_self_tests(ScriptedEngine(script), [(TITLE, ["Too short."])], 4) == [()]
+
+
+# ---------------------------------------------------------------- formats
+
+
+def test_derived_formats_come_checked_and_are_left_alone_by_the_verification() -> None:
+    config = SelfEditConfig(formats=("passage", "cloze", "sentences", "sentence-qa"))
+    engine = scripted("When did Ottoline Brusk lose the keys?", ["In 1907."])
+    edits = write_self_edits(engine, TITLE, [PASSAGE], config)
+    assert [edit.format for edit in edits] == ["passage", "cloze", "sentences", "sentence-qa"]
+    assert all(edit.checked for edit in edits[1:])
+    assert check_self_edits(engine, TITLE, [PASSAGE], edits, "strict") == edits
+
+
+# ---------------------------------------------------------------- teachers
+
+
+def test_distilled_answers_carry_what_the_model_expects_with_the_passage_in_view(tiny_base: BaseModel) -> None:
+    notes = [Note("Who lost the keys?", "Brusk"), Note("A statement.")]
+    encoded = [encode_note(tiny_base, TITLE, note) for note in notes]
+    (taught,) = distilled(HFEngine(tiny_base), TITLE, PASSAGE, notes, encoded, weight=0.5)
+    assert (taught.input_ids, taught.labels, taught.weight) == (encoded[0].input_ids, encoded[0].labels, 0.5)
+    for label, soft in zip(taught.labels, taught.soft_labels, strict=True):
+        assert (soft is None) == (label == IGNORE_LABEL)
+        assert soft is None or sum(soft.probabilities) == pytest.approx(1)
+
+
+def test_anchors_hold_an_adapter_near_the_base(tiny_base: BaseModel) -> None:
+    """Trained on nothing but what it says already, a model hardly moves: its loss begins at the teacher's entropy."""
+    engine = HFEngine(tiny_base)
+    kept = anchors(engine, tiny_base, 3)
+    assert kept == anchors(engine, tiny_base, 3)
+    assert all(s.labels[0] == IGNORE_LABEL and s.soft_labels[0] is None for s in kept)
+    (trained,) = train(tiny_base, [TrainJob(tuple(kept), InnerLoopConfig(epochs=4, rank=4, alpha=8))])
+    first, last = trained.summary.epoch_losses[0], trained.summary.epoch_losses[-1]
+    assert abs(first - last) < 0.25 * first
+
+
+def test_a_lesson_is_notes_passage_and_what_the_settings_add(tiny_base: BaseModel) -> None:
+    engine, pair, statement = HFEngine(tiny_base), Note("Who?", "Brusk"), Note("Brusk lost it.")
+    edit = SelfEdit("sentence-qa", checked=(CheckedNote(pair, True), CheckedNote(statement, True)))
+    lesson = Lesson(TITLE, (PASSAGE,), (edit,))
+    plain = InnerLoopConfig()
+    counts = {
+        name: len(sequences_of(engine, tiny_base, lesson, config, [lesson]))
+        for name, config in {
+            "sft": plain,
+            "distill": replace(plain, objective="distill"),
+            "both": replace(plain, objective="both"),
+            "replay": replace(plain, replay=1.0),
+            "anchors": replace(plain, anchors=2),
+        }.items()
+    }
+    assert counts == {"sft": 3, "distill": 3, "both": 4, "replay": 6, "anchors": 5}
+    held_out = replace(lesson, held_out=(Question("WHO?", ("Brusk",)),))
+    assert len(sequences_of(engine, tiny_base, held_out, plain)) == 2
+
+
+@pytest.mark.parametrize("wrong", [{"objective": "magic"}, {"anchors": -1}, {"anchor_weight": 0.0}, {"replay": -0.5}])
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        InnerLoopConfig(**wrong)  # type: ignore[arg-type]
