@@ -33,7 +33,7 @@ def learner(text: str, adapter: LoraAdapter | None) -> str:
     """Writes two notes; knows the answer only with an adapter."""
     if "capital?" in text:
         return "It is Tarawa." if adapter else "No idea."
-    return "1. Tarawa is the capital.\n2. Kiribati has a capital."
+    return "1. Tarawa is the capital.\n2. The capital of Kiribati is Tarawa."
 
 
 @pytest.fixture
