@@ -475,3 +475,44 @@ def test_the_default_engine_is_transformers_and_others_are_refused(real: SelfAda
     assert isinstance(real.engine, HFEngine)
     with pytest.raises(InputError, match="there is no engine 'abacus'"):
         SelfAdaptingModel.from_pretrained("default", engine="abacus")  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- the self-test
+
+
+def self_tester(text: str, adapter: LoraAdapter | None) -> str:
+    """Asks about a sentence, answers from it in view, and without it only with an adapter."""
+    if "Begin it with" in text.split("Sentence: ")[-1]:
+        return "What is Tarawa of Kiribati?"
+    if "Answer from the sentence" in text:
+        return "The capital"
+    if "Tarawa of Kiribati?" in text:
+        return "The capital." if adapter else "No idea."
+    return "1. Tarawa is the capital of Kiribati."
+
+
+def test_without_questions_the_model_tests_itself(tiny_base: BaseModel, tmp_path: Path) -> None:
+    model = SelfAdaptingModel(tiny_base, home=tmp_path / "home", engine=ScriptedEngine(self_tester))
+    revision = adapt(model)
+    assert revision.self_tested
+    assert [answer.question.golds for answer in revision.before] == [("The capital",)]
+    assert [answer.verdict for answer in (*revision.before, *revision.after)] == [Verdict.WRONG, Verdict.CORRECT]
+    assert "self-test" in str(revision)
+    assert model.history() == [revision]
+    assert revision.context.questions == ()
+
+
+def test_questions_of_ones_own_or_none_wanted_leave_the_self_test_out(tiny_base: BaseModel, tmp_path: Path) -> None:
+    model = SelfAdaptingModel(tiny_base, home=tmp_path / "home", engine=ScriptedEngine(self_tester))
+    asked = adapt(model, questions=ASKED)
+    untested = adapt(model, adapter="other", self_edit=SelfEditConfig(self_test=0))
+    assert (asked.self_tested, untested.self_tested) == (False, False)
+    assert untested.before == ()
+
+
+def test_replay_trains_on_earlier_lessons_again(model: SelfAdaptingModel) -> None:
+    first = model.adapt(TEXT, inner_loop=QUICK)
+    plain = model.adapt(OTHER, adapter="plain", inner_loop=replace(QUICK, replay=1.0))
+    again = model.adapt(OTHER, inner_loop=replace(QUICK, replay=1.0))
+    assert first.training.sequences > 0
+    assert again.training.sequences == 2 * plain.training.sequences
