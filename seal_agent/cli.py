@@ -95,8 +95,8 @@ def demo(
             accuracy_in_context=result.accuracy_in_context,
             seconds=round(result.seconds, 2),
             stages={stage.name: round(stage.seconds, 2) for stage in revision.stages},
-            questions=_answers_json(revision.before, revision.after, result.in_context),
-            self_test=_answers_json(result.self_test_before, result.self_test_after),
+            questions=_answers_json(result.before, result.after, result.in_context),
+            self_test=_answers_json(revision.before, revision.after),
             self_edits=[console.notes_lines(edit) for edit in revision.self_edits],
             base=base.identity,
             seed=seed,
@@ -110,17 +110,19 @@ def demo(
         for line in console.notes_lines(edit):
             show(f"  {line}", style="dim", markup=False)
     show("\nAsked [bold]without[/bold] the passage, before and after it trained on passage and notes:")
-    show(console.answers_table(revision.before, revision.after))
-    total = len(revision.before)
+    show(console.answers_table(result.before, result.after))
+    total = len(result.before)
     for label, value in (
         ("before", result.accuracy_before),
         ("after", result.accuracy_after),
         ("with the passage in the prompt", result.accuracy_in_context),
     ):
         show(f"  {round(value * total)} of {total} right {label}")
-    if result.self_test_before:
-        show("\nIts own test: questions it wrote from the passage, and the answers it found there as gold:")
-        show(console.answers_table(result.self_test_before, result.self_test_after))
+    if revision.self_tested:
+        show(
+            "\nIts own test: questions it wrote and was not trained on, with the answers it found in the passage as gold:"
+        )
+        show(console.answers_table(revision.before, revision.after))
     show(f"\n{console.stages_line(revision.stages)} · {result.seconds:.1f} s in all", style="dim")
     show('Next: seal adapt YOUR.txt, then seal ask "…"', markup=False)
 
@@ -420,12 +422,12 @@ def _revision_json(revision: Revision) -> dict[str, Any]:
 
 
 def _answers_json(*columns: tuple[Answer, ...]) -> list[dict[str, Any]]:
-    names = ("before", "after", "in_context")
+    names = ("before", "after", "in_context")[: len(columns)]
     return [
         {
             "question": row[0].question.text,
             "golds": list(row[0].question.golds),
-            **{n: {"answer": a.text, "verdict": a.verdict.value} for n, a in zip(names, row, strict=False)},
+            **{n: {"answer": a.text, "verdict": a.verdict.value} for n, a in zip(names, row, strict=True)},
         }
         for row in zip(*columns, strict=True)
     ]
