@@ -119,9 +119,7 @@ def demo(
     ):
         show(f"  {round(value * total)} of {total} right {label}")
     if revision.self_tested:
-        show(
-            "\nIts own test: questions it wrote and was not trained on, with the answers it found in the passage as gold:"
-        )
+        show("\nIts own test, which it was not trained on; gold is what it answered with the sentence in view:")
         show(console.answers_table(revision.before, revision.after))
     show(f"\n{console.stages_line(revision.stages)} · {result.seconds:.1f} s in all", style="dim")
     show('Next: seal adapt YOUR.txt, then seal ask "…"', markup=False)
