@@ -31,7 +31,7 @@ from seal_agent.knowledge.answering import answer_questions
 from seal_agent.knowledge.grading import Grader, default_grader
 from seal_agent.knowledge.self_edits import notes_of, write_self_edits_for
 from seal_agent.models import load_model
-from seal_agent.types import Answer, Context
+from seal_agent.types import Context
 
 SETTINGS = {
     "all-layers": InnerLoopConfig(targets=("all",)),
@@ -84,7 +84,7 @@ class Bench:
                 "seconds_to_adapt": round(prepared / len(contexts), 2),
                 "seconds_to_answer": round(seconds / len(contexts), 2),
                 "trained_tokens": one.summary.tokens if one else 0,
-                "answers": [_answer_row(answer) for answer in answers],
+                "answers": [results_file.answer_row(answer) for answer in answers],
             }
             for number, (context, one, answers) in enumerate(zip(contexts, trained, answered, strict=True))
         ]
@@ -170,7 +170,7 @@ def table(summary: Sequence[dict[str, Any]]) -> str:
 
 
 def _line(domain: str, settings: str | None, condition: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    means = [_mean(row["answers"]) for row in rows]
+    means = [results_file.share_right(row["answers"]) for row in rows]
     low, high = results_file.interval(means)
     questions = [answer for row in rows for answer in row["answers"]]
     return {
@@ -181,22 +181,9 @@ def _line(domain: str, settings: str | None, condition: str, rows: Sequence[dict
         "questions": len(questions),
         "accuracy": sum(means) / len(means),
         "interval": [low, high],
-        "accuracy_per_question": _mean(questions),
+        "accuracy_per_question": results_file.share_right(questions),
         "seconds_to_adapt": sum(row["seconds_to_adapt"] for row in rows) / len(rows),
         "seconds_to_answer": sum(row["seconds_to_answer"] for row in rows) / len(rows),
-    }
-
-
-def _mean(answers: Sequence[dict[str, Any]]) -> float:
-    return sum(answer["verdict"] == "correct" for answer in answers) / len(answers)
-
-
-def _answer_row(answer: Answer) -> dict[str, Any]:
-    return {
-        "question": answer.question.text,
-        "golds": answer.question.golds,
-        "answer": answer.text,
-        "verdict": answer.verdict.value,
     }
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from seal_agent.types import Answer, Verdict
+
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("seal-agent", "torch", "transformers", "peft", "numpy")
 
@@ -49,6 +51,21 @@ def save(path: Path, config: dict[str, Any], run: dict[str, Any], rows: list[dic
     body = {"config": config, "run": run, **more, "rows": rows}
     draft.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     draft.replace(path)
+
+
+def answer_row(answer: Answer) -> dict[str, Any]:
+    """An answer as it is kept."""
+    return {
+        "question": answer.question.text,
+        "golds": answer.question.golds,
+        "answer": answer.text,
+        "verdict": answer.verdict.value,
+    }
+
+
+def share_right(answers: Sequence[dict[str, Any]]) -> float:
+    """Of answers as they are kept, 0..1."""
+    return sum(answer["verdict"] == Verdict.CORRECT for answer in answers) / len(answers)
 
 
 def interval(passage_means: Sequence[float], seed: int = 0, draws: int = 10_000) -> tuple[float, float]:

@@ -34,10 +34,10 @@ from seal_agent.knowledge.lessons import Lesson, sequences_of
 from seal_agent.knowledge.self_edits import check_self_edits_of, write_self_edits_for
 from seal_agent.knowledge.self_test import write_self_tests
 from seal_agent.models import load_model
-from seal_agent.types import Answer, Context, Verdict
+from seal_agent.types import Context
 
 AT_ONCE = 6  # passages written about, trained on and asked about together
-DRAWS = 10_000
+DRAWS = 1_000
 
 
 class Bench:
@@ -72,7 +72,13 @@ class Bench:
         ]
         names = ("before", "after", "self_before", "self_after")
         return [
-            {"title": context.title, **{name: _row(answers) for name, answers in zip(names, of_context, strict=True)}}
+            {
+                "title": context.title,
+                **{
+                    name: [results_file.answer_row(a) for a in answers]
+                    for name, answers in zip(names, of_context, strict=True)
+                },
+            }
             for context, *of_context in zip(contexts, *answered, strict=True)
         ]
 
@@ -80,7 +86,9 @@ class Bench:
 def main() -> None:
     options = _options()
     self_edit, inner_loop = SelfEditConfig(), replace(InnerLoopConfig(), seed=options.seed)
-    config = json.loads(json.dumps({"model": options.model, **_settings(self_edit, inner_loop)}))
+    config = json.loads(
+        json.dumps({"model": options.model, "self_edit": asdict(self_edit), "inner_loop": asdict(inner_loop)})
+    )
     contexts = data.read_contexts(options.squad)[: options.passages]
     run, rows = results_file.describe_run(), results_file.load(options.out, config)
     bench = Bench(options.model, self_edit, inner_loop)
@@ -124,11 +132,7 @@ def table(summary: dict[str, Any]) -> str:
 
 
 def _gain(row: dict[str, Any], prefix: str) -> float:
-    return _mean(row[f"{prefix}after"]) - _mean(row[f"{prefix}before"])
-
-
-def _mean(answers: Sequence[dict[str, Any]]) -> float:
-    return sum(answer["verdict"] == Verdict.CORRECT for answer in answers) / len(answers)
+    return results_file.share_right(row[f"{prefix}after"]) - results_file.share_right(row[f"{prefix}before"])
 
 
 def _spearman(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
@@ -141,20 +145,9 @@ def _spearman(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
 def _interval(left: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[float, float]:
     if len(left) < 2:
         return -1.0, 1.0
-    picks = np.random.default_rng(0).integers(0, len(left), (DRAWS // 10, len(left)))
+    picks = np.random.default_rng(0).integers(0, len(left), (DRAWS, len(left)))
     low, high = np.quantile([_spearman(left[p], right[p]) for p in picks], [0.025, 0.975])
     return float(low), float(high)
-
-
-def _row(answers: Sequence[Answer]) -> list[dict[str, Any]]:
-    return [
-        {"question": a.question.text, "golds": a.question.golds, "answer": a.text, "verdict": a.verdict.value}
-        for a in answers
-    ]
-
-
-def _settings(self_edit: SelfEditConfig, inner_loop: InnerLoopConfig) -> dict[str, Any]:
-    return {"self_edit": asdict(self_edit), "inner_loop": asdict(inner_loop)}
 
 
 def _options() -> argparse.Namespace:

@@ -60,9 +60,7 @@ class InnerLoopConfig:
     max_grad_norm: float = 1.0  # transformers' TrainingArguments default, which SEAL keeps
     stop_below_loss: float | None = None  # our addition: leave after the first epoch whose mean loss is lower
     objective: Objective = "sft"  # SEAL learns the notes as text; see knowledge/distillation.py
-    anchors: int = (
-        0  # our addition: texts of the base model's own that are learnt beside the notes; knowledge/anchors.py
-    )
+    anchors: int = 0  # our addition: texts of the base itself learnt beside the notes; knowledge/anchors.py
     anchor_weight: float = 1.0  # their share of the loss, token for token
     replay: float = 0.0  # our addition: sequences of earlier lessons for every new one, where an adapter is continued
     seed: int = 0

@@ -108,6 +108,7 @@ def test_an_answer_that_changes_when_asked_again_is_not_used() -> None:
 def test_questions_begin_with_what_the_sentence_can_answer() -> None:
     assert question_words("The mayor, Ottoline Brusk, dropped her keys in 1907.", 3) == ["What", "When", "Who"]
     assert question_words("They keep forty storks.", 2) == ["What", "How many"]
+    assert question_words("the city gave a party.", 2) == ["What", "Which"], "-ty does not make a number"
     assert question_words("it rains here often.", 6)[:4] == ["What", "Which", "How", "Why"]
 
 

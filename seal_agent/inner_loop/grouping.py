@@ -57,6 +57,14 @@ def indices_of(mask: Tensor, device: torch.device) -> Tensor | None:
     return found.to(device) if len(found) else None
 
 
+def gathered(rows: Tensor, places: Tensor, batch: int, surplus: Tensor | None = None) -> Tensor:
+    """The rows at these places as batch × L × width; nothing at those that are surplus."""
+    taken = rows.index_select(0, places)
+    if surplus is not None:
+        taken.index_fill_(0, surplus, 0)
+    return taken.view(batch, -1, rows.shape[1])
+
+
 def joined(parts: Sequence[Tensor]) -> Tensor:
     """The rows of all groups below each other."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))

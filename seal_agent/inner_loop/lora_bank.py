@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from seal_agent.inner_loop.grouping import group, indices_of, joined
+from seal_agent.inner_loop.grouping import gathered, group, indices_of, joined
 from seal_agent.inner_loop.lora import LoraAdapter, LoraPair, linear_shape
 
 if TYPE_CHECKING:
@@ -166,16 +166,13 @@ class _Spans:
     rows: Tensor  # S·L of N
     surplus: Tensor | None  # those of the S·L behind a span's end
 
-    def gathered(self, x_ND: Tensor) -> Tensor:
+    def of(self, x_ND: Tensor) -> Tensor:
         """S×L×D."""
-        return x_ND.index_select(0, self.rows).view(len(self.slots_S), -1, x_ND.shape[1])
+        return gathered(x_ND, self.rows, len(self.slots_S))
 
-    def gathered_grad(self, grad_NO: Tensor) -> Tensor:
-        """The same with nothing behind a span's end."""
-        rows = grad_NO.index_select(0, self.rows)
-        if self.surplus is not None:
-            rows.index_fill_(0, self.surplus, 0)
-        return rows.view(len(self.slots_S), -1, grad_NO.shape[1])
+    def of_grad(self, grad_NO: Tensor) -> Tensor:
+        """S×L×O, with nothing behind a span's end."""
+        return gathered(grad_NO, self.rows, len(self.slots_S), self.surplus)
 
 
 class BankRoute:
@@ -254,7 +251,7 @@ class _BankLinear(torch.autograd.Function):
         lows, updates = [], []
         for spans in groups:
             a_SDR, b_SRO = bank.compute(name, spans.slots_S)
-            low_SLR = torch.bmm(spans.gathered(seen_ND), a_SDR).mul_(spans.scale_S11)
+            low_SLR = torch.bmm(spans.of(seen_ND), a_SDR).mul_(spans.scale_S11)
             updates.append(torch.bmm(low_SLR, b_SRO).flatten(0, 1))
             lows.append(low_SLR)
         out_NO += joined(updates).index_select(0, places_N)
@@ -270,9 +267,9 @@ class _BankLinear(torch.autograd.Function):
         updates = []
         for spans, low_SLR in zip(groups, lows, strict=True):
             a_SDR, b_SRO = route.bank.compute(name, spans.slots_S)
-            grad_SLO = spans.gathered_grad(grad_NO)
+            grad_SLO = spans.of_grad(grad_NO)
             grad_SLR = torch.bmm(grad_SLO, b_SRO.transpose(1, 2)).mul_(spans.scale_S11)
-            grad_a_SDR = torch.bmm(spans.gathered(seen_ND).transpose(1, 2), grad_SLR)
+            grad_a_SDR = torch.bmm(spans.of(seen_ND).transpose(1, 2), grad_SLR)
             route.bank.add_gradients(name, spans.slots_S, grad_a_SDR, torch.bmm(low_SLR.transpose(1, 2), grad_SLO))
             updates.append(torch.bmm(grad_SLR, a_SDR.transpose(1, 2)).flatten(0, 1))
         grad_x = None

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seal_agent.inner_loop.grouping import Bounds, group, indices_of, joined
+from seal_agent.inner_loop.grouping import Bounds, gathered, group, indices_of, joined
 from seal_agent.inner_loop.lora_bank import BankRoute
 from seal_agent.inner_loop.routing import current_route
 from seal_agent.models import BaseModel
@@ -109,9 +109,8 @@ class _SegmentAttention(torch.autograd.Function):
         answers: list[Tensor] = []
         for one in plan.groups:
             batch = key_heads * one.segments
-            q = flat_q.index_select(0, one.query_rows).view(batch, -1, flat_q.shape[1])
-            k = flat_k.index_select(0, one.key_rows).view(batch, one.longest, -1)
-            v = flat_v.index_select(0, one.key_rows).view(batch, one.longest, -1)
+            q = gathered(flat_q, one.query_rows, batch)
+            k, v = (gathered(flat, one.key_rows, batch) for flat in (flat_k, flat_v))
             mask = _causal(one.longest, heads // key_heads, q.dtype, q.device)
             scores = torch.baddbmm(mask, q, k.transpose(1, 2), alpha=scale)
             probs = scores.softmax(-1)
@@ -129,10 +128,7 @@ class _SegmentAttention(torch.autograd.Function):
         parts: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
         for i, one in enumerate(plan.groups):
             q, k, v, probs = kept[4 * i : 4 * i + 4]
-            g = flat_g.index_select(0, one.grad_rows)
-            if one.surplus is not None:
-                g.index_fill_(0, one.surplus, 0)
-            g = g.view(len(q), -1, g.shape[1])
+            g = gathered(flat_g, one.grad_rows, len(q), one.surplus)
             grad_probs = g @ v.transpose(1, 2)
             grad_scores = torch.ops.aten._softmax_backward_data(grad_probs, probs, -1, probs.dtype)
             grad_scores *= ctx.scale

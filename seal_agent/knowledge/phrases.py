@@ -19,12 +19,18 @@ _BETWEEN = frozenset(_BETWEEN_WORDS.split())
 _SENTENCES = re.compile(
     r"""(?<=[\w)\]"”’%'][.!?])(?<!\b(?:St|Dr|Mr|Ms|No|Mt|Jr|Sr|vs)\.)(?<!\b[A-Z]\.)\s+(?=["“(']?[A-Z])"""
 )
+_NAME = re.compile(r"(?<![.!?:\s])\s+[\"“'(]?([A-Z][^\W\d_]+)")
 _TOKEN = re.compile(r"\d[\d,.:/]*\d|\d|[^\W\d_]+(?:[-'’.][^\W_]+)*|[^\w\s]|_")
 
 
 def sentences_of(text: str) -> list[str]:
     """The text cut behind full stops, question and exclamation marks; not behind initials and "Dr."."""
     return [stripped for part in _SENTENCES.split(text) if (stripped := part.strip())]
+
+
+def names_of(text: str) -> list[str]:
+    """Capitalised words that do not begin a sentence."""
+    return _NAME.findall(text)
 
 
 def phrases_of(sentence: str) -> list[str]:

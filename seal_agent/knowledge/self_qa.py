@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from seal_agent.engine.base import Engine, Progress
 from seal_agent.knowledge.grading import LexicalGrader
 from seal_agent.knowledge.lexical import content_of, first_sentence, is_number, words_of
-from seal_agent.knowledge.phrases import sentences_of
+from seal_agent.knowledge.phrases import names_of, sentences_of
 from seal_agent.prompts import fill_turns
 from seal_agent.types import CheckedNote, Note, Prompt, Sampling, Verdict
 
@@ -25,9 +25,7 @@ _QUESTION = Sampling(max_tokens=40, temperature=0.3, top_p=0.95, stop=("\n",))
 _ENDS = ("\n", ", which", ", who", ", and", ", but", ", so ", ", as ", ", or ")
 _ANSWER = Sampling(max_tokens=40, stop=_ENDS)
 _SECOND_ANSWER = Sampling(max_tokens=40, temperature=0.7, top_p=0.95, stop=_ENDS)
-_NUMBER = re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred)\b")
 _YEAR = re.compile(r"\b1\d{3}\b|\b20\d\d\b|\b\d{1,2}:\d\d\b|\b(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sep|Oct|Nov|Dec)")
-_NAME = re.compile(r"(?<=[^.!?:]\s)[\"“'(]?[A-Z][^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +76,11 @@ def ask_and_answer(
 def question_words(sentence: str, count: int) -> list[str]:
     """How `count` questions about a sentence begin: first with what its numbers and names suggest, then round again."""
     words = ["What"]
-    if _NAME.search(sentence):
+    if names_of(sentence):
         words += ["Who", "Where"]
     if _YEAR.search(sentence):
         words.insert(1, "When")
-    elif _NUMBER.search(sentence):
+    elif any(map(is_number, words_of(sentence))):
         words.insert(1, "How many")
     words += [word for word in ("Which", "How", "Why") if word not in words]
     return [words[i % len(words)] for i in range(count)]

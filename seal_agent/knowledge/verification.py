@@ -16,7 +16,7 @@ from rapidfuzz import fuzz
 from seal_agent.config import Strictness
 from seal_agent.engine.base import Engine
 from seal_agent.knowledge.lexical import content_of, found, is_number, words_of
-from seal_agent.knowledge.phrases import sentences_of
+from seal_agent.knowledge.phrases import names_of, sentences_of
 from seal_agent.knowledge.text_lines import ends_a_sentence
 from seal_agent.types import CheckedNote, Message, Note
 
@@ -32,7 +32,6 @@ LONGEST_FRAGMENT = 5  # words; longer lines may well lack their full stop
 SAME_LINE = 92  # rapidfuzz ratio, 0..100, from which two lines say the same in the same words
 MEAN_REPEATS = 2.0  # times that the mean word of a line without a loop hardly ever occurs in it
 
-_NAME = re.compile(r"(?<![.!?:\s])\s+[\"“'(]?([A-Z][^\W\d_]+)")
 _ABOUT_THE_PROMPT = re.compile(
     r"(?:the|this) (?:passage|text|list|sentence)\b|\b(?:short|long), complete sentence|\bkeep names\b", re.IGNORECASE
 )
@@ -101,7 +100,7 @@ def flaw(title: str, passage: str, note: Note) -> str:
     known = _known(title, passage, note)
     if numbers := [word for word in said if is_number(word) and word != "1" and word not in known]:
         return f"has a number that the passage lacks: {numbers[0]}"
-    names = [name for name in _NAME.findall(text) if any(found(w, known, ()) < 0.8 for w in content_of(name))]
+    names = [name for name in names_of(text) if any(found(w, known, ()) < 0.8 for w in content_of(name))]
     return f"has a name that the passage lacks: {names[0]}" if names else ""
 
 
