@@ -183,6 +183,13 @@ def test_a_lesson_is_notes_passage_and_what_the_settings_add(tiny_base: BaseMode
     assert len(sequences_of(engine, tiny_base, held_out, plain)) == 2
 
 
+def test_a_note_about_two_passages_is_learnt_once(tiny_base: BaseModel) -> None:
+    same = CheckedNote(Note("Brusk lost it."), True)
+    edits = tuple(SelfEdit("sentences", part=part, checked=(same,)) for part in range(2))
+    lesson = Lesson(TITLE, (PASSAGE, "Another passage."), edits)
+    assert len(sequences_of(HFEngine(tiny_base), tiny_base, lesson, InnerLoopConfig())) == 3
+
+
 @pytest.mark.parametrize("wrong", [{"objective": "magic"}, {"anchors": -1}, {"anchor_weight": 0.0}, {"replay": -0.5}])
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
