@@ -69,7 +69,7 @@ def answers_table(before: Sequence[Answer], after: Sequence[Answer]) -> Table:
 
 
 def notes_lines(edit: SelfEdit) -> list[str]:
-    """What is trained on of a self-edit, a line each; the raw text where nothing was checked."""
+    """The usable notes of a self-edit, a line each; the raw text where nothing was checked."""
     if edit.checked is None:
         return [" ".join(edit.completion.split())]
     notes = [checked.note for checked in edit.checked if checked.kept]
