@@ -204,7 +204,7 @@ class BankRoute:
             places_N, made, before = torch.zeros(len(like), dtype=torch.long), list[_Spans](), 0
             for alike in group([(span.start, span.stop) for span in self.spans], FILLED, SMALL):
                 slots = [self.spans[i].slot for i in alike.members]
-                scales = like.new_tensor([self.bank.scales[slot] for slot in slots])
+                scales = torch.tensor([self.bank.scales[slot] for slot in slots], device=like.device)  # float32: exact
                 place_SL = before + torch.arange(alike.token_SL.numel()).view_as(alike.token_SL)
                 places_N[alike.token_SL[alike.real_SL]] = place_SL[alike.real_SL]
                 before += place_SL.numel()
