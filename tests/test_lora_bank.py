@@ -27,7 +27,7 @@ from seal_agent.inner_loop import train as train_module
 from seal_agent.inner_loop.lora import LoraAdapter, find_targets, new_adapter
 from seal_agent.inner_loop.lora_bank import LoraBank, bytes_per_slot, parameters_of
 from seal_agent.inner_loop.loss import CHUNK_POSITIONS, linear_cross_entropy
-from seal_agent.inner_loop.packing import packs
+from seal_agent.inner_loop.packing import packs, shared_prefixes, shares_prefixes
 from seal_agent.inner_loop.routing import routed
 from seal_agent.inner_loop.segments import use_segment_attention
 from seal_agent.inner_loop.train import Trained, TrainJob, steps_of, train, train_each
@@ -229,6 +229,63 @@ def test_padded_and_packed_passes_agree(name: str, monkeypatch: pytest.MonkeyPat
     assert 0 < report.padding < 0.6
     for left, right in zip(adapters(packed), adapters(padded), strict=True):
         assert_same(left, right, atol=1e-5)
+
+
+def questions(seed: int, topics: int, count: int) -> tuple[TrainingSequence, ...]:
+    """As chats about a few topics are: ten tokens of a system's turn, some of the topic, the question, the answer."""
+    draw = random.Random(seed)
+    system, *titles = ([draw.randrange(4, 320) for _ in range(length)] for length in (10, *range(3, 3 + topics)))
+    out = []
+    for i in range(count):
+        prompt = [*system, *titles[i % topics], *(draw.randrange(4, 320) for _ in range(draw.randint(1, 9)))]
+        answer = [draw.randrange(4, 320) for _ in range(draw.randint(1, 12))]
+        out.append(TrainingSequence((*prompt, *answer), (*[IGNORE_LABEL] * len(prompt), *answer)))
+    return tuple(out)
+
+
+def test_what_questions_begin_with_is_found() -> None:
+    about_one, about_three, text = questions(0, 1, 4), questions(1, 3, 6), random_sequences(0, 1, 30, 30)
+    assert [n >= 13 for n in shared_prefixes([*about_one, *text])] == [True] * 4 + [False]
+    assert set(shared_prefixes(about_three)) == {10}
+    assert shared_prefixes([*about_one[:1], *about_three[:1], *text]) == [0, 0, 0]
+    same = (about_one[0],) * 3  # the last token of the prompt predicts the answer, and stays with it
+    assert shared_prefixes(same) == [next(i for i, label in enumerate(same[0].labels) if label != IGNORE_LABEL) - 1] * 3
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "qwen"])
+@pytest.mark.parametrize("tokens", [40, 640])
+def test_a_shared_beginning_teaches_what_each_alone_does(
+    name: str, tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, bank = base_of(name), BankConfig(max_adapters=2, tokens_per_pass=tokens)
+    config = InnerLoopConfig(rank=4, alpha=8.0, epochs=3, learning_rate=3e-3, targets=("all",), batch_size=4)
+    jobs = [
+        TrainJob((*questions(0, 1, 7), *random_sequences(0, 2)), config),
+        TrainJob(questions(1, 3, 6), config),
+        TrainJob((*questions(0, 1, 5), *questions(2, 1, 5)), config),
+    ]
+    shared, report = train_each(base, jobs, bank=bank)
+    assert shares_prefixes(base)
+    monkeypatch.setattr(train_module, "shares_prefixes", lambda base: False)
+    alone, whole = train_each(base, jobs, bank=bank)
+    assert report.computed_tokens < (0.97 if tokens == 40 else 0.8) * whole.computed_tokens
+    for left, right in zip(adapters(shared), adapters(alone), strict=True):
+        assert_same(left, right, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["gemma", "mamba"])
+def test_beginnings_are_not_shared_where_attention_is_not_ours(name: str) -> None:
+    base = base_of(name)
+    config = InnerLoopConfig(rank=2, epochs=1, targets=("all",), batch_size=4)
+    train(base, [TrainJob(questions(0, 1, 4), config)])
+    assert not shares_prefixes(base)
+
+
+def test_dropout_draws_are_a_sequences_own() -> None:
+    base, config = base_of("llama"), InnerLoopConfig(rank=2, epochs=1, targets=("all",), batch_size=4, dropout=0.3)
+    sequences = questions(0, 1, 4)
+    _, report = train_each(base, [TrainJob(sequences, config)])
+    assert report.computed_tokens == sum(len(s.input_ids) for s in sequences)
 
 
 def test_checkpointing_keeps_less_and_recomputes_the_same_gradients() -> None:

@@ -1,6 +1,7 @@
 """How the sequences of a pass are laid out: end to end without padding where the model allows it, else as padded rows.
 
-Packed, attention runs segment by segment (segments.py), so that a sequence sees nothing but itself.
+Packed, attention runs segment by segment (segments.py), so that a sequence sees nothing but itself. Questions about one
+text begin alike, with a system's turn and a topic: within a pass that beginning is computed once for all of them.
 
 Dimensions: B rows, T tokens of a row, N tokens of the pass, M labelled positions,
 J tokens that are expected at a position: one, or as many as its soft label names.
@@ -9,12 +10,13 @@ J tokens that are expected at a position: one, or as many as its soft label name
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from seal_agent.inner_loop.grouping import Bounds
 from seal_agent.inner_loop.lora_bank import BankRoute, LoraBank, Span
 from seal_agent.inner_loop.routing import routed
 from seal_agent.inner_loop.segments import Segments
@@ -30,6 +32,8 @@ class Row:
     sequence: TrainingSequence
     weight: float
     dropout_seed: int = 0
+    prefix: int = 0
+    """Tokens at its beginning that others of its slot may share; nothing is learnt there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +65,22 @@ class Batch:
 def lay_out(rows: Sequence[Row], packed: bool, pad_id: int, device: torch.device) -> Batch:
     """One pass over these rows. Rows of one slot must follow each other."""
     longest = max(len(row.sequence.input_ids) for row in rows)
-    ids: list[int] = []
-    positions: list[int] = []
-    spans: list[Span] = []
-    segments: list[tuple[int, int]] = []
-    labelled: list[int] = []
+    laid = _Laid()
     targets: list[SoftLabel] = []
     weights: list[float] = []
     slots: list[int] = []
+    known: dict[tuple[int, tuple[int, ...]], Bounds] = {}
     for row in rows:
-        start, length = len(ids), len(row.sequence.input_ids)
-        ids += row.sequence.input_ids
-        positions += range(length)
+        sequence, shared = row.sequence.input_ids, row.prefix if packed and not row.dropout_seed else 0
+        before = (0, 0)
+        if shared:
+            beginning = (row.slot, sequence[:shared])
+            before = known.get(beginning) or known.setdefault(beginning, laid.add(row, sequence[:shared]))
+        start, stop = laid.add(row, sequence[shared:], before)
         if not packed:
-            ids += [pad_id] * (longest - length)
-        if spans and (spans[-1].slot, spans[-1].dropout_seed) == (row.slot, row.dropout_seed):
-            spans[-1] = Span(row.slot, spans[-1].start, len(ids), row.dropout_seed)
-        else:
-            spans.append(Span(row.slot, start, len(ids), row.dropout_seed))
-        segments.append((start, start + length))
+            laid.pad(pad_id, longest - (stop - start))
         for at, target in _targets_of(row.sequence):
-            labelled.append(start + at)
+            laid.labelled.append(start + at - shared)
             targets.append(target)
             weights.append(row.weight)
             slots.append(row.slot)
@@ -92,17 +91,79 @@ def lay_out(rows: Sequence[Row], packed: bool, pad_id: int, device: torch.device
         return torch.tensor(values, device=device)
 
     return Batch(
-        ids_BT=ints(ids).view(1 if packed else len(rows), -1),
-        positions_BT=ints(positions)[None] if packed else None,
-        spans=tuple(spans),
-        segments=Segments(tuple(segments), device) if packed else None,
-        labelled_M=ints(labelled),
+        ids_BT=ints(laid.ids).view(1 if packed else len(rows), -1),
+        positions_BT=ints(laid.positions)[None] if packed else None,
+        spans=tuple(laid.spans),
+        segments=Segments(laid.segments, device, laid.prefixes) if packed else None,
+        labelled_M=ints(laid.labelled),
         targets_MJ=ints([t for target in targets for t in _filled(target.tokens, most)]).view(-1, most),
         expected_MJ=torch.tensor([_filled(target.probabilities, most) for target in targets], device=device),
         weights_M=torch.tensor(weights, dtype=torch.float32, device=device),
         slots_M=ints(slots),
-        real_tokens=len(positions),
+        real_tokens=len(laid.positions),
     )
+
+
+@dataclass(slots=True)
+class _Laid:
+    """What has been laid out so far."""
+
+    ids: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    segments: list[Bounds] = field(default_factory=list)
+    prefixes: list[Bounds] = field(default_factory=list)
+    labelled: list[int] = field(default_factory=list)
+
+    def add(self, row: Row, tokens: Sequence[int], before: Bounds = (0, 0)) -> Bounds:
+        """Tokens of a row that follow those `before` them; where they stand."""
+        start, read = len(self.ids), before[1] - before[0]
+        self.ids += tokens
+        self.positions += range(read, read + len(tokens))
+        self.segments.append((start, len(self.ids)))
+        self.prefixes.append(before)
+        self._extend(row, start)
+        return self.segments[-1]
+
+    def pad(self, pad_id: int, count: int) -> None:
+        """Fill the row to its end; padding belongs to the row's slot."""
+        self.ids += [pad_id] * count
+        last = self.spans[-1]
+        self.spans[-1] = Span(last.slot, last.start, len(self.ids), last.dropout_seed)
+
+    def _extend(self, row: Row, start: int) -> None:
+        if self.spans and (self.spans[-1].slot, self.spans[-1].dropout_seed) == (row.slot, row.dropout_seed):
+            start = self.spans.pop().start
+        self.spans.append(Span(row.slot, start, len(self.ids), row.dropout_seed))
+
+
+SHORTEST_PREFIX = 8  # tokens; below that, sharing costs more than it saves
+
+
+def shared_prefixes(sequences: Sequence[TrainingSequence]) -> list[int]:
+    """For each sequence of a job, the tokens at its beginning that all those which begin alike have in common.
+
+    0 where no other begins alike. What predicts a label is never shared, since each sequence learns its own.
+    """
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for i, sequence in enumerate(sequences):
+        if _unlearnt(sequence) >= SHORTEST_PREFIX:
+            alike.setdefault(sequence.input_ids[:SHORTEST_PREFIX], []).append(i)
+    lengths = [0] * len(sequences)
+    for members in alike.values():
+        if len(members) > 1:
+            first, *others = (sequences[i].input_ids for i in members)
+            most = min(_unlearnt(sequences[i]) for i in members)
+            while any(other[:most] != first[:most] for other in others):
+                most -= 1
+            for i in members:
+                lengths[i] = most
+    return lengths
+
+
+def _unlearnt(sequence: TrainingSequence) -> int:
+    """Tokens before the one that predicts the first label."""
+    return next(at for at, label in enumerate(sequence.labels[1:]) if label != IGNORE_LABEL)
 
 
 def _targets_of(sequence: TrainingSequence) -> Iterator[tuple[int, SoftLabel]]:
@@ -138,19 +199,38 @@ def packs(base: BaseModel) -> bool:
     return known
 
 
-@torch.no_grad()
+def shares_prefixes(base: BaseModel) -> bool:
+    """Whether sequences with a shared beginning come out as each alone does: tried once per model.
+
+    False where attention is not plain and causal over the whole sequence, which `segments` leaves to transformers.
+    """
+    known: bool | None = getattr(base.module, "_seal_shares", None)
+    if known is None:
+        windowed = getattr(base.module.config.get_text_config(), "sliding_window", None) is not None
+        known = packs(base) and not windowed and _comes_out_alike(base, SHORTEST_PREFIX)
+        base.module._seal_shares = known
+    return known
+
+
 def _packs(base: BaseModel) -> bool:
+    return _comes_out_alike(base, 0)
+
+
+@torch.no_grad()
+def _comes_out_alike(base: BaseModel, prefix: int) -> bool:
+    """Two short sequences packed, with a beginning of this length in common, against each alone."""
     vocabulary = base.module.get_input_embeddings().weight.shape[0]
     draw = torch.Generator().manual_seed(0)
-    ids = [tuple(torch.randint(vocabulary, (length,), generator=draw).tolist()) for length in (7, 12)]
-    rows = [Row(0, TrainingSequence(row, row), 1.0) for row in ids]
-    alone = torch.cat([hidden_of(base, lay_out([row], False, base.pad_id, base.device)) for row in rows])
+    common, *own = (torch.randint(vocabulary, (length,), generator=draw).tolist() for length in (prefix, 7, 12))
+    rows = [Row(0, TrainingSequence(ids, ids), 1.0, 0, prefix) for ids in ((*common, *tail) for tail in own)]
+    alone = [hidden_of(base, lay_out([row], False, base.pad_id, base.device)) for row in rows]
+    expected = torch.cat([alone[0], alone[1][prefix:]])
     batch = lay_out(rows, True, base.pad_id, base.device)
     try:
         nothing = LoraBank(base.module, (), 1, 1, base.device, base.dtype)
         with routed(BankRoute(nothing, (), batch.segments)):
             together = hidden_of(base, batch)
-    except (RuntimeError, ValueError, TypeError):
+    except (AssertionError, RuntimeError, ValueError, TypeError):
         return False
     allowed = 1e-3 if base.dtype == torch.float32 else 5e-2
-    return bool((together - alone).float().norm() <= allowed * alone.float().norm())
+    return bool((together - expected).float().norm() <= allowed * expected.float().norm())

@@ -11,7 +11,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -22,7 +22,7 @@ from seal_agent.inner_loop.lora import LoraAdapter, find_targets, new_adapter
 from seal_agent.inner_loop.lora_bank import BankRoute, LoraBank, bytes_per_slot, parameters_of
 from seal_agent.inner_loop.loss import head_loss
 from seal_agent.inner_loop.memory import available_bytes, is_out_of_memory
-from seal_agent.inner_loop.packing import Batch, Row, lay_out, packs
+from seal_agent.inner_loop.packing import Batch, Row, lay_out, packs, shared_prefixes, shares_prefixes
 from seal_agent.inner_loop.routing import make_routable, routed
 from seal_agent.inner_loop.segments import use_segment_attention
 from seal_agent.models import BaseModel
@@ -135,6 +135,7 @@ class _Run:
     tokens: int = 0
     epoch_losses: list[float] = field(default_factory=list)
     outcome: Trained | TrainingError | None = None
+    _prefixes: dict[int, int] = field(init=False)
     _order: random.Random = field(init=False)
     _epoch: deque[list[TrainingSequence]] = field(init=False)
     _losses: list[float] = field(init=False)
@@ -142,6 +143,8 @@ class _Run:
     def __post_init__(self) -> None:
         if not self.sequences:
             raise InputError("there is nothing to train on: no sequence has a token to learn")
+        shared = [0] * len(self.sequences) if self.job.config.dropout else shared_prefixes(self.sequences)
+        self._prefixes = dict(zip(map(id, self.sequences), shared, strict=True))
         self.restart()
 
     def restart(self) -> None:
@@ -174,6 +177,10 @@ class _Run:
             size, shuffled = self.job.config.batch_size, self._order.sample(self.sequences, len(self.sequences))
             self._epoch.extend(shuffled[i : i + size] for i in range(0, len(shuffled), size))
         return self._epoch.popleft()
+
+    def prefix_of(self, sequence: TrainingSequence) -> int:
+        """Tokens at its beginning that others of this job share; without dropout, whose draws are a sequence's own."""
+        return self._prefixes[id(sequence)]
 
     def finish_step(self, loss: float, tokens: int) -> bool:
         """Count a step; True when it was the last."""
@@ -215,7 +222,8 @@ class _Slot:
         config = self.run.job.config
         seed = hash((config.seed, self.run.step)) if config.dropout else None
         self.rows = deque(
-            Row(self.index, s, s.weight / labels, 0 if seed is None else seed + i) for i, s in enumerate(batch)
+            Row(self.index, s, s.weight / labels, 0 if seed is None else seed + i, self.run.prefix_of(s))
+            for i, s in enumerate(batch)
         )
         self._tokens, self._loss = sum(len(s.input_ids) for s in batch), 0.0
         self.bank.begin_step(self.index)
@@ -298,6 +306,7 @@ class _Pool:
     ) -> None:
         self.base, self.budget, self.checkpointing, self.report, self.tell = base, budget, checkpointing, report, tell
         self.packed = packs(base)
+        self.shares = self.packed and shares_prefixes(base)
         self.queue = deque(runs)
         rank = max(run.rank for run in runs)
         self.bank = LoraBank(base.module, runs[0].targets, min(slots, len(runs)), rank, base.device, base.dtype)
@@ -329,16 +338,20 @@ class _Pool:
             order[1:] = sorted(order[1:], key=lambda s: (abs(len(s.rows[0].sequence.input_ids) - lead), s.index))
         taken: list[Row] = []
         longest = tokens = 0
+        begun: set[tuple[int, tuple[int, ...]]] = set()
         for slot in order:
             slot.waited += 1
             while slot.rows:
-                length = len(slot.rows[0].sequence.input_ids)
-                longest, tokens = max(longest, length), tokens + length
-                if taken and (tokens if self.packed else longest * (len(taken) + 1)) > self.budget:
-                    tokens -= length
-                    longest = max(len(row.sequence.input_ids) for row in taken)
+                row = slot.rows[0] if self.shares else replace(slot.rows[0], prefix=0)
+                beginning = (row.slot, row.sequence.input_ids[: row.prefix])
+                length = len(row.sequence.input_ids) - (row.prefix if beginning in begun else 0)
+                computed = tokens + length if self.packed else max(longest, length) * (len(taken) + 1)
+                if taken and computed > self.budget:
                     break
-                taken.append(slot.rows.popleft())
+                longest, tokens = max(longest, length), tokens + length
+                begun.add(beginning)
+                taken.append(row)
+                slot.rows.popleft()
                 slot.waited = 0
         return taken
 
@@ -374,7 +387,8 @@ def _default_budget(base: BaseModel) -> int:
 def _resident(base: BaseModel, runs: Iterable[_Run], budget: int) -> int:
     """As many adapters as fill a pass, and as fit into half of the free memory."""
     runs = list(runs)
-    mean = sum(len(s.input_ids) for run in runs for s in run.sequences) / sum(len(run.sequences) for run in runs)
+    own = [len(s.input_ids) - run.prefix_of(s) for run in runs for s in run.sequences]
+    mean = sum(own) / len(own)
     rank = max(run.rank for run in runs)
     each = bytes_per_slot(parameters_of(base.module, runs[0].targets, rank), base.dtype)
     fitting = available_bytes(base.device) // 2 // each
