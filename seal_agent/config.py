@@ -21,7 +21,8 @@ class SelfEditConfig:
 
     formats: tuple[str, ...] = ("implications",)  # the paper's main format; each is one file in prompts/
     per_format: int = 1  # SEAL trains on one self-edit at a time at n=1
-    per_sentence: int = 3  # our choice: questions asked about each sentence by the format sentence-qa
+    per_sentence: int = 3  # our choice: questions asked about each sentence by the formats sentence-qa and recall
+    cues: int = 3  # our choice: cues of each sentence in the format recall; knowledge/recall.py
     temperature: float = 0.5  # our choice: at SEAL's 1.0, meant for sampling rivals, a 135M model writes nonsense
     top_p: float = 0.95  # SEAL, knowledge incorporation
     max_tokens: int = 384  # our choice: twice the median length of the 7B model's published self-edits
@@ -33,6 +34,7 @@ class SelfEditConfig:
         _require(bool(self.formats), "formats", "needs at least one format", self.formats)
         _require(self.per_format >= 1, "per_format", "must be at least 1", self.per_format)
         _require(self.per_sentence >= 1, "per_sentence", "must be at least 1", self.per_sentence)
+        _require(self.cues >= 0, "cues", "must be 0 or more", self.cues)
         _require(self.self_test >= 0, "self_test", "must be 0 or more", self.self_test)
         _require(self.temperature >= 0, "temperature", "must be 0 or more", self.temperature)
         _require(0 < self.top_p <= 1, "top_p", "must lie in (0, 1]", self.top_p)
@@ -58,6 +60,7 @@ class InnerLoopConfig:
     batch_size: int = 1  # SEAL, n=1: sequences per optimiser step
     weight_decay: float = 0.0  # transformers' TrainingArguments default, which SEAL keeps
     max_grad_norm: float = 1.0  # transformers' TrainingArguments default, which SEAL keeps
+    max_update: float | None = None  # our addition: largest update of a layer, as a share of its weights' norm
     stop_below_loss: float | None = None  # our addition: leave after the first epoch whose mean loss is lower
     objective: Objective = "sft"  # SEAL learns the notes as text; see knowledge/distillation.py
     anchors: int = 0  # our addition: texts of the base itself learnt beside the notes; knowledge/anchors.py
@@ -87,6 +90,9 @@ class InnerLoopConfig:
         _require(self.anchors >= 0, "anchors", "must be 0 or more", self.anchors)
         _require(self.anchor_weight > 0, "anchor_weight", "must be positive", self.anchor_weight)
         _require(self.replay >= 0, "replay", "must be 0 or more", self.replay)
+        _require(
+            self.max_update is None or self.max_update > 0, "max_update", "must be positive, or None", self.max_update
+        )
         _require(
             self.stop_below_loss is None or self.stop_below_loss > 0,
             "stop_below_loss",

@@ -17,6 +17,7 @@ from seal_agent.knowledge.cloze import GAP, cloze_notes
 from seal_agent.knowledge.distillation import distilled
 from seal_agent.knowledge.lessons import Lesson, sequences_of
 from seal_agent.knowledge.phrases import phrases_of, sentences_of
+from seal_agent.knowledge.recall import cues_of, recall_notes
 from seal_agent.knowledge.self_edits import check_self_edits, write_self_edits
 from seal_agent.knowledge.self_qa import Source, ask_and_answer, question_words
 from seal_agent.knowledge.self_test import write_self_tests
@@ -127,14 +128,44 @@ def test_a_self_test_takes_first_questions_of_all_sentences_before_second_ones()
     assert write_self_tests(ScriptedEngine(script), [(TITLE, ["Too short."])], 4) == [()]
 
 
+# ---------------------------------------------------------------- recall
+
+
+def test_every_question_about_a_sentence_is_answered_with_that_sentence() -> None:
+    sentence = "Dr. Ottoline Brusk lost forty keys near Pier Tibbs in 1907."
+
+    def script(prompt: str, adapter: object) -> str:
+        return "In 1822?" if prompt.endswith("When") else "What did Brusk lose?"
+
+    engine = ScriptedEngine(script)
+    ((*notes,),) = recall_notes(engine, [Source(TITLE, sentence)], per_sentence=3, cues=3)
+    questions, cues = notes[:2], notes[2:]
+    assert {n.note.answer for n in notes} == {sentence}
+    assert [(n.note.text, n.kept) for n in questions] == [("What did Brusk lose?", True), ("In 1822?", False)]
+    assert "1822" in questions[1].reason
+    assert cues
+    assert all(n.kept and n.note.text.startswith("What about ") for n in cues)
+
+
+def test_cues_are_some_of_a_sentences_phrases_and_never_all_of_them() -> None:
+    sentence = "The grey geese of Skarholm eat hazelnuts on every bank of the lagoon."
+    phrases = phrases_of(sentence)
+    cues = [cue for seed in range(20) for cue in cues_of(sentence, 3, seed)]
+    assert cues_of(sentence, 3, 7) == cues_of(sentence, 3, 7)
+    assert len(set(cues)) > 5
+    assert {sum(phrase in cue for phrase in phrases) for cue in cues} == {1, 2, 3}
+    assert len(phrases) == 4
+    assert cues_of("It rains.", 3) == [], "one phrase alone would be the whole sentence"
+
+
 # ---------------------------------------------------------------- formats
 
 
 def test_derived_formats_come_checked_and_are_left_alone_by_the_verification() -> None:
-    config = SelfEditConfig(formats=("passage", "cloze", "sentences", "sentence-qa"))
+    config = SelfEditConfig(formats=("passage", "cloze", "sentences", "sentence-qa", "recall"))
     engine = scripted("When did Ottoline Brusk lose the keys?", ["In 1907."])
     edits = write_self_edits(engine, TITLE, [PASSAGE], config)
-    assert [edit.format for edit in edits] == ["passage", "cloze", "sentences", "sentence-qa"]
+    assert [edit.format for edit in edits] == list(config.formats)
     assert all(edit.checked for edit in edits[1:])
     assert check_self_edits(engine, TITLE, [PASSAGE], edits, "strict") == edits
 
@@ -190,7 +221,9 @@ def test_a_note_about_two_passages_is_learnt_once(tiny_base: BaseModel) -> None:
     assert len(sequences_of(HFEngine(tiny_base), tiny_base, lesson, InnerLoopConfig())) == 3
 
 
-@pytest.mark.parametrize("wrong", [{"objective": "magic"}, {"anchors": -1}, {"anchor_weight": 0.0}, {"replay": -0.5}])
+@pytest.mark.parametrize(
+    "wrong", [{"objective": "magic"}, {"anchors": -1}, {"anchor_weight": 0.0}, {"max_update": 0.0}, {"replay": -0.5}]
+)
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
         InnerLoopConfig(**wrong)  # type: ignore[arg-type]

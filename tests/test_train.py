@@ -213,3 +213,17 @@ def test_schedules_start_at_one_and_decay_to_zero() -> None:
         assert factors[-1] == pytest.approx(0)
         assert factors == sorted(factors, reverse=True)
     assert decay("constant", 9, 10) == 1
+
+
+def test_no_layer_is_moved_further_than_the_limit(tiny_base: BaseModel) -> None:
+    config = replace(QUICK, targets=("all",), epochs=6, learning_rate=0.02, max_update=0.05)
+    free, bound = (train(tiny_base, [TrainJob(sequences(tiny_base), c)])[0].adapter for c in (
+        replace(config, max_update=None), config,
+    ))  # fmt: skip
+
+    def share(adapter: LoraAdapter, name: str) -> float:
+        update = adapter.scale * adapter.pairs[name].a_DR @ adapter.pairs[name].b_RO
+        return float(update.norm() / tiny_base.module.get_submodule(name).get_parameter("weight").norm())
+
+    assert max(share(free, name) for name in free.pairs) > 0.06
+    assert 0.03 < max(share(bound, name) for name in bound.pairs) < 0.0501

@@ -100,6 +100,10 @@ class LoraBank:
             )
         return LoraAdapter(form.rank, form.alpha, pairs, form.transposed)
 
+    def factors(self, slot: int, name: str) -> tuple[Tensor, Tensor]:
+        """A (D×R) and B (R×O) of a layer in a slot, in float32; writing to them changes the slot: `refresh` it then."""
+        return self._views(self.weights_KP[slot], name)
+
     def begin_step(self, slot: int) -> None:
         """Forget the slot's gradient."""
         self._grads_KP[slot].zero_()

@@ -22,6 +22,7 @@ from seal_agent.inner_loop.lora import LoraAdapter, find_targets, new_adapter
 from seal_agent.inner_loop.lora_bank import BankRoute, LoraBank, bytes_per_slot, parameters_of
 from seal_agent.inner_loop.loss import head_loss
 from seal_agent.inner_loop.memory import available_bytes, is_out_of_memory
+from seal_agent.inner_loop.norm_limit import NormLimit
 from seal_agent.inner_loop.packing import Batch, Row, lay_out, packs, shared_prefixes, shares_prefixes
 from seal_agent.inner_loop.routing import make_routable, routed
 from seal_agent.inner_loop.segments import use_segment_attention
@@ -213,6 +214,8 @@ class _Slot:
         self._optimizer = torch.optim.AdamW(
             [self._weights], lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
+        limit = config.max_update
+        self._limit = NormLimit(base.module, bank, run.targets, limit) if limit else None
         self.waited = 0
         self._begin()
 
@@ -244,6 +247,8 @@ class _Slot:
         self._weights.grad = self.bank.gradient(self.index)
         torch.nn.utils.clip_grad_norm_([self._weights], config.max_grad_norm)
         self._optimizer.step()
+        if self._limit:
+            self._limit.apply(self.index)
         self.bank.refresh(self.index)
         if run.finish_step(self._loss, self._tokens):
             self._finish()

@@ -36,8 +36,7 @@ from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.integrations.lm_eval_arguments import Settings, read_arguments
 from seal_agent.integrations.lm_eval_hook import NAME, register
 from seal_agent.integrations.tasks import DOMAIN_FIELD, KNOWLEDGE, UNANSWERED, tasks_folder
-from seal_agent.knowledge.lessons import Lesson, sequences_of
-from seal_agent.knowledge.self_edits import check_self_edits_of, passages_of, write_self_edits_for
+from seal_agent.knowledge.lessons import sequences_of, write_lessons
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.models import DEFAULT_MODEL, BaseModel, load_model
 from seal_agent.prompts import question_prompt, question_with_passage
@@ -177,16 +176,10 @@ class SealLM(HFLM):  # type: ignore[misc]
         if not self.settings.adapts:
             return [self.adapter] * len(contexts)
         config, inner_loop = self.settings.self_edit, self.settings.inner_loop
-        passages = [passages_of(self.base, context.text, config.max_context_tokens) for context in contexts]
-        sources = [(context.title, parts) for context, parts in zip(contexts, passages, strict=True)]
-        edits = write_self_edits_for(
-            self.engine, sources, config, seed=inner_loop.seed, progress=tell("writing self-edits")
+        lessons = write_lessons(
+            self.engine, self.base, contexts, config, seed=inner_loop.seed, progress=tell("writing self-edits")
         )
-        edits = check_self_edits_of(self.engine, sources, edits, config.verify)
-        jobs = [
-            TrainJob(sequences_of(self.engine, self.base, Lesson(title, tuple(parts), written), inner_loop), inner_loop)
-            for (title, parts), written in zip(sources, edits, strict=True)
-        ]
+        jobs = [TrainJob(sequences_of(self.engine, self.base, lesson, inner_loop), inner_loop) for lesson in lessons]
         return self._train(jobs, tell)
 
     def _train(self, jobs: Sequence[TrainJob], tell: _Teller) -> list[LoraAdapter | _Unlearnt]:

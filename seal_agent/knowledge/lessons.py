@@ -9,14 +9,15 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seal_agent.config import InnerLoopConfig
-from seal_agent.engine.base import Engine
+from seal_agent.config import InnerLoopConfig, SelfEditConfig
+from seal_agent.engine.base import Engine, Progress
+from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.inner_loop.sequences import encode
 from seal_agent.knowledge.anchors import anchors
 from seal_agent.knowledge.distillation import distilled
-from seal_agent.knowledge.self_edits import notes_of
+from seal_agent.knowledge.self_edits import check_self_edits_of, notes_of, passages_of, write_self_edits_for
 from seal_agent.models import BaseModel
-from seal_agent.types import Question, SelfEdit, TrainingSequence
+from seal_agent.types import Context, Question, SelfEdit, TrainingSequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,23 @@ class Lesson:
     passages: tuple[str, ...]
     self_edits: tuple[SelfEdit, ...]
     held_out: tuple[Question, ...] = ()
+
+
+def write_lessons(
+    engine: Engine,
+    base: BaseModel,
+    contexts: Sequence[Context],
+    config: SelfEditConfig,
+    *,
+    writer: LoraAdapter | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[Lesson]:
+    """The lesson of each context: self-edits written and checked, those of all contexts in one batch."""
+    sources = [(c.title, passages_of(base, c.text, config.max_context_tokens)) for c in contexts]
+    edits = write_self_edits_for(engine, sources, config, writer=writer, seed=seed, progress=progress)
+    edits = check_self_edits_of(engine, sources, edits, config.verify)
+    return [Lesson(title, tuple(passages), written) for (title, passages), written in zip(sources, edits, strict=True)]
 
 
 def sequences_of(

@@ -13,6 +13,7 @@ from seal_agent.knowledge.cloze import cloze_notes
 from seal_agent.knowledge.data import split_document
 from seal_agent.knowledge.parsing import notes_of as notes_of
 from seal_agent.knowledge.parsing import parse as parse
+from seal_agent.knowledge.recall import recall_notes
 from seal_agent.knowledge.self_qa import ask_and_answer, sources_of
 from seal_agent.knowledge.sentences import sentence_notes, shuffled_notes
 from seal_agent.knowledge.verification import split_notes, verify
@@ -22,7 +23,7 @@ from seal_agent.types import CheckedNote, Message, Note, SelfEdit
 
 PASSAGE = "passage"
 WRITTEN_FORMATS = ("implications", "implications-long", "rewrite", "self-qa")
-DERIVED_FORMATS = ("sentences", "shuffled", "cloze", "sentence-qa")
+DERIVED_FORMATS = ("sentences", "shuffled", "cloze", "sentence-qa", "recall")
 """Made sentence by sentence instead of by one prompt about the whole passage."""
 FORMATS = (PASSAGE, *WRITTEN_FORMATS, *DERIVED_FORMATS)
 
@@ -87,19 +88,27 @@ def write_self_edits_for(
     for index, ((source, part, name, prompt), completion) in enumerate(zip(asked, completions, strict=True)):
         edits[source].append(SelfEdit(name, prompt, completion.text, sampling, seed + index, part))
     for name in dict.fromkeys(name for name in config.formats if name in DERIVED_FORMATS):
-        for of_source, derived in zip(edits, _derive(engine, sources, name, config, seed), strict=True):
+        for of_source, derived in zip(edits, _derive(engine, sources, name, config, seed, progress), strict=True):
             of_source += derived
     return [tuple(of_source) for of_source in edits]
 
 
 def _derive(
-    engine: Engine, sources: Sequence[tuple[str, Sequence[str]]], name: str, config: SelfEditConfig, seed: int
+    engine: Engine,
+    sources: Sequence[tuple[str, Sequence[str]]],
+    name: str,
+    config: SelfEditConfig,
+    seed: int,
+    progress: Progress | None,
 ) -> list[list[SelfEdit]]:
     """One self-edit of this format for every passage."""
-    if name == "sentence-qa":
+    if name in ("sentence-qa", "recall"):
         cut = [[sources_of(title, passage) for passage in passages] for title, passages in sources]
         every = [sentence for of_source in cut for of_passage in of_source for sentence in of_passage]
-        pairs = iter(ask_and_answer(engine, every, config.per_sentence, seed=seed))
+        if name == "recall":
+            pairs = iter(recall_notes(engine, every, config.per_sentence, config.cues, seed=seed, progress=progress))
+        else:
+            pairs = iter(ask_and_answer(engine, every, config.per_sentence, seed=seed, progress=progress))
         found = [[[c for _ in of_passage for c in next(pairs)] for of_passage in of_source] for of_source in cut]
     else:
         found = [

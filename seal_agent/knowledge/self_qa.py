@@ -55,10 +55,7 @@ def ask_and_answer(
     With `agree`, the answer is sampled a second time and has to say the same again.
     """
     asked = [source for source in sources for _ in range(per_sentence)]
-    words = [word for source in sources for word in question_words(source.sentence, per_sentence)]
-    prompts = [_ask(source, word) for source, word in zip(asked, words, strict=True)]
-    written = engine.generate(prompts, _seeded(_QUESTION, seed), progress=progress)
-    questions = [completion.text.strip() for completion in written]
+    questions = [q for of_sentence in ask(engine, sources, per_sentence, seed, progress) for q in of_sentence]
     prompts = [_answer(source, question) for source, question in zip(asked, questions, strict=True)]
     answers = [first_sentence(c.text.strip()) for c in engine.generate(prompts, _ANSWER)]
     again = answers
@@ -71,6 +68,25 @@ def ask_and_answer(
             reason = _flaw(source, question, answer) or _disagreement(question, answer, other)
             of_sentence.append(CheckedNote(Note(question, answer), not reason, reason))
     return [tuple(of_sentence) for of_sentence in notes]
+
+
+def ask(
+    engine: Engine, sources: Sequence[Source], per_sentence: int, seed: int = 0, progress: Progress | None = None
+) -> list[list[str]]:
+    """What the model asks about each sentence, as it wrote it; some twice, some not worth asking."""
+    prompts = [_ask(source, word) for source in sources for word in question_words(source.sentence, per_sentence)]
+    written = [c.text.strip() for c in engine.generate(prompts, _seeded(_QUESTION, seed), progress=progress)]
+    return [written[i : i + per_sentence] for i in range(0, len(written), per_sentence)]
+
+
+def flaw_of_question(source: Source, question: str) -> str:
+    """What the words show to be wrong with a question about a sentence; "" for nothing."""
+    if not question.endswith("?"):
+        return "is no question"
+    foreign = sorted({*content_of(question)} - _known(source))
+    if foreign and (len(foreign) > 1 or is_number(foreign[0])):
+        return f"asks with words that the sentence lacks: {', '.join(foreign)}"
+    return ""
 
 
 def question_words(sentence: str, count: int) -> list[str]:
@@ -96,17 +112,18 @@ def _answer(source: Source, question: str) -> Prompt:
 
 def _flaw(source: Source, question: str, answer: str) -> str:
     """What the words show to be wrong with a pair; "" for nothing."""
+    if flaw := flaw_of_question(source, question):
+        return flaw
     said, asked = set(content_of(answer)), set(content_of(question))
-    known = {*words_of(source.sentence), *words_of(source.title)}
-    if not question.endswith("?"):
-        return "is no question"
-    if (foreign := sorted(asked - known)) and (len(foreign) > 1 or is_number(foreign[0])):
-        return f"asks with words that the sentence lacks: {', '.join(foreign)}"
-    if foreign := sorted(said - known - asked):
+    if foreign := sorted(said - _known(source) - asked):
         return f"answers with a word that the sentence lacks: {foreign[0]}"
     if not said - asked:
         return "has its answer in the question" if said else "has no answer"
     return "answers with more than was asked for" if len(said - asked) > MOST_NEW_WORDS else ""
+
+
+def _known(source: Source) -> set[str]:
+    return {*words_of(source.sentence), *words_of(source.title)}
 
 
 def _disagreement(question: str, answer: str, other: str) -> str:

@@ -2,7 +2,7 @@
 
 Written with one sentence in view, answered twice from that sentence, and kept only where both answers agree and stand
 in it. Asked closed-book before and after training they show whether something was learnt, not how much would be right
-of what a person would ask: `benchmarks/self_test.py` measures how the two hang together.
+of what a person would ask: `benchmarks/recipes.py` measures how the two hang together.
 """
 
 from __future__ import annotations

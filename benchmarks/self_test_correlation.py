@@ -1,0 +1,49 @@
+"""Does the self-test tell what was learnt? Gain on the model's own questions against gain on those of a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import results_file
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+DRAWS = 2_000
+
+
+def correlation(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Spearman's rank correlation over passages, with a 95 % bootstrap interval, and the means of both gains.
+
+    Each row has the answers `before`, `after`, `self_before` and `self_after`; those without a self-test are left out.
+    """
+    tested = [row for row in rows if row["self_before"]]
+    true, own = (np.array([_gain(row, prefix) for row in tested]) for prefix in ("", "self_"))
+    return {
+        "with_self_test": len(tested),
+        "self_test_questions": sum(len(row["self_before"]) for row in tested),
+        "spearman": _spearman(true, own),
+        "interval": _interval(true, own),
+        "true_gain": float(true.mean()) if tested else None,
+        "self_test_gain": float(own.mean()) if tested else None,
+    }
+
+
+def _gain(row: dict[str, Any], prefix: str) -> float:
+    return results_file.share_right(row[f"{prefix}after"]) - results_file.share_right(row[f"{prefix}before"])
+
+
+def _spearman(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+    """0 where one of the two does not vary."""
+    if len(left) < 2 or left.std() == 0 or right.std() == 0:
+        return 0.0
+    return float(spearmanr(left, right).statistic)
+
+
+def _interval(left: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[float, float]:
+    if len(left) < 2:
+        return -1.0, 1.0
+    picks = np.random.default_rng(0).integers(0, len(left), (DRAWS, len(left)))
+    low, high = np.quantile([_spearman(left[p], right[p]) for p in picks], [0.025, 0.975])
+    return float(low), float(high)
