@@ -43,8 +43,9 @@ test: check ## lint, types, layers and the tests that take minutes
 test-full: check ## all tests, the slow ones too
 	$(BIN)/pytest
 
-bench: $(STAMP) ## measure self-edits on 16 passages each (SQUAD=file.jsonl adds SQuAD), into benchmarks/results/
-	$(BIN)/python benchmarks/knowledge.py $(if $(SQUAD),--squad $(SQUAD))
+bench: $(STAMP) ## search for the best recipe and confirm it (SQUAD=file.jsonl adds SQuAD), into benchmarks/results/
+	$(BIN)/python benchmarks/recipes.py $(if $(SQUAD),--squad $(SQUAD))
+	$(if $(SQUAD),$(BIN)/python benchmarks/continual.py --squad $(SQUAD))
 
 bench-speed: $(STAMP) ## measure training and decoding speed (SELF_EDITS=file.jsonl for real self-edits), into benchmarks/results/
 	$(BIN)/python benchmarks/inner_loop.py $(if $(SELF_EDITS),--self-edits $(SELF_EDITS))

@@ -22,7 +22,7 @@ import measure
 import results_file
 import torch
 
-from seal_agent.config import InnerLoopConfig
+from seal_agent.config import RECIPES
 from seal_agent.engine.hf import HFEngine
 from seal_agent.inner_loop.lora import LoraAdapter, LoraPair, find_targets, new_adapter
 from seal_agent.knowledge import data
@@ -60,7 +60,7 @@ def main() -> None:
         rows += [{"batch": batch, "contender": name, "tokens_per_second": s} for name, s in speeds.items()]
     _tell("")
     result = _result(rows, base)
-    config = {"model": options.model, "tokens": options.tokens, "rank": InnerLoopConfig().rank, "seed": 0}
+    config = {"model": options.model, "tokens": options.tokens, "rank": RECIPES["paper"].inner_loop.rank, "seed": 0}
     results_file.save(options.out, config, run, rows, identity=base.identity, summary=result)
     print(table(rows))
     print(json.dumps(result))
@@ -73,8 +73,8 @@ def prompts_of(count: int) -> list[str]:
 
 
 def random_adapter(base: BaseModel, seed: int) -> LoraAdapter:
-    """An adapter with the default shape and small random factors."""
-    config, draw = InnerLoopConfig(), torch.Generator().manual_seed(seed)
+    """An adapter of the paper's shape and small random factors."""
+    config, draw = RECIPES["paper"].inner_loop, torch.Generator().manual_seed(seed)
     fresh = new_adapter(base.module, find_targets(base.module, config.targets), config.rank, config.alpha, seed)
     pairs = {n: LoraPair(p.a_DR, torch.randn(p.b_RO.shape, generator=draw) * 1e-3) for n, p in fresh.pairs.items()}
     return replace(fresh, pairs=pairs)

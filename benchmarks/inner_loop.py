@@ -34,7 +34,7 @@ import measure
 import results_file
 import torch
 
-from seal_agent.config import BankConfig, InnerLoopConfig
+from seal_agent.config import RECIPES, BankConfig, InnerLoopConfig
 from seal_agent.inner_loop.lora import find_targets
 from seal_agent.inner_loop.lora_bank import bytes_per_slot, parameters_of
 from seal_agent.inner_loop.sequences import encode
@@ -47,6 +47,7 @@ from seal_agent.types import Context, Note, SelfEdit, TrainingSequence
 REFERENCE_LENGTH = 2048
 SEQUENCES = (8, 14)
 LENGTHS = (20, 200)
+PAPER = RECIPES["paper"].inner_loop
 KS = (1, 2, 4, 8, 16, 32)
 PEFT_SAME, PEFT_FLOAT32, REFERENCE = "peft, same precision", "peft, float32", "reference"
 
@@ -68,7 +69,7 @@ class Figures:
 def main() -> None:
     options = _options()
     base = load_model(options.model, device=options.device, dtype=options.dtype)
-    jobs = typical_jobs(base, options.self_edits, 8 if options.quick else max(options.ks), InnerLoopConfig(epochs=1))
+    jobs = typical_jobs(base, options.self_edits, 8 if options.quick else max(options.ks), replace(PAPER, epochs=1))
     run = results_file.describe_run()
     peak = measure.matmul_peak(base.dtype, base.device)
     figures: dict[str, Figures] = {}

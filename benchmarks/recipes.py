@@ -1,8 +1,9 @@
 """Which recipe teaches most, and what does it cost? A search by successive halving, then a test on other passages.
 
+    python benchmarks/recipes.py                                                       # the bundled passages alone
     python benchmarks/recipes.py --squad ../shared/data/squad_val.jsonl                # search, then confirm
     python benchmarks/recipes.py --squad ../shared/data/squad_val.jsonl --rungs 2 4 8  # a shorter search
-    python benchmarks/recipes.py --squad ../shared/data/squad_val.jsonl --rungs 0 --finalists recall   # no search
+    python benchmarks/recipes.py --squad ../shared/data/squad_val.jsonl --rungs 0 --finalists passage    # no search
 
 Search: all recipes learn the first few passages of both domains, `seal_novel` and SQuAD; the better half of them learns
 more, and so on from rung to rung. The best go on to passages that no recipe has seen, 100 of SQuAD and what is left of
@@ -28,6 +29,7 @@ import numpy as np
 import results_file
 from self_test_correlation import correlation
 
+from seal_agent.config import RECIPES as NAMED
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.engine.hf import HFEngine
 from seal_agent.inner_loop.lora import LoraAdapter
@@ -57,14 +59,14 @@ class Recipe:
     in_context: bool = False
 
 
-NOTHING, NOTES = SelfEditConfig(formats=("passage",)), SelfEditConfig()
+NOTHING, NOTES = SelfEditConfig(formats=("passage",)), SelfEditConfig(formats=("implications",))
 QA = SelfEditConfig(formats=("sentences", "sentence-qa"))
-RECALL = SelfEditConfig(formats=("recall",), cues=0)
-ALL = InnerLoopConfig(targets=("all",), epochs=5, batch_size=4)
+EVIDENCE = SelfEditConfig(formats=("evidence",), cues=0)
+ALL = InnerLoopConfig(rank=32, alpha=64.0, targets=("all",), epochs=5, learning_rate=1e-3, batch_size=4)
 REFERENCES = (
     Recipe("base", NOTHING),
     Recipe("in context", NOTHING, in_context=True),
-    Recipe("passage, q and v (the paper's)", NOTHING, InnerLoopConfig()),
+    Recipe("passage, q and v (the paper's)", NOTHING, NAMED["paper"].inner_loop),
 )
 RECIPES = (
     Recipe("passage", NOTHING, replace(ALL, epochs=25, batch_size=1)),
@@ -72,11 +74,11 @@ RECIPES = (
     Recipe("implications, not verified", replace(NOTES, verify="off"), replace(ALL, epochs=10)),
     Recipe("sentence-qa", QA, replace(ALL, epochs=8)),
     Recipe("sentence-qa, distilled too", QA, replace(ALL, objective="both")),
-    Recipe("recall, no cues", RECALL, replace(ALL, epochs=8)),
-    Recipe("recall, 3 cues", replace(RECALL, cues=3), replace(ALL, epochs=4)),
-    Recipe("recall, 8 cues", replace(RECALL, cues=8), replace(ALL, epochs=2)),
-    Recipe("recall, 8 cues, rank 8", replace(RECALL, cues=8), replace(ALL, epochs=2, rank=8, alpha=16.0)),
-    Recipe("recall, 8 cues, 5e-4", replace(RECALL, cues=8), replace(ALL, epochs=3, learning_rate=5e-4)),
+    Recipe("evidence, no cues", EVIDENCE, replace(ALL, epochs=8)),
+    Recipe("evidence, 3 cues", replace(EVIDENCE, cues=3), replace(ALL, epochs=4)),
+    Recipe("evidence, 8 cues", replace(EVIDENCE, cues=8), replace(ALL, epochs=2)),
+    Recipe("evidence, 8 cues, rank 8", replace(EVIDENCE, cues=8), replace(ALL, epochs=2, rank=8, alpha=16.0)),
+    Recipe("evidence, 8 cues, 5e-4", replace(EVIDENCE, cues=8), replace(ALL, epochs=3, learning_rate=5e-4)),
 )
 
 
@@ -144,10 +146,12 @@ class Search:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.out, self.seed, self.model = options.out, options.seed, options.model
-        squad = data.read_contexts(options.squad)
-        self.passages = {NOVEL: _shuffled(data.novel(), options.seed), SQUAD: _shuffled(squad, options.seed)}
-        self.config = json.loads(json.dumps({"model": options.model, "seed": options.seed, "squad": len(squad)}))
-        self.run, self.rows = results_file.describe_run(), results_file.load(options.out, self.config)
+        self.passages = {NOVEL: _shuffled(data.novel(), options.seed)}
+        if options.squad:
+            self.passages[SQUAD] = _shuffled(data.read_contexts(options.squad), options.seed)
+        passages = {domain: len(contexts) for domain, contexts in self.passages.items()}
+        self.config = {"model": options.model, "seed": options.seed, "passages": passages}
+        self.run, self.rows = results_file.describe_run(), _graded(results_file.load(options.out, self.config))
         self.bench: Bench | None = None
 
     def learn(self, recipes: Sequence[Recipe], spans: dict[str, tuple[int, int]], self_test: bool = False) -> None:
@@ -208,11 +212,12 @@ def main() -> None:
     found = search.explore(RECIPES, options.rungs) if max(options.rungs) else []
     finalists = [by_name[name] for name in options.finalists] if options.finalists else found[:1]
     tested = EXPLORED + min(SELF_TESTED, options.confirm)
-    novel, squad = (EXPLORED, len(search.passages[NOVEL])), (EXPLORED, EXPLORED + options.confirm)
-    search.learn(REFERENCES, {NOVEL: novel, SQUAD: squad})
-    search.learn(finalists, {NOVEL: novel})
-    search.learn(finalists, {SQUAD: (EXPLORED, tested)}, self_test=True)
-    search.learn(finalists, {SQUAD: squad})
+    spans = {NOVEL: (EXPLORED, len(search.passages[NOVEL])), SQUAD: (EXPLORED, EXPLORED + options.confirm)}
+    spans = {domain: spans[domain] for domain in search.passages}
+    search.learn(REFERENCES, spans)
+    if SQUAD in spans:
+        search.learn(finalists, {SQUAD: (EXPLORED, tested)}, self_test=True)
+    search.learn(finalists, spans)
     summary = summarise(search, finalists, options.confirm)
     search.save(summary=summary)
     plot(search, options.out.with_suffix(".png"))
@@ -302,6 +307,15 @@ def plot(search: Search, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def _graded(rows: list[Row]) -> list[Row]:
+    """Rows of an earlier run with their answers graded by the grader of today."""
+    grader = default_grader()
+    for row in rows:
+        for answer in (answer for name in ("answers", "self_before", "self_after") for answer in row.get(name, ())):
+            answer["verdict"] = grader.grade(answer["question"], answer["golds"], answer["answer"]).value
+    return rows
+
+
 def _key(recipe: Recipe) -> dict[str, Any]:
     """A recipe as it stands in the results file; another setting makes another recipe."""
     key: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
@@ -383,8 +397,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=results_file.RESULTS / "recipes.json")
     options = parser.parse_args()
-    if options.squad is None:
-        parser.error("--squad FILE names the passages and questions to measure on")
     if max(options.rungs) > EXPLORED:
         parser.error(f"--rungs go up to {EXPLORED} passages; the others confirm")
     return options

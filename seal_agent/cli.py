@@ -133,16 +133,19 @@ def adapt(
     questions: Annotated[
         Path | None, typer.Option(help='JSON lines {"question", "answer"}, asked before and after.')
     ] = None,
+    recipe: Annotated[
+        str, typer.Option(help="default, or paper (as published, for models of 7B); the options below change it.")
+    ] = "default",
     formats: Annotated[
         list[str] | None,
         typer.Option(
             "--format",
             "-f",
             help="passage, implications, implications-long, rewrite, self-qa, sentences, shuffled, cloze, sentence-qa, "
-            "or a .txt file.",
+            "evidence, or a .txt file.",
         ),
     ] = None,
-    notes: Annotated[int, typer.Option(help="Self-edits per format.", min=1)] = 1,
+    notes: Annotated[int | None, typer.Option(help="Self-edits per format.", min=1)] = None,
     temperature: Annotated[float | None, typer.Option(help="Of writing notes.")] = None,
     verify: Annotated[
         str | None, typer.Option(help="Check notes against the text before training: strict, lenient or off.")
@@ -176,22 +179,25 @@ def adapt(
     as_json: Json = False,
 ) -> None:
     """Learn a text: write notes about it, train the adapter on them, keep the change."""
-    from seal_agent.config import InnerLoopConfig, SelfEditConfig
+    from seal_agent.config import recipe_named
     from seal_agent.gate import MinimumGain
     from seal_agent.knowledge.self_edits import check_format
 
     for name in formats or ():
         check_format(name)
+    start = recipe_named(recipe)
     context = _read_context(file, title, questions)
     self_edit = _configured(
-        SelfEditConfig(per_format=notes),
+        start.self_edit,
+        per_format=notes,
         formats=tuple(formats) if formats else None,
         temperature=temperature,
         verify=verify,
         self_test=self_test,
     )
     inner_loop = _configured(
-        InnerLoopConfig(seed=seed),
+        start.inner_loop,
+        seed=seed,
         targets=tuple(targets.split(",")) if targets else None,
         rank=rank,
         alpha=alpha,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,14 +16,19 @@ Objective = Literal["sft", "distill", "both"]
 """Question-answer pairs are learnt as text, as the model with the passage in view would answer, or each way once."""
 
 
+def _require(ok: bool, name: str, rule: str, value: object) -> None:
+    if not ok:
+        raise InputError(f"{name} {rule}, but it is {value!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class SelfEditConfig:
     """How the model writes its study notes."""
 
     formats: tuple[str, ...] = ("implications",)  # the paper's main format; each is one file in prompts/
     per_format: int = 1  # SEAL trains on one self-edit at a time at n=1
-    per_sentence: int = 3  # our choice: questions asked about each sentence by the formats sentence-qa and recall
-    cues: int = 3  # our choice: cues of each sentence in the format recall; knowledge/recall.py
+    per_sentence: int = 3  # our choice: questions asked about each sentence by the formats sentence-qa and evidence
+    cues: int = 3  # our choice: cues of each sentence in the format evidence; knowledge/evidence.py
     temperature: float = 0.5  # our choice: at SEAL's 1.0, meant for sampling rivals, a 135M model writes nonsense
     top_p: float = 0.95  # SEAL, knowledge incorporation
     max_tokens: int = 384  # our choice: twice the median length of the 7B model's published self-edits
@@ -125,6 +131,27 @@ class AnswerConfig:
         return Sampling(max_tokens=self.max_tokens)
 
 
-def _require(ok: bool, name: str, rule: str, value: object) -> None:
-    if not ok:
-        raise InputError(f"{name} {rule}, but it is {value!r}")
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How notes are written and how they are learnt, as one choice."""
+
+    self_edit: SelfEditConfig
+    inner_loop: InnerLoopConfig
+
+
+RECIPES: Mapping[str, Recipe] = {
+    "default": Recipe(SelfEditConfig(), InnerLoopConfig()),
+    # SEAL, knowledge incorporation, n=1: what its 7B model was finetuned with.
+    "paper": Recipe(
+        SelfEditConfig(formats=("implications",), temperature=1.0, verify="off"),
+        InnerLoopConfig(targets=("default",), epochs=10, batch_size=1),
+    ),
+}
+"""By name: what is used where nothing is said, and the protocol of the paper."""
+
+
+def recipe_named(name: str) -> Recipe:
+    """Raises InputError for a name that is not among `RECIPES`."""
+    if name not in RECIPES:
+        raise InputError(f"there is no recipe {name!r}; use {' or '.join(RECIPES)}")
+    return RECIPES[name]

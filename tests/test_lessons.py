@@ -15,9 +15,9 @@ from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.knowledge.anchors import anchors
 from seal_agent.knowledge.cloze import GAP, cloze_notes
 from seal_agent.knowledge.distillation import distilled
+from seal_agent.knowledge.evidence import cues_of, evidence_notes
 from seal_agent.knowledge.lessons import Lesson, sequences_of
 from seal_agent.knowledge.phrases import phrases_of, sentences_of
-from seal_agent.knowledge.recall import cues_of, recall_notes
 from seal_agent.knowledge.self_edits import check_self_edits, write_self_edits
 from seal_agent.knowledge.self_qa import Source, ask_and_answer, question_words
 from seal_agent.knowledge.self_test import write_self_tests
@@ -128,7 +128,7 @@ def test_a_self_test_takes_first_questions_of_all_sentences_before_second_ones()
     assert write_self_tests(ScriptedEngine(script), [(TITLE, ["Too short."])], 4) == [()]
 
 
-# ---------------------------------------------------------------- recall
+# ---------------------------------------------------------------- evidence
 
 
 def test_every_question_about_a_sentence_is_answered_with_that_sentence() -> None:
@@ -138,7 +138,7 @@ def test_every_question_about_a_sentence_is_answered_with_that_sentence() -> Non
         return "In 1822?" if prompt.endswith("When") else "What did Brusk lose?"
 
     engine = ScriptedEngine(script)
-    ((*notes,),) = recall_notes(engine, [Source(TITLE, sentence)], per_sentence=3, cues=3)
+    ((*notes,),) = evidence_notes(engine, [Source(TITLE, sentence)], per_sentence=3, cues=3)
     questions, cues = notes[:2], notes[2:]
     assert {n.note.answer for n in notes} == {sentence}
     assert [(n.note.text, n.kept) for n in questions] == [("What did Brusk lose?", True), ("In 1822?", False)]
@@ -162,7 +162,7 @@ def test_cues_are_some_of_a_sentences_phrases_and_never_all_of_them() -> None:
 
 
 def test_derived_formats_come_checked_and_are_left_alone_by_the_verification() -> None:
-    config = SelfEditConfig(formats=("passage", "cloze", "sentences", "sentence-qa", "recall"))
+    config = SelfEditConfig(formats=("passage", "cloze", "sentences", "sentence-qa", "evidence"))
     engine = scripted("When did Ottoline Brusk lose the keys?", ["In 1907."])
     edits = write_self_edits(engine, TITLE, [PASSAGE], config)
     assert [edit.format for edit in edits] == list(config.formats)

@@ -166,9 +166,10 @@ def test_arguments_are_the_fields_of_the_configs_by_name() -> None:
 @pytest.mark.parametrize(
     ("arguments", "mode", "formats"),
     [
-        ({}, "self_edit", ("implications",)),
+        ({}, "self_edit", ("evidence",)),
         ({"mode": "passage"}, "passage", ("passage",)),
-        ({"adapter": 42}, "base", ("implications",)),
+        ({"adapter": 42}, "base", ("evidence",)),
+        ({"recipe": "paper"}, "self_edit", ("implications",)),
     ],
 )
 def test_the_mode_decides_what_is_trained(arguments: Mapping[str, object], mode: str, formats: tuple[str]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from seal_agent.config import InnerLoopConfig, SelfEditConfig
+from seal_agent.config import InnerLoopConfig, SelfEditConfig, recipe_named
 from seal_agent.errors import InputError
 from seal_agent.knowledge.self_edits import PASSAGE, check_format
 
@@ -21,6 +21,7 @@ class ModelArguments:
     """How the model is loaded and what it does with a context."""
 
     mode: Mode | None = None  # None: base with a stored adapter, else self_edit
+    recipe: str | None = None  # where the other arguments start from; None: "paper" for mode=passage, else "default"
     adapter: str | None = None  # a stored adapter that answers instead of the base model
     home: str | None = None  # where it is stored; None: $SEAL_HOME or the user's data folder
     device: str = "auto"
@@ -68,7 +69,12 @@ def read_arguments(arguments: Mapping[str, object]) -> Settings:
     model = ModelArguments(**values[ModelArguments])
     if model.mode == "passage":
         values[SelfEditConfig].setdefault("formats", (PASSAGE,))
-    settings = Settings(model, InnerLoopConfig(**values[InnerLoopConfig]), SelfEditConfig(**values[SelfEditConfig]))
+    recipe = recipe_named(model.recipe or ("paper" if model.mode == "passage" else "default"))
+    settings = Settings(
+        model,
+        replace(recipe.inner_loop, **values[InnerLoopConfig]),
+        replace(recipe.self_edit, **values[SelfEditConfig]),
+    )
     _check(settings)
     return settings
 

@@ -11,9 +11,9 @@ from seal_agent.errors import InputError
 from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.knowledge.cloze import cloze_notes
 from seal_agent.knowledge.data import split_document
+from seal_agent.knowledge.evidence import evidence_notes
 from seal_agent.knowledge.parsing import notes_of as notes_of
 from seal_agent.knowledge.parsing import parse as parse
-from seal_agent.knowledge.recall import recall_notes
 from seal_agent.knowledge.self_qa import ask_and_answer, sources_of
 from seal_agent.knowledge.sentences import sentence_notes, shuffled_notes
 from seal_agent.knowledge.verification import split_notes, verify
@@ -23,7 +23,7 @@ from seal_agent.types import CheckedNote, Message, Note, SelfEdit
 
 PASSAGE = "passage"
 WRITTEN_FORMATS = ("implications", "implications-long", "rewrite", "self-qa")
-DERIVED_FORMATS = ("sentences", "shuffled", "cloze", "sentence-qa", "recall")
+DERIVED_FORMATS = ("sentences", "shuffled", "cloze", "sentence-qa", "evidence")
 """Made sentence by sentence instead of by one prompt about the whole passage."""
 FORMATS = (PASSAGE, *WRITTEN_FORMATS, *DERIVED_FORMATS)
 
@@ -102,11 +102,11 @@ def _derive(
     progress: Progress | None,
 ) -> list[list[SelfEdit]]:
     """One self-edit of this format for every passage."""
-    if name in ("sentence-qa", "recall"):
+    if name in ("sentence-qa", "evidence"):
         cut = [[sources_of(title, passage) for passage in passages] for title, passages in sources]
         every = [sentence for of_source in cut for of_passage in of_source for sentence in of_passage]
-        if name == "recall":
-            pairs = iter(recall_notes(engine, every, config.per_sentence, config.cues, seed=seed, progress=progress))
+        if name == "evidence":
+            pairs = iter(evidence_notes(engine, every, config.per_sentence, config.cues, seed=seed, progress=progress))
         else:
             pairs = iter(ask_and_answer(engine, every, config.per_sentence, seed=seed, progress=progress))
         found = [[[c for _ in of_passage for c in next(pairs)] for of_passage in of_source] for of_source in cut]

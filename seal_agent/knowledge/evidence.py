@@ -1,4 +1,4 @@
-"""Recall: what is asked for is answered with the sentence that says it.
+"""Evidence: what is asked for is answered with the sentence that says it.
 
 A small model reads badly: of its own short answers to its own questions, most are wrong with the sentence in view. The
 sentence is never wrong, so every question about it can be learnt, and one sentence is learnt by all the ways that lead
@@ -19,7 +19,7 @@ from seal_agent.types import CheckedNote, Note
 MOST_PHRASES = 3  # of a cue; with more of them it is the sentence over again
 
 
-def recall_notes(
+def evidence_notes(
     engine: Engine,
     sources: Sequence[Source],
     per_sentence: int,

@@ -1,0 +1,1 @@
+"""Learning to write better self-edits: propose, train, evaluate, select, finetune."""

@@ -1,0 +1,123 @@
+"""A run on disk: a folder with a manifest and a SQLite ledger in which every finished piece of work stands once.
+
+What is on file is never done again; what is not on file was not done. A piece is written in one transaction, so that a
+run that is killed at any moment goes on from the last finished one.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
+
+from seal_agent.errors import InputError, StoreError
+
+MANIFEST, LEDGER, LOCK, ADAPTERS = "manifest.json", "ledger.sqlite", "run.lock", "adapters"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS work (
+    key TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    round INTEGER NOT NULL,
+    body TEXT NOT NULL
+);
+"""
+Value = TypeVar("Value")
+
+
+class Run:
+    """One run's folder, held by one process at a time.
+
+    Raises InputError where the folder belongs to a run with another config, naming what differs, or is in use;
+    StoreError where it cannot be written.
+    """
+
+    def __init__(self, folder: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self._lock = FileLock(folder / LOCK)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout as err:
+            raise InputError(f"another process is working on the run in {folder}; wait for it or stop it") from err
+        except OSError as err:
+            raise StoreError(f"the run folder {folder} cannot be written ({err}); choose another --run") from err
+        self._db = _opened(folder)
+        self._writing = threading.Lock()
+        self.manifest = self._checked(json.loads(json.dumps(config)), facts)
+
+    def close(self) -> None:
+        """Let another process have the folder."""
+        self._db.close()
+        self._lock.release()
+
+    @property
+    def adapters(self) -> Path:
+        return self.folder / ADAPTERS
+
+    def find(self, key: str, form: type[Value]) -> Value | None:
+        """What was recorded under a key; None where nothing was."""
+        row = self._db.execute("SELECT body FROM work WHERE key = ?", (key,)).fetchone()
+        return TypeAdapter(form).validate_json(row[0]) if row else None
+
+    def record(self, key: str, kind: str, round_: int, value: object) -> None:
+        """Put a finished piece of work on file; a second time under the same key changes nothing."""
+        body = TypeAdapter(type(value)).dump_json(value).decode()
+        with self._writing:
+            self._db.execute("INSERT OR IGNORE INTO work VALUES (?, ?, ?, ?)", (key, kind, round_, body))
+            self._db.commit()
+
+    def counts(self) -> dict[tuple[int, str], int]:
+        """Finished pieces by round and kind."""
+        rows = self._db.execute("SELECT round, kind, COUNT(*) FROM work GROUP BY round, kind")
+        return {(round_, kind): count for round_, kind, count in rows}
+
+    def keys(self) -> list[str]:
+        """Of all finished pieces, sorted."""
+        return [key for (key,) in self._db.execute("SELECT key FROM work ORDER BY key")]
+
+    def _checked(self, config: dict[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+        path = self.folder / MANIFEST
+        if path.is_file():
+            manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if differences := list(_differences(manifest["config"], config)):
+                raise InputError(
+                    f"the run in {self.folder} was begun with other settings: {'; '.join(differences)}; "
+                    "give the same ones again, or choose another --run"
+                )
+            return manifest
+        manifest = {"config": config, "begun": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft.replace(path)
+        return manifest
+
+
+def _opened(folder: Path) -> sqlite3.Connection:
+    try:
+        db = sqlite3.connect(folder / LEDGER, timeout=30, check_same_thread=False)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(_SCHEMA)
+    except sqlite3.Error as err:
+        raise StoreError(f"the ledger in {folder} cannot be opened ({err}); choose another --run") from err
+    return db
+
+
+def _differences(old: Any, new: Any, name: str = "") -> Any:
+    """Where two configs differ, as "epochs was 10, is 3"."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)
+    elif old != new:
+        yield f"{name} was {_short(old)}, is {_short(new)}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "…"

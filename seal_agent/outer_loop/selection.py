@@ -1,0 +1,64 @@
+"""Which self-edits are kept: best-of-n by mean reward, among those that beat both baselines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from seal_agent.types import Outcome, Question, SelfEdit
+
+LONGEST_SHARED = 8  # words; of questions, longer runs than that are not hit upon by chance
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A self-edit and its rewards, one for each seed; failed ones are left out of the mean and counted."""
+
+    edit: SelfEdit
+    outcomes: tuple[Outcome, ...]
+    rejected: str = ""
+    """Why it may not be kept whatever its reward."""
+
+    @property
+    def mean(self) -> float | None:
+        """Mean reward over the seeds that did not fail; None where all did."""
+        rewards = [outcome.reward.gain for outcome in self.outcomes if outcome.reward]
+        return fmean(rewards) if rewards else None
+
+
+def select(scored: Sequence[Scored], floor: float, keep: int) -> list[Scored]:
+    """The `keep` best by mean reward of one context's self-edits, best first, ties by their order.
+
+    Only those whose mean is above 0, which is the baseline, and above `floor`, the reward of the passage alone.
+    """
+    able = [one for one in scored if not one.rejected and one.mean is not None and one.mean > max(0.0, floor)]
+    return sorted(able, key=lambda one: -(one.mean or 0.0))[:keep]
+
+
+def leaks(edit: SelfEdit, passage: str, questions: Iterable[Question]) -> str:
+    """The run of words that a self-edit shares with a question and not with the passage; "" for none.
+
+    A self-edit that repeats the questions it will be judged by would be rewarded for knowing them.
+    """
+    written, known = _runs(edit.completion), _runs(passage)
+    for question in questions:
+        if shared := (_runs(question.text) & written) - known:
+            return " ".join(min(shared))
+    return ""
+
+
+def _runs(text: str) -> set[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.casefold())
+    return {tuple(words[i : i + LONGEST_SHARED]) for i in range(len(words) - LONGEST_SHARED + 1)}
+
+
+def advantage(chosen: Mapping[str, Sequence[Scored]], every: Mapping[str, Sequence[Scored]]) -> float | None:
+    """How far the kept self-edits lie above the mean of their context's, averaged over contexts with any kept."""
+    differences = []
+    for context, kept in chosen.items():
+        means = [one.mean for one in every[context] if one.mean is not None]
+        if kept and means:
+            differences.append(fmean(one.mean or 0.0 for one in kept) - fmean(means))
+    return fmean(differences) if differences else None
