@@ -62,7 +62,7 @@ class Recipe:
 NOTHING, NOTES = SelfEditConfig(formats=("passage",)), SelfEditConfig(formats=("implications",))
 QA = SelfEditConfig(formats=("sentences", "sentence-qa"))
 EVIDENCE = SelfEditConfig(formats=("evidence",), cues=0)
-ALL = InnerLoopConfig(rank=32, alpha=64.0, targets=("all",), epochs=5, learning_rate=1e-3, batch_size=4)
+ALL = InnerLoopConfig(rank=32, alpha=64.0, targets=("all",), epochs=5, learning_rate=1e-3, batch_size=4, anchors=0)
 REFERENCES = (
     Recipe("base", NOTHING),
     Recipe("in context", NOTHING, in_context=True),
@@ -76,6 +76,7 @@ RECIPES = (
     Recipe("sentence-qa, distilled too", QA, replace(ALL, objective="both")),
     Recipe("evidence, no cues", EVIDENCE, replace(ALL, epochs=8)),
     Recipe("evidence, 3 cues", replace(EVIDENCE, cues=3), replace(ALL, epochs=4)),
+    Recipe("evidence, 3 cues, 16 anchors", replace(EVIDENCE, cues=3), replace(ALL, epochs=4, anchors=16)),
     Recipe("evidence, 8 cues", replace(EVIDENCE, cues=8), replace(ALL, epochs=2)),
     Recipe("evidence, 8 cues, rank 8", replace(EVIDENCE, cues=8), replace(ALL, epochs=2, rank=8, alpha=16.0)),
     Recipe("evidence, 8 cues, 5e-4", replace(EVIDENCE, cues=8), replace(ALL, epochs=3, learning_rate=5e-4)),

@@ -22,7 +22,7 @@ def test_answers_after_the_bank_and_after_peft_agree_on_95_percent_of_questions(
     """In float32: at the paper's settings on all layers, where 5 passages teach the model something."""
     base = load_model(dtype="float32")
     contexts = data.novel()[:5]
-    config = InnerLoopConfig(targets=("all",))
+    config = InnerLoopConfig(targets=("all",), epochs=10, batch_size=1)
     jobs = [TrainJob(encode(base, c.title, (), [c.text]), config) for c in contexts]
     banked = [result.adapter for result in train(base, jobs)]
     alone = [train_with_peft(base, job) for job in jobs]

@@ -62,7 +62,7 @@ def text(tmp_path: Path) -> Path:
 
 
 def adapt(run: Run, model: Path, text: Path, *more: object) -> Ran:
-    return run("adapt", text, "--model", model, "--format", "passage", "--epochs", 2, *more)
+    return run("adapt", text, "--model", model, "--recipe", "paper", "--format", "passage", "--epochs", 2, *more)
 
 
 def test_adapt_ask_history_rollback_as_a_user_types_them(run: Run, model: Path, text: Path) -> None:

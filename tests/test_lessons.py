@@ -198,7 +198,7 @@ def test_a_lesson_is_notes_passage_and_what_the_settings_add(tiny_base: BaseMode
     engine, pair, statement = HFEngine(tiny_base), Note("Who?", "Brusk"), Note("Brusk lost it.")
     edit = SelfEdit("sentence-qa", checked=(CheckedNote(pair, True), CheckedNote(statement, True)))
     lesson = Lesson(TITLE, (PASSAGE,), (edit,))
-    plain = InnerLoopConfig()
+    plain = InnerLoopConfig(anchors=0)
     counts = {
         name: len(sequences_of(engine, tiny_base, lesson, config, [lesson]))
         for name, config in {
@@ -218,7 +218,7 @@ def test_a_note_about_two_passages_is_learnt_once(tiny_base: BaseModel) -> None:
     same = CheckedNote(Note("Brusk lost it."), True)
     edits = tuple(SelfEdit("sentences", part=part, checked=(same,)) for part in range(2))
     lesson = Lesson(TITLE, (PASSAGE, "Another passage."), edits)
-    assert len(sequences_of(HFEngine(tiny_base), tiny_base, lesson, InnerLoopConfig())) == 3
+    assert len(sequences_of(HFEngine(tiny_base), tiny_base, lesson, InnerLoopConfig(anchors=0))) == 3
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,8 @@ def test_modes_see_what_they_should(tiny_base: BaseModel, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(integration.HFEngine, "generate", spy)
     for mode in ("base", "in_context", "passage", "self_edit"):
-        SealLM(tiny_base, mode=mode, **FAST).generate_until([asked("Who rules?", "Ottoline rules.")], disable_tqdm=True)
+        lm = SealLM(tiny_base, mode=mode, recipe="paper", **FAST)
+        lm.generate_until([asked("Who rules?", "Ottoline rules.")], disable_tqdm=True)
     base, in_context, passage, notes, self_edit = prompts
     assert base == passage == self_edit
     assert "Ottoline" not in base
@@ -311,7 +312,7 @@ def test_an_adapter_is_read_from_the_store(tiny_base: BaseModel, tmp_path: Path)
         "Ottoline rules.",
         adapter="42",
         self_edit=SelfEditConfig(("passage",)),
-        inner_loop=InnerLoopConfig(rank=2, epochs=1),
+        inner_loop=InnerLoopConfig(rank=2, epochs=1, anchors=0),
     )
     lm = SealLM(tiny_base, adapter=42, home=str(tmp_path))
     assert lm.get_model_info()["seal"]["adapter_revision"] == revision.id

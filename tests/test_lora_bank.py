@@ -86,7 +86,7 @@ def random_sequences(seed: int, count: int, shortest: int = 2, longest: int = 60
 
 def six_jobs(base: BaseModel, targets: tuple[str, ...] = ("all",)) -> list[TrainJob]:
     """Unequal in size, rank, learning rate, epochs, batch size, schedule and start."""
-    usual = InnerLoopConfig(rank=4, alpha=8.0, epochs=2, learning_rate=3e-3, targets=targets)
+    usual = InnerLoopConfig(rank=4, alpha=8.0, epochs=2, learning_rate=3e-3, targets=targets, batch_size=1)
     configs = [
         usual,
         replace(usual, rank=2, alpha=3.0, learning_rate=5e-3, epochs=4, seed=1),
@@ -354,7 +354,7 @@ def test_jobs_that_touch_other_layers_go_into_a_bank_of_their_own() -> None:
 
 def test_early_stop_leaves_after_the_first_epoch_below_the_threshold() -> None:
     base = base_of("llama")
-    config = InnerLoopConfig(rank=8, alpha=16.0, epochs=20, learning_rate=1e-2, targets=("all",))
+    config = InnerLoopConfig(rank=8, alpha=16.0, epochs=20, learning_rate=1e-2, batch_size=1)
     job = TrainJob(random_sequences(0, 3), config)
     whole = train(base, [job])[0].summary
     threshold = 0.5 * whole.epoch_losses[0]
@@ -527,7 +527,7 @@ def test_soft_labels_are_learnt_instead_of_labels_and_weights_scale_the_loss() -
     (hard,) = random_sequences(0, 1)
     wrong = replace(hard, labels=tuple((label + 1) % 300 for label in hard.labels))
     taught = replace(wrong, soft_labels=tuple(SoftLabel((label,), (1.0,)) for label in hard.labels))
-    settings = InnerLoopConfig(epochs=3, rank=4, alpha=8.0)
+    settings = InnerLoopConfig(epochs=3, rank=4, alpha=8.0, targets=("default",), batch_size=1)
     results = [train(base, [TrainJob((s,), settings)])[0] for s in (hard, taught, wrong, replace(hard, weight=2.0))]
     assert_same(results[0].adapter, results[1].adapter)
     assert results[2].summary.epoch_losses != results[0].summary.epoch_losses

@@ -13,7 +13,7 @@ import torch
 from conftest import random_adapter
 from fakes import ScriptedEngine
 
-from seal_agent.config import InnerLoopConfig, SelfEditConfig
+from seal_agent.config import RECIPES, SelfEditConfig
 from seal_agent.engine.hf import HFEngine
 from seal_agent.errors import AdapterError, InputError, StoreError, TrainingError
 from seal_agent.gate import KeepAll, MinimumGain
@@ -25,7 +25,8 @@ from seal_agent.types import Context, Message, Question, Revision, Verdict
 
 TEXT = "Tarawa is the capital of Kiribati."
 OTHER = "Banaba is a raised island in the west."
-QUICK = InnerLoopConfig(rank=4, alpha=8.0, epochs=2, learning_rate=1e-2)
+QUICK = replace(RECIPES["paper"].inner_loop, rank=4, alpha=8.0, epochs=2, learning_rate=1e-2)
+NOTES = SelfEditConfig(formats=("implications",))
 ASKED = (Question("What is the capital?", ("Tarawa",)),)
 
 
@@ -42,7 +43,7 @@ def model(tiny_base: BaseModel, tmp_path: Path) -> SelfAdaptingModel:
 
 
 def adapt(model: SelfAdaptingModel, text: str = TEXT, **options: object) -> Revision:
-    return model.adapt(text, inner_loop=QUICK, **options)  # type: ignore[arg-type]
+    return model.adapt(text, inner_loop=QUICK, **{"self_edit": NOTES, **options})  # type: ignore[arg-type]
 
 
 def same(left: LoraAdapter | None, right: LoraAdapter | None) -> bool:
@@ -98,7 +99,7 @@ def test_a_self_edit_with_nothing_usable_leaves_the_passage(tiny_base: BaseModel
 def test_unchecked_lines_are_trained_on_as_they_are(tiny_base: BaseModel, tmp_path: Path) -> None:
     engine = ScriptedEngine({"": "Tarawa was founded by Ann Smith in 1899."})
     model = SelfAdaptingModel(tiny_base, home=tmp_path, engine=engine)
-    revision = adapt(model, self_edit=SelfEditConfig(verify="off"))
+    revision = adapt(model, self_edit=replace(NOTES, verify="off"))
     assert revision.self_edits[0].checked is None
     assert revision.training.sequences == 2
 
@@ -204,7 +205,7 @@ def test_an_adapter_that_exists_keeps_its_shape(model: SelfAdaptingModel, change
 def test_a_document_of_20000_words_is_split_into_passages_that_fit(model: SelfAdaptingModel) -> None:
     text = "\n\n".join(f"Part {i} " + "is so on " * 48 + "and ends." for i in range(133))
     assert len(text.split()) > 19_000
-    proposal = model.propose(text, title="Long")
+    proposal = model.propose(text, title="Long", self_edit=NOTES)
     assert "\n\n".join(proposal.passages) == text
     assert max(len(model.base.tokens(passage)) for passage in proposal.passages) <= model.base.window // 2
     assert len(proposal.self_edits) == len(proposal.passages) > 50
@@ -214,14 +215,14 @@ def test_a_document_of_20000_words_is_split_into_passages_that_fit(model: SelfAd
 
 
 def test_a_proposal_trains_and_stores_nothing(model: SelfAdaptingModel) -> None:
-    proposal = model.propose(TEXT, adapter="atolls")
+    proposal = model.propose(TEXT, adapter="atolls", self_edit=NOTES)
     assert proposal.self_edits[0].completion.startswith("1. Tarawa is the capital.")
     assert model.adapters() == {}
     assert not (model.home / "adapters").exists()
 
 
 def test_committing_twice_trains_once(model: SelfAdaptingModel) -> None:
-    proposal = model.propose(TEXT)
+    proposal = model.propose(TEXT, self_edit=NOTES)
     first = model.commit(proposal, inner_loop=QUICK)
     assert model.commit(proposal, inner_loop=QUICK) == first
     later = adapt(model, OTHER)
@@ -231,7 +232,7 @@ def test_committing_twice_trains_once(model: SelfAdaptingModel) -> None:
 
 
 def test_committing_what_was_rolled_back_makes_it_active_again(model: SelfAdaptingModel) -> None:
-    proposal = model.propose(TEXT)
+    proposal = model.propose(TEXT, self_edit=NOTES)
     first = model.commit(proposal, inner_loop=QUICK)
     model.rollback()
     assert model.commit(proposal, inner_loop=QUICK) == first
@@ -240,7 +241,7 @@ def test_committing_what_was_rolled_back_makes_it_active_again(model: SelfAdapti
 
 
 def test_other_settings_make_another_commit(model: SelfAdaptingModel) -> None:
-    proposal = model.propose(TEXT)
+    proposal = model.propose(TEXT, self_edit=NOTES)
     first = model.commit(proposal, inner_loop=QUICK)
     second = model.commit(proposal, inner_loop=replace(QUICK, epochs=1))
     assert second.parent == first.id
@@ -248,7 +249,7 @@ def test_other_settings_make_another_commit(model: SelfAdaptingModel) -> None:
 
 def test_a_proposal_of_another_base_is_refused(model: SelfAdaptingModel) -> None:
     with pytest.raises(AdapterError, match="written for another base model"):
-        model.commit(replace(model.propose(TEXT), base="other"))
+        model.commit(replace(model.propose(TEXT, self_edit=NOTES), base="other"))
 
 
 # ---------------------------------------------------------------- the gate
@@ -277,7 +278,7 @@ def test_a_gate_that_needs_questions_says_so(model: SelfAdaptingModel) -> None:
 
 
 def test_a_refused_proposal_may_be_committed_again_under_another_gate(model: SelfAdaptingModel) -> None:
-    proposal = model.propose(TEXT)
+    proposal = model.propose(TEXT, self_edit=NOTES)
     assert not model.commit(proposal, inner_loop=QUICK, gate=MinimumGain()).accepted
     kept = model.commit(proposal, inner_loop=QUICK)
     assert kept.accepted
@@ -398,7 +399,7 @@ def real(tiny_base: BaseModel, tmp_path: Path) -> SelfAdaptingModel:
 def test_it_learns_a_passage_and_forgets_it_when_rolled_back(real: SelfAdaptingModel) -> None:
     config = replace(QUICK, rank=8, alpha=16.0, epochs=40, targets=("all",))
     before = real.ask("What is the capital?")
-    revision = real.adapt(TEXT, self_edit=SelfEditConfig(max_tokens=8), inner_loop=config)
+    revision = real.adapt(TEXT, self_edit=replace(NOTES, max_tokens=8), inner_loop=config)
     assert revision.training.epoch_losses[-1] < 0.3 * revision.training.epoch_losses[0]
     assert real.ask("What is the capital?") != before
     real.rollback()
@@ -422,7 +423,7 @@ def test_a_chat_streams_what_it_says(real: SelfAdaptingModel) -> None:
 def test_a_stream_left_half_read_does_no_harm_to_training(real: SelfAdaptingModel) -> None:
     stream = real.chat([Message("user", "Hi")], max_tokens=20, stream=True)
     next(stream)
-    assert real.adapt(TEXT, self_edit=SelfEditConfig(max_tokens=4), inner_loop=QUICK).accepted
+    assert real.adapt(TEXT, self_edit=replace(NOTES, max_tokens=4), inner_loop=QUICK).accepted
 
 
 @pytest.mark.parametrize("turns", [[], [{"role": "robot", "content": "x"}], [{"role": "user"}], [{"content": "x"}]])
@@ -505,7 +506,7 @@ def test_without_questions_the_model_tests_itself(tiny_base: BaseModel, tmp_path
 def test_questions_of_ones_own_or_none_wanted_leave_the_self_test_out(tiny_base: BaseModel, tmp_path: Path) -> None:
     model = SelfAdaptingModel(tiny_base, home=tmp_path / "home", engine=ScriptedEngine(self_tester))
     asked = adapt(model, questions=ASKED)
-    untested = adapt(model, adapter="other", self_edit=SelfEditConfig(self_test=0))
+    untested = adapt(model, adapter="other", self_edit=replace(NOTES, self_test=0))
     assert (asked.self_tested, untested.self_tested) == (False, False)
     assert untested.before == ()
 

@@ -18,7 +18,7 @@ from seal_agent.inner_loop.train import TrainJob, decay, train
 from seal_agent.models import BaseModel
 from seal_agent.types import IGNORE_LABEL, Note, TrainingSequence
 
-QUICK = InnerLoopConfig(rank=4, alpha=8.0, epochs=3, learning_rate=1e-2)
+QUICK = InnerLoopConfig(rank=4, alpha=8.0, epochs=3, learning_rate=1e-2, targets=("default",), batch_size=1)
 NOTES = (Note("Tarawa is big."), Note("Where is Banaba?", "In the west of the group."), Note("Makin is small."))
 
 
