@@ -38,20 +38,17 @@ def select(scored: Sequence[Scored], floor: float, keep: int) -> list[Scored]:
 
 
 def leaks(edit: SelfEdit, passage: str, questions: Iterable[Question]) -> str:
-    """The run of words that a self-edit shares with a question and not with the passage; "" for none.
+    """The first run of words that a self-edit shares with a question and not with the passage; "" for none.
 
     A self-edit that repeats the questions it will be judged by would be rewarded for knowing them.
     """
-    written, known = _runs(edit.completion), _runs(passage)
-    for question in questions:
-        if shared := (_runs(question.text) & written) - known:
-            return " ".join(min(shared))
-    return ""
+    suspect = set(_runs(edit.completion)) - set(_runs(passage))
+    return next((" ".join(run) for question in questions for run in _runs(question.text) if run in suspect), "")
 
 
-def _runs(text: str) -> set[tuple[str, ...]]:
+def _runs(text: str) -> list[tuple[str, ...]]:
     words = re.findall(r"\w+", text.casefold())
-    return {tuple(words[i : i + LONGEST_SHARED]) for i in range(len(words) - LONGEST_SHARED + 1)}
+    return [tuple(words[i : i + LONGEST_SHARED]) for i in range(len(words) - LONGEST_SHARED + 1)]
 
 
 def advantage(chosen: Mapping[str, Sequence[Scored]], every: Mapping[str, Sequence[Scored]]) -> float | None:
