@@ -62,7 +62,9 @@ class Recipe:
 NOTHING, NOTES = SelfEditConfig(formats=("passage",)), SelfEditConfig(formats=("implications",))
 QA = SelfEditConfig(formats=("sentences", "sentence-qa"))
 EVIDENCE = SelfEditConfig(formats=("evidence",), cues=0)
-ALL = InnerLoopConfig(rank=32, alpha=64.0, targets=("all",), epochs=5, learning_rate=1e-3, batch_size=4, anchors=0)
+ALL = InnerLoopConfig(
+    rank=32, alpha=64.0, targets=("all",), epochs=5, learning_rate=1e-3, batch_size=4, anchors=0, replay=0.0
+)
 REFERENCES = (
     Recipe("base", NOTHING),
     Recipe("in context", NOTHING, in_context=True),
@@ -213,13 +215,13 @@ def main() -> None:
     found = search.explore(RECIPES, options.rungs) if max(options.rungs) else []
     finalists = [by_name[name] for name in options.finalists] if options.finalists else found[:1]
     tested = EXPLORED + min(SELF_TESTED, options.confirm)
-    spans = {NOVEL: (EXPLORED, len(search.passages[NOVEL])), SQUAD: (EXPLORED, EXPLORED + options.confirm)}
-    spans = {domain: spans[domain] for domain in search.passages}
+    others = {NOVEL: options.confirm_novel, SQUAD: options.confirm}
+    spans = {domain: (EXPLORED, EXPLORED + others[domain]) for domain in search.passages}
     search.learn(REFERENCES, spans)
     if SQUAD in spans:
         search.learn(finalists, {SQUAD: (EXPLORED, tested)}, self_test=True)
     search.learn(finalists, spans)
-    summary = summarise(search, finalists, options.confirm)
+    summary = summarise(search, finalists, spans)
     search.save(summary=summary)
     plot(search, options.out.with_suffix(".png"))
     print("\n" + table(summary))
@@ -229,7 +231,7 @@ def main() -> None:
 # ---------------------------------------------------------------- figures
 
 
-def summarise(search: Search, finalists: Sequence[Recipe], confirm: int) -> dict[str, Any]:
+def summarise(search: Search, finalists: Sequence[Recipe], spans: dict[str, tuple[int, int]]) -> dict[str, Any]:
     """What the search saw of each recipe, and what the confirmed ones reach and gain on passages of their own."""
     explored = [
         _figures(recipe, domain, rows)
@@ -239,8 +241,7 @@ def summarise(search: Search, finalists: Sequence[Recipe], confirm: int) -> dict
     ]
     confirmed, gains, tests = [], [], []
     for domain in search.passages:
-        last = EXPLORED + confirm if domain == SQUAD else len(search.passages[domain])
-        of = {recipe.name: search.of(recipe, domain, EXPLORED, last) for recipe in (*REFERENCES, *finalists)}
+        of = {recipe.name: search.of(recipe, domain, *spans[domain]) for recipe in (*REFERENCES, *finalists)}
         confirmed += [_figures(r, domain, of[r.name]) for r in (*REFERENCES, *finalists) if of[r.name]]
         for recipe in finalists:
             gains += [_gain(recipe, domain, of[recipe.name], other, of[other.name]) for other in REFERENCES]
@@ -394,6 +395,7 @@ def _options() -> argparse.Namespace:
     names = [recipe.name for recipe in (*REFERENCES, *RECIPES)]
     parser.add_argument("--finalists", nargs="+", choices=names, help="confirm these instead of the search's best")
     parser.add_argument("--confirm", type=int, default=100, help="other passages of SQuAD (default 100)")
+    parser.add_argument("--confirm-novel", type=int, default=16, help="other passages of seal_novel (default 16: all)")
     parser.add_argument("--model", default="default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=results_file.RESULTS / "recipes.json")

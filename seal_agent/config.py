@@ -71,7 +71,7 @@ class InnerLoopConfig:
     objective: Objective = "sft"  # SEAL learns the notes as text; see knowledge/distillation.py
     anchors: int = 16  # measured: texts of the base itself learnt beside the notes; knowledge/anchors.py
     anchor_weight: float = 1.0  # their share of the loss, token for token
-    replay: float = 0.0  # our addition: sequences of earlier lessons for every new one, where an adapter is continued
+    replay: float = 0.5  # our choice: sequences of earlier lessons for every new one, where an adapter is continued
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -144,7 +144,7 @@ RECIPES: Mapping[str, Recipe] = {
     # SEAL, knowledge incorporation, n=1: what its 7B model was finetuned with.
     "paper": Recipe(
         SelfEditConfig(formats=("implications",), temperature=1.0, verify="off"),
-        InnerLoopConfig(targets=("default",), epochs=10, batch_size=1, anchors=0),
+        InnerLoopConfig(targets=("default",), epochs=10, batch_size=1, anchors=0, replay=0.0),
     ),
 }
 """By name: what is used where nothing is said, and the protocol of the paper."""

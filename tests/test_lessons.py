@@ -198,7 +198,7 @@ def test_a_lesson_is_notes_passage_and_what_the_settings_add(tiny_base: BaseMode
     engine, pair, statement = HFEngine(tiny_base), Note("Who?", "Brusk"), Note("Brusk lost it.")
     edit = SelfEdit("sentence-qa", checked=(CheckedNote(pair, True), CheckedNote(statement, True)))
     lesson = Lesson(TITLE, (PASSAGE,), (edit,))
-    plain = InnerLoopConfig(anchors=0)
+    plain = InnerLoopConfig(anchors=0, replay=0.0)
     counts = {
         name: len(sequences_of(engine, tiny_base, lesson, config, [lesson]))
         for name, config in {
