@@ -303,6 +303,7 @@ def plot(search: Search, path: Path) -> None:
     axes.set(
         xlabel="seconds per passage to write and train", ylabel="right without the passage, %, mean of both domains"
     )
+    axes.margins(0.2)
     axes.set_title("Recipes in the search (passages seen)")
     axes.legend()
     figure.tight_layout()
