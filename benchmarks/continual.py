@@ -43,7 +43,7 @@ def main() -> None:
         seed=options.seed, **_given(options, "anchors", "replay", "epochs", "learning_rate", "max_update", "targets")
     )
     every = data.read_contexts(options.squad)
-    learnt, neutral = chosen(every, options.passages), []
+    learnt = chosen(every, options.passages)
     titles = {context.title for context in learnt}
     others = [context for context in every if context.title not in titles]
     neutral = [context.text for context in others[:: max(1, len(others) // NEUTRAL)][:NEUTRAL]]

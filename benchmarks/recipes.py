@@ -182,11 +182,8 @@ class Search:
 
     def of(self, recipe: Recipe, domain: str, start: int, stop: int) -> list[Row]:
         """Rows of a recipe about these passages, in the order of the passages."""
-        rows = [
-            r
-            for r in self.rows
-            if r["recipe"] == _key(recipe) and r["domain"] == domain and start <= r["passage"] < stop
-        ]
+        key = _key(recipe)
+        rows = [r for r in self.rows if r["recipe"] == key and r["domain"] == domain and start <= r["passage"] < stop]
         return sorted(rows, key=lambda row: row["passage"])
 
     def save(self, **more: Any) -> None:

@@ -71,7 +71,7 @@ def lay_out(rows: Sequence[Row], packed: bool, pad_id: int, device: torch.device
     slots: list[int] = []
     known: dict[tuple[int, tuple[int, ...]], Bounds] = {}
     for row in rows:
-        sequence, shared = row.sequence.input_ids, row.prefix if packed and not row.dropout_seed else 0
+        sequence, shared = row.sequence.input_ids, row.prefix if packed else 0
         before = (0, 0)
         if shared:
             beginning = (row.slot, sequence[:shared])

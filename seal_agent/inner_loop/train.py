@@ -11,7 +11,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 
@@ -87,7 +87,9 @@ def train_each(
 ) -> tuple[list[Trained | TrainingError], BankReport]:
     """As `train`, but a job that fails yields its error in its place and leaves the others alone."""
     config, report = bank or BankConfig(), BankReport()
-    runs = [_Run(job, _targets_of(base, job), _learnable(job.sequences)) for job in jobs]
+    use_segment_attention(base)
+    shares = packs(base) and shares_prefixes(base)
+    runs = [_Run(job, _targets_of(base, job), _learnable(job.sequences), shares) for job in jobs]
     total = sum(run.total for run in runs)
 
     def tell() -> None:
@@ -132,6 +134,8 @@ class _Run:
     job: TrainJob
     targets: tuple[str, ...]
     sequences: list[TrainingSequence]
+    shares: bool
+    """Whether the base lets sequences share their beginnings."""
     step: int = 0
     tokens: int = 0
     epoch_losses: list[float] = field(default_factory=list)
@@ -144,7 +148,8 @@ class _Run:
     def __post_init__(self) -> None:
         if not self.sequences:
             raise InputError("there is nothing to train on: no sequence has a token to learn")
-        shared = [0] * len(self.sequences) if self.job.config.dropout else shared_prefixes(self.sequences)
+        sharing = self.shares and not self.job.config.dropout  # whose draws are a sequence's own
+        shared = shared_prefixes(self.sequences) if sharing else [0] * len(self.sequences)
         self._prefixes = dict(zip(map(id, self.sequences), shared, strict=True))
         self.restart()
 
@@ -180,7 +185,7 @@ class _Run:
         return self._epoch.popleft()
 
     def prefix_of(self, sequence: TrainingSequence) -> int:
-        """Tokens at its beginning that others of this job share; without dropout, whose draws are a sequence's own."""
+        """Tokens at its beginning that others of this job share."""
         return self._prefixes[id(sequence)]
 
     def finish_step(self, loss: float, tokens: int) -> bool:
@@ -272,7 +277,6 @@ def _train_alike(
 ) -> None:
     """Train runs that touch the same layers, in one bank; with half of it whenever memory runs out."""
     make_routable(base.module, runs[0].targets)
-    use_segment_attention(base)
     budget = config.tokens_per_pass or _default_budget(base)
     slots = min(config.max_adapters or _resident(base, runs, budget), len(runs))
     checkpointing = config.checkpointing and make_checkpointable(base.module) > 0
@@ -311,7 +315,6 @@ class _Pool:
     ) -> None:
         self.base, self.budget, self.checkpointing, self.report, self.tell = base, budget, checkpointing, report, tell
         self.packed = packs(base)
-        self.shares = self.packed and shares_prefixes(base)
         self.queue = deque(runs)
         rank = max(run.rank for run in runs)
         self.bank = LoraBank(base.module, runs[0].targets, min(slots, len(runs)), rank, base.device, base.dtype)
@@ -347,7 +350,7 @@ class _Pool:
         for slot in order:
             slot.waited += 1
             while slot.rows:
-                row = slot.rows[0] if self.shares else replace(slot.rows[0], prefix=0)
+                row = slot.rows[0]
                 beginning = (row.slot, row.sequence.input_ids[: row.prefix])
                 length = len(row.sequence.input_ids) - (row.prefix if beginning in begun else 0)
                 computed = tokens + length if self.packed else max(longest, length) * (len(taken) + 1)
@@ -355,8 +358,7 @@ class _Pool:
                     break
                 longest, tokens = max(longest, length), tokens + length
                 begun.add(beginning)
-                taken.append(row)
-                slot.rows.popleft()
+                taken.append(slot.rows.popleft())
                 slot.waited = 0
         return taken
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.engine.base import Engine, Progress
-from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.inner_loop.sequences import encode
 from seal_agent.knowledge.anchors import anchors
 from seal_agent.knowledge.distillation import distilled
@@ -39,13 +38,12 @@ def write_lessons(
     contexts: Sequence[Context],
     config: SelfEditConfig,
     *,
-    writer: LoraAdapter | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Lesson]:
     """The lesson of each context: self-edits written and checked, those of all contexts in one batch."""
     sources = [(c.title, passages_of(base, c.text, config.max_context_tokens)) for c in contexts]
-    edits = write_self_edits_for(engine, sources, config, writer=writer, seed=seed, progress=progress)
+    edits = write_self_edits_for(engine, sources, config, seed=seed, progress=progress)
     edits = check_self_edits_of(engine, sources, edits, config.verify)
     return [Lesson(title, tuple(passages), written) for (title, passages), written in zip(sources, edits, strict=True)]
 

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from seal_agent.errors import InputError, StoreError
 
-MANIFEST, LEDGER, LOCK, ADAPTERS = "manifest.json", "ledger.sqlite", "run.lock", "adapters"
+MANIFEST, LEDGER, LOCK = "manifest.json", "ledger.sqlite", "run.lock"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS work (
     key TEXT PRIMARY KEY,
@@ -56,10 +56,6 @@ class Run:
         """Let another process have the folder."""
         self._db.close()
         self._lock.release()
-
-    @property
-    def adapters(self) -> Path:
-        return self.folder / ADAPTERS
 
     def find(self, key: str, form: type[Value]) -> Value | None:
         """What was recorded under a key; None where nothing was."""

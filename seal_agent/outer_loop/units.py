@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from seal_agent.config import InnerLoopConfig
 from seal_agent.engine.base import Engine
 from seal_agent.errors import TrainingError
+from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.inner_loop.train import TrainJob, train_each
 from seal_agent.knowledge.answering import answer_questions
 from seal_agent.knowledge.grading import Grader
 from seal_agent.knowledge.lessons import Lesson, sequences_of
 from seal_agent.models import BaseModel
-from seal_agent.types import Answer, Context, Outcome, Question, SelfEdit, Verdict, accuracy, content_hash
+from seal_agent.types import Answer, Context, Question, SelfEdit, content_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,7 @@ def evaluate(unit: Unit, engine: Engine, base: BaseModel, grader: Grader) -> Eva
     results, _ = train_each(base, jobs)
     trained = time.perf_counter()
     adapters = [None if isinstance(result, TrainingError) else result.adapter for result in results]
-    asked = _ask(unit, [None, *(adapter for adapter in adapters if adapter)], engine, grader)
-    baseline, *answers = asked
+    baseline, *answers = _ask(unit, [None, *(adapter for adapter in adapters if adapter)], engine, grader)
     left = iter(answers)
     tried = tuple(
         Tried(trial, None, str(result)) if isinstance(result, TrainingError) else Tried(trial, next(left))
@@ -104,26 +104,13 @@ def _job(unit: Unit, trial: Trial, engine: Engine, base: BaseModel) -> TrainJob:
     return TrainJob(sequences_of(engine, base, lesson, config), config)
 
 
-def _ask(unit: Unit, adapters: Sequence[object], engine: Engine, grader: Grader) -> list[Asked]:
+def _ask(unit: Unit, adapters: Sequence[LoraAdapter | None], engine: Engine, grader: Grader) -> list[Asked]:
     """All questions of all adapters in one batch."""
     own = [Context("", unit.title, questions) for questions in (unit.selecting, unit.reporting)]
     contexts = [*own, *unit.guard]
     every = [context for _ in adapters for context in contexts]
     using = [adapter for adapter in adapters for _ in contexts]
-    answers = answer_questions(engine, every, grader, adapters=using)  # type: ignore[arg-type]
+    answers = answer_questions(engine, every, grader, adapters=using)
     per = len(contexts)
     rows = [answers[i : i + per] for i in range(0, len(answers), per)]
     return [Asked(row[0], row[1], tuple(answer for of_one in row[2:] for answer in of_one)) for row in rows]
-
-
-def outcome_of(before: Sequence[Answer], after: Sequence[Answer] | None, failure: str = "") -> Outcome:
-    """Accuracy against a baseline's; a failure where training failed or an answer could not be graded."""
-    if after is None:
-        return Outcome.failed("training", failure)
-    return Outcome.of(before, after)
-
-
-def share_right(answers: Sequence[Answer]) -> float | None:
-    """Fraction correct, 0..1; None where nothing was asked or graded."""
-    graded = [answer for answer in answers if answer.verdict is not Verdict.UNGRADED]
-    return accuracy(graded) if graded else None
