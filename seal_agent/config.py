@@ -155,3 +155,31 @@ def recipe_named(name: str) -> Recipe:
     if name not in RECIPES:
         raise InputError(f"there is no recipe {name!r}; use {' or '.join(RECIPES)}")
     return RECIPES[name]
+
+
+@dataclass(frozen=True, slots=True)
+class OuterLoopConfig:
+    """ReST-EM over self-edits: how many are tried on what, which are kept, and how the policy learns from them."""
+
+    rounds: int = 2  # SEAL, knowledge incorporation
+    contexts: int = 50  # SEAL: per round
+    edits: int = 5  # SEAL: self-edits per context
+    seeds: int = 3  # SEAL: adapters trained per self-edit
+    keep: int = 1  # SEAL: the best of each context's self-edits
+    fresh_contexts: bool = False  # our choice: every round looks at the same ones, so that rounds can be compared
+    measure_last: bool = False  # our addition: try the last policy's self-edits too; costs a round less the finetuning
+    self_edit: SelfEditConfig = RECIPES["paper"].self_edit
+    inner_loop: InnerLoopConfig = RECIPES["paper"].inner_loop
+    policy: InnerLoopConfig = InnerLoopConfig(
+        targets=("all",), epochs=2, learning_rate=3e-4, batch_size=4, anchors=0, replay=0.0
+    )  # our choice: how the writer is finetuned on the winners
+    contexts_per_unit: int = 4  # our choice: contexts evaluated in one batch, which is done again after a kill
+    guard: int = 0  # our addition: contexts about other things, whose loss costs reward; 0 for none
+    guard_penalty: float = 1.0  # reward lost for each share of the guard questions lost
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "contexts", "edits", "seeds", "keep", "contexts_per_unit"):
+            _require(getattr(self, name) >= 1, name, "must be at least 1", getattr(self, name))
+        _require(self.guard >= 0, "guard", "must be 0 or more", self.guard)
+        _require(self.guard_penalty >= 0, "guard_penalty", "must be 0 or more", self.guard_penalty)

@@ -25,5 +25,9 @@ class TrainingError(SealError):
     """The inner loop failed; nothing was saved."""
 
 
+class CollapseError(SealError):
+    """A model that rewards itself has begun to do so for nothing; the outer loop was stopped."""
+
+
 class MissingDependency(SealError, ImportError):
     """An optional package is not installed; the message names the install command."""

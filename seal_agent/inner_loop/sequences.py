@@ -22,9 +22,14 @@ def encode_note(base: BaseModel, title: str, note: Note) -> TrainingSequence:
     """A statement is learnt whole; of a question-answer pair only the answer is learnt, as an assistant's turn."""
     if note.answer is None:
         return encode_text(base, title, note.text)
-    asked = Message("user", question_prompt(title, note.text))
+    return encode_turns(base, question_prompt(title, note.text), note.answer)
+
+
+def encode_turns(base: BaseModel, said: str, answer: str) -> TrainingSequence:
+    """One user's turn that is read and one assistant's turn that is learnt, with the end of it."""
+    asked = Message("user", said)
     prompt = base.turns((asked,), answer_next=True)
-    whole = base.turns((asked, Message("assistant", note.answer)), answer_next=False)
+    whole = base.turns((asked, Message("assistant", answer)), answer_next=False)
     if not base.is_chat:
         whole = base.tokens_ended(whole)
     read = _shared(prompt, whole)

@@ -9,7 +9,7 @@ from seal_agent.engine.base import Engine, Progress
 from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.knowledge.grading import Grader
 from seal_agent.prompts import question_prompt, question_with_passage
-from seal_agent.types import Answer, Context, Message, Question
+from seal_agent.types import Answer, Context, Message, Question, Sampling
 
 
 def answer_questions(
@@ -37,6 +37,14 @@ def answer_questions(
         for (_, question, _), said in zip(asked, completions, strict=True)
     )
     return [tuple(next(answers) for _ in context.questions) for context in contexts]
+
+
+def ask_closed_book(
+    engine: Engine, asked: Sequence[tuple[str, str, LoraAdapter | None]], sampling: Sampling
+) -> list[str]:
+    """What is said to each question, given as title, question and adapter, in one batch; nothing is graded."""
+    prompts = [(Message("user", question_prompt(title, question)),) for title, question, _ in asked]
+    return [said.text.strip() for said in engine.generate(prompts, sampling, [adapter for *_, adapter in asked])]
 
 
 def _prompt(context: Context, question: Question, in_context: bool) -> str:

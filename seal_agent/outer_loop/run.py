@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from seal_agent.errors import InputError, StoreError
+from seal_agent.types import content_hash
 
 MANIFEST, LEDGER, LOCK = "manifest.json", "ledger.sqlite", "run.lock"
 _SCHEMA = """
@@ -25,7 +26,8 @@ CREATE TABLE IF NOT EXISTS work (
     key TEXT PRIMARY KEY,
     kind TEXT NOT NULL,
     round INTEGER NOT NULL,
-    body TEXT NOT NULL
+    body TEXT NOT NULL,
+    seconds REAL NOT NULL
 );
 """
 Value = TypeVar("Value")
@@ -62,11 +64,14 @@ class Run:
         row = self._db.execute("SELECT body FROM work WHERE key = ?", (key,)).fetchone()
         return TypeAdapter(form).validate_json(row[0]) if row else None
 
-    def record(self, key: str, kind: str, round_: int, value: object) -> None:
-        """Put a finished piece of work on file; a second time under the same key changes nothing."""
+    def record(self, key: str, kind: str, round_: int, value: object, seconds: float = 0.0) -> None:
+        """Put a finished piece of work on file; a second time under the same key changes nothing.
+
+        Seconds stand beside what two runs have in common.
+        """
         body = TypeAdapter(type(value)).dump_json(value).decode()
         with self._writing:
-            self._db.execute("INSERT OR IGNORE INTO work VALUES (?, ?, ?, ?)", (key, kind, round_, body))
+            self._db.execute("INSERT OR IGNORE INTO work VALUES (?, ?, ?, ?, ?)", (key, kind, round_, body, seconds))
             self._db.commit()
 
     def counts(self) -> dict[tuple[int, str], int]:
@@ -74,9 +79,15 @@ class Run:
         rows = self._db.execute("SELECT round, kind, COUNT(*) FROM work GROUP BY round, kind")
         return {(round_, kind): count for round_, kind, count in rows}
 
-    def keys(self) -> list[str]:
-        """Of all finished pieces, sorted."""
-        return [key for (key,) in self._db.execute("SELECT key FROM work ORDER BY key")]
+    def seconds(self) -> dict[tuple[int, str], float]:
+        """Seconds that the finished pieces took, by round and kind."""
+        rows = self._db.execute("SELECT round, kind, SUM(seconds) FROM work GROUP BY round, kind")
+        return {(round_, kind): seconds for round_, kind, seconds in rows}
+
+    def digest(self) -> str:
+        """Hash of all that is on file but the seconds: the same for two runs that did the same."""
+        rows = self._db.execute("SELECT key, kind, round, body FROM work ORDER BY key")
+        return content_hash([list(row) for row in rows])
 
     def _checked(self, config: dict[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
         path = self.folder / MANIFEST

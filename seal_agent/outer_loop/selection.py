@@ -20,12 +20,23 @@ class Scored:
     outcomes: tuple[Outcome, ...]
     rejected: str = ""
     """Why it may not be kept whatever its reward."""
+    reporting: tuple[Outcome, ...] = ()
+    """The same adapters on questions that never select."""
 
     @property
     def mean(self) -> float | None:
         """Mean reward over the seeds that did not fail; None where all did."""
-        rewards = [outcome.reward.gain for outcome in self.outcomes if outcome.reward]
-        return fmean(rewards) if rewards else None
+        return mean_gain(self.outcomes)
+
+    @property
+    def reporting_mean(self) -> float | None:
+        return mean_gain(self.reporting)
+
+
+def mean_gain(outcomes: Iterable[Outcome]) -> float | None:
+    """Mean over those that did not fail; None where all did."""
+    gains = [outcome.reward.gain for outcome in outcomes if outcome.reward]
+    return fmean(gains) if gains else None
 
 
 def select(scored: Sequence[Scored], floor: float, keep: int) -> list[Scored]:

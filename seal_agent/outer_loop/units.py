@@ -1,4 +1,4 @@
-"""The unit of work: everything that is evaluated about one context in one round.
+"""The unit of work: some contexts, the adapters to try on each, and what those adapters are asked.
 
 A unit says all that decides its result, so that it may be run anywhere, by any worker, again after a crash, and comes
 out the same: its adapters share one batch whose members never depend on what else there is to do.
@@ -6,46 +6,71 @@ out the same: its adapters share one batch whose members never depend on what el
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
 
 from seal_agent.config import InnerLoopConfig
 from seal_agent.engine.base import Engine
-from seal_agent.errors import TrainingError
 from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.inner_loop.train import TrainJob, train_each
-from seal_agent.knowledge.answering import answer_questions
 from seal_agent.knowledge.grading import Grader
-from seal_agent.knowledge.lessons import Lesson, sequences_of
 from seal_agent.models import BaseModel
+from seal_agent.store import adapters as files
 from seal_agent.types import Answer, Context, Question, SelfEdit, content_hash
+
+Item = TypeVar("Item")
+"""What a domain's contexts are: a passage, a puzzle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A base model kept warm, and what answers and grades with it."""
+
+    base: BaseModel
+    engine: Engine
+    grader: Grader
+    adapters: Path | None = None
+    """Where trained adapters are kept; None: they are dropped as soon as they are judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One adapter to train and ask: on a self-edit and the passage, or (None) on the passage alone."""
+    """One adapter to train and ask: on a self-edit and the context, or (None) on the context alone."""
 
     edit: SelfEdit | None
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """One context, the adapters to try on it, and what they are asked.
+class Case(Generic[Item]):
+    """One context, what is tried on it, and what is asked about it.
 
-    `selecting` questions decide which self-edits are kept, `reporting` ones never do, `guard` ones are about other
-    things, which an adapter should still know.
+    `selecting` questions decide which self-edits are kept, `reporting` ones never do, `own` ones were written by the
+    model itself and have no answers that count.
+    """
+
+    item: Item
+    title: str
+    selecting: tuple[Question, ...]
+    reporting: tuple[Question, ...] = ()
+    own: tuple[Question, ...] = ()
+    trials: tuple[Trial, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unit(Generic[Item]):
+    """Cases evaluated together.
+
+    `guard` questions are about other things, which every adapter should still know; each of a case's own questions is
+    answered `samples` times.
     """
 
     base: str
-    title: str
-    passages: tuple[str, ...]
-    trials: tuple[Trial, ...]
+    cases: tuple[Case[Item], ...]
     inner_loop: InnerLoopConfig
-    selecting: tuple[Question, ...]
-    reporting: tuple[Question, ...]
     guard: tuple[Context, ...] = ()
+    samples: int = 0
 
     @property
     def key(self) -> str:
@@ -55,62 +80,45 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Answers to a unit's three sets of questions, of one adapter or of the base model."""
+    """What one adapter, or the base model, said about a case; `samples` holds a row for each of its own questions."""
 
     selecting: tuple[Answer, ...]
-    reporting: tuple[Answer, ...]
+    reporting: tuple[Answer, ...] = ()
     guard: tuple[Answer, ...] = ()
+    samples: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What became of a trial: its answers, or why there are none."""
+    """What became of a trial: what its adapter said, or why there is none."""
 
     trial: Trial
     answers: Asked | None
     failure: str = ""
+    adapter: str = ""
+    """Its folder, where adapters are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One case: what the base model said, and what came of every trial, in order."""
+
+    baseline: Asked
+    tried: tuple[Tried, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A unit's result. Seconds are the worker's own; they are no part of what two runs have in common."""
+    """A unit's result, case by case."""
 
     unit: str
-    baseline: Asked
-    tried: tuple[Tried, ...]
-    train_seconds: float = 0.0
-    answer_seconds: float = 0.0
+    cases: tuple[CaseResult, ...]
 
 
-def evaluate(unit: Unit, engine: Engine, base: BaseModel, grader: Grader) -> Evaluated:
-    """Train a unit's adapters side by side and ask each of them, and the base model, everything."""
-    started = time.perf_counter()
-    jobs = [_job(unit, trial, engine, base) for trial in unit.trials]
-    results, _ = train_each(base, jobs)
-    trained = time.perf_counter()
-    adapters = [None if isinstance(result, TrainingError) else result.adapter for result in results]
-    baseline, *answers = _ask(unit, [None, *(adapter for adapter in adapters if adapter)], engine, grader)
-    left = iter(answers)
-    tried = tuple(
-        Tried(trial, None, str(result)) if isinstance(result, TrainingError) else Tried(trial, next(left))
-        for trial, result in zip(unit.trials, results, strict=True)
-    )
-    return Evaluated(unit.key, baseline, tried, trained - started, time.perf_counter() - trained)
+Evaluate = Callable[[Unit[Item], Worker], Evaluated]
+"""A domain's own evaluation: train a unit's adapters side by side, ask each of them and the base model everything."""
 
 
-def _job(unit: Unit, trial: Trial, engine: Engine, base: BaseModel) -> TrainJob:
-    config = replace(unit.inner_loop, seed=trial.seed)
-    lesson = Lesson(unit.title, unit.passages, (trial.edit,) if trial.edit else ())
-    return TrainJob(sequences_of(engine, base, lesson, config), config)
-
-
-def _ask(unit: Unit, adapters: Sequence[LoraAdapter | None], engine: Engine, grader: Grader) -> list[Asked]:
-    """All questions of all adapters in one batch."""
-    own = [Context("", unit.title, questions) for questions in (unit.selecting, unit.reporting)]
-    contexts = [*own, *unit.guard]
-    every = [context for _ in adapters for context in contexts]
-    using = [adapter for adapter in adapters for _ in contexts]
-    answers = answer_questions(engine, every, grader, adapters=using)
-    per = len(contexts)
-    rows = [answers[i : i + per] for i in range(0, len(answers), per)]
-    return [Asked(row[0], row[1], tuple(answer for of_one in row[2:] for answer in of_one)) for row in rows]
+def kept(adapter: LoraAdapter, worker: Worker) -> str:
+    """The folder of a trained adapter, where the worker keeps them; else ""."""
+    return files.save(adapter, worker.base.name, worker.base.identity, worker.adapters) if worker.adapters else ""
