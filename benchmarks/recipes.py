@@ -33,11 +33,11 @@ from seal_agent.config import RECIPES as NAMED
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.engine.hf import HFEngine
 from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.inner_loop.train import TrainJob, train
+from seal_agent.inner_loop.train import train
 from seal_agent.knowledge import data
 from seal_agent.knowledge.answering import answer_questions
 from seal_agent.knowledge.grading import default_grader
-from seal_agent.knowledge.lessons import Lesson, sequences_of, write_lessons
+from seal_agent.knowledge.lessons import Lesson, job_of, write_lessons
 from seal_agent.knowledge.self_test import write_self_tests
 from seal_agent.models import load_model
 from seal_agent.types import Context
@@ -102,7 +102,7 @@ class Bench:
             inner_loop = replace(recipe.inner_loop, seed=self.seed)
             lessons, writing = self._written(recipe.self_edit, contexts, self_test)
             started = time.perf_counter()
-            jobs = [TrainJob(sequences_of(self.engine, self.base, one, inner_loop), inner_loop) for one in lessons]
+            jobs = [job_of(self.engine, self.base, one, inner_loop) for one in lessons]
             adapters = [one.adapter for one in train(self.base, jobs)]
             training = (time.perf_counter() - started) / len(contexts)
         rows: list[Row] = [

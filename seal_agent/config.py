@@ -67,6 +67,7 @@ class InnerLoopConfig:
     weight_decay: float = 0.0  # transformers' TrainingArguments default, which SEAL keeps
     max_grad_norm: float = 1.0  # transformers' TrainingArguments default, which SEAL keeps
     max_update: float | None = None  # our addition: largest update of a layer, as a share of its weights' norm
+    null_space: float = 0.0  # our addition: share of a layer's input directions kept from the adapter; null_space.py
     stop_below_loss: float | None = None  # our addition: leave after the first epoch whose mean loss is lower
     objective: Objective = "sft"  # SEAL learns the notes as text; see knowledge/distillation.py
     anchors: int = 16  # measured: texts of the base itself learnt beside the notes; knowledge/anchors.py
@@ -95,6 +96,7 @@ class InnerLoopConfig:
         )
         _require(self.anchors >= 0, "anchors", "must be 0 or more", self.anchors)
         _require(self.anchor_weight > 0, "anchor_weight", "must be positive", self.anchor_weight)
+        _require(0 <= self.null_space < 1, "null_space", "must lie in [0, 1)", self.null_space)
         _require(self.replay >= 0, "replay", "must be 0 or more", self.replay)
         _require(
             self.max_update is None or self.max_update > 0, "max_update", "must be positive, or None", self.max_update

@@ -19,10 +19,17 @@ from seal_agent.inner_loop.lora import LoraAdapter, find_targets
 from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.knowledge.answering import answer_questions
 from seal_agent.knowledge.grading import Grader, default_grader
-from seal_agent.knowledge.lessons import Lesson, sequences_of
-from seal_agent.knowledge.self_edits import check_self_edits, passages_of, write_self_edits
+from seal_agent.knowledge.lessons import Lesson, job_of
+from seal_agent.knowledge.self_edits import (
+    DERIVED_FORMATS,
+    PASSAGE,
+    check_self_edits,
+    passages_of,
+    write_self_edits,
+)
 from seal_agent.knowledge.self_test import write_self_tests
 from seal_agent.models import DEFAULT_MODEL, BaseModel, load_model
+from seal_agent.outer_loop.policy import Policy, load_policy
 from seal_agent.store import adapters as files
 from seal_agent.store.ledger import Ledger, default_home
 from seal_agent.store.names import check_name
@@ -35,7 +42,6 @@ from seal_agent.types import (
     Revision,
     Sampling,
     Stage,
-    TrainingSequence,
     content_hash,
 )
 
@@ -72,7 +78,7 @@ class SelfAdaptingModel:
         self.seed = seed
         self.ledger = Ledger(self.home)
         self._loaded: dict[str, LoraAdapter] = {}
-        self._writer = self._policy(policy)
+        self.policy = self._find_policy(policy)
 
     @classmethod
     def from_pretrained(
@@ -89,8 +95,9 @@ class SelfAdaptingModel:
     ) -> SelfAdaptingModel:
         """Load "default" (the bundled small instruct model), a hub id, or a folder.
 
-        `home` holds the adapters ($SEAL_HOME or ~/.local/share/seal-agent); `policy` names a stored adapter,
-        or a PEFT folder, that writes the self-edits. Raises ModelError, InputError.
+        `home` holds the adapters ($SEAL_HOME or ~/.local/share/seal-agent); `policy` writes the self-edits: the folder
+        of a run of `seal train`, one of its policies, any PEFT folder, or a stored adapter's name. Raises ModelError,
+        InputError, AdapterError.
         """
         if engine != "hf":
             raise InputError(f"there is no engine {engine!r}; use engine='hf'")
@@ -134,15 +141,19 @@ class SelfAdaptingModel:
         self_edit: SelfEditConfig | None = None,
         progress: Progress | None = None,
     ) -> Proposal:
-        """Self-edits only: nothing is trained or stored. `commit` trains on what this returns."""
+        """Self-edits only: nothing is trained or stored. `commit` trains on what this returns.
+
+        A policy writes the formats that it learnt unless a config says others. Raises InputError where it would have
+        nothing to write.
+        """
         check_name(adapter)
         whole = _as_context(context, title, questions)
-        config = self_edit or SelfEditConfig()
+        config = self._self_edit(self_edit)
         clock = _Clock(progress)
         passages = passages_of(self.base, whole.text, config.max_context_tokens)
         with clock.stage("write self-edits") as tell:
             edits = write_self_edits(
-                self.engine, whole.title, passages, config, writer=self._writer, seed=self.seed, progress=tell
+                self.engine, whole.title, passages, config, writer=self.policy and self.policy.adapter, seed=self.seed, progress=tell
             )
         if config.verify != "off":
             with clock.stage("check self-edits"):
@@ -203,8 +214,7 @@ class SelfAdaptingModel:
         asked = replace(context, questions=context.questions or proposal.self_test)
         before = self._ask_all("ask before", asked, start, clock)
         with clock.stage("train") as tell:
-            sequences = self._sequences(proposal, config)
-            (trained,) = train(self.base, [TrainJob(sequences, config, start)], tell)
+            (trained,) = train(self.base, [self._job(proposal, config, start)], tell)
         after = self._ask_all("ask after", asked, trained.adapter, clock)
         with clock.stage("save"):
             folder = files.save(trained.adapter, self.base.name, self.base.identity, self._folders)
@@ -231,10 +241,10 @@ class SelfAdaptingModel:
         self._loaded[revision.id] = trained.adapter
         return revision
 
-    def _sequences(self, proposal: Proposal, config: InnerLoopConfig) -> tuple[TrainingSequence, ...]:
+    def _job(self, proposal: Proposal, config: InnerLoopConfig, start: LoraAdapter | None) -> TrainJob:
         lesson = Lesson(proposal.context.title, proposal.passages, proposal.self_edits, proposal.self_test)
         earlier = [_lesson_of(revision) for revision in self.ledger.lineage(proposal.adapter)] if config.replay else []
-        return sequences_of(self.engine, self.base, lesson, config, earlier)
+        return job_of(self.engine, self.base, lesson, config, start=start, earlier=earlier)
 
     def _ask_all(self, stage: str, context: Context, adapter: LoraAdapter | None, clock: _Clock) -> tuple[Answer, ...]:
         if not context.questions:
@@ -353,12 +363,29 @@ class SelfAdaptingModel:
             self._loaded[revision] = files.load(folder, self.base.identity)
         return self._loaded[revision]
 
-    def _policy(self, policy: str | Path | None) -> LoraAdapter | None:
+    def _find_policy(self, policy: str | Path | None) -> Policy | None:
         if policy is None:
             return None
-        if Path(policy).expanduser().is_dir():
-            return files.load(Path(policy).expanduser())
-        return self.adapter(str(policy))
+        folder = Path(policy).expanduser()
+        if not folder.is_dir() and len(folder.parts) == 1:
+            adapter = self.adapter(str(policy))
+            return Policy(adapter, ()) if adapter else None
+        found = load_policy(folder)
+        if found.base not in ("", self.base.identity):
+            raise AdapterError(f"the policy in {folder} was trained on another base model; load that one, or train anew")
+        return found
+
+    def _self_edit(self, config: SelfEditConfig | None) -> SelfEditConfig:
+        """The caller's config, else the default with the policy's formats."""
+        known = self.policy.formats if self.policy else ()
+        chosen = config or (SelfEditConfig(formats=known) if known else SelfEditConfig())
+        if self.policy and all(name == PASSAGE or name in DERIVED_FORMATS for name in chosen.formats):
+            use = ", ".join(known) or "implications"
+            raise InputError(
+                f"the policy writes whole self-edits, but the format asked for, {', '.join(chosen.formats)}, is not "
+                f"written that way; use SelfEditConfig(formats=…) or --format with {use}, or leave the policy out"
+            )
+        return chosen
 
 
 class _Clock:

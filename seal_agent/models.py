@@ -13,7 +13,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,8 @@ class BaseModel:
     module: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     identity: str
+    memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What was worked out about this model once and holds for all of its adapters."""
 
     @property
     def device(self) -> torch.device:

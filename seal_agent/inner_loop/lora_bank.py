@@ -76,6 +76,11 @@ class LoraBank:
         """P: float32 weights of one slot, padding columns included."""
         return self.weights_KP.shape[1]
 
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """Precision of the products."""
+        return self._compute_KP.dtype
+
     def load(self, slot: int, adapter: LoraAdapter, dropout: float = 0.0) -> None:
         """Copy an adapter into a slot, over whatever was there."""
         weights_P = self.weights_KP[slot].zero_()

@@ -23,6 +23,7 @@ from seal_agent.inner_loop.lora_bank import BankRoute, LoraBank, bytes_per_slot,
 from seal_agent.inner_loop.loss import head_loss
 from seal_agent.inner_loop.memory import available_bytes, is_out_of_memory
 from seal_agent.inner_loop.norm_limit import NormLimit
+from seal_agent.inner_loop.null_space import Directions, NullSpace
 from seal_agent.inner_loop.packing import Batch, Row, lay_out, packs, shared_prefixes, shares_prefixes
 from seal_agent.inner_loop.routing import make_routable, routed
 from seal_agent.inner_loop.segments import use_segment_attention
@@ -35,11 +36,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class TrainJob:
-    """One adapter to train: its sequences, its settings, and the adapter it continues from, if any."""
+    """One adapter to train: its sequences, its settings, and the adapter it continues from, if any.
+
+    `directions` are those that `config.null_space` protects; without them nothing is protected.
+    """
 
     sequences: tuple[TrainingSequence, ...]
     config: InnerLoopConfig
     start: LoraAdapter | None = None
+    directions: Directions | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +226,10 @@ class _Slot:
         )
         limit = config.max_update
         self._limit = NormLimit(base.module, bank, run.targets, limit) if limit else None
+        spared = run.job.directions if config.null_space else None
+        self._null_space = (
+            NullSpace(bank, index, run.targets, spared, config.null_space, run.job.start is None) if spared else None
+        )
         self.waited = 0
         self._begin()
 
@@ -252,6 +261,8 @@ class _Slot:
         self._weights.grad = self.bank.gradient(self.index)
         torch.nn.utils.clip_grad_norm_([self._weights], config.max_grad_norm)
         self._optimizer.step()
+        if self._null_space:
+            self._null_space.apply()
         if self._limit:
             self._limit.apply(self.index)
         self.bank.refresh(self.index)

@@ -36,7 +36,7 @@ from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.integrations.lm_eval_arguments import Settings, read_arguments
 from seal_agent.integrations.lm_eval_hook import NAME, register
 from seal_agent.integrations.tasks import DOMAIN_FIELD, KNOWLEDGE, UNANSWERED, tasks_folder
-from seal_agent.knowledge.lessons import sequences_of, write_lessons
+from seal_agent.knowledge.lessons import job_of, write_lessons
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.models import DEFAULT_MODEL, BaseModel, load_model
 from seal_agent.prompts import question_prompt, question_with_passage
@@ -179,7 +179,7 @@ class SealLM(HFLM):  # type: ignore[misc]
         lessons = write_lessons(
             self.engine, self.base, contexts, config, seed=inner_loop.seed, progress=tell("writing self-edits")
         )
-        jobs = [TrainJob(sequences_of(self.engine, self.base, lesson, inner_loop), inner_loop) for lesson in lessons]
+        jobs = [job_of(self.engine, self.base, lesson, inner_loop) for lesson in lessons]
         return self._train(jobs, tell)
 
     def _train(self, jobs: Sequence[TrainJob], tell: _Teller) -> list[LoraAdapter | _Unlearnt]:

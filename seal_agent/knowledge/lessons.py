@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.engine.base import Engine, Progress
+from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.inner_loop.sequences import encode
+from seal_agent.inner_loop.train import TrainJob
 from seal_agent.knowledge.anchors import anchors
 from seal_agent.knowledge.distillation import distilled
+from seal_agent.knowledge.ordinary import protected_directions
 from seal_agent.knowledge.self_edits import check_self_edits_of, notes_of, passages_of, write_self_edits_for
 from seal_agent.models import BaseModel
 from seal_agent.types import Context, Question, SelfEdit, TrainingSequence
@@ -46,6 +49,20 @@ def write_lessons(
     edits = write_self_edits_for(engine, sources, config, seed=seed, progress=progress)
     edits = check_self_edits_of(engine, sources, edits, config.verify)
     return [Lesson(title, tuple(passages), written) for (title, passages), written in zip(sources, edits, strict=True)]
+
+
+def job_of(
+    engine: Engine,
+    base: BaseModel,
+    lesson: Lesson,
+    config: InnerLoopConfig,
+    *,
+    start: LoraAdapter | None = None,
+    earlier: Sequence[Lesson] = (),
+) -> TrainJob:
+    """The training of one adapter on a lesson, with all that its config asks for beside the notes."""
+    directions = protected_directions(engine, base, config)
+    return TrainJob(sequences_of(engine, base, lesson, config, earlier), config, start, directions)
 
 
 def sequences_of(

@@ -14,7 +14,7 @@ from seal_agent.errors import InputError, TrainingError
 from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.inner_loop.train import TrainJob, train_each
 from seal_agent.knowledge.answering import answer_questions, ask_closed_book
-from seal_agent.knowledge.lessons import Lesson, sequences_of
+from seal_agent.knowledge.lessons import Lesson, job_of
 from seal_agent.knowledge.self_edits import (
     DERIVED_FORMATS,
     PASSAGE,
@@ -158,7 +158,7 @@ def _in_turn(edits: Sequence[SelfEdit], formats: Sequence[str], count: int) -> l
 def _job(unit: Unit[Passage], passage: Passage, edit: SelfEdit | None, seed: int, worker: Worker) -> TrainJob:
     config = replace(unit.inner_loop, seed=seed)
     lesson = Lesson(passage.title, passage.parts, (edit,) if edit else ())
-    return TrainJob(sequences_of(worker.engine, worker.base, lesson, config), config)
+    return job_of(worker.engine, worker.base, lesson, config)
 
 
 def _ask(unit: Unit[Passage], asked: Sequence[tuple[Case[Passage], LoraAdapter | None]], worker: Worker) -> list[Asked]:

@@ -1,0 +1,82 @@
+"""Keeping an adapter deaf to ordinary text: A may not read the directions in which a layer's inputs usually lie.
+
+A LoRA update changes an output by scale · (x A) B. Where A is orthogonal to the strongest directions of ordinary
+inputs, x A is nearly zero for ordinary text whatever B learns, and what the base says there stays. The directions are
+the eigenvectors of the inputs' second moments with the largest eigenvalues. For editing facts this is AlphaEdit (Fang
+et al., 2024, arXiv 2410.02355), for LoRA LoRA-Null (Tang et al., 2025, arXiv 2503.02659); here A is trained, and what
+it gained in those directions is taken out after every step.
+
+Dimensions: D inputs of a layer, R rank, S protected directions, T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from seal_agent.inner_loop.lora_bank import LoraBank
+from seal_agent.models import BaseModel
+
+Directions = Mapping[str, Tensor]
+"""Orthonormal columns, D×D, of each layer by name, the strongest direction first."""
+
+
+@torch.no_grad()
+def directions_of(base: BaseModel, names: Sequence[str], texts: Iterable[Sequence[int]]) -> dict[str, Tensor]:
+    """The directions of each layer's inputs over texts, given as token ids; layers with the same input share them."""
+    moments: dict[str, Tensor] = {}
+    same: dict[str, str] = {}
+    seen: dict[int, tuple[str, Tensor]] = {}  # the tensor is kept, so that no other takes its id
+
+    def watch(name: str) -> RemovableHandle:
+        def look(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            first = seen.setdefault(id(inputs[0]), (name, inputs[0]))[0]
+            same[name] = first
+            if first == name:
+                x_TD = inputs[0].reshape(-1, inputs[0].shape[-1]).float()
+                moments[name] = moments[name] + x_TD.T @ x_TD if name in moments else x_TD.T @ x_TD
+
+        layer: nn.Module = base.module.get_submodule(name)
+        return layer.register_forward_pre_hook(look)
+
+    hooks = [watch(name) for name in names]
+    try:
+        for ids in texts:
+            seen.clear()
+            base.module(torch.tensor([list(ids)], device=base.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    found = {name: torch.linalg.eigh(moment)[1].flip(1) for name, moment in moments.items()}
+    return {name: found[same[name]] for name in names}
+
+
+class NullSpace:
+    """Holds what a slot's A learns orthogonal to the strongest `share` of its layers' directions, step by step.
+
+    A new adapter's A is put there as it begins. Of one that is continued, what it read before stays as it was.
+    """
+
+    def __init__(
+        self, bank: LoraBank, slot: int, names: Sequence[str], directions: Directions, share: float, new: bool
+    ) -> None:
+        self._bank, self._slot = bank, slot
+        self._strong = {name: directions[name][:, : round(share * len(directions[name]))] for name in names}
+        if new:
+            self._take_out({name: torch.zeros_like(bank.factors(slot, name)[0]) for name in names}, torch.float32)
+            bank.refresh(slot)
+        self._begun = {name: bank.factors(slot, name)[0].clone() for name in names}
+
+    def apply(self) -> None:
+        """After a step: take out of what was added to A whatever reads a protected direction."""
+        self._take_out(self._begun, self._bank.compute_dtype)
+
+    @torch.no_grad()
+    def _take_out(self, since: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+        for name, strong_DS in self._strong.items():
+            a_DR, _ = self._bank.factors(self._slot, name)
+            read_SR = strong_DS.to(dtype).T @ (a_DR - since[name]).to(dtype)
+            a_DR -= (strong_DS.to(dtype) @ read_SR).float()

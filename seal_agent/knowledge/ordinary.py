@@ -1,0 +1,111 @@
+"""Ordinary text, which has nothing to do with what is to be learnt: written by the model, so that none need be given.
+
+From it comes which directions a layer's inputs usually take: `InnerLoopConfig.null_space` keeps adapters off those.
+They are found once for a model (a minute on two cores for 135M parameters) and kept in the cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from seal_agent.config import InnerLoopConfig
+from seal_agent.engine.base import Engine
+from seal_agent.inner_loop.lora import find_targets
+from seal_agent.inner_loop.null_space import Directions, directions_of
+from seal_agent.models import BaseModel, cache_home
+from seal_agent.prompts import load_prompt
+from seal_agent.types import Message, Prompt, Sampling
+
+TEXTS = 64  # our choice: half of them plain text, half answers in a chat
+TOKENS = 96  # our choice: of each; together some times the inputs of the widest layer of a small model
+
+
+def openings() -> list[str]:
+    """First words of everyday texts."""
+    return load_prompt("anchors").splitlines()
+
+
+def protected_directions(engine: Engine, base: BaseModel, config: InnerLoopConfig) -> Directions | None:
+    """The directions of every layer that this config trains, the strongest first; None where nothing is protected."""
+    if not config.null_space:
+        return None
+    names = find_targets(base.module, config.targets)
+    memo = base.memo.setdefault("directions", {})
+    if names not in memo:
+        path = cache_home() / "directions" / f"{base.identity[:32]}-{_hash(names)}.safetensors"
+        memo[names] = _to(base, _read(path, names) or _found(engine, base, names, path))
+    found: Directions = memo[names]
+    return found
+
+
+def ordinary_texts(engine: Engine, base: BaseModel, seed: int = 0) -> list[list[int]]:
+    """Token ids of texts that the model wrote: continuations of plain text, and its answers in a chat."""
+    begun = openings()
+    prompts: list[Prompt] = [
+        begun[i // 2 % len(begun)] if i % 2 else (Message("user", begun[i // 2 % len(begun)] + " …"),)
+        for i in range(TEXTS)
+    ]
+    said = engine.generate(prompts, Sampling(TOKENS, temperature=1.0, top_p=0.95, seed=seed))
+    return [
+        [*base.encode(prompt), *base.tokenizer(completion.text, add_special_tokens=False)["input_ids"]]
+        for prompt, completion in zip(prompts, said, strict=True)
+    ]
+
+
+def _found(engine: Engine, base: BaseModel, names: Sequence[str], path: Path) -> dict[str, torch.Tensor]:
+    found = directions_of(base, names, ordinary_texts(engine, base))
+    _write(path, found)
+    return found
+
+
+def _to(base: BaseModel, found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """In compute precision, on the device; layers that share their directions share the memory."""
+    made = {id(whole): whole.to(base.device, base.dtype) for whole in found.values()}
+    return {name: made[id(whole)] for name, whole in found.items()}
+
+
+def _hash(names: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+# ---------------------------------------------------------------- on disk
+
+
+def _read(path: Path, names: Sequence[str]) -> dict[str, torch.Tensor] | None:
+    """What was kept; None where nothing was, or where the file is damaged."""
+    try:
+        stored = load_file(path)
+        return {name: stored[_shared(name, stored)] for name in names}
+    except (OSError, SafetensorError, KeyError):
+        return None
+
+
+def _write(path: Path, found: dict[str, torch.Tensor]) -> None:
+    """Each shared set of directions once, under the names of all its layers; a full disk costs only the cache."""
+    groups: dict[int, list[str]] = {}
+    for name, whole in found.items():
+        groups.setdefault(id(whole), []).append(name)
+    tensors = {" ".join(group): found[group[0]].bfloat16().contiguous().cpu() for group in groups.values()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        save_file(tensors, draft)
+        os.replace(draft, path)
+    except OSError:
+        return
+
+
+def _shared(name: str, stored: dict[str, torch.Tensor]) -> str:
+    for key in stored:
+        if name in key.split(" "):
+            return key
+    raise KeyError(name)
