@@ -1,0 +1,50 @@
+"""A report as Markdown. Charts become tables of their points; no text of a model is taken for markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from seal_agent.outer_loop.report_blocks import Block, Chart, Document, Exhibit, Paragraph, SideBySide, Table
+
+EXHIBITS = 6  # our choice: comparisons of one section; report.html has them all
+
+
+def markdown(document: Document) -> str:
+    """The whole document; of long rows of comparisons only the first."""
+    parts = [f"# {_plain(document.title)}"]
+    for section in document.sections:
+        compared = [block for block in section.blocks if isinstance(block, SideBySide)]
+        shown = [block for block in section.blocks if block not in compared[EXHIBITS:]]
+        parts += [f"## {_plain(section.title)}", *map(_block, shown)]
+        if len(compared) > EXHIBITS:
+            parts.append(f"{len(compared) - EXHIBITS} more are in report.html.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Paragraph(text):
+            return _plain(text)
+        case Table(headings, rows):
+            return _table(headings, rows)
+        case Chart(title, places, lines):
+            points = [(line.name, *(str(point) if point else "—" for point in line.points)) for line in lines]
+            return f"{_plain(title)}\n\n{_table(('', *places), points)}"
+        case SideBySide(title, exhibits):
+            return "\n\n".join([f"### {_plain(title)}", *map(_exhibit, exhibits)])
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    every = [headings, ["---"] * len(headings), *[[_plain(cell) for cell in row] for row in rows]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in every)
+
+
+def _exhibit(exhibit: Exhibit) -> str:
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", exhibit.text)), 3)
+    return f"{_plain(exhibit.caption)}\n\n{fence}text\n{exhibit.text}\n{fence}"
+
+
+def _plain(text: str) -> str:
+    """One line in which no character is markup."""
+    return re.sub(r"([\\`*_{}\[\]<>#|&~])", r"\\\1", " ".join(text.split()))
