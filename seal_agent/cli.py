@@ -12,6 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from seal_agent import console
+from seal_agent.cli_options import (
+    Adapter,
+    Device,
+    Dtype,
+    Home,
+    Json,
+    Model,
+    Policy,
+    Seed,
+    TrustRemoteCode,
+    print_json,
+)
+from seal_agent.cli_train import EXAMPLE as TRAIN_EXAMPLE
+from seal_agent.cli_train import train
 from seal_agent.errors import InputError, SealError
 
 if TYPE_CHECKING:
@@ -32,15 +46,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-
-Model = Annotated[str, typer.Option("--model", "-m", help='"default" (bundled), a hub id, or a folder.')]
-Home = Annotated[Path | None, typer.Option(help="Adapter store. [default: $SEAL_HOME or ~/.local/share/seal-agent]")]
-Adapter = Annotated[str, typer.Option("--adapter", "-a", help="Name of the adapter.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")]
-Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
-Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run model code from the hub.")]
 
 
 def main() -> None:
@@ -89,7 +94,7 @@ def demo(
         result = run_demo(base, seed, bars)
     revision = result.revision
     if as_json:
-        _print_json(
+        print_json(
             accuracy_before=result.accuracy_before,
             accuracy_after=result.accuracy_after,
             accuracy_in_context=result.accuracy_in_context,
@@ -170,6 +175,7 @@ def adapt(
     minimum_gain: Annotated[
         float | None, typer.Option(help="Take the change back unless accuracy on the questions rises by this (0..1).")
     ] = None,
+    policy: Policy = None,
     model: Model = "default",
     home: Home = None,
     device: Device = "auto",
@@ -208,13 +214,15 @@ def adapt(
         replay=replay,
     )
     gate = MinimumGain(minimum_gain) if minimum_gain is not None else None
-    seal = _load(model, home, device, dtype, seed, trust_remote_code)
+    seal = _load(model, home, device, dtype, seed, trust_remote_code, policy)
+    if seal.policy and seal.policy.formats and not formats:
+        self_edit = dataclasses.replace(self_edit, formats=seal.policy.formats)
     with console.stage_bars(quiet=as_json) as bars:
         revision = seal.adapt(
             context, adapter=adapter, self_edit=self_edit, inner_loop=inner_loop, gate=gate, progress=bars
         )
     if as_json:
-        _print_json(**_revision_json(revision))
+        print_json(**_revision_json(revision))
         return
     console.out.print(str(revision), markup=False, soft_wrap=True)
 
@@ -236,7 +244,7 @@ def ask(
     with console.waiting("thinking"):
         answer = seal.ask(question, adapter=adapter, title=title)
     if as_json:
-        _print_json(question=question, answer=answer, adapter=adapter, revision=seal.ledger.active(adapter))
+        print_json(question=question, answer=answer, adapter=adapter, revision=seal.ledger.active(adapter))
     else:
         console.out.print(answer, markup=False, soft_wrap=True)
 
@@ -270,7 +278,7 @@ def chat(
                 console.out.print(piece, end="", markup=False, soft_wrap=True)
         turns.append(Message("assistant", reply))
         if as_json:
-            _print_json(user=line, assistant=reply)
+            print_json(user=line, assistant=reply)
         else:
             console.out.print()
 
@@ -285,7 +293,7 @@ def history(adapter: Adapter = "default", home: Home = None, as_json: Json = Fal
         ledger.check_known(adapter)
     revisions, active = ledger.history(adapter), ledger.active(adapter)
     if as_json:
-        _print_json(adapter=adapter, active=active, revisions=[_revision_json(r) for r in revisions])
+        print_json(adapter=adapter, active=active, revisions=[_revision_json(r) for r in revisions])
     elif revisions:
         console.out.print(console.history_table(revisions, active))
     else:
@@ -302,7 +310,7 @@ def rollback(
     """Make an earlier revision active again. Nothing is deleted."""
     now = _ledger(home).rollback(adapter, to)
     if as_json:
-        _print_json(adapter=adapter, active=now.id if now else None)
+        print_json(adapter=adapter, active=now.id if now else None)
     else:
         console.out.print(f"adapter {adapter!r} is now at {now.id if now else 'the base model'}", markup=False)
 
@@ -312,7 +320,7 @@ def adapters(home: Home = None, as_json: Json = False) -> None:
     """All adapters, and the revision that each one uses."""
     active = _ledger(home).adapters()
     if as_json:
-        _print_json(adapters=active)
+        print_json(adapters=active)
     elif active:
         for name, revision in active.items():
             console.out.print(f"{name}\t{revision or 'base'}", markup=False)
@@ -331,7 +339,7 @@ def export(
     """Write an adapter as a plain PEFT folder that PEFT and vLLM load."""
     written = _load(model, home, "auto", "auto", 0, False).export(adapter, folder)
     if as_json:
-        _print_json(adapter=adapter, folder=str(written))
+        print_json(adapter=adapter, folder=str(written))
     else:
         console.out.print(f"wrote {written}", markup=False)
 
@@ -343,9 +351,12 @@ def tasks(as_json: Json = False) -> None:
 
     folder = tasks_folder()
     if as_json:
-        _print_json(folder=str(folder), tasks=sorted(p.name for p in folder.iterdir() if (p / "README.md").is_file()))
+        print_json(folder=str(folder), tasks=sorted(p.name for p in folder.iterdir() if (p / "README.md").is_file()))
     else:
         typer.echo(folder)
+
+
+app.command(epilog=TRAIN_EXAMPLE)(train)
 
 
 @app.command(
@@ -365,7 +376,7 @@ def evaluate(ctx: typer.Context) -> None:
         raise typer.Exit(run_lm_eval(arguments))
     code, results = lm_eval_results(arguments)
     if results:
-        _print_json(**results)
+        print_json(**results)
     raise typer.Exit(code)
 
 
@@ -373,13 +384,25 @@ def evaluate(ctx: typer.Context) -> None:
 
 
 def _load(
-    model: str, home: Path | None, device: str, dtype: str, seed: int, trust_remote_code: bool
+    model: str,
+    home: Path | None,
+    device: str,
+    dtype: str,
+    seed: int,
+    trust_remote_code: bool,
+    policy: str | None = None,
 ) -> SelfAdaptingModel:
     from seal_agent.model import SelfAdaptingModel
 
     with console.waiting("loading the model"):
         return SelfAdaptingModel.from_pretrained(
-            model, home=home, device=device, dtype=dtype, seed=seed, trust_remote_code=trust_remote_code
+            model,
+            home=home,
+            device=device,
+            dtype=dtype,
+            policy=policy,
+            seed=seed,
+            trust_remote_code=trust_remote_code,
         )
 
 
@@ -413,10 +436,6 @@ def _lines_of_user() -> Iterator[str]:
             return
         if line.strip():
             yield line.strip()
-
-
-def _print_json(**values: Any) -> None:
-    typer.echo(json.dumps(values, ensure_ascii=False))
 
 
 def _revision_json(revision: Revision) -> dict[str, Any]:

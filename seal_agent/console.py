@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from statistics import fmean
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -45,6 +47,62 @@ def stage_bars(quiet: bool = False) -> Iterator[StageBars]:
     )
     with bars:
         yield StageBars(bars)
+
+
+class RoundBars:
+    """One bar per stage of every round, with its rate, the time left and the rewards so far; the outer loop's Tell."""
+
+    def __init__(self, bars: Progress, rounds: int, work: Callable[[str, int], float]) -> None:
+        """`work` says what the first so many pieces of a stage weigh, since some take longer than others."""
+        self._bars, self._rounds, self._work = bars, rounds, work
+        self._tasks: dict[tuple[int, str], TaskID] = {}
+        self._begun: dict[tuple[int, str], tuple[float, int]] = {}
+
+    def __call__(self, round_: int, stage: str, done: int, total: int, rewards: Sequence[float] = ()) -> None:
+        key = round_, stage
+        if key not in self._tasks:
+            name = f"round {round_ + 1}/{self._rounds} · {stage}"
+            self._tasks[key] = self._bars.add_task(name, total=total, pace="", rewards="")
+            self._begun[key] = time.monotonic(), done
+        best = f"best {max(rewards):+.2f} mean {fmean(rewards):+.2f}" if rewards else ""
+        self._bars.update(
+            self._tasks[key], completed=done, total=total, pace=self._pace(key, done, total), rewards=best
+        )
+
+    def _pace(self, key: tuple[int, str], done: int, total: int) -> str:
+        """Rate and time left by what was done since the stage was first seen here: what was on file took no time."""
+        started, before = self._begun[key]
+        seconds, stage = time.monotonic() - started, key[1]
+        worked = self._work(stage, done) - self._work(stage, before)
+        if done <= before or not worked or not seconds:
+            return ""
+        left = (self._work(stage, total) - self._work(stage, done)) * seconds / worked
+        return f"{60 * (done - before) / seconds:.1f}/min, {duration(left)} left"
+
+
+@contextmanager
+def round_bars(rounds: int, work: Callable[[str, int], float], quiet: bool = False) -> Iterator[RoundBars]:
+    """Live bars of the outer loop on standard error; silence where `quiet` or where nobody watches."""
+    bars = Progress(
+        TextColumn("{task.description:<24}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}", justify="right"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[pace]}"),
+        TextColumn("{task.fields[rewards]}", style="green"),
+        console=err,
+        disable=quiet or not err.is_terminal,
+    )
+    with bars:
+        yield RoundBars(bars, rounds, work)
+
+
+def duration(seconds: float) -> str:
+    """ "12 s", "3 min", "2 h 05 min" """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 @contextmanager

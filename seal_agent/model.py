@@ -153,7 +153,13 @@ class SelfAdaptingModel:
         passages = passages_of(self.base, whole.text, config.max_context_tokens)
         with clock.stage("write self-edits") as tell:
             edits = write_self_edits(
-                self.engine, whole.title, passages, config, writer=self.policy and self.policy.adapter, seed=self.seed, progress=tell
+                self.engine,
+                whole.title,
+                passages,
+                config,
+                writer=self._writer,
+                seed=self.seed,
+                progress=tell,
             )
         if config.verify != "off":
             with clock.stage("check self-edits"):
@@ -372,8 +378,14 @@ class SelfAdaptingModel:
             return Policy(adapter, ()) if adapter else None
         found = load_policy(folder)
         if found.base not in ("", self.base.identity):
-            raise AdapterError(f"the policy in {folder} was trained on another base model; load that one, or train anew")
+            raise AdapterError(
+                f"the policy in {folder} was trained on another base model; load that one, or train anew"
+            )
         return found
+
+    @property
+    def _writer(self) -> LoraAdapter | None:
+        return self.policy.adapter if self.policy else None
 
     def _self_edit(self, config: SelfEditConfig | None) -> SelfEditConfig:
         """The caller's config, else the default with the policy's formats."""

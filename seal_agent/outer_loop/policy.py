@@ -28,6 +28,8 @@ class Policy:
 
     adapter: LoraAdapter
     formats: tuple[str, ...]
+    base: str = ""
+    """Identity of the base model that it was trained on; "" where its folder does not say."""
 
 
 def policy_rows(base: BaseModel, winners: Sequence[SelfEdit]) -> tuple[TrainingSequence, ...]:
@@ -78,7 +80,7 @@ def load_policy(folder: Path, base_identity: str | None = None) -> Policy:
         raise AdapterError(
             f"{folder / ABOUT} is damaged ({err}); restore the folder, or train the policy again"
         ) from err
-    return Policy(adapter, tuple(about["formats"]))
+    return Policy(adapter, tuple(about["formats"]), about["base"])
 
 
 def merge_policy(base: BaseModel, policy: LoraAdapter, folder: Path) -> None:

@@ -23,11 +23,18 @@ class Judged:
 class RewardModel(Protocol):
     """Gives every trial an outcome; a failure is an outcome too, never a zero."""
 
-    name: str
-    trains: bool
-    """Whether an adapter must be trained and asked."""
-    samples: int
-    """Sampled answers to each of the model's own questions that it needs; 0 for none."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def trains(self) -> bool:
+        """Whether an adapter must be trained and asked."""
+        ...
+
+    @property
+    def samples(self) -> int:
+        """Sampled answers to each of the model's own questions that it needs; 0 for none."""
+        ...
 
     def score(self, judged: Sequence[Judged]) -> list[Outcome]:
         """One outcome for each, in order."""

@@ -1,0 +1,238 @@
+"""`seal train`: learn to write better self-edits, or see how far that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seal_agent import console
+from seal_agent.cli_options import Device, Dtype, Json, Model, Seed, TrustRemoteCode
+from seal_agent.cli_train_show import show_learnt, show_plan, show_status
+from seal_agent.errors import InputError
+
+if TYPE_CHECKING:
+    from seal_agent.config import OuterLoopConfig
+    from seal_agent.engine.base import Engine
+    from seal_agent.outer_loop.executor import Executor
+    from seal_agent.outer_loop.knowledge import KnowledgeDomain
+    from seal_agent.outer_loop.learn import Learnt
+    from seal_agent.outer_loop.plan import Plan
+    from seal_agent.outer_loop.reward import RewardModel
+    from seal_agent.outer_loop.units import Worker
+    from seal_agent.outer_loop.workers import MakeWorker
+
+EXAMPLE = "Example: seal train --data squad.jsonl --rounds 2 --contexts 50 --edits 5 --seeds 3 --run runs/first"
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is to be done where, as it was typed."""
+
+    data: Path
+    folder: Path
+    config: OuterLoopConfig
+    reward: str
+    judge_url: str | None
+    judge_model: str | None
+    make_worker: MakeWorker
+    executor: str
+    address: str | None
+    workers: int | None
+    merge: Path | None
+    report_to: str | None
+
+
+def train(
+    data: Annotated[Path | None, typer.Option(help="Passages with questions: our JSON lines, or a SQuAD file.")] = None,
+    run: Annotated[Path | None, typer.Option(help="The run's folder; the same command again goes on in it.")] = None,
+    status: Annotated[Path | None, typer.Option(help="Only say how far the run in this folder is.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan and the expected time.")] = False,
+    rounds: Annotated[int, typer.Option(help="Times that the policy learns.")] = 2,
+    contexts: Annotated[int, typer.Option(help="Passages looked at in each round.")] = 50,
+    edits: Annotated[int, typer.Option(help="Self-edits written about each passage.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Adapters trained on each self-edit.")] = 3,
+    keep: Annotated[int, typer.Option(help="Self-edits of each passage kept at most.")] = 1,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="implications, implications-long, rewrite, self-qa or a .txt file; several make a mix. "
+            "[default: implications]",
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over a self-edit.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate on a self-edit.")] = None,
+    reward: Annotated[
+        str,
+        typer.Option(help="questions (of the data), votes (its own, no labels), or rubric (a judge, nothing trained)."),
+    ] = "questions",
+    judge_url: Annotated[str | None, typer.Option(help="Endpoint of the rubric's judge. [default: the model]")] = None,
+    judge_model: Annotated[str | None, typer.Option(help="Name of the judge at that endpoint.")] = None,
+    guard: Annotated[int, typer.Option(help="Passages of other titles whose loss costs reward.")] = 0,
+    fresh_contexts: Annotated[bool, typer.Option("--fresh-contexts", help="Other passages in every round.")] = False,
+    measure_last: Annotated[bool, typer.Option("--measure-last", help="Try the last policy's self-edits too.")] = False,
+    keep_adapters: Annotated[bool, typer.Option("--keep-adapters", help="Keep every trained adapter.")] = False,
+    merge: Annotated[
+        Path | None, typer.Option(help="Write the model with the policy merged in to this folder.")
+    ] = None,
+    executor: Annotated[str, typer.Option(help="inline (this process), or ray.")] = "inline",
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster. [default: this machine alone]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Of Ray. [default: what there is room for]")] = None,
+    report_to: Annotated[str | None, typer.Option(help="tensorboard, wandb or trackio.")] = None,
+    model: Model = "default",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    seed: Seed = 0,
+    trust_remote_code: TrustRemoteCode = False,
+    as_json: Json = False,
+) -> None:
+    """Learn to write better self-edits: try several, keep the best, finetune the model that writes them, repeat."""
+    if status:
+        show_status(status, as_json)
+        return
+    from seal_agent.config import OuterLoopConfig
+    from seal_agent.outer_loop.workers import MakeWorker
+
+    if data is None or run is None:
+        raise InputError(f"give the passages with --data and a folder with --run; {EXAMPLE[0].lower()}{EXAMPLE[1:]}")
+    start = OuterLoopConfig()
+    config = OuterLoopConfig(
+        rounds=rounds,
+        contexts=contexts,
+        edits=edits,
+        seeds=seeds,
+        keep=keep,
+        fresh_contexts=fresh_contexts,
+        measure_last=measure_last,
+        self_edit=replace(start.self_edit, formats=tuple(formats)) if formats else start.self_edit,
+        inner_loop=replace(
+            start.inner_loop,
+            epochs=start.inner_loop.epochs if epochs is None else epochs,
+            learning_rate=start.inner_loop.learning_rate if learning_rate is None else learning_rate,
+        ),
+        guard=guard,
+        seed=seed,
+    )
+    kept = (run / "adapters").resolve() if keep_adapters else None
+    maker = MakeWorker(model, device, dtype, trust_remote_code, kept)
+    job = _Job(data, run, config, reward, judge_url, judge_model, maker, executor, address, workers, merge, report_to)
+    _check(job)
+    try:
+        _start(job, dry_run, as_json)
+    except KeyboardInterrupt:
+        said = f"stopped; what is finished stands in {run}: the same command goes on from here"
+        console.err.print(said, markup=False, soft_wrap=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _check(job: _Job) -> None:
+    """What can be refused before a model is loaded."""
+    from seal_agent.outer_loop.tracking import check_tracker
+
+    if job.reward not in ("questions", "votes", "rubric"):
+        raise InputError(f"there is no reward {job.reward!r}; use questions, votes or rubric")
+    if job.executor not in ("inline", "ray"):
+        raise InputError(f"there is no executor {job.executor!r}; use inline or ray")
+    if job.executor == "inline" and (job.address or job.workers):
+        raise InputError("--address and --workers are Ray's; add --executor ray")
+    if job.config.guard and job.reward != "questions":
+        raise InputError(f"--guard lowers the reward of questions, not of {job.reward}; leave one of them out")
+    if (job.judge_url or job.judge_model) and job.reward != "rubric":
+        raise InputError("--judge-url and --judge-model belong to --reward rubric")
+    if bool(job.judge_url) != bool(job.judge_model):
+        raise InputError("a judge at an endpoint needs both --judge-url and --judge-model")
+    if job.merge and job.merge.exists() and (not job.merge.is_dir() or any(job.merge.iterdir())):
+        raise InputError(f"{job.merge} exists and is not an empty folder; choose another --merge")
+    if job.report_to:
+        check_tracker(job.report_to)
+
+
+def _start(job: _Job, dry_run: bool, as_json: bool) -> None:
+    from seal_agent.knowledge.data import read_contexts
+    from seal_agent.outer_loop.passages import passages_for
+    from seal_agent.outer_loop.plan import plan
+
+    domain = passages_for(read_contexts(job.data), job.config, asked=job.reward == "questions")
+    with console.waiting("loading the model"):
+        worker = job.make_worker()
+    reward = _reward(job, worker.engine)
+    cases = domain.cases(worker, domain.items(job.config.contexts, 0, job.config.seed), job.config.seed)
+    planned = plan(domain, reward, job.config, cases)
+    if dry_run:
+        from seal_agent.outer_loop.plan import calibrate
+
+        with console.waiting("trying a little of each stage"):
+            pace = calibrate(domain, reward, job.config, worker, cases)
+        show_plan(planned, pace, job.config, as_json)
+        return
+    learnt = _learn(job, domain, reward, worker, planned, as_json)
+    show_learnt(learnt, job.folder, job.make_worker.model, job.merge, as_json)
+
+
+def _reward(job: _Job, engine: Engine) -> RewardModel:
+    from seal_agent.knowledge.grading import default_grader
+
+    if job.reward == "votes":
+        from seal_agent.outer_loop.votes import MajorityVoteReward
+
+        return MajorityVoteReward(default_grader())
+    if job.reward == "rubric":
+        from seal_agent.outer_loop.rubric import RubricReward
+
+        if job.judge_url and job.judge_model:
+            return RubricReward.of_endpoint(job.judge_model, job.judge_url, cache=job.folder / "judge")
+        return RubricReward.of_model(engine)
+    from seal_agent.outer_loop.reward import QuestionReward
+
+    return QuestionReward(job.config.guard_penalty if job.config.guard else 0.0)
+
+
+def _executor(job: _Job, worker: Worker) -> Executor:
+    if job.executor == "ray":
+        from seal_agent.outer_loop.executor_ray import RayExecutor
+
+        return RayExecutor(job.make_worker, address=job.address, workers=job.workers)
+    from seal_agent.outer_loop.executor import InlineExecutor
+
+    return InlineExecutor(worker)
+
+
+def _learn(
+    job: _Job, domain: KnowledgeDomain, reward: RewardModel, worker: Worker, planned: Plan, as_json: bool
+) -> Learnt:
+    """The run itself, and the merged model where that is asked for."""
+    from seal_agent.outer_loop.learn import facts, learn, settings
+    from seal_agent.outer_loop.run import Run
+
+    judge = {"judge": f"{job.judge_model} at {job.judge_url}" if job.judge_url else "the model"}
+    decides = settings(worker.base, domain, reward, job.config, **(judge if job.reward == "rubric" else {}))
+    run = Run(job.folder, decides, facts(worker.base, planned))
+    try:
+        executor = _executor(job, worker)
+        try:
+            with console.round_bars(planned.rounds, planned.work, quiet=as_json) as bars:
+                learnt = learn(
+                    domain,
+                    reward,
+                    job.config,
+                    worker=worker,
+                    executor=executor,
+                    run=run,
+                    tell=bars,
+                    report_to=job.report_to,
+                )
+        finally:
+            executor.close()
+        if job.merge and learnt.policy:
+            from seal_agent.outer_loop.policy import load_policy, merge_policy
+
+            with console.waiting("merging the policy"):
+                merge_policy(worker.base, load_policy(learnt.policy, worker.base.identity).adapter, job.merge)
+        return learnt
+    finally:
+        run.close()

@@ -1,0 +1,84 @@
+"""A whole run of the outer loop: its rounds, figures for a tracker, a report at the end, and where the policy lies."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from seal_agent.config import OuterLoopConfig
+from seal_agent.models import BaseModel
+from seal_agent.outer_loop.domain import Domain
+from seal_agent.outer_loop.executor import Executor
+from seal_agent.outer_loop.facts import describe_machine
+from seal_agent.outer_loop.plan import Plan
+from seal_agent.outer_loop.policy import POLICIES
+from seal_agent.outer_loop.report import write_report
+from seal_agent.outer_loop.rest_em import rest_em
+from seal_agent.outer_loop.reward import RewardModel
+from seal_agent.outer_loop.rounds import RoundResult
+from seal_agent.outer_loop.run import Run
+from seal_agent.outer_loop.stages import Tell, silent
+from seal_agent.outer_loop.tracking import Tracking
+from seal_agent.outer_loop.units import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a run came to. `policy` is the folder of the last policy; None where no self-edit was ever kept."""
+
+    results: tuple[RoundResult, ...]
+    policy: Path | None
+    markdown: Path
+    html: Path
+    digest: str
+
+
+def settings(
+    base: BaseModel, domain: Domain[Any], reward: RewardModel, config: OuterLoopConfig, **more: str
+) -> dict[str, Any]:
+    """All that decides a run's results, for its manifest."""
+    return {
+        "outer_loop": asdict(config),
+        "domain": domain.settings(),
+        "reward": {"name": reward.name, "samples": reward.samples, **more},
+        "base": base.identity,
+        "dtype": str(base.dtype).removeprefix("torch."),
+    }
+
+
+def facts(base: BaseModel, plan: Plan) -> dict[str, Any]:
+    """What stands beside it: the model's name, the counts of the plan, the machine."""
+    about = {"model": base.name, "device": str(base.device), "plan": asdict(plan)}
+    return {**about, **describe_machine()}
+
+
+def learn(
+    domain: Domain[Any],
+    reward: RewardModel,
+    config: OuterLoopConfig,
+    *,
+    worker: Worker,
+    executor: Executor,
+    run: Run,
+    tell: Tell = silent,
+    report_to: str | None = None,
+) -> Learnt:
+    """`rest_em`, tracked and reported. A run that the watch over its votes stops is reported too, and raises."""
+    tracking = Tracking(report_to, run.folder, run.manifest["config"]) if report_to else None
+    results: list[RoundResult] = []
+
+    def each_round(result: RoundResult) -> None:
+        results.append(result)
+        if tracking:
+            tracking.log(result)
+
+    try:
+        rest_em(domain, reward, config, worker=worker, executor=executor, run=run, tell=tell, each_round=each_round)
+    finally:
+        if tracking:
+            tracking.close()
+        if results:
+            written = write_report(run.folder, results, run.manifest, run.seconds(), run.counts())
+    last = results[-1].policy if results[-1].next_policy is None else results[-1].next_policy
+    return Learnt(tuple(results), run.folder / POLICIES / last if last else None, *written, run.digest())
