@@ -65,6 +65,7 @@ def train(
             "[default: implications]",
         ),
     ] = None,
+    temperature: Annotated[float | None, typer.Option(help="Of writing self-edits. [default: 1.0]")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over a self-edit.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate on a self-edit.")] = None,
     reward: Annotated[
@@ -109,7 +110,11 @@ def train(
         keep=keep,
         fresh_contexts=fresh_contexts,
         measure_last=measure_last,
-        self_edit=replace(start.self_edit, formats=tuple(formats)) if formats else start.self_edit,
+        self_edit=replace(
+            start.self_edit,
+            formats=tuple(formats) if formats else start.self_edit.formats,
+            temperature=start.self_edit.temperature if temperature is None else temperature,
+        ),
         inner_loop=replace(
             start.inner_loop,
             epochs=start.inner_loop.epochs if epochs is None else epochs,

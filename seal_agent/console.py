@@ -77,20 +77,22 @@ class RoundBars:
         if done <= before or not worked or not seconds:
             return ""
         left = (self._work(stage, total) - self._work(stage, done)) * seconds / worked
-        return f"{60 * (done - before) / seconds:.1f}/min, {duration(left)} left"
+        rate = f"{60 * (done - before) / seconds:.1f}/min"
+        return f"{rate}, {duration(left)} left" if left else rate
 
 
 @contextmanager
 def round_bars(rounds: int, work: Callable[[str, int], float], quiet: bool = False) -> Iterator[RoundBars]:
     """Live bars of the outer loop on standard error; silence where `quiet` or where nobody watches."""
     bars = Progress(
-        TextColumn("{task.description:<24}"),
-        BarColumn(bar_width=20),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
         TextColumn("{task.completed:.0f}/{task.total:.0f}", justify="right"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[pace]}"),
         TextColumn("{task.fields[rewards]}", style="green"),
         console=err,
+        expand=True,
         disable=quiet or not err.is_terminal,
     )
     with bars:

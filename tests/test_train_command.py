@@ -250,6 +250,10 @@ def test_data_and_run_are_needed_and_a_folder_without_a_run_is_no_status(seal: C
     ran = seal("train", "--status", tmp_path)
     assert ran.code == 2
     assert "there is no run" in ran.err
+    (tmp_path / "manifest.json").write_text('{"config": {}}', encoding="utf-8")
+    assert "was not begun by `seal train`" in seal("train", "--status", tmp_path).err
+    (tmp_path / "manifest.json").write_text("{", encoding="utf-8")
+    assert "is damaged" in seal("train", "--status", tmp_path).err
     (tmp_path / "x").touch()
     assert "not an empty folder" in seal("train", "--data", "d", "--run", "r", "--merge", tmp_path).err
 

@@ -1,11 +1,11 @@
-"""A report as Markdown. Charts become tables of their points; no text of a model is taken for markup."""
+"""A report as Markdown. Charts are left out, for the tables beside them say the same; no text is taken for markup."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from seal_agent.outer_loop.report_blocks import Block, Chart, Document, Exhibit, Paragraph, SideBySide, Table
+from seal_agent.outer_loop.report_blocks import Chart, Document, Exhibit, Paragraph, SideBySide, Table
 
 EXHIBITS = 6  # our choice: comparisons of one section; report.html has them all
 
@@ -15,22 +15,19 @@ def markdown(document: Document) -> str:
     parts = [f"# {_plain(document.title)}"]
     for section in document.sections:
         compared = [block for block in section.blocks if isinstance(block, SideBySide)]
-        shown = [block for block in section.blocks if block not in compared[EXHIBITS:]]
+        shown = [b for b in section.blocks if b not in compared[EXHIBITS:] and not isinstance(b, Chart)]
         parts += [f"## {_plain(section.title)}", *map(_block, shown)]
         if len(compared) > EXHIBITS:
             parts.append(f"{len(compared) - EXHIBITS} more are in report.html.")
     return "\n\n".join(parts) + "\n"
 
 
-def _block(block: Block) -> str:
+def _block(block: Paragraph | Table | SideBySide) -> str:
     match block:
         case Paragraph(text):
             return _plain(text)
         case Table(headings, rows):
             return _table(headings, rows)
-        case Chart(title, places, lines):
-            points = [(line.name, *(str(point) if point else "—" for point in line.points)) for line in lines]
-            return f"{_plain(title)}\n\n{_table(('', *places), points)}"
         case SideBySide(title, exhibits):
             return "\n\n".join([f"### {_plain(title)}", *map(_exhibit, exhibits)])
 

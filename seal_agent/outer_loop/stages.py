@@ -126,6 +126,7 @@ class Stages:
 
         for chunk in self._chunks(cases):
             at = len(edits)
+            self.tell(round_, "propose", at, len(cases))
             facts = [writer.name, [asdict(case) for case in chunk], seed + at]
             edits += self._once("propose", round_, facts, _Written, partial(write, chunk, at)).edits
             self.tell(round_, "propose", len(edits), len(cases))

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def read_status(folder: Path) -> Status:
     """Takes no lock and changes nothing. Raises InputError where there is no run, StoreError where it is damaged."""
     manifest = _manifest(folder)
     planned = TypeAdapter(Plan).validate_python(manifest["plan"])
-    with closing(_readonly(folder)) as db:
+    with _readonly(folder) as db:
         rows = db.execute("SELECT round, kind, COUNT(*), SUM(seconds) FROM work GROUP BY round, kind")
         found = {(round_, kind): (count, seconds) for round_, kind, count, seconds in rows}
         rounds = tuple(_round(round_, planned, found, db, manifest["config"]) for round_ in range(planned.rounds))
@@ -94,12 +94,16 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _readonly(folder: Path) -> sqlite3.Connection:
-    path = (folder / LEDGER).resolve()
+@contextmanager
+def _readonly(folder: Path) -> Iterator[sqlite3.Connection]:
+    address = f"{(folder / LEDGER).resolve().as_uri()}?mode=ro"
     try:
-        return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)
+        with closing(sqlite3.connect(address, uri=True, timeout=30)) as db:
+            yield db
     except sqlite3.Error as err:
-        raise StoreError(f"the ledger in {folder} cannot be read ({err}); wait until the run has begun") from err
+        raise StoreError(
+            f"the ledger in {folder} cannot be read ({err}); try again, or look from where it runs"
+        ) from err
 
 
 def _round(
