@@ -110,8 +110,8 @@ class RayExecutor:
             return self._ray.get(ready)
         except errors.RayTaskError as err:
             raise err.cause from err
-        except errors.RayActorError as err:
-            if err.actor_init_failed:
+        except errors.RayError as err:  # a process that died, or that Ray ended for want of memory
+            if getattr(err, "actor_init_failed", False):
                 why = str(err).strip().splitlines()[-1].strip()
                 raise InputError(
                     f"no worker could be started ({why}); install the same seal-agent on every machine"
@@ -187,10 +187,10 @@ def _reach(address: str) -> None:
 
 def fitting(room: dict[str, float], cpus: int, gpus: float) -> int:
     """As many workers as the cluster has room for, all its machines taken together."""
-    fitting = int(min(room.get("CPU", 0) / cpus, room.get("GPU", 0) / gpus if gpus else float("inf")))
-    if not fitting:
+    count = int(min(room.get("CPU", 0) / cpus, room.get("GPU", 0) / gpus if gpus else float("inf")))
+    if not count:
         raise InputError(
             f"the cluster has {room.get('CPU', 0):g} CPUs and {room.get('GPU', 0):g} GPUs, too few for a worker with "
             f"{cpus} and {gpus:g}; ask for less, or give the number of workers if machines are still to come"
         )
-    return fitting
+    return count
