@@ -97,7 +97,8 @@ class RubricReward:
 class ModelRater:
     """A local model. Each number is what it expects: the mean of 1 to 5 by the likelihood of each.
 
-    A small model hardly tells good notes from bad ones, and leans towards a number whatever it reads.
+    A small model may lean towards one number whatever it reads: see first whether it prefers notes on the passage to
+    notes on another one. It reads the prompt twenty times for each self-edit, once for every number.
     """
 
     engine: Engine
