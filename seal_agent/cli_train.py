@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,8 +73,10 @@ def train(
         str,
         typer.Option(help="questions (of the data), votes (its own, no labels), or rubric (a judge, nothing trained)."),
     ] = "questions",
-    judge_url: Annotated[str | None, typer.Option(help="Endpoint of the rubric's judge. [default: the model]")] = None,
-    judge_model: Annotated[str | None, typer.Option(help="Name of the judge at that endpoint.")] = None,
+    judge_url: Annotated[str | None, typer.Option(help="Endpoint of --judge-model. [default: OpenAI's]")] = None,
+    judge_model: Annotated[
+        str | None, typer.Option(help="Judge of --reward rubric. [default: the model itself]")
+    ] = None,
     guard: Annotated[int, typer.Option(help="Passages of other titles whose loss costs reward.")] = 0,
     fresh_contexts: Annotated[bool, typer.Option("--fresh-contexts", help="Other passages in every round.")] = False,
     measure_last: Annotated[bool, typer.Option("--measure-last", help="Try the last policy's self-edits too.")] = False,
@@ -149,8 +152,8 @@ def _check(job: _Job) -> None:
         raise InputError(f"--guard lowers the reward of questions, not of {job.reward}; leave one of them out")
     if (job.judge_url or job.judge_model) and job.reward != "rubric":
         raise InputError("--judge-url and --judge-model belong to --reward rubric")
-    if bool(job.judge_url) != bool(job.judge_model):
-        raise InputError("a judge at an endpoint needs both --judge-url and --judge-model")
+    if job.judge_url and not job.judge_model:
+        raise InputError("a judge at an endpoint has a name there; give --judge-model")
     if job.merge and job.merge.exists() and (not job.merge.is_dir() or any(job.merge.iterdir())):
         raise InputError(f"{job.merge} exists and is not an empty folder; choose another --merge")
     if job.report_to:
@@ -189,9 +192,10 @@ def _reward(job: _Job, engine: Engine) -> RewardModel:
     if job.reward == "rubric":
         from seal_agent.outer_loop.rubric import RubricReward
 
-        if job.judge_url and job.judge_model:
-            return RubricReward.of_endpoint(job.judge_model, job.judge_url, cache=job.folder / "judge")
-        return RubricReward.of_model(engine)
+        if not job.judge_model:
+            return RubricReward.of_model(engine)
+        of_model = partial(RubricReward.of_endpoint, job.judge_model, cache=job.folder / "judge.sqlite")
+        return of_model(base_url=job.judge_url) if job.judge_url else of_model()
     from seal_agent.outer_loop.reward import QuestionReward
 
     return QuestionReward(job.config.guard_penalty if job.config.guard else 0.0)
@@ -214,7 +218,7 @@ def _learn(
     from seal_agent.outer_loop.learn import facts, learn, settings
     from seal_agent.outer_loop.run import Run
 
-    judge = {"judge": f"{job.judge_model} at {job.judge_url}" if job.judge_url else "the model"}
+    judge = {"judge": job.judge_model or "the model", "judge_url": job.judge_url or ""}
     decides = settings(worker.base, domain, reward, job.config, **(judge if job.reward == "rubric" else {}))
     run = Run(job.folder, decides, facts(worker.base, planned))
     try:

@@ -27,7 +27,9 @@ def show_plan(planned: Plan, pace: Pace, config: OuterLoopConfig, as_json: bool)
         )
         return
     say, in_all = _sayer(), planned.rounds * planned.self_edits
-    say(f"{planned.rounds} rounds; {planned.learning} finetune the policy, on at most {planned.rows} self-edits each")
+    say(
+        f"  rounds         {planned.rounds}; the policy learns in {planned.learning}, {planned.rows} self-edits at most"
+    )
     say(f"  contexts       {planned.contexts} in each round")
     say(f"  self-edits     {planned.self_edits} in each round, {in_all} in all")
     if planned.trains:

@@ -17,7 +17,7 @@ from seal_agent.errors import AdapterError, InputError
 from seal_agent.knowledge.self_edits import DERIVED_FORMATS
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.models import BaseModel, load_model
-from seal_agent.outer_loop import stages
+from seal_agent.outer_loop import collapse, stages
 from seal_agent.outer_loop.knowledge import KnowledgeDomain
 from seal_agent.outer_loop.passages import passages_for
 from seal_agent.outer_loop.plan import plan
@@ -198,6 +198,29 @@ def test_votes_need_no_labels(train: Call, data: Path, tmp_path: Path) -> None:
     assert ran.code == 0, ran.err
 
 
+@pytest.mark.usefixtures("scripted")
+def test_a_run_that_fools_itself_is_stopped_and_reported(
+    train: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collapse, "MIN_DIVERSITY", 1.1)
+    ran = train("--reward", "votes")
+    assert ran.code == 1
+    assert "stopped after round 1" in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+    assert "agrees with itself" in (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_rubric_trains_no_adapters(train: Call, seal: Call, tmp_path: Path) -> None:
+    ran = train("--reward", "rubric", "--rounds", 1, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["policy"], "the best of each context by the judge"
+    status = seal("train", "--status", tmp_path / "run", "--json").json
+    assert [stage["stage"] for stage in status["rounds"][0]["stages"]] == ["propose", "judge", "finetune", "round"]
+    assert "a judge" in (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
+    assert train("--reward", "rubric", "--rounds", 1, "--dry-run", "--json").json["adapters"] == 0
+
+
 # ---------------------------------------------------------------- before a run
 
 
@@ -229,7 +252,7 @@ def test_the_plan_is_what_the_ledger_holds_at_the_end(tiny_base: BaseModel) -> N
         (("--workers", 2), "add --executor ray"),
         (("--guard", 1, "--reward", "votes"), "leave one of them out"),
         (("--judge-url", "http://x"), "belong to --reward rubric"),
-        (("--judge-url", "http://x", "--reward", "rubric"), "needs both"),
+        (("--judge-url", "http://x", "--reward", "rubric"), "give --judge-model"),
         (("--report-to", "abacus"), "use tensorboard, wandb, trackio"),
         (("--rounds", 0), "rounds must be at least 1"),
         (("--format", "evidence"), "no policy can learn to write it"),

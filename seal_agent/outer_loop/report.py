@@ -47,7 +47,7 @@ def write_report(
 def report(results: Sequence[RoundResult], manifest: Mapping[str, Any], seconds: Clock, counts: Counts) -> Document:
     """The document. Intervals are 95 % bootstrap intervals over contexts, by a fixed seed."""
     sections = [
-        Section("Reward by round", tuple(_rewards(results))),
+        Section("Reward by round", (Paragraph(_meaning(manifest)), *_rewards(results))),
         Section("By format", tuple(_formats(results))),
         Section("Winners and losers", tuple(_comparisons(results))),
         Section("Rejected self-edits and failed outcomes", tuple(_losses_of_data(results))),
@@ -62,12 +62,22 @@ def report(results: Sequence[RoundResult], manifest: Mapping[str, Any], seconds:
 # ---------------------------------------------------------------- rewards
 
 
-def _rewards(results: Sequence[RoundResult]) -> Iterable[Block]:
-    yield Paragraph(
-        "The reward of a self-edit is the accuracy of an adapter trained on it, less that of the base model, mean over "
-        "seeds. It is shown for the half of each context's questions that selects self-edits and for the half that "
-        "only reports. The kept are chosen by the first half, which flatters them there, not by the second."
+def _meaning(manifest: Mapping[str, Any]) -> str:
+    match manifest.get("config", {}).get("reward", {}).get("name", "questions"):
+        case "rubric":
+            return "The reward of a self-edit is the mean of what a judge gives its text by a rubric, 0 to 1."
+        case "votes":
+            reward = "how far an adapter trained on it agrees with itself about its own questions"
+        case _:
+            reward = "the accuracy of an adapter trained on it, on the half of the context's questions that selects"
+    return (
+        f"The reward of a self-edit is {reward}, less the same of the base model, mean over seeds. The reporting half "
+        "of each context's questions selects nothing: there the gain in accuracy is shown, and the kept are not "
+        "flattered by having been chosen."
     )
+
+
+def _rewards(results: Sequence[RoundResult]) -> Iterable[Block]:
     lines = (
         Line("all, selecting half", tuple(estimate(_by_context(r, "mean")) for r in results)),
         Line("all, reporting half", tuple(estimate(_by_context(r, "reporting_mean")) for r in results)),
