@@ -42,6 +42,11 @@ def domain(count: int = 4, formats: Sequence[str] = ("rewrite",)) -> KnowledgeDo
     return KnowledgeDomain(tuple(contexts), replace(SELF_EDIT, formats=tuple(formats)), (other,))
 
 
+def weight_of(adapter: LoraAdapter) -> int:
+    """A number that two different adapters hardly share."""
+    return round(1e4 * sum(float(pair.b_RO.abs().sum()) for pair in adapter.pairs.values()))
+
+
 @dataclass
 class AdapterEngine(ScriptedEngine):
     """Writes self-edits by the seed, and answers by what the adapter's weights are: the same weights, the same words.
@@ -69,7 +74,7 @@ class AdapterEngine(ScriptedEngine):
     def _write(self, prompt: Prompt, adapter: LoraAdapter | None, seed: int) -> str:
         last = prompt if isinstance(prompt, str) else prompt[-1].content
         name = next((n for n in NAMES if n in last), "Tarawa")
-        said = 0 if adapter is None else round(1e4 * sum(float(p.b_RO.abs().sum()) for p in adapter.pairs.values()))
+        said = 0 if adapter is None else weight_of(adapter)
         draw = random.Random(f"{last} {said} {seed if 'Rewrite' in last else 0}")
         if "Rewrite" in last:
             return f"{name} has {draw.randint(1, 10**6)} ways to lose keys. Pier {name} is where keys go to hide."

@@ -62,7 +62,10 @@ def _words(texts: Sequence[str]) -> list[frozenset[str]]:
 
 
 def _alarm(result: RoundResult, why: str) -> CollapseError:
+    trust = (
+        f"the policy of round {result.round} is the last to trust" if result.round else "trust no policy of this run"
+    )
     return CollapseError(
-        f"stopped after round {result.round + 1}: {why}; the policy of round {result.round} is the last to trust: "
+        f"stopped after round {result.round + 1}: {why}; {trust}: "
         "train with labelled questions, more contexts, or fewer rounds"
     )

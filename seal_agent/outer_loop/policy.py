@@ -92,8 +92,13 @@ def merge_policy(base: BaseModel, policy: LoraAdapter, folder: Path) -> None:
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not an empty folder; choose another path")
-    with tempfile.TemporaryDirectory() as draft:
-        files.write_peft(policy, base.name, base.identity, Path(draft))
-        whole = PeftModel.from_pretrained(copy.deepcopy(base.module), draft).merge_and_unload()
-    whole.save_pretrained(folder)
-    base.tokenizer.save_pretrained(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".merged-", dir=folder.parent) as place:
+        adapter, draft = Path(place) / "adapter", Path(place) / "whole"
+        files.write_peft(policy, base.name, base.identity, adapter)
+        whole = PeftModel.from_pretrained(copy.deepcopy(base.module), str(adapter)).merge_and_unload()
+        whole.save_pretrained(draft)
+        base.tokenizer.save_pretrained(draft)
+        if folder.exists():
+            folder.rmdir()
+        draft.rename(folder)  # whole or not at all

@@ -56,6 +56,8 @@ class QuestionReward:
     def _one(self, one: Judged) -> Outcome:
         if one.tried is None or one.tried.answers is None or one.baseline is None:
             return Outcome.failed("training", one.tried.failure if one.tried else "it was not trained")
+        if not one.baseline.selecting:
+            return Outcome.failed("asking", "the context has no question")
         outcome = Outcome.of(one.baseline.selecting, one.tried.answers.selecting)
         if outcome.reward is None or not (self.guard_penalty and one.baseline.guard):
             return outcome
