@@ -40,7 +40,8 @@ def main() -> None:
     options = _options()
     self_edit = replace(SelfEditConfig(self_test=0), **_given(options, "formats", "cues"))
     inner_loop = InnerLoopConfig(
-        seed=options.seed, **_given(options, "anchors", "replay", "epochs", "learning_rate", "max_update", "targets")
+        seed=options.seed,
+        **_given(options, "anchors", "replay", "epochs", "learning_rate", "max_update", "targets", "null_space"),
     )
     every = data.read_contexts(options.squad)
     learnt = chosen(every, options.passages)
@@ -168,6 +169,7 @@ def _options() -> argparse.Namespace:
     recipe.add_argument("--anchors", type=int)
     recipe.add_argument("--replay", type=float)
     recipe.add_argument("--max-update", type=float)
+    recipe.add_argument("--null-space", type=float)
     parser.add_argument("--model", default="default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=results_file.RESULTS / "continual.json")

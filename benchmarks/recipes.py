@@ -79,6 +79,11 @@ RECIPES = (
     Recipe("evidence, no cues", EVIDENCE, replace(ALL, epochs=8)),
     Recipe("evidence, 3 cues", replace(EVIDENCE, cues=3), replace(ALL, epochs=4)),
     Recipe("evidence, 3 cues, 16 anchors", replace(EVIDENCE, cues=3), replace(ALL, epochs=4, anchors=16)),
+    Recipe(
+        "evidence, 3 cues, null space",
+        replace(EVIDENCE, cues=3),
+        replace(ALL, epochs=4, learning_rate=4e-3, null_space=0.6),
+    ),
     Recipe("evidence, 8 cues", replace(EVIDENCE, cues=8), replace(ALL, epochs=2)),
     Recipe("evidence, 8 cues, rank 8", replace(EVIDENCE, cues=8), replace(ALL, epochs=2, rank=8, alpha=16.0)),
     Recipe("evidence, 8 cues, 5e-4", replace(EVIDENCE, cues=8), replace(ALL, epochs=3, learning_rate=5e-4)),

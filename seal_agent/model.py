@@ -20,6 +20,7 @@ from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.knowledge.answering import answer_questions
 from seal_agent.knowledge.grading import Grader, default_grader
 from seal_agent.knowledge.lessons import Lesson, job_of
+from seal_agent.knowledge.ordinary import protected_directions
 from seal_agent.knowledge.self_edits import (
     DERIVED_FORMATS,
     PASSAGE,
@@ -219,6 +220,9 @@ class SelfAdaptingModel:
         clock = _Clock(progress, proposal.stages)
         asked = replace(context, questions=context.questions or proposal.self_test)
         before = self._ask_all("ask before", asked, start, clock)
+        if config.null_space:
+            with clock.stage("protect the rest") as tell:
+                protected_directions(self.engine, self.base, config, tell)
         with clock.stage("train") as tell:
             (trained,) = train(self.base, [self._job(proposal, config, start)], tell)
         after = self._ask_all("ask after", asked, trained.adapter, clock)

@@ -1,7 +1,7 @@
 """Ordinary text, which has nothing to do with what is to be learnt: written by the model, so that none need be given.
 
 From it comes which directions a layer's inputs usually take: `InnerLoopConfig.null_space` keeps adapters off those.
-They are found once for a model (a minute on two cores for 135M parameters) and kept in the cache folder.
+They are found once for a model and kept in the cache folder: a minute on two cores for 135M parameters.
 """
 
 from __future__ import annotations
@@ -17,51 +17,51 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from seal_agent.config import InnerLoopConfig
-from seal_agent.engine.base import Engine
+from seal_agent.engine.base import Engine, Progress
 from seal_agent.inner_loop.lora import find_targets
 from seal_agent.inner_loop.null_space import Directions, directions_of
 from seal_agent.models import BaseModel, cache_home
 from seal_agent.prompts import load_prompt
 from seal_agent.types import Message, Prompt, Sampling
 
-TEXTS = 64  # our choice: half of them plain text, half answers in a chat
-TOKENS = 96  # our choice: of each; together some times the inputs of the widest layer of a small model
+TOKENS = 96  # our choice: of each text; together eight times the inputs of the widest layer of the bundled model
 
 
-def openings() -> list[str]:
-    """First words of everyday texts."""
-    return load_prompt("anchors").splitlines()
-
-
-def protected_directions(engine: Engine, base: BaseModel, config: InnerLoopConfig) -> Directions | None:
+def protected_directions(
+    engine: Engine, base: BaseModel, config: InnerLoopConfig, progress: Progress | None = None
+) -> Directions | None:
     """The directions of every layer that this config trains, the strongest first; None where nothing is protected."""
     if not config.null_space:
         return None
     names = find_targets(base.module, config.targets)
     memo = base.memo.setdefault("directions", {})
     if names not in memo:
-        path = cache_home() / "directions" / f"{base.identity[:32]}-{_hash(names)}.safetensors"
-        memo[names] = _to(base, _read(path, names) or _found(engine, base, names, path))
+        path = _path(base, names)
+        memo[names] = _to(base, _read(path, names) or _found(engine, base, names, path, progress))
     found: Directions = memo[names]
     return found
 
 
-def ordinary_texts(engine: Engine, base: BaseModel, seed: int = 0) -> list[list[int]]:
-    """Token ids of texts that the model wrote: continuations of plain text, and its answers in a chat."""
-    begun = openings()
-    prompts: list[Prompt] = [
-        begun[i // 2 % len(begun)] if i % 2 else (Message("user", begun[i // 2 % len(begun)] + " …"),)
-        for i in range(TEXTS)
-    ]
-    said = engine.generate(prompts, Sampling(TOKENS, temperature=1.0, top_p=0.95, seed=seed))
+def ordinary_prompts() -> list[Prompt]:
+    """Everyday openings, each to be continued as plain text and to be answered in a chat, in turn."""
+    openings = load_prompt("ordinary").splitlines()
+    return [prompt for opening in openings for prompt in (opening, (Message("user", opening + " …"),))]
+
+
+def ordinary_texts(engine: Engine, base: BaseModel, progress: Progress | None = None) -> list[list[int]]:
+    """Token ids of texts that the model wrote: each opening continued as plain text, and answered in a chat."""
+    prompts = ordinary_prompts()
+    said = engine.generate(prompts, Sampling(TOKENS, temperature=1.0, top_p=0.95), progress=progress)
     return [
         [*base.encode(prompt), *base.tokenizer(completion.text, add_special_tokens=False)["input_ids"]]
         for prompt, completion in zip(prompts, said, strict=True)
     ]
 
 
-def _found(engine: Engine, base: BaseModel, names: Sequence[str], path: Path) -> dict[str, torch.Tensor]:
-    found = directions_of(base, names, ordinary_texts(engine, base))
+def _found(
+    engine: Engine, base: BaseModel, names: Sequence[str], path: Path, progress: Progress | None
+) -> dict[str, torch.Tensor]:
+    found = directions_of(base, names, ordinary_texts(engine, base, progress))
     _write(path, found)
     return found
 
@@ -72,11 +72,14 @@ def _to(base: BaseModel, found: dict[str, torch.Tensor]) -> dict[str, torch.Tens
     return {name: made[id(whole)] for name, whole in found.items()}
 
 
-def _hash(names: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
-
-
 # ---------------------------------------------------------------- on disk
+
+
+def _path(base: BaseModel, names: Sequence[str]) -> Path:
+    """Another model, other layers or other texts are another file."""
+    facts = "\n".join([load_prompt("ordinary"), str(TOKENS), *names])
+    name = f"{base.identity[:32]}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.safetensors"
+    return cache_home() / "directions" / name
 
 
 def _read(path: Path, names: Sequence[str]) -> dict[str, torch.Tensor] | None:
