@@ -4,7 +4,7 @@
     python benchmarks/outer_loop_toy.py --rounds 3 --seeds 0 1 2 --out /tmp/toy.json
 
 A context is four sentences of three words, one of them marked with "!". The questions are about the marked one: half of
-them select self-edits, the other half only report. A two-layer model, made here and trained for half a minute, copies
+them select self-edits, the other half only report. A two-layer model, made here and trained for a minute, copies
 any of the four sentences with the same chance, as an untrained writer would. All else is the product: sampling,
 adapters trained on every self-edit, answers, selection, the policy, round after round. Reward on the reporting half
 should rise from round to round; how often the marked sentence is copied, which the loop never sees, stands beside it.
@@ -43,19 +43,19 @@ from seal_agent.outer_loop.reward import QuestionReward
 from seal_agent.outer_loop.rounds import RoundResult
 from seal_agent.outer_loop.run import Run
 from seal_agent.outer_loop.units import Asked, Case, CaseResult, Evaluated, Tried, Unit, Worker
-from seal_agent.types import Answer, Context, Message, Question, Sampling, SelfEdit, Verdict
+from seal_agent.types import IGNORE_LABEL, Answer, Context, Message, Question, Sampling, SelfEdit, Verdict
 
 NAMES = [f"n{i}" for i in range(32)]
 COLOURS = [f"c{i}" for i in range(8)]
 SIZES = [f"s{i}" for i in range(8)]
 WORDS = ["<pad>", "<unk>", "</s>", "User:", "Assistant:", "!", ".", *NAMES, *COLOURS, *SIZES]
 SENTENCES = 4
-PRETRAINING_STEPS, PRETRAINING_ROWS = 700, 64
+PRETRAINING_STEPS, PRETRAINING_ROWS = 1200, 64
 INNER = InnerLoopConfig(
-    rank=8, alpha=16, targets=("all",), epochs=6, learning_rate=1e-2, batch_size=1, anchors=0, replay=0
+    rank=8, alpha=16, targets=("all",), epochs=6, learning_rate=1e-2, batch_size=1, null_space=0, replay=0
 )
 POLICY = InnerLoopConfig(
-    rank=8, alpha=16, targets=("all",), epochs=4, learning_rate=3e-3, batch_size=4, anchors=0, replay=0
+    rank=8, alpha=16, targets=("all",), epochs=4, learning_rate=3e-3, batch_size=4, null_space=0, replay=0
 )
 
 
@@ -232,6 +232,7 @@ def pretrained(seed: int) -> BaseModel:
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=128,
+        rope_theta=1000.0,
         pad_token_id=0,
         bos_token_id=None,
         eos_token_id=2,
@@ -240,10 +241,11 @@ def pretrained(seed: int) -> BaseModel:
     base = BaseModel(f"toy-{seed}", module, tokenizer(), f"toy-{seed}")
     draw, optimizer = random.Random(seed), torch.optim.AdamW(module.parameters(), lr=3e-3)
     for step in range(PRETRAINING_STEPS):
-        optimizer.param_groups[0]["lr"] = 3e-3 * min(1, (step + 1) / 50) * (1 - step / PRETRAINING_STEPS)
+        optimizer.param_groups[0]["lr"] = 3e-3 * min(1, (step + 1) / 100) * (1 - step / PRETRAINING_STEPS)
         loss = _loss(module, [_row_of(base, draw) for _ in range(PRETRAINING_ROWS)])
         optimizer.zero_grad()
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimizer.step()
     module.eval()
     for parameter in module.parameters():
@@ -252,10 +254,14 @@ def pretrained(seed: int) -> BaseModel:
 
 
 def _row_of(base: BaseModel, draw: random.Random) -> tuple[list[int], list[int]]:
-    """Ids and labels of a sentence alone, or of a context and any one of its sentences."""
+    """Ids and labels of ten words said twice, of a context and any one of its sentences, or of a sentence alone."""
+    kind = draw.random()
+    if kind < 0.4:  # without these, copying is found late or never
+        words = base.tokens(" ".join(draw.sample([*NAMES, *COLOURS, *SIZES], 10)))
+        return words + words, [IGNORE_LABEL] * len(words) + words
     text, _ = drawn(draw)
     sentence = draw.choice([s.removeprefix("! ") for s in text.split(" . ")])
-    row = encode_turns(base, text, sentence) if draw.random() < 0.8 else encode_text(base, "", sentence + " .")
+    row = encode_turns(base, text, sentence) if kind < 0.85 else encode_text(base, "", sentence + " .")
     return list(row.input_ids), list(row.labels)
 
 

@@ -63,7 +63,15 @@ NOTHING, NOTES = SelfEditConfig(formats=("passage",)), SelfEditConfig(formats=("
 QA = SelfEditConfig(formats=("sentences", "sentence-qa"))
 EVIDENCE = SelfEditConfig(formats=("evidence",), cues=0)
 ALL = InnerLoopConfig(
-    rank=32, alpha=64.0, targets=("all",), epochs=5, learning_rate=1e-3, batch_size=4, anchors=0, replay=0.0
+    rank=32,
+    alpha=64.0,
+    targets=("all",),
+    epochs=5,
+    learning_rate=1e-3,
+    batch_size=4,
+    anchors=0,
+    null_space=0.0,
+    replay=0.0,
 )
 REFERENCES = (
     Recipe("base", NOTHING),

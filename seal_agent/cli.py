@@ -139,8 +139,12 @@ def adapt(
         Path | None, typer.Option(help='JSON lines {"question", "answer"}, asked before and after.')
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="default, or paper (as published, for models of 7B); the options below change it.")
-    ] = "default",
+        str | None,
+        typer.Option(
+            help="default, or paper (as published, for models of 7B, and taken with --policy); the options below "
+            "change it."
+        ),
+    ] = None,
     formats: Annotated[
         list[str] | None,
         typer.Option(
@@ -162,6 +166,9 @@ def adapt(
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     objective: Annotated[
         str | None, typer.Option(help="sft, distill (question-answer pairs as the model with the text says), or both.")
+    ] = None,
+    null_space: Annotated[
+        float | None, typer.Option(help="Share of what ordinary text says that the adapter may not read (0..1).")
     ] = None,
     anchors: Annotated[
         int | None, typer.Option(help="Texts of the model's own learnt beside the notes, to keep what it was.")
@@ -191,7 +198,7 @@ def adapt(
 
     for name in formats or ():
         check_format(name)
-    start = recipe_named(recipe)
+    start = recipe_named(recipe or ("paper" if policy else "default"))
     context = _read_context(file, title, questions)
     self_edit = _configured(
         start.self_edit,
@@ -210,6 +217,7 @@ def adapt(
         epochs=epochs,
         learning_rate=learning_rate,
         objective=objective,
+        null_space=null_space,
         anchors=anchors,
         replay=replay,
     )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol, overload
 
-from seal_agent.config import AnswerConfig, InnerLoopConfig, SelfEditConfig
+from seal_agent.config import RECIPES, AnswerConfig, InnerLoopConfig, SelfEditConfig
 from seal_agent.engine.base import Engine
 from seal_agent.engine.hf import HFEngine
 from seal_agent.errors import AdapterError, InputError
@@ -187,7 +187,8 @@ class SelfAdaptingModel:
         check_name(proposal.adapter)
         if proposal.base != self.base.identity:
             raise AdapterError("this proposal was written for another base model; propose again with this one")
-        config = inner_loop or InnerLoopConfig(seed=self.seed)
+        # A policy learnt by the paper's inner loop which self-edits are good for it.
+        config = inner_loop or replace(RECIPES["paper" if self.policy else "default"].inner_loop, seed=self.seed)
         key, facts = content_hash([proposal.id, asdict(config)]), _check_metadata(metadata or {})
         with self.ledger.only_writer_of(proposal.adapter):
             return self._committed(proposal, key) or self._train_and_record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from seal_agent.inner_loop.lora import LoraAdapter, LoraPair, find_targets, new_adapter
+from seal_agent.knowledge import ordinary
 from seal_agent.models import BaseModel
 
 WINDOW = 2048
@@ -29,6 +31,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def own_directions(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What tiny models say of ordinary text is nothing for the user's cache folder."""
+    if "real_model" not in request.keywords and "SEAL_CACHE" not in os.environ:
+        folder = tmp_path_factory.getbasetemp() / "cache"
+        monkeypatch.setattr(ordinary, "cache_home", lambda: Path(os.environ.get("SEAL_CACHE", folder)))
 
 
 @pytest.fixture
