@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,7 +22,8 @@ from seal_agent.outer_loop.executor import InlineExecutor
 from seal_agent.outer_loop.knowledge import Passage
 from seal_agent.outer_loop.rest_em import rest_em
 from seal_agent.outer_loop.reward import Judged
-from seal_agent.outer_loop.rubric import CRITERIA, EndpointRater, RubricReward
+from seal_agent.outer_loop.rounds import RoundResult
+from seal_agent.outer_loop.rubric import CRITERIA, EndpointRater, Rating, RubricReward
 from seal_agent.outer_loop.run import Run
 from seal_agent.outer_loop.units import Case, Trial
 from seal_agent.types import Outcome, SelfEdit
@@ -179,3 +180,33 @@ def test_in_the_loop_the_best_of_each_context_is_kept_and_nothing_is_trained_to_
         means = [one.mean for one in context.scored]
         assert [one.mean for one in context.winners] == [max(means)]  # type: ignore[type-var]
     assert result.next_policy
+
+
+def test_a_judge_that_was_away_is_asked_again_by_the_same_command(tiny_base: BaseModel, tmp_path: Path) -> None:
+    class Rater:
+        away = True
+
+        def rate(self, prompts: Sequence[str]) -> list[Rating]:
+            return [Rating((), "nobody answers") if self.away else Rating((4.0, 4.0, 4.0, 4.0)) for _ in prompts]
+
+    rater, at_work = Rater(), worker(tiny_base)
+
+    def once() -> list[RoundResult]:
+        run = Run(tmp_path, {}, {})
+        try:
+            return rest_em(
+                domain(),
+                RubricReward(rater),
+                replace(CONFIG, rounds=1),
+                worker=at_work,
+                executor=InlineExecutor(at_work),
+                run=run,
+            )
+        finally:
+            run.close()
+
+    assert once()[0].failed == 6
+    rater.away = False
+    (judged,) = once()
+    assert judged.failed == 0
+    assert judged.next_policy

@@ -64,14 +64,19 @@ class Run:
         row = self._db.execute("SELECT body FROM work WHERE key = ?", (key,)).fetchone()
         return TypeAdapter(form).validate_json(row[0]) if row else None
 
-    def record(self, key: str, kind: str, round_: int, value: object, seconds: float = 0.0) -> None:
-        """Put a finished piece of work on file; a second time under the same key changes nothing.
+    def record(
+        self, key: str, kind: str, round_: int, value: object, seconds: float = 0.0, again: bool = False
+    ) -> None:
+        """Put a finished piece of work on file; a second time under the same key changes nothing unless `again`.
 
         Seconds stand beside what two runs have in common.
         """
         body = TypeAdapter(type(value)).dump_json(value).decode()
         with self._writing:
-            self._db.execute("INSERT OR IGNORE INTO work VALUES (?, ?, ?, ?, ?)", (key, kind, round_, body, seconds))
+            self._db.execute(
+                f"INSERT OR {'REPLACE' if again else 'IGNORE'} INTO work VALUES (?, ?, ?, ?, ?)",
+                (key, kind, round_, body, seconds),
+            )
             self._db.commit()
 
     def counts(self) -> dict[tuple[int, str], int]:

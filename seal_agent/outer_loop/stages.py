@@ -219,7 +219,7 @@ class Stages:
             mean_entropy(samples, self.worker.grader) if samples else None,
         )
         key = content_hash(["round", round_])
-        self.run.record(key, "round", round_, result)
+        self.run.record(key, "round", round_, result, again=True)
         return result
 
     # ------------------------------------------------------------ inside
@@ -265,7 +265,12 @@ class Stages:
             judged = [Judged(case, Trial(edit, 0)) for edit in edits]
             facts = [self.reward.name, asdict(case), [asdict(edit) for edit in edits]]
             outcomes = self._once(
-                "judge", round_, facts, _Outcomes, lambda: _Outcomes(tuple(self.reward.score(judged)))
+                "judge",
+                round_,
+                facts,
+                _Outcomes,
+                lambda: _Outcomes(tuple(self.reward.score(judged))),
+                lost=lambda found: any(one.reward is None for one in found.outcomes),  # a judge may be back
             ).outcomes
             scored = [
                 Scored(edit, (outcome,), self.domain.rejected(case, edit))
@@ -308,7 +313,7 @@ class Stages:
             return known
         started = time.perf_counter()
         value = do()
-        self.run.record(key, kind, round_, value, time.perf_counter() - started)
+        self.run.record(key, kind, round_, value, time.perf_counter() - started, again=known is not None)
         return value
 
 
