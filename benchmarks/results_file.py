@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from seal_agent.outer_loop import facts
+from seal_agent.outer_loop.interval import estimate
 from seal_agent.types import Answer, Verdict
 
 RESULTS = Path(__file__).parent / "results"
@@ -26,13 +24,13 @@ def describe_run() -> dict[str, Any]:
 
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "processor": _processor(),
+        "processor": facts.processor(),
         "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "commit": _commit(),
+        "packages": {name: facts.installed(name) for name in PACKAGES},
+        "commit": facts.commit(),
     }
 
 
@@ -68,37 +66,8 @@ def share_right(answers: Sequence[dict[str, Any]]) -> float:
     return sum(answer["verdict"] == Verdict.CORRECT for answer in answers) / len(answers)
 
 
-def interval(passage_means: Sequence[float], seed: int = 0, draws: int = 10_000) -> tuple[float, float]:
+def interval(passage_means: Sequence[float], seed: int = 0) -> tuple[float, float]:
     """95 % bootstrap interval of the mean; whole passages are drawn, since their questions hang together."""
-    means = np.asarray(passage_means, dtype=float)
-    picks = np.random.default_rng(seed).integers(0, len(means), (draws, len(means)))
-    low, high = np.quantile(means[picks].mean(axis=1), [0.025, 0.975])
-    return float(low), float(high)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    root = Path(__file__).parent
-    try:
-        out = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return out.stdout.strip()
+    found = estimate(passage_means, seed)
+    assert found, "an interval needs at least one value"
+    return found.low, found.high

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,7 @@ from seal_agent.cli_options import (
     Policy,
     Seed,
     TrustRemoteCode,
+    configured,
     print_json,
 )
 from seal_agent.cli_train import EXAMPLE as TRAIN_EXAMPLE
@@ -29,12 +30,9 @@ from seal_agent.cli_train import train
 from seal_agent.errors import InputError, SealError
 
 if TYPE_CHECKING:
-    from seal_agent.config import InnerLoopConfig, SelfEditConfig
     from seal_agent.model import SelfAdaptingModel
     from seal_agent.store.ledger import Ledger
     from seal_agent.types import Answer, Context, Revision
-
-Config = TypeVar("Config", "SelfEditConfig", "InnerLoopConfig")
 
 EVAL_EXAMPLE = "Example: seal eval --model_args pretrained=default,mode=passage --tasks seal_novel --limit 12"
 
@@ -200,7 +198,7 @@ def adapt(
         check_format(name)
     start = recipe_named(recipe or ("paper" if policy else "default"))
     context = _read_context(file, title, questions)
-    self_edit = _configured(
+    self_edit = configured(
         start.self_edit,
         per_format=notes,
         formats=tuple(formats) if formats else None,
@@ -208,7 +206,7 @@ def adapt(
         verify=verify,
         self_test=self_test,
     )
-    inner_loop = _configured(
+    inner_loop = configured(
         start.inner_loop,
         seed=seed,
         targets=tuple(targets.split(",")) if targets else None,
@@ -419,11 +417,6 @@ def _ledger(home: Path | None) -> Ledger:
     from seal_agent.store.ledger import Ledger, default_home
 
     return Ledger(home.expanduser() if home else default_home())
-
-
-def _configured(config: Config, **chosen: Any) -> Config:
-    """The config with the options that were given; the others keep their defaults."""
-    return dataclasses.replace(config, **{name: value for name, value in chosen.items() if value is not None})
 
 
 def _read_context(file: Path, title: str, questions: Path | None) -> Context:

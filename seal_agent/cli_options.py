@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from seal_agent.config import InnerLoopConfig, SelfEditConfig
 
 Model = Annotated[str, typer.Option("--model", "-m", help='"default" (bundled), a hub id, or a folder.')]
 Home = Annotated[Path | None, typer.Option(help="Adapter store. [default: $SEAL_HOME or ~/.local/share/seal-agent]")]
@@ -19,6 +23,14 @@ TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run 
 Policy = Annotated[
     str | None, typer.Option(help="Who writes the notes: a folder of `seal train`, or a stored adapter's name.")
 ]
+
+
+Config = TypeVar("Config", "SelfEditConfig", "InnerLoopConfig")
+
+
+def configured(config: Config, **chosen: Any) -> Config:
+    """The config with the options that were given; the others keep their defaults."""
+    return dataclasses.replace(config, **{name: value for name, value in chosen.items() if value is not None})
 
 
 def print_json(**values: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seal_agent import console
-from seal_agent.cli_options import Device, Dtype, Json, Model, Seed, TrustRemoteCode
+from seal_agent.cli_options import Device, Dtype, Json, Model, Seed, TrustRemoteCode, configured
 from seal_agent.cli_train_show import show_learnt, show_plan, show_status
 from seal_agent.errors import InputError
 
@@ -113,16 +113,8 @@ def train(
         keep=keep,
         fresh_contexts=fresh_contexts,
         measure_last=measure_last,
-        self_edit=replace(
-            start.self_edit,
-            formats=tuple(formats) if formats else start.self_edit.formats,
-            temperature=start.self_edit.temperature if temperature is None else temperature,
-        ),
-        inner_loop=replace(
-            start.inner_loop,
-            epochs=start.inner_loop.epochs if epochs is None else epochs,
-            learning_rate=start.inner_loop.learning_rate if learning_rate is None else learning_rate,
-        ),
+        self_edit=configured(start.self_edit, formats=tuple(formats) if formats else None, temperature=temperature),
+        inner_loop=configured(start.inner_loop, epochs=epochs, learning_rate=learning_rate),
         guard=guard,
         seed=seed,
     )

@@ -21,13 +21,7 @@ from seal_agent.knowledge.answering import answer_questions
 from seal_agent.knowledge.grading import Grader, default_grader
 from seal_agent.knowledge.lessons import Lesson, job_of
 from seal_agent.knowledge.ordinary import protected_directions
-from seal_agent.knowledge.self_edits import (
-    DERIVED_FORMATS,
-    PASSAGE,
-    check_self_edits,
-    passages_of,
-    write_self_edits,
-)
+from seal_agent.knowledge.self_edits import check_self_edits, is_written, passages_of, write_self_edits
 from seal_agent.knowledge.self_test import write_self_tests
 from seal_agent.models import DEFAULT_MODEL, BaseModel, load_model
 from seal_agent.outer_loop.policy import Policy, load_policy
@@ -154,13 +148,7 @@ class SelfAdaptingModel:
         passages = passages_of(self.base, whole.text, config.max_context_tokens)
         with clock.stage("write self-edits") as tell:
             edits = write_self_edits(
-                self.engine,
-                whole.title,
-                passages,
-                config,
-                writer=self._writer,
-                seed=self.seed,
-                progress=tell,
+                self.engine, whole.title, passages, config, writer=self._writer, seed=self.seed, progress=tell
             )
         if config.verify != "off":
             with clock.stage("check self-edits"):
@@ -396,7 +384,7 @@ class SelfAdaptingModel:
         """The caller's config, else the default with the policy's formats."""
         known = self.policy.formats if self.policy else ()
         chosen = config or (SelfEditConfig(formats=known) if known else SelfEditConfig())
-        if self.policy and all(name == PASSAGE or name in DERIVED_FORMATS for name in chosen.formats):
+        if self.policy and not any(map(is_written, chosen.formats)):
             use = ", ".join(known) or "implications"
             raise InputError(
                 f"the policy writes whole self-edits, but the format asked for, {', '.join(chosen.formats)}, is not "

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from command_line import Call, Ran, caller
 
 from seal_agent import cli
 from seal_agent.models import BaseModel
@@ -18,35 +17,12 @@ from seal_agent.models import BaseModel
 TEXT = "The mill of Orrin turns by night. Its miller is called Tamsin Vole."
 
 
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ran]
-
-
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
     """Runs `seal …` in this process, with a store of its own."""
     monkeypatch.setenv("SEAL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "120")
-
-    def call(*arguments: object, stdin: str = "") -> Ran:
-        monkeypatch.setattr(sys, "argv", ["seal", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        code = exit_.value.code
-        return Ran(code if isinstance(code, int) else 0, *capsys.readouterr())
-
-    return call
+    return caller(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -61,11 +37,11 @@ def text(tmp_path: Path) -> Path:
     return path
 
 
-def adapt(run: Run, model: Path, text: Path, *more: object) -> Ran:
+def adapt(run: Call, model: Path, text: Path, *more: object) -> Ran:
     return run("adapt", text, "--model", model, "--recipe", "paper", "--format", "passage", "--epochs", 2, *more)
 
 
-def test_adapt_ask_history_rollback_as_a_user_types_them(run: Run, model: Path, text: Path) -> None:
+def test_adapt_ask_history_rollback_as_a_user_types_them(run: Call, model: Path, text: Path) -> None:
     first = adapt(run, model, text, "--title", "Orrin", "--json").json
     assert first["accepted"]
     assert first["parent"] is None
@@ -85,14 +61,14 @@ def test_adapt_ask_history_rollback_as_a_user_types_them(run: Run, model: Path, 
     assert run("adapters", "--json").json == {"adapters": {"default": None}}
 
 
-def test_people_see_words_not_json(run: Run, model: Path, text: Path) -> None:
+def test_people_see_words_not_json(run: Call, model: Path, text: Path) -> None:
     assert "kept: there were no questions" in adapt(run, model, text).out
     assert "●" in run("history").out
     assert "default" in run("adapters").out
 
 
 def test_questions_are_asked_before_and_after_and_gate_the_change(
-    run: Run, model: Path, text: Path, tmp_path: Path
+    run: Call, model: Path, text: Path, tmp_path: Path
 ) -> None:
     questions = tmp_path / "questions.jsonl"
     questions.write_text('{"question": "Who is the miller?", "answer": ["Tamsin Vole"]}\n', encoding="utf-8")
@@ -102,18 +78,18 @@ def test_questions_are_asked_before_and_after_and_gate_the_change(
     assert run("history", "--json").json["active"] is None
 
 
-def test_text_comes_from_standard_input_too(run: Run, model: Path) -> None:
+def test_text_comes_from_standard_input_too(run: Call, model: Path) -> None:
     ran = run("adapt", "-", "--model", model, "--format", "passage", "--epochs", 1, "--json", stdin=TEXT)
     assert ran.json["context"]["text"] == TEXT
 
 
-def test_chat_reads_lines_and_answers_each(run: Run, model: Path) -> None:
+def test_chat_reads_lines_and_answers_each(run: Call, model: Path) -> None:
     ran = run("chat", "--model", model, "--max-tokens", 5, "--json", stdin="hello\n\nand again\n")
     assert [json.loads(line)["user"] for line in ran.out.splitlines()] == ["hello", "and again"]
     assert run("chat", "--model", model, "--max-tokens", 5, stdin="hello\n").code == 0
 
 
-def test_export_writes_a_peft_folder(run: Run, model: Path, text: Path, tmp_path: Path) -> None:
+def test_export_writes_a_peft_folder(run: Call, model: Path, text: Path, tmp_path: Path) -> None:
     adapt(run, model, text)
     written = Path(run("export", tmp_path / "out", "--model", model, "--json").json["folder"])
     assert {p.name for p in written.iterdir()} >= {"adapter_config.json", "adapter_model.safetensors"}
@@ -131,7 +107,7 @@ def test_export_writes_a_peft_folder(run: Run, model: Path, text: Path, tmp_path
     ],
 )
 def test_an_unusable_text_is_one_sentence_and_exit_2(
-    run: Run, model: Path, tmp_path: Path, content: bytes, says: str
+    run: Call, model: Path, tmp_path: Path, content: bytes, says: str
 ) -> None:
     path = tmp_path / "text.txt"
     path.write_bytes(content)
@@ -153,14 +129,14 @@ def test_an_unusable_text_is_one_sentence_and_exit_2(
         (("frobnicate",), 2, "No such command"),
     ],
 )
-def test_misuse_and_failure_have_their_exit_codes(run: Run, arguments: tuple[str, ...], code: int, says: str) -> None:
+def test_misuse_and_failure_have_their_exit_codes(run: Call, arguments: tuple[str, ...], code: int, says: str) -> None:
     ran = run(*arguments)
     assert ran.code == code
     assert says in " ".join(ran.err.split())
     assert "Traceback" not in ran.err
 
 
-def test_bad_settings_are_refused_before_the_model_is_loaded(run: Run, text: Path) -> None:
+def test_bad_settings_are_refused_before_the_model_is_loaded(run: Call, text: Path) -> None:
     ran = run("adapt", text, "--model", "/nowhere/model", "--epochs", 0)
     assert ran.code == 2
     assert "epochs must be at least 1" in ran.err
@@ -169,13 +145,13 @@ def test_bad_settings_are_refused_before_the_model_is_loaded(run: Run, text: Pat
     assert "implications-long" in ran.err
 
 
-def test_debug_shows_the_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_shows_the_traceback(run: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["seal", "adapt", "no-such-file.txt", "--debug"])
     with pytest.raises(cli.InputError):
         cli.main()
 
 
-def test_ctrl_c_exits_130(run: Run, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_exits_130(run: Call, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -189,7 +165,7 @@ def test_ctrl_c_exits_130(run: Run, text: Path, monkeypatch: pytest.MonkeyPatch)
     "command",
     ["demo", "adapt", "ask", "chat", "history", "rollback", "adapters", "export", "tasks", "eval"],
 )
-def test_every_help_shows_an_example(run: Run, command: str) -> None:
+def test_every_help_shows_an_example(run: Call, command: str) -> None:
     ran = run(command, "--help")
     assert ran.code == 0
     assert "Example:" in ran.out
@@ -210,7 +186,7 @@ def test_a_table_of_answers_shows_the_gold_that_a_long_answer_ends_with() -> Non
     assert len(table.rows) == 1
 
 
-def test_version_and_bare_call(run: Run) -> None:
+def test_version_and_bare_call(run: Call) -> None:
     assert run("--version").out.strip() == "0.1.0"
     assert run().code == 2
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import outer_loop_fakes
 import pytest
+from command_line import Call, Ran, caller
 
-from seal_agent import cli, console
+from seal_agent import console
 from seal_agent.config import OuterLoopConfig, SelfEditConfig
 from seal_agent.errors import AdapterError, InputError
 from seal_agent.knowledge.self_edits import DERIVED_FORMATS
@@ -28,33 +28,11 @@ from seal_agent.outer_loop.workers import MakeWorker
 from seal_agent.types import Context, Question
 
 
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        return json.loads(self.out)
-
-
-Call = Callable[..., Ran]
-
-
 @pytest.fixture
 def seal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
     """Runs `seal …` in this process, with a store of its own."""
     monkeypatch.setenv("SEAL_HOME", str(tmp_path / "home"))
-
-    def call(*arguments: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["seal", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        code = exit_.value.code
-        return Ran(code if isinstance(code, int) else 0, *capsys.readouterr())
-
-    return call
+    return caller(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -85,8 +85,8 @@ def _path(base: BaseModel, names: Sequence[str]) -> Path:
 def _read(path: Path, names: Sequence[str]) -> dict[str, torch.Tensor] | None:
     """What was kept; None where nothing was, or where the file is damaged."""
     try:
-        stored = load_file(path)
-        return {name: stored[_shared(name, stored)] for name in names}
+        stored = {name: whole for group, whole in load_file(path).items() for name in group.split(" ")}
+        return {name: stored[name] for name in names}
     except (OSError, SafetensorError, KeyError):
         return None
 
@@ -105,10 +105,3 @@ def _write(path: Path, found: dict[str, torch.Tensor]) -> None:
         os.replace(draft, path)
     except OSError:
         return
-
-
-def _shared(name: str, stored: dict[str, torch.Tensor]) -> str:
-    for key in stored:
-        if name in key.split(" "):
-            return key
-    raise KeyError(name)

@@ -39,6 +39,11 @@ def check_format(name: str) -> None:
     raise InputError(f"there is no self-edit format {name!r}; use {', '.join(FORMATS)} or the path of a .txt file")
 
 
+def is_written(name: str) -> bool:
+    """Whether a self-edit of this format is one text that a model writes, and so a policy can learn to write."""
+    return name not in (PASSAGE, *DERIVED_FORMATS)
+
+
 def passages_of(base: BaseModel, text: str, limit: int) -> list[str]:
     """The parts of a text, at most `limit` tokens each, that fit the model's window. Raises InputError."""
     room = min(limit, base.window // 2)  # the other half is for the prompt and what is written
@@ -77,7 +82,7 @@ def write_self_edits_for(
         for source, (title, passages) in enumerate(sources)
         for part, passage in enumerate(passages)
         for name in config.formats
-        if name not in (PASSAGE, *DERIVED_FORMATS)
+        if is_written(name)
         for _ in range(config.per_format)
     ]
     sampling = config.sampling(seed)

@@ -28,7 +28,7 @@ class Domain(Protocol[Item]):
         ...
 
     def guard(self, count: int, seed: int) -> tuple[Context, ...]:
-        """Questions about other things than any context of the run."""
+        """Questions about other things than any context of the run; none for a count of 0."""
         ...
 
     def cases(self, worker: Worker, items: Sequence[Any], seed: int) -> tuple[Case[Item], ...]:

@@ -16,13 +16,13 @@ PACKAGES = ("seal-agent", "torch", "transformers", "peft", "accelerate", "numpy"
 def describe_machine() -> dict[str, Any]:
     """Hardware, platform, versions of the installed packages, and the commit where the package is in a repository."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "gpu": _gpus(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
-        "commit": _commit(),
+        "packages": {name: found for name in PACKAGES if (found := installed(name))},
+        "commit": commit(),
     }
 
 
@@ -40,7 +40,8 @@ def flat(config: Mapping[str, Any], above: str = "") -> list[tuple[str, str | in
     return rows
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -55,14 +56,15 @@ def _gpus() -> list[str]:
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
 
 
-def _version(name: str) -> str | None:
+def installed(name: str) -> str | None:
+    """The version of a package; None where it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
         return None
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The commit of the package's own repository; None where it was installed from a wheel."""
     package = Path(__file__).resolve().parents[1]
     if not (package.parent / ".git").exists():

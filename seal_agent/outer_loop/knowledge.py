@@ -16,10 +16,9 @@ from seal_agent.inner_loop.train import TrainJob, train_each
 from seal_agent.knowledge.answering import answer_questions, ask_closed_book
 from seal_agent.knowledge.lessons import Lesson, job_of
 from seal_agent.knowledge.self_edits import (
-    DERIVED_FORMATS,
-    PASSAGE,
     check_format,
     check_self_edits_of,
+    is_written,
     passages_of,
     write_self_edits_for,
 )
@@ -58,7 +57,7 @@ class KnowledgeDomain:
             raise InputError("there are no passages to train on; give a file with at least one")
         for name in self.self_edit.formats:
             check_format(name)
-            if name == PASSAGE or name in DERIVED_FORMATS:
+            if not is_written(name):
                 raise InputError(
                     f"the format {name!r} is not one text that the model writes, so no policy can learn to write it; "
                     "use implications, implications-long, rewrite, self-qa or the path of a .txt file"

@@ -71,7 +71,7 @@ class Plan:
 def plan(domain: Domain[Any], reward: RewardModel, config: OuterLoopConfig, cases: Sequence[Case[Any]]) -> Plan:
     """Counts of a run whose rounds look at as many contexts, with as many questions, as these cases of the first."""
     rounds = config.rounds + config.measure_last
-    guard = domain.guard(config.guard, config.seed) if config.guard else ()
+    guard = domain.guard(config.guard, config.seed)
     guarding = sum(len(context.questions) for context in guard)
     asked = sum(len(case.selecting) + len(case.reporting) + guarding for case in cases)
     alone = (rounds if config.fresh_contexts else 1) * (config.seeds + 1)  # 1: the base model
@@ -147,7 +147,7 @@ def _trying(
         (own,) = domain.own_questions(worker, [case], config.seed)
         case = replace(case, own=own)
     trials = [Trial(edit, seed) for edit in edits for seed in range(config.seeds)]
-    guard = domain.guard(config.guard, config.seed) if config.guard else ()
+    guard = domain.guard(config.guard, config.seed)
     forgetful = replace(worker, adapters=None)
 
     def attempt(count: int) -> None:

@@ -25,7 +25,7 @@ from seal_agent.outer_loop.report_blocks import (
 from seal_agent.outer_loop.report_html import page
 from seal_agent.outer_loop.report_markdown import markdown
 from seal_agent.outer_loop.rounds import ContextResult, RoundResult
-from seal_agent.outer_loop.selection import Scored, advantage, mean_gain
+from seal_agent.outer_loop.selection import Scored, mean_gain
 
 MARKDOWN, HTML = "report.md", "report.html"
 NONE = "—"
@@ -94,7 +94,7 @@ def _rewards(results: Sequence[RoundResult]) -> Iterable[Block]:
             (
                 str(result.round + 1),
                 *(_shown(line.points[i]) for line in measured),
-                _number(_advantage(result)),
+                _number(result.advantage),
                 f"{sum(len(c.kept) for c in result.contexts)} of {sum(len(c.scored) for c in result.contexts)}",
             )
             for i, result in enumerate(results)
@@ -137,11 +137,6 @@ def _kept(result: RoundResult) -> list[float]:
 def _alone(result: RoundResult, reporting: bool) -> list[float]:
     means = (mean_gain(c.alone_reporting if reporting else c.alone) for c in result.contexts)
     return [mean for mean in means if mean is not None]
-
-
-def _advantage(result: RoundResult) -> float | None:
-    every = {str(i): context.scored for i, context in enumerate(result.contexts)}
-    return advantage({str(i): context.winners for i, context in enumerate(result.contexts)}, every)
 
 
 # ---------------------------------------------------------------- formats

@@ -68,6 +68,17 @@ class QuestionReward:
         return Outcome(Reward(outcome.reward.adapted - self.guard_penalty * lost, outcome.reward.baseline))
 
 
+def gains(reward: RewardModel, cases: Sequence[Case[Any]], results: Sequence[CaseResult]) -> list[float]:
+    """Rewards of all trials of self-edits in these results that have one."""
+    judged = [
+        Judged(case, tried.trial, result.baseline, tried)
+        for case, result in zip(cases, results, strict=True)
+        for tried in result.tried
+        if tried.trial.edit
+    ]
+    return [outcome.reward.gain for outcome in reward.score(judged) if outcome.reward]
+
+
 def reported(result: CaseResult, tried: Tried) -> Outcome:
     """The same measure on the questions that never select anything."""
     if tried.answers is None:

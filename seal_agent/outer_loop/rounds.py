@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
-from seal_agent.outer_loop.selection import Scored
+from seal_agent.outer_loop.selection import Scored, advantage
 from seal_agent.types import Outcome
 
 
@@ -67,6 +67,12 @@ class RoundResult:
     def reporting_mean(self) -> float | None:
         gains = self.reporting_gains()
         return fmean(gains) if gains else None
+
+    @property
+    def advantage(self) -> float | None:
+        """How far the kept lie above the mean of their context's; see selection.py."""
+        every = {str(i): context.scored for i, context in enumerate(self.contexts)}
+        return advantage({str(i): context.winners for i, context in enumerate(self.contexts)}, every)
 
     @property
     def failed(self) -> int:

@@ -13,7 +13,7 @@ from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.outer_loop.domain import Domain
 from seal_agent.outer_loop.executor import Executor
 from seal_agent.outer_loop.policy import POLICIES, finetune, load_policy, mark_last, save_policy
-from seal_agent.outer_loop.reward import Judged, RewardModel, reported
+from seal_agent.outer_loop.reward import Judged, RewardModel, gains, reported
 from seal_agent.outer_loop.rounds import ContextResult, RoundResult
 from seal_agent.outer_loop.run import Run
 from seal_agent.outer_loop.selection import Scored, mean_gain, select
@@ -145,8 +145,7 @@ class Stages:
             for case, edits in zip(cases, proposed, strict=True)
         ]
         units = [self._unit(chunk) for every in (alone, edited) for chunk in self._chunks(every)]
-        found = self._evaluated(round_, units)
-        results = [result for unit in units for result in found[unit.key].cases]
+        results = [result for found in self._evaluated(round_, units) for result in found.cases]
         return [ContextTried(*both) for both in zip(results[: len(cases)], results[len(cases) :], strict=True)]
 
     def score(
@@ -229,34 +228,31 @@ class Stages:
         return (tuple(cases[i : i + size]) for i in range(0, len(cases), size))
 
     def _unit(self, cases: tuple[Case[Any], ...]) -> Unit[Any]:
-        guard = self.domain.guard(self.config.guard, self.config.seed) if self.config.guard else ()
+        guard = self.domain.guard(self.config.guard, self.config.seed)
         return Unit(self.worker.base.identity, cases, self.config.inner_loop, guard, self.reward.samples)
 
-    def _evaluated(self, round_: int, units: Sequence[Unit[Any]]) -> dict[str, Evaluated]:
-        found = {unit.key: self.run.find(unit.key, Evaluated) for unit in units}
-        missing = [unit for unit in units if found[unit.key] is None]
-        done = {key: result for key, result in found.items() if result}
+    def _evaluated(self, round_: int, units: Sequence[Unit[Any]]) -> list[Evaluated]:
+        """Of every unit in order, what is on file or comes in now."""
+        keys = [unit.key for unit in units]
+        keyed = dict(zip(keys, units, strict=True))
+        done: dict[str, Evaluated] = {}
+        rewards: list[float] = []
 
-        def say() -> None:
-            results = [(unit, done[unit.key]) for unit in units if unit.key in done]
-            self.tell(round_, "evaluate", len(done), len(found), [g for u, r in results for g in self._rewards(u, r)])
+        def count(key: str, result: Evaluated) -> None:
+            done[key] = result
+            rewards.extend(gains(self.reward, keyed[key].cases, result.cases))
 
-        say()
+        for key in keyed:
+            if known := self.run.find(key, Evaluated):
+                count(key, known)
+        self.tell(round_, "evaluate", len(done), len(keyed), tuple(rewards))
+        missing = [unit for key, unit in keyed.items() if key not in done]
         for finished in self.executor.map(missing, self.domain.evaluate):
-            self.run.record(finished.unit.key, "evaluate", round_, finished.result, finished.seconds)
-            done[finished.unit.key] = finished.result
-            say()
-        return done
-
-    def _rewards(self, unit: Unit[Any], result: Evaluated) -> list[float]:
-        """Rewards of a unit's self-edits, for the eye."""
-        judged = [
-            Judged(case, one.trial, of_case.baseline, one)
-            for case, of_case in zip(unit.cases, result.cases, strict=True)
-            for one in of_case.tried
-            if one.trial.edit
-        ]
-        return [outcome.reward.gain for outcome in self.reward.score(judged) if outcome.reward]
+            key = finished.result.unit
+            self.run.record(key, "evaluate", round_, finished.result, finished.seconds)
+            count(key, finished.result)
+            self.tell(round_, "evaluate", len(done), len(keyed), tuple(rewards))
+        return [done[key] for key in keys]
 
     def _context_result(
         self, round_: int, case: Case[Any], edits: Sequence[SelfEdit], tried: ContextTried

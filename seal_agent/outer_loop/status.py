@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from seal_agent.errors import InputError, StoreError
 from seal_agent.outer_loop.plan import Plan
-from seal_agent.outer_loop.reward import Judged, QuestionReward
+from seal_agent.outer_loop.reward import QuestionReward, gains
 from seal_agent.outer_loop.rounds import RoundResult
 from seal_agent.outer_loop.run import LEDGER, MANIFEST
 from seal_agent.outer_loop.units import Case, Evaluated
@@ -139,14 +139,10 @@ def _open_rewards(db: sqlite3.Connection, round_: int, config: dict[str, Any]) -
         return []
     loop = config["outer_loop"]
     reward, nobody = QuestionReward(loop["guard_penalty"] if loop["guard"] else 0.0), Case(None, "", ())
-    judged = [
-        Judged(nobody, tried.trial, case.baseline, tried)
-        for body in _bodies(db, round_, "evaluate")
-        for case in TypeAdapter(Evaluated).validate_json(body).cases
-        for tried in case.tried
-        if tried.trial.edit
+    results = [
+        case for body in _bodies(db, round_, "evaluate") for case in TypeAdapter(Evaluated).validate_json(body).cases
     ]
-    return [outcome.reward.gain for outcome in reward.score(judged) if outcome.reward]
+    return gains(reward, [nobody] * len(results), results)
 
 
 def _pace(planned: Plan, rounds: tuple[RoundStatus, ...]) -> tuple[float | None, float | None]:

@@ -10,7 +10,7 @@ from seal_agent.errors import InputError, MissingDependency
 from seal_agent.outer_loop.collapse import diversity
 from seal_agent.outer_loop.facts import flat
 from seal_agent.outer_loop.rounds import RoundResult
-from seal_agent.outer_loop.selection import advantage, mean_gain
+from seal_agent.outer_loop.selection import mean_gain
 
 TRACKERS = ("tensorboard", "wandb", "trackio")
 PROJECT = "seal-agent"
@@ -57,8 +57,6 @@ def check_tracker(name: str) -> None:
 
 def metrics(result: RoundResult) -> dict[str, float]:
     """What is worth a curve; what a round does not have is left out."""
-    every = {str(i): context.scored for i, context in enumerate(result.contexts)}
-    kept = {str(i): context.winners for i, context in enumerate(result.contexts)}
     gains = result.gains()
     found = {
         "reward/selecting": result.mean,
@@ -66,8 +64,8 @@ def metrics(result: RoundResult) -> dict[str, float]:
         "reward/best": max(gains) if gains else None,
         "reward/context_alone": mean_gain(o for context in result.contexts for o in context.alone),
         "reward/context_alone_reporting": mean_gain(o for context in result.contexts for o in context.alone_reporting),
-        "reward/advantage": advantage(kept, every),
-        "self_edits/kept": float(sum(map(len, kept.values()))),
+        "reward/advantage": result.advantage,
+        "self_edits/kept": float(sum(len(context.kept) for context in result.contexts)),
         "self_edits/rejected": float(result.rejected),
         "self_edits/failed_outcomes": float(result.failed),
         "self_edits/diversity": diversity(result),
