@@ -51,14 +51,26 @@ Prompt = str | tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Grammar:
+    """What a text must look like: a JSON schema, as JSON, or a regular expression that matches all of it."""
+
+    kind: Literal["json_schema", "regex"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to choose tokens. Temperature 0 is greedy; the seed of row i is `seed + i`."""
+    """How to choose tokens. Temperature 0 is greedy; the seed of row i is `seed + i`.
+
+    With a grammar, no token is chosen that could not go on to a text of it.
+    """
 
     max_tokens: int = 64
     temperature: float = 0.0
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
     seed: int = 0
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +260,8 @@ class Revision:
     """The questions were written and their answers found by the model itself."""
     passages: tuple[str, ...] = ()
     """The parts of the context that the self-edits are about; none in ledgers before this was kept."""
+    settings: str = ""
+    """The InnerLoopConfig it was trained with, as JSON; "" in ledgers before this was kept."""
 
     @property
     def seconds(self) -> float:
@@ -259,6 +273,17 @@ class Revision:
 
     def __str__(self) -> str:
         return describe_revision(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What stays of an erased revision: no text, no weights. `became` is what was trained in its place, if anything."""
+
+    id: str
+    adapter: str
+    created: str
+    forgotten: str
+    became: str | None = None
 
 
 def describe_revision(rev: Revision) -> str:

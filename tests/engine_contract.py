@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
+
+import jsonschema
 import pytest
 
 from seal_agent.engine.base import Engine
 from seal_agent.errors import InputError
 from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.types import Message, Sampling
+from seal_agent.types import Completion, Grammar, Message, Sampling
 
 PROMPTS = (
     "One",
@@ -17,6 +22,17 @@ PROMPTS = (
 )
 GREEDY = Sampling(max_tokens=12)
 WARM = Sampling(max_tokens=12, temperature=1.0, top_p=0.95, seed=3)
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "days": {"type": "integer", "minimum": 1, "maximum": 14},
+        "unit": {"enum": ["C", "F"]},
+        "tags": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["name", "days", "unit", "tags"],
+    "additionalProperties": False,
+}
 
 
 class EngineContract:
@@ -83,6 +99,36 @@ class EngineContract:
                 pieces = list(engine.stream(turns, sampling, adapter))
                 assert "".join(pieces) == whole.text
                 assert all(pieces)
+
+    def test_a_stream_returns_the_whole_completion(self, engine: Engine) -> None:
+        (whole,) = engine.generate([PROMPTS[1]], WARM)
+        returned: list[Completion] = []
+
+        def pieces() -> Iterator[str]:
+            returned.append((yield from engine.stream(PROMPTS[1], WARM)))
+
+        assert "".join(pieces()) == whole.text
+        assert returned == [whole]
+
+    def test_what_is_written_under_a_schema_validates(
+        self, engine: Engine, adapters: tuple[LoraAdapter, LoraAdapter]
+    ) -> None:
+        for temperature in (0.0, 2.0):
+            sampling = Sampling(120, temperature, grammar=Grammar("json_schema", json.dumps(SCHEMA)))
+            for said in engine.generate(PROMPTS[:3], sampling, [None, *adapters]):
+                assert said.finish_reason == "stop"
+                jsonschema.validate(json.loads(said.text), SCHEMA)
+
+    def test_what_is_written_under_a_regular_expression_matches_all_of_it(self, engine: Engine) -> None:
+        sampling = Sampling(40, 1.0, grammar=Grammar("regex", "(yes|no), [a-z]{2,5}[.]"))
+        for said in engine.generate(PROMPTS, sampling):
+            assert re.fullmatch("(yes|no), [a-z]{2,5}[.]", said.text)
+            assert said.finish_reason == "stop"
+
+    def test_an_unreadable_grammar_is_refused_in_one_line(self, engine: Engine) -> None:
+        for unreadable in (Grammar("regex", "(yes"), Grammar("json_schema", "{"), Grammar("json_schema", '{"type":1}')):
+            with pytest.raises(InputError, match=r"\Athe .*cannot be used to constrain text.*or leave it out\Z"):
+                engine.generate(["One"], Sampling(8, grammar=unreadable))
 
     def test_a_prompt_that_does_not_fit_is_refused(self, engine: Engine) -> None:
         with pytest.raises(InputError, match="shorten the prompt or lower max_tokens"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seal_agent.engine.base import Progress
@@ -47,9 +47,12 @@ class ScriptedEngine:
             progress(len(prompts), len(prompts))
         return [Completion(text, len(text.split()), 1, "stop") for text in texts]
 
-    def stream(self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None) -> Iterator[str]:
+    def stream(
+        self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None
+    ) -> Generator[str, None, Completion]:
         (said,) = self.generate([prompt], sampling, [adapter])
         yield from said.text.split(" ")
+        return said
 
     def score(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
 from seal_agent.inner_loop.lora import LoraAdapter
@@ -28,8 +28,10 @@ class Engine(Protocol):
         """
         ...
 
-    def stream(self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None) -> Iterator[str]:
-        """The same text as `generate` gives for this one prompt, in pieces as it is written."""
+    def stream(
+        self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None
+    ) -> Generator[str, None, Completion]:
+        """The same text as `generate` gives for this one prompt, in pieces as it is written; returns the whole."""
         ...
 
     def score(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seal_agent.engine.base import Progress
+from seal_agent.engine.constraints import Constraint, constrain
 from seal_agent.engine.prefixes import shared_prefixes
 from seal_agent.errors import InputError
 from seal_agent.inner_loop.lora import LoraAdapter
@@ -55,7 +56,9 @@ class HFEngine:
                 progress(min(start + self.max_rows, len(rows)), len(rows))
         return [self._completion(row) for row in rows]
 
-    def stream(self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None) -> Iterator[str]:
+    def stream(
+        self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None
+    ) -> Generator[str, None, Completion]:
         row, sent = self._row(0, prompt, sampling, adapter), 0
         longest_stop = max((len(s) for s in row.stop), default=0)
         for _ in self._decode([row], sampling):
@@ -66,6 +69,7 @@ class HFEngine:
                 sent = ready
         if len(text := self._text(row)) > sent:
             yield text[sent:]
+        return self._completion(row)
 
     def score(
         self,
@@ -157,7 +161,8 @@ class HFEngine:
             )
         extra = () if isinstance(prompt, str) else self.base.stop_strings
         generator = torch.Generator(self.base.device).manual_seed(sampling.seed + index)
-        return _Row(ids, adapter, (*sampling.stop, *extra), generator)
+        constraint = Constraint(self.base, sampling.grammar, sampling.max_tokens) if sampling.grammar else None
+        return _Row(ids, adapter, (*sampling.stop, *extra), generator, constraint)
 
     def _text(self, row: _Row) -> str:
         """What the row has said so far, cut before the first stop string."""
@@ -188,10 +193,12 @@ class HFEngine:
         route = self._route(live)
         logits_BV, mask_BT = self._read(live, cache, route)
         while True:
-            chosen_B = _choose(logits_BV, sampling, [row.generator for row in live])
+            allowed_BV = constrain(logits_BV, [row.constraint for row in live])
+            chosen_B = _choose(allowed_BV, sampling, [row.generator for row in live])
             for row, token in zip(live, chosen_B.tolist(), strict=True):
                 row.generated.append(token)
-                if self._stopped(row):
+                complete = row.constraint is not None and row.constraint.take(token)
+                if complete or self._stopped(row):
                     row.finish = "stop"
                 elif len(row.generated) >= sampling.max_tokens:
                     row.finish = "length"
@@ -256,6 +263,7 @@ class _Row:
     adapter: LoraAdapter | None
     stop: tuple[str, ...]
     generator: torch.Generator
+    constraint: Constraint | None = None
     generated: list[int] = field(default_factory=list)
     finish: Literal["stop", "length"] | None = None
 
