@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seal_agent import console
+from seal_agent.cli_arc import arc
 from seal_agent.cli_options import (
     Adapter,
     Device,
@@ -30,6 +31,7 @@ from seal_agent.cli_train import train
 from seal_agent.errors import InputError, SealError
 
 if TYPE_CHECKING:
+    from seal_agent.forgetting import Forgetting
     from seal_agent.model import SelfAdaptingModel
     from seal_agent.store.ledger import Ledger
     from seal_agent.types import Answer, Context, Revision
@@ -297,12 +299,17 @@ def history(adapter: Adapter = "default", home: Home = None, as_json: Json = Fal
     ledger = _ledger(home)
     if adapter != DEFAULT_ADAPTER:
         ledger.check_known(adapter)
-    revisions, active = ledger.history(adapter), ledger.active(adapter)
+    revisions, active, forgotten = ledger.history(adapter), ledger.active(adapter), ledger.forgotten(adapter)
     if as_json:
-        print_json(adapter=adapter, active=active, revisions=[_revision_json(r) for r in revisions])
-    elif revisions:
+        gone = [dataclasses.asdict(one) for one in forgotten]
+        print_json(adapter=adapter, active=active, revisions=[_revision_json(r) for r in revisions], forgotten=gone)
+        return
+    if revisions:
         console.out.print(console.history_table(revisions, active))
-    else:
+    for one in forgotten:
+        became = f"; {one.became} was learnt in its place" if one.became else ""
+        console.out.print(f"{one.id} was forgotten on {one.forgotten[:10]}{became}", style="dim", soft_wrap=True)
+    if not revisions and not forgotten:
         console.out.print(f"adapter {adapter!r} has learnt nothing yet; begin with: seal adapt FILE.txt", markup=False)
 
 
@@ -319,6 +326,41 @@ def rollback(
         print_json(adapter=adapter, active=now.id if now else None)
     else:
         console.out.print(f"adapter {adapter!r} is now at {now.id if now else 'the base model'}", markup=False)
+
+
+@app.command(epilog="Example: seal forget 6ea30f4932f3 --yes")
+def forget(
+    revision: Annotated[str, typer.Argument(help="Its id, from `seal history`.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; it cannot be undone.")] = False,
+    model: Model = "default",
+    home: Home = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    seed: Seed = 0,
+    trust_remote_code: TrustRemoteCode = False,
+    as_json: Json = False,
+) -> None:
+    """Erase what a revision learnt, for good; what was learnt after it is trained again without it."""
+    from seal_agent.forgetting import erase, plan_forgetting
+
+    ledger = _ledger(home)
+    plan = plan_forgetting(ledger, revision)
+    if not yes:
+        _confirm_forgetting(plan)
+    if plan.again:
+        seal = _load(model, home, device, dtype, seed, trust_remote_code)
+        with console.stage_bars(quiet=as_json) as bars:
+            now = seal.forget(revision, progress=bars)
+    else:
+        now = erase(ledger, revision)
+    adapter, active = plan.target.adapter, now.id if now else None
+    gone = {one.id: one.became for one in ledger.forgotten(adapter) if one.id in plan.erased}
+    if as_json:
+        print_json(adapter=adapter, active=active, forgotten=gone)
+        return
+    for old, became in gone.items():
+        console.out.print(f"{old} is forgotten" + (f"; {became} was learnt in its place" if became else ""))
+    console.out.print(f"adapter {adapter!r} is now at {active or 'the base model'}", markup=False)
 
 
 @app.command(epilog="Example: seal adapters")
@@ -363,6 +405,7 @@ def tasks(as_json: Json = False) -> None:
 
 
 app.command(epilog=TRAIN_EXAMPLE)(train)
+app.add_typer(arc)
 
 
 @app.command(
@@ -417,6 +460,18 @@ def _ledger(home: Path | None) -> Ledger:
     from seal_agent.store.ledger import Ledger, default_home
 
     return Ledger(home.expanduser() if home else default_home())
+
+
+def _confirm_forgetting(plan: Forgetting) -> None:
+    """Ends the command unless a person agrees."""
+    if not sys.stdin.isatty():
+        raise InputError("forgetting cannot be undone; add --yes to do it without being asked")
+    context = plan.target.context
+    what = f"{plan.target.id} ({context.title or ' '.join(context.text.split())[:40]})"
+    more = [one for one in plan.erased if one != plan.target.id]
+    with_it = f", and {', '.join(more)} with it, since they learnt it too," if more else ""
+    again = f"; training {len(plan.again)} of them again without it comes first" if plan.again else ""
+    typer.confirm(f"Erase {what}{with_it} from the store for good{again}?", abort=True, err=True)
 
 
 def _read_context(file: Path, title: str, questions: Path | None) -> Context:

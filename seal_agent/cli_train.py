@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,8 +18,8 @@ from seal_agent.errors import InputError
 if TYPE_CHECKING:
     from seal_agent.config import OuterLoopConfig
     from seal_agent.engine.base import Engine
+    from seal_agent.outer_loop.domain import Domain
     from seal_agent.outer_loop.executor import Executor
-    from seal_agent.outer_loop.knowledge import KnowledgeDomain
     from seal_agent.outer_loop.learn import Learnt
     from seal_agent.outer_loop.plan import Plan
     from seal_agent.outer_loop.reward import RewardModel
@@ -33,7 +34,8 @@ INTERRUPTED = 130
 class _Job:
     """What is to be done where, as it was typed."""
 
-    data: Path
+    data: Path | None
+    arc: str | None
     folder: Path
     config: OuterLoopConfig
     reward: str
@@ -49,6 +51,10 @@ class _Job:
 
 def train(
     data: Annotated[Path | None, typer.Option(help="Passages with questions: our JSON lines, or a SQuAD file.")] = None,
+    arc: Annotated[
+        str | None,
+        typer.Option(help="Tasks of ARC instead of passages: toy, paper-train, train1, train2, eval1, eval2."),
+    ] = None,
     run: Annotated[Path | None, typer.Option(help="The run's folder; the same command again goes on in it.")] = None,
     status: Annotated[Path | None, typer.Option(help="Only say how far the run in this folder is.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan and the expected time.")] = False,
@@ -71,7 +77,10 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate on a self-edit.")] = None,
     reward: Annotated[
         str,
-        typer.Option(help="questions (of the data), votes (its own, no labels), or rubric (a judge, nothing trained)."),
+        typer.Option(
+            help="questions (of the data; of ARC: solved or not), cells (of ARC: the share that is right), votes (its "
+            "own questions, no labels), or rubric (a judge, nothing trained)."
+        ),
     ] = "questions",
     judge_url: Annotated[str | None, typer.Option(help="Endpoint of --judge-model. [default: OpenAI's]")] = None,
     judge_model: Annotated[
@@ -99,12 +108,19 @@ def train(
     if status:
         show_status(status, as_json)
         return
-    from seal_agent.config import OuterLoopConfig
+    from seal_agent.config import ARC_INNER_LOOPS, OuterLoopConfig
     from seal_agent.outer_loop.workers import MakeWorker
 
-    if data is None or run is None:
-        raise InputError(f"give the passages with --data and a folder with --run; {EXAMPLE[0].lower()}{EXAMPLE[1:]}")
-    start = OuterLoopConfig()
+    if (data is None) == (arc is None) or run is None:
+        raise InputError(
+            f"give passages with --data or tasks with --arc, and a folder with --run; {EXAMPLE[0].lower()}{EXAMPLE[1:]}"
+        )
+    if arc and (formats or epochs or learning_rate or temperature):
+        raise InputError(
+            "a self-edit about a task of ARC chooses its own training; leave --format, --epochs, --learning-rate and "
+            "--temperature out"
+        )
+    start = OuterLoopConfig(inner_loop=ARC_INNER_LOOPS["default"]) if arc else OuterLoopConfig()
     config = OuterLoopConfig(
         rounds=rounds,
         contexts=contexts,
@@ -120,7 +136,9 @@ def train(
     )
     kept = (run / "adapters").resolve() if keep_adapters else None
     maker = MakeWorker(model, device, dtype, trust_remote_code, kept)
-    job = _Job(data, run, config, reward, judge_url, judge_model, maker, executor, address, workers, merge, report_to)
+    job = _Job(
+        data, arc, run, config, reward, judge_url, judge_model, maker, executor, address, workers, merge, report_to
+    )
     _check(job)
     try:
         _start(job, dry_run, as_json)
@@ -134,8 +152,8 @@ def _check(job: _Job) -> None:
     """What can be refused before a model is loaded."""
     from seal_agent.outer_loop.tracking import check_tracker
 
-    if job.reward not in ("questions", "votes", "rubric"):
-        raise InputError(f"there is no reward {job.reward!r}; use questions, votes or rubric")
+    if job.reward not in (known := ("questions", "cells") if job.arc else ("questions", "votes", "rubric")):
+        raise InputError(f"there is no reward {job.reward!r} for this data; use {_listed(known)}")
     if job.executor not in ("inline", "ray"):
         raise InputError(f"there is no executor {job.executor!r}; use inline or ray")
     if job.executor == "inline" and (job.address or job.workers):
@@ -153,11 +171,9 @@ def _check(job: _Job) -> None:
 
 
 def _start(job: _Job, dry_run: bool, as_json: bool) -> None:
-    from seal_agent.knowledge.data import read_contexts
-    from seal_agent.outer_loop.passages import passages_for
     from seal_agent.outer_loop.plan import plan
 
-    domain = passages_for(read_contexts(job.data), job.config, asked=job.reward == "questions")
+    domain = _domain(job)
     with console.waiting("loading the model"):
         worker = job.make_worker()
     reward = _reward(job, worker.engine)
@@ -172,6 +188,23 @@ def _start(job: _Job, dry_run: bool, as_json: bool) -> None:
         return
     learnt = _learn(job, domain, reward, worker, planned, as_json)
     show_learnt(learnt, job.folder, job.make_worker.model, job.merge, as_json)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _domain(job: _Job) -> Domain[Any]:
+    if job.arc:
+        from seal_agent.arc.data import load_split
+        from seal_agent.outer_loop.arc import ArcDomain
+
+        return ArcDomain(load_split(job.arc), measure="cells" if job.reward == "cells" else "solved")
+    from seal_agent.knowledge.data import read_contexts
+    from seal_agent.outer_loop.passages import passages_for
+
+    assert job.data is not None
+    return passages_for(read_contexts(job.data), job.config, asked=job.reward == "questions")
 
 
 def _reward(job: _Job, engine: Engine) -> RewardModel:
@@ -203,9 +236,7 @@ def _executor(job: _Job, worker: Worker) -> Executor:
     return InlineExecutor(worker)
 
 
-def _learn(
-    job: _Job, domain: KnowledgeDomain, reward: RewardModel, worker: Worker, planned: Plan, as_json: bool
-) -> Learnt:
+def _learn(job: _Job, domain: Domain[Any], reward: RewardModel, worker: Worker, planned: Plan, as_json: bool) -> Learnt:
     """The run itself, and the merged model where that is asked for."""
     from seal_agent.outer_loop.learn import facts, learn, settings
     from seal_agent.outer_loop.run import Run

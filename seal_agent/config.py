@@ -162,6 +162,56 @@ def recipe_named(name: str) -> Recipe:
 
 
 @dataclass(frozen=True, slots=True)
+class ArcConfig:
+    """How a task of ARC is trained on and answered."""
+
+    style: Literal["compact", "lists"] = "compact"  # our choice, half of the tokens; SEAL: lists
+    max_sequences: int = 96  # measured on small grids: benchmarks/arc_toy.py; SEAL, ARC: 250
+    max_steps: int = 375  # SEAL, ARC: a self-edit that asks for more is refused
+    colours: bool = True  # SEAL, ARC: colours are permuted in every training task
+    keep_background: bool = True  # our choice: but for 0
+    views: int = 8  # our choice: ways to look at a test input
+    symmetries: bool = False  # views are turned and mirrored too, for adapters that were trained on such tasks
+    view_seed: int = 0
+    search: Literal["greedy", "dfs"] = "greedy"  # measured: benchmarks/arc_toy.py
+    cutoff: float = 0.1  # our choice: the least probability of a grid that a search by "dfs" finds
+    choice: Literal["vote", "likelihood"] = "vote"  # measured, as above; ties are always decided by likelihood
+    attempts: int = 2  # ARC's own rule
+    temperature: float = 1.0  # SEAL: of the self-edits
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("max_sequences", "max_steps", "views", "attempts"):
+            _require(getattr(self, name) >= 1, name, "must be at least 1", getattr(self, name))
+        _require(self.style in ("compact", "lists"), "style", "is one of compact, lists", self.style)
+        _require(self.search in ("greedy", "dfs"), "search", "is one of greedy, dfs", self.search)
+        _require(self.choice in ("vote", "likelihood"), "choice", "is one of vote, likelihood", self.choice)
+        _require(0 < self.cutoff < 1, "cutoff", "must lie in (0, 1)", self.cutoff)
+        _require(self.temperature >= 0, "temperature", "must be 0 or more", self.temperature)
+        _require(0 < self.top_p <= 1, "top_p", "must lie in (0, 1]", self.top_p)
+
+
+ARC_INNER_LOOPS: Mapping[str, InnerLoopConfig] = {
+    "default": InnerLoopConfig(
+        schedule="cosine", batch_size=8, learning_rate=2e-3, epochs=2, null_space=0.0, anchors=0, replay=0.0
+    ),  # measured on seal_arc_toy with the bundled model
+    "paper": InnerLoopConfig(
+        rank=128,
+        alpha=16.0,
+        targets=("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj"),
+        schedule="cosine",
+        batch_size=2,
+        learning_rate=1e-4,
+        epochs=2,
+        null_space=0.0,
+        anchors=0,
+        replay=0.0,
+    ),  # SEAL, ARC; the rate and the epochs are the self-edit's
+}
+"""What a self-edit about a task of ARC does not choose, by recipe."""
+
+
+@dataclass(frozen=True, slots=True)
 class OuterLoopConfig:
     """ReST-EM over self-edits: how many are tried on what, which are kept, and how the policy learns from them."""
 

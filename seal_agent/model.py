@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Protocol, overload
+from typing import Literal, overload
 
+from seal_agent.adaptation import Clock, Trainer
+from seal_agent.adaptation import Progress as Progress
 from seal_agent.config import RECIPES, AnswerConfig, InnerLoopConfig, SelfEditConfig
 from seal_agent.engine.base import Engine
 from seal_agent.engine.hf import HFEngine
 from seal_agent.errors import AdapterError, InputError
+from seal_agent.forgetting import clean_up, learn_again, plan_forgetting, settle
 from seal_agent.gate import Gate, KeepAll
-from seal_agent.inner_loop.lora import LoraAdapter, find_targets
-from seal_agent.inner_loop.train import TrainJob, train
-from seal_agent.knowledge.answering import answer_questions
+from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.knowledge.grading import Grader, default_grader
-from seal_agent.knowledge.lessons import Lesson, job_of
-from seal_agent.knowledge.ordinary import protected_directions
 from seal_agent.knowledge.self_edits import check_self_edits, is_written, passages_of, write_self_edits
 from seal_agent.knowledge.self_test import write_self_tests
 from seal_agent.models import DEFAULT_MODEL, BaseModel, load_model
@@ -29,25 +25,18 @@ from seal_agent.store import adapters as files
 from seal_agent.store.ledger import Ledger, default_home
 from seal_agent.store.names import check_name
 from seal_agent.types import (
-    Answer,
     Context,
+    Forgotten,
     Message,
     Proposal,
     Question,
     Revision,
     Sampling,
-    Stage,
     content_hash,
 )
 
 DEFAULT_ADAPTER = "default"
 MessageLike = Message | Mapping[str, str]
-
-
-class Progress(Protocol):
-    """Told how far each stage is; `total` is in the stage's own units."""
-
-    def __call__(self, stage: str, done: int, total: int) -> None: ...
 
 
 class SelfAdaptingModel:
@@ -73,6 +62,7 @@ class SelfAdaptingModel:
         self.seed = seed
         self.ledger = Ledger(self.home)
         self._loaded: dict[str, LoraAdapter] = {}
+        self._policy_source = policy
         self.policy = self._find_policy(policy)
 
     @classmethod
@@ -144,7 +134,7 @@ class SelfAdaptingModel:
         check_name(adapter)
         whole = _as_context(context, title, questions)
         config = self._self_edit(self_edit)
-        clock = _Clock(progress)
+        clock = Clock(progress)
         passages = passages_of(self.base, whole.text, config.max_context_tokens)
         with clock.stage("write self-edits") as tell:
             edits = write_self_edits(
@@ -175,8 +165,7 @@ class SelfAdaptingModel:
         check_name(proposal.adapter)
         if proposal.base != self.base.identity:
             raise AdapterError("this proposal was written for another base model; propose again with this one")
-        # A policy learnt by the paper's inner loop which self-edits are good for it.
-        config = inner_loop or replace(RECIPES["paper" if self.policy else "default"].inner_loop, seed=self.seed)
+        config = inner_loop or self._inner_loop
         key, facts = content_hash([proposal.id, asdict(config)]), _check_metadata(metadata or {})
         with self.ledger.only_writer_of(proposal.adapter):
             return self._committed(proposal, key) or self._train_and_record(
@@ -203,54 +192,17 @@ class SelfAdaptingModel:
         metadata: tuple[tuple[str, str], ...],
         progress: Progress | None,
     ) -> Revision:
-        context, parent = proposal.context, self.ledger.active(proposal.adapter)
-        start = self._load(parent) if parent else None
-        _check_shape(proposal.adapter, start, config, self.base)
-        clock = _Clock(progress, proposal.stages)
-        asked = replace(context, questions=context.questions or proposal.self_test)
-        before = self._ask_all("ask before", asked, start, clock)
-        if config.null_space:
-            with clock.stage("protect the rest") as tell:
-                protected_directions(self.engine, self.base, config, tell)
-        with clock.stage("train") as tell:
-            (trained,) = train(self.base, [self._job(proposal, config, start)], tell)
-        after = self._ask_all("ask after", asked, trained.adapter, clock)
-        with clock.stage("save"):
-            folder = files.save(trained.adapter, self.base.name, self.base.identity, self._folders)
-        decision = gate.decide(before, after)
-        revision = Revision(
-            id=content_hash([key, parent, folder])[:12],
-            adapter=proposal.adapter,
-            parent=parent,
-            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            base=self.base.identity,
-            context=context,
-            self_edits=proposal.self_edits,
-            before=before,
-            after=after,
-            stages=clock.stages,
-            training=trained.summary,
-            accepted=decision.accepted,
-            reason=decision.reason,
-            metadata=metadata,
-            self_tested=bool(proposal.self_test),
-            passages=proposal.passages,
-        )
-        self.ledger.record(revision, key, folder)
+        lineage, clock = self.ledger.lineage(proposal.adapter), Clock(progress, proposal.stages)
+        parent = lineage[0].id if lineage else None
+        trained = self._trainer.train(proposal, config, self._load(parent) if parent else None, lineage, clock)
+        decision = gate.decide(trained.before, trained.after)
+        with self.ledger.only_writer_of_folders():
+            with clock.stage("save"):
+                folder = files.save(trained.adapter, self.base.name, self.base.identity, self.ledger.adapters_folder)
+            revision = trained.revision(key, parent, folder, decision, metadata, clock.stages)
+            self.ledger.record(revision, key, folder)
         self._loaded[revision.id] = trained.adapter
         return revision
-
-    def _job(self, proposal: Proposal, config: InnerLoopConfig, start: LoraAdapter | None) -> TrainJob:
-        lesson = Lesson(proposal.context.title, proposal.passages, proposal.self_edits, proposal.self_test)
-        earlier = [_lesson_of(revision) for revision in self.ledger.lineage(proposal.adapter)] if config.replay else []
-        return job_of(self.engine, self.base, lesson, config, start=start, earlier=earlier)
-
-    def _ask_all(self, stage: str, context: Context, adapter: LoraAdapter | None, clock: _Clock) -> tuple[Answer, ...]:
-        if not context.questions:
-            return ()
-        with clock.stage(stage) as tell:
-            (answers,) = answer_questions(self.engine, [context], self.grader, adapters=[adapter], progress=tell)
-        return answers
 
     # ------------------------------------------------------------ answering
 
@@ -327,6 +279,33 @@ class SelfAdaptingModel:
         """
         return self.ledger.rollback(adapter, to)
 
+    def forget(self, revision: str, *, adapter: str | None = None, progress: Progress | None = None) -> Revision | None:
+        """Take a revision's text out for good: of the weights, of the store and of this model's memory.
+
+        What the adapter learnt after it is trained again without it, from the weights before it, with the notes and
+        settings of then; that takes as long as it took then. Erased are all revisions of this adapter that learnt the
+        text and all that came after one, rolled back or not; only their ids and dates stay, see `forgotten`. Other
+        adapters are not touched, nor copies made by `export`. With `adapter`, the revision must be one of that.
+
+        Returns the revision now active, None for the base model. Raises AdapterError for a revision that is unknown
+        or was forgotten before; then, and where training fails, nothing has changed. Raises StoreError where it is
+        done but a file could not be deleted.
+        """
+        with self.ledger.only_writer_of(self.ledger.get(revision).adapter):
+            plan = plan_forgetting(self.ledger, revision, adapter)
+            again = learn_again(self._trainer, plan, self._load, self._inner_loop, progress)
+            learnt = settle(self.ledger, plan, again, self.base.name)
+            self._drop(plan.erased)
+            self._loaded |= {new.id: one.trained.adapter for new, one in zip(learnt, again, strict=True)}
+            clean_up(self.ledger)
+        now = [*reversed(plan.kept), *learnt]
+        return now[-1] if now else None
+
+    def forgotten(self, adapter: str = DEFAULT_ADAPTER) -> list[Forgotten]:
+        """What was erased of an adapter by `forget`, oldest first: ids and dates, no text."""
+        self.ledger.check_known(adapter)
+        return self.ledger.forgotten(adapter)
+
     def export(self, adapter: str, path: str | Path) -> Path:
         """Write the active revision as a plain PEFT folder that PEFT and vLLM load; returns the folder."""
         lora = self.adapter(adapter)
@@ -343,24 +322,38 @@ class SelfAdaptingModel:
 
         "default" is the base model until something has been learnt; another unknown name is an AdapterError.
         """
-        revision = self.ledger.active(check_name(name))
-        if revision is None:
-            if name != DEFAULT_ADAPTER:
-                self.ledger.check_known(name)
-            return None
-        return self._load(revision)
+        while (revision := self.ledger.active(check_name(name))) is not None:
+            try:
+                return self._load(revision)
+            except AdapterError:
+                if self.ledger.active(name) == revision:  # else it was forgotten between the two lines
+                    raise
+        if name != DEFAULT_ADAPTER:
+            self.ledger.check_known(name)
+        return None
 
     # ------------------------------------------------------------ inside
 
     @property
-    def _folders(self) -> Path:
-        return self.home / "adapters"
+    def _trainer(self) -> Trainer:
+        return Trainer(self.base, self.engine, self.grader)
+
+    @property
+    def _inner_loop(self) -> InnerLoopConfig:
+        """The settings where none are given. A policy learnt by the paper's which self-edits are good for it."""
+        return replace(RECIPES["paper" if self.policy else "default"].inner_loop, seed=self.seed)
 
     def _load(self, revision: str) -> LoraAdapter:
         if revision not in self._loaded:
-            folder = self._folders / self.ledger.folder(revision)
+            folder = self.ledger.adapters_folder / self.ledger.folder(revision)
             self._loaded[revision] = files.load(folder, self.base.identity)
         return self._loaded[revision]
+
+    def _drop(self, revisions: Iterable[str]) -> None:
+        """Let go of weights, also where they are the policy because it is one of the stored adapters."""
+        gone = [self._loaded.pop(revision) for revision in revisions if revision in self._loaded]
+        if self.policy and any(self.policy.adapter is lora for lora in gone):
+            self.policy = self._find_policy(self._policy_source)
 
     def _find_policy(self, policy: str | Path | None) -> Policy | None:
         if policy is None:
@@ -393,31 +386,6 @@ class SelfAdaptingModel:
         return chosen
 
 
-class _Clock:
-    """Times stages and passes their progress on."""
-
-    def __init__(self, progress: Progress | None, earlier: tuple[Stage, ...] = ()) -> None:
-        self._progress = progress
-        self.stages = earlier
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:
-        def tell(done: int, total: int) -> None:
-            if self._progress:
-                self._progress(name, done, total)
-
-        tell(0, 1)
-        started = time.perf_counter()
-        yield tell
-        self.stages = (*self.stages, Stage(name, time.perf_counter() - started))
-        tell(1, 1)
-
-
-def _lesson_of(revision: Revision) -> Lesson:
-    """What a revision was trained on. Its self-test may be learnt now: later revisions have tests of their own."""
-    return Lesson(revision.context.title, revision.passages or (revision.context.text,), revision.self_edits)
-
-
 def _as_context(context: str | Context, title: str | None, questions: Sequence[Question] | None) -> Context:
     whole = Context(context) if isinstance(context, str) else context
     if title is not None:
@@ -432,23 +400,6 @@ def _as_message(message: MessageLike) -> Message:
     if role not in ("system", "user", "assistant") or not isinstance(content, str):
         raise InputError('each message is {"role": "system" | "user" | "assistant", "content": "…"}')
     return Message(role, content)  # type: ignore[arg-type]
-
-
-def _check_shape(name: str, start: LoraAdapter | None, config: InnerLoopConfig, base: BaseModel) -> None:
-    """An adapter that exists keeps its rank, alpha and target modules; InputError where others are asked for."""
-    if start is None:
-        return
-    if (start.rank, start.alpha) != (config.rank, config.alpha):
-        raise InputError(
-            f"adapter {name!r} has rank {start.rank} and alpha {start.alpha:g}, but {config.rank} and {config.alpha:g} "
-            "were asked for; keep its settings, or choose another adapter name"
-        )
-    if set(find_targets(base.module, config.targets)) != set(start.pairs):
-        has = ", ".join(sorted({module.rpartition(".")[2] for module in start.pairs}))
-        raise InputError(
-            f"adapter {name!r} trains {has}, but targets {', '.join(config.targets)} were asked for; "
-            "keep its settings, or choose another adapter name"
-        )
 
 
 def _check_metadata(metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import io
+import json
 import os
 import platform
 import shutil
@@ -17,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seal_agent.errors import ModelError
-from seal_agent.types import Message, Prompt
+from seal_agent.errors import InputError, ModelError
+from seal_agent.types import Chat, Message, Prompt
 
 if TYPE_CHECKING:
     import torch
@@ -96,17 +97,39 @@ class BaseModel:
         """Ids of a prompt: text as it stands; chat turns by the chat template, or a plain transcript."""
         if isinstance(prompt, str):
             return self.tokens(prompt)
-        return self.turns(prompt, answer_next=True)
+        chat = prompt if isinstance(prompt, Chat) else Chat(prompt)
+        ids = self.turns(chat.turns, answer_next=True, tools=chat.tools)
+        return ids + list(self.tokenizer(chat.begun, add_special_tokens=False)["input_ids"]) if chat.begun else ids
 
-    def turns(self, messages: Sequence[Message], answer_next: bool) -> list[int]:
-        """Ids of chat turns; with `answer_next` they end where the assistant is to speak."""
+    def turns(self, messages: Sequence[Message], answer_next: bool, tools: str = "") -> list[int]:
+        """Ids of chat turns; with `answer_next` they end where the assistant is to speak.
+
+        `tools`, a JSON list, needs a chat template that describes tools. Raises InputError for turns that the chat
+        template refuses.
+        """
         if not self.is_chat:
             return self.tokens(_transcript(messages, answer_next))
-        rows = [{"role": m.role, "content": m.content} for m in messages]
-        out = self.tokenizer.apply_chat_template(
-            rows, add_generation_prompt=answer_next, tokenize=True, return_dict=True
-        )
+        from jinja2 import TemplateError
+
+        try:
+            out = self.tokenizer.apply_chat_template(
+                [_template_row(message) for message in messages],
+                tools=json.loads(tools) if tools else None,
+                add_generation_prompt=answer_next,
+                tokenize=True,
+                return_dict=True,
+            )
+        except TemplateError as err:
+            raise InputError(
+                f"the chat template of {self.name!r} refuses these messages ({err}); change their roles or their order"
+            ) from err
         return list(out["input_ids"])
+
+    @property
+    def describes_tools(self) -> bool:
+        """Whether the chat template has a branch for tools and their results."""
+        template: Any = self.tokenizer.chat_template
+        return "tool_use" in template if isinstance(template, dict) else "tools" in (template or "")
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
@@ -296,9 +319,20 @@ def _keep_freed_memory() -> None:
     mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def _template_row(message: Message) -> dict[str, Any]:
+    """A turn as chat templates take it; calls of tools and their results in OpenAI's form."""
+    row: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.calls:
+        functions = [{"name": call.name, "arguments": json.loads(call.arguments)} for call in message.calls]
+        row["tool_calls"] = [{"type": "function", "function": function} for function in functions]
+    if message.name:
+        row["name"] = message.name
+    return row
+
+
 def _transcript(messages: Sequence[Message], answer_next: bool) -> str:
     """Chat turns for a model without a chat template."""
-    names = {"system": "", "user": "User: ", "assistant": "Assistant: "}
+    names = {"system": "", "user": "User: ", "assistant": "Assistant: ", "tool": "Tool: "}
     text = "\n".join(names[m.role] + m.content for m in messages)
     return text + "\nAssistant:" if answer_next else text
 

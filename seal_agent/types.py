@@ -39,14 +39,37 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that the assistant wants run, and its arguments as a JSON object."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One chat turn."""
+    """One chat turn. An assistant's turn may call tools; a "tool" turn is what the tool called `name` gave back."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    name: str = ""
 
 
-Prompt = str | tuple[Message, ...]
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """Chat turns, with what a chat template may be told beside them.
+
+    `tools` is a JSON list of tools in OpenAI's form, for a template that describes tools itself. `begun` are the first
+    words of the answer, which the model goes on from and its completion does not repeat.
+    """
+
+    turns: tuple[Message, ...]
+    tools: str = ""
+    begun: str = ""
+
+
+Prompt = str | tuple[Message, ...] | Chat
 """Text sent exactly as it stands, or chat turns that the model's own prompt style renders."""
 
 

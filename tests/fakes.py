@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seal_agent.engine.base import Progress
 from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.types import Completion, Prompt, Sampling, SoftLabel
+from seal_agent.types import Chat, Completion, Prompt, Sampling, SoftLabel
 
 Script = Mapping[str, str] | Callable[[str, LoraAdapter | None], str]
 
@@ -51,7 +52,7 @@ class ScriptedEngine:
         self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None
     ) -> Generator[str, None, Completion]:
         (said,) = self.generate([prompt], sampling, [adapter])
-        yield from said.text.split(" ")
+        yield from re.findall(r"\s*\S+|\s+", said.text)
         return said
 
     def score(
@@ -60,7 +61,7 @@ class ScriptedEngine:
         continuations: Sequence[str],
         adapters: Sequence[LoraAdapter | None] | None = None,
     ) -> list[tuple[float, ...]]:
-        last = [prompt if isinstance(prompt, str) else prompt[-1].content for prompt in prompts]
+        last = [last_turn(prompt) for prompt in prompts]
         pairs = zip(last, continuations, strict=True)
         return [(self.likelihood(text, continuation),) * len(continuation.split()) for text, continuation in pairs]
 
@@ -75,7 +76,13 @@ class ScriptedEngine:
         return [tuple(SoftLabel((token,), (1.0,)) for token in ids) for ids in continuations]
 
     def _say(self, prompt: Prompt, adapter: LoraAdapter | None) -> str:
-        text = prompt if isinstance(prompt, str) else prompt[-1].content
+        text = last_turn(prompt)
         if callable(self.script):
             return self.script(text, adapter)
         return next((answer for key, answer in self.script.items() if key in text), "")
+
+
+def last_turn(prompt: Prompt) -> str:
+    """What was said last."""
+    turns = prompt.turns if isinstance(prompt, Chat) else prompt
+    return turns if isinstance(turns, str) else turns[-1].content

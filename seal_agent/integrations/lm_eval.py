@@ -33,9 +33,10 @@ from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.inner_loop.routing import routed
 from seal_agent.inner_loop.serving import serving_route
 from seal_agent.inner_loop.train import TrainJob, train
+from seal_agent.integrations.lm_eval_arc import answer_tasks
 from seal_agent.integrations.lm_eval_arguments import Settings, read_arguments
 from seal_agent.integrations.lm_eval_hook import NAME, register
-from seal_agent.integrations.tasks import DOMAIN_FIELD, KNOWLEDGE, UNANSWERED, tasks_folder
+from seal_agent.integrations.tasks import ARC, KNOWLEDGE, UNANSWERED, domain_of, tasks_folder
 from seal_agent.knowledge.lessons import job_of, write_lessons
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.models import DEFAULT_MODEL, BaseModel, load_model
@@ -69,8 +70,8 @@ class SealLM(HFLM):  # type: ignore[misc]
     """A self-adapting model as an lm-eval model.
 
     `pretrained` is "default" (the bundled model), a hub id, a folder, or a loaded BaseModel. The other
-    arguments are the fields of ModelArguments, InnerLoopConfig and SelfEditConfig by name: `mode` (base |
-    in_context | passage | self_edit), `format`, `adapter`, `seed`, `epochs`, … Raises InputError for unknown
+    arguments are the fields of ModelArguments, InnerLoopConfig, SelfEditConfig and ArcConfig by name: `mode` (base |
+    in_context | passage | ttt | self_edit), `format`, `adapter`, `seed`, `epochs`, … Raises InputError for unknown
     and unusable ones, ModelError, AdapterError.
     """
 
@@ -106,15 +107,26 @@ class SealLM(HFLM):  # type: ignore[misc]
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Answers in the order of the requests; those of our tasks are answered by the mode's rules."""
-        ours = [i for i, request in enumerate(requests) if _is_knowledge(request.doc)]
-        others = [i for i in range(len(requests)) if i not in set(ours)]
+        self._check_mode(requests)
+        ours = [i for i, request in enumerate(requests) if domain_of(request.doc) == KNOWLEDGE]
+        puzzles = [i for i, request in enumerate(requests) if domain_of(request.doc) == ARC]
+        others = sorted({*range(len(requests))} - {*ours, *puzzles})
         said: dict[int, str] = {}
         if others:
             said |= zip(others, super().generate_until([requests[i] for i in others], disable_tqdm), strict=True)
         if ours:
             asked = [_read_request(requests[i], self.settings.inner_loop.seed) for i in ours]
             said |= zip(ours, self._answer(asked, disable_tqdm), strict=True)
+        if puzzles:
+            docs = [requests[i].doc for i in puzzles]
+            said |= zip(puzzles, answer_tasks(self.engine, self.base, docs, self.settings, disable_tqdm), strict=True)
         return [said[i] for i in range(len(requests))]
+
+    def _check_mode(self, requests: Sequence[Instance]) -> None:
+        """Raises InputError for a mode that a task does not have."""
+        for domain, foreign, use in ((KNOWLEDGE, ("ttt",), "passage"), (ARC, ("in_context", "passage"), "base or ttt")):
+            if self.settings.mode in foreign and any(domain_of(request.doc) == domain for request in requests):
+                raise InputError(f"mode={self.settings.mode} is not for tasks of {domain}; use mode={use}")
 
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Called by `--use_cache` only. Raises InputError."""
@@ -142,6 +154,8 @@ class SealLM(HFLM):  # type: ignore[misc]
                 "limit_contexts": settings.model.limit_contexts,
                 "inner_loop": asdict(settings.inner_loop) if settings.adapts else None,
                 "self_edit": asdict(settings.self_edit) if settings.adapts else None,
+                "arc": asdict(settings.arc),
+                "arc_inner_loop": asdict(settings.arc_inner_loop) if settings.adapts else None,
                 "versions": {package: version(package) for package in _REPORTED_PACKAGES},
             },
         }
@@ -324,10 +338,6 @@ def _without_warnings(logger: str) -> Iterator[None]:
 
 
 # ---------------------------------------------------------------- requests
-
-
-def _is_knowledge(doc: object) -> bool:
-    return isinstance(doc, Mapping) and doc.get(DOMAIN_FIELD) == KNOWLEDGE
 
 
 def _read_request(request: Instance, seed: int) -> _Asked:

@@ -9,11 +9,12 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from seal_agent.config import InnerLoopConfig, SelfEditConfig, recipe_named
+from seal_agent.config import ARC_INNER_LOOPS, ArcConfig, InnerLoopConfig, SelfEditConfig, recipe_named
 from seal_agent.errors import InputError
 from seal_agent.knowledge.self_edits import PASSAGE, check_format
 
-Mode = Literal["base", "in_context", "passage", "self_edit"]
+Mode = Literal["base", "in_context", "passage", "ttt", "self_edit"]
+"""`in_context` and `passage` are for knowledge, `ttt` (training at test time by fixed settings) is for ARC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,9 @@ class Settings:
     model: ModelArguments
     inner_loop: InnerLoopConfig
     self_edit: SelfEditConfig
+    arc: ArcConfig
+    arc_inner_loop: InnerLoopConfig
+    """The same arguments on top of ARC's own settings."""
 
     @property
     def mode(self) -> Mode:
@@ -46,10 +50,10 @@ class Settings:
 
     @property
     def adapts(self) -> bool:
-        return self.mode in ("passage", "self_edit")
+        return self.mode in ("passage", "ttt", "self_edit")
 
 
-_PARTS = (ModelArguments, InnerLoopConfig, SelfEditConfig)
+_PARTS = (ModelArguments, InnerLoopConfig, SelfEditConfig, ArcConfig)
 _ALIASES = {"format": "formats"}
 
 
@@ -70,10 +74,13 @@ def read_arguments(arguments: Mapping[str, object]) -> Settings:
     if model.mode == "passage":
         values[SelfEditConfig].setdefault("formats", (PASSAGE,))
     recipe = recipe_named(model.recipe or ("paper" if model.mode == "passage" else "default"))
+    shared = [name for name in ("temperature", "top_p") if name in values[SelfEditConfig]]
     settings = Settings(
         model,
         replace(recipe.inner_loop, **values[InnerLoopConfig]),
         replace(recipe.self_edit, **values[SelfEditConfig]),
+        replace(ArcConfig(), **{name: values[SelfEditConfig][name] for name in shared}, **values[ArcConfig]),
+        replace(ARC_INNER_LOOPS[model.recipe or "default"], **values[InnerLoopConfig]),
     )
     _check(settings)
     return settings
@@ -81,7 +88,8 @@ def read_arguments(arguments: Mapping[str, object]) -> Settings:
 
 def known_names() -> list[str]:
     """Every argument's name, "pretrained" first."""
-    return ["pretrained", *(_shown(field.name) for part in _PARTS for field in fields(part))]
+    names = dict.fromkeys(_shown(field.name) for part in _PARTS for field in fields(part))
+    return ["pretrained", *names]
 
 
 def _shown(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from seal_agent.errors import InputError
@@ -12,8 +13,16 @@ DOMAIN_FIELD = "seal"
 KNOWLEDGE = "knowledge"
 """The domain of documents with "title", "context" and "question": adapt to the context, ask without it."""
 
+ARC = "arc"
+"""The domain of documents with "task" (an ARC task as JSON) and "test" (the number of the test input asked about)."""
+
 UNANSWERED = "[no answer: "
 """How an answer begins whose context could not be learnt. Tasks leave it ungraded: failure is not zero."""
+
+
+def domain_of(doc: object) -> str:
+    """The domain that a task's document names; "" where it is not one of ours."""
+    return str(doc.get(DOMAIN_FIELD, "")) if isinstance(doc, Mapping) else ""
 
 
 def tasks_folder() -> Path:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock
@@ -14,7 +16,7 @@ from pydantic import TypeAdapter
 
 from seal_agent.errors import AdapterError, StoreError
 from seal_agent.store.names import check_name
-from seal_agent.types import Revision
+from seal_agent.types import Forgotten, Revision
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS revisions (
@@ -29,6 +31,13 @@ CREATE TABLE IF NOT EXISTS revisions (
 CREATE INDEX IF NOT EXISTS by_adapter ON revisions (adapter, created);
 CREATE INDEX IF NOT EXISTS by_proposal ON revisions (adapter, proposal);
 CREATE TABLE IF NOT EXISTS active (adapter TEXT PRIMARY KEY, revision TEXT REFERENCES revisions (id));
+CREATE TABLE IF NOT EXISTS forgotten (
+    id TEXT PRIMARY KEY,
+    adapter TEXT NOT NULL,
+    created TEXT NOT NULL,
+    forgotten TEXT NOT NULL,
+    became TEXT
+);
 """
 _REVISION: TypeAdapter[Revision] = TypeAdapter(Revision)
 
@@ -50,6 +59,15 @@ def from_json(text: str) -> Revision:
     return _REVISION.validate_json(text)
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A revision with what the ledger keeps beside it: the hash of what was committed, and its weights' folder."""
+
+    revision: Revision
+    proposal: str
+    folder: str
+
+
 class Ledger:
     """Safe for threads and for several processes: SQLite in WAL mode, one connection per thread."""
 
@@ -69,9 +87,8 @@ class Ledger:
 
     def record(self, revision: Revision, proposal: str, folder: str) -> None:
         """Write a revision down and, if it was accepted, make it the active one, in one transaction."""
-        row = (revision.id, revision.adapter, revision.parent, proposal, folder, revision.created, to_json(revision))
         with self._write() as db:
-            db.execute("INSERT OR REPLACE INTO revisions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            self._insert(db, Entry(revision, proposal, folder))
             if revision.accepted:
                 self._set_active(db, revision.adapter, revision.id)
 
@@ -87,17 +104,29 @@ class Ledger:
 
     def get(self, revision: str) -> Revision:
         """A revision by its id. Raises AdapterError."""
-        row = self._db.execute("SELECT body FROM revisions WHERE id = ?", (revision,)).fetchone()
-        if row is None:
-            raise AdapterError(f"there is no revision {revision!r}; `seal history` lists them")
-        return from_json(row[0])
+        return self.entry(revision).revision
 
     def folder(self, revision: str) -> str:
         """Name of the folder with a revision's weights. Raises AdapterError."""
-        row = self._db.execute("SELECT folder FROM revisions WHERE id = ?", (revision,)).fetchone()
+        return self.entry(revision).folder
+
+    def entry(self, revision: str) -> Entry:
+        """All that is kept of a revision. Raises AdapterError where there is none, or where it was forgotten."""
+        query = "SELECT body, proposal, folder FROM revisions WHERE id = ?"
+        row = self._db.execute(query, (revision,)).fetchone()
         if row is None:
-            raise AdapterError(f"there is no revision {revision!r}; `seal history` lists them")
-        return str(row[0])
+            raise AdapterError(self._why_missing(revision))
+        return Entry(from_json(row[0]), row[1], row[2])
+
+    def _why_missing(self, revision: str) -> str:
+        row = self._db.execute("SELECT * FROM forgotten WHERE id = ?", (revision,)).fetchone()
+        if row is None:
+            return f"there is no revision {revision!r}; `seal history` lists them"
+        gone = Forgotten(*row)
+        instead = (
+            f"use {gone.became}, which learnt the rest again" if gone.became else "`seal history` lists the others"
+        )
+        return f"revision {revision!r} was forgotten on {gone.forgotten[:10]}; {instead}"
 
     def find(self, adapter: str, proposal: str) -> list[Revision]:
         """Revisions that came of one proposal, newest first."""
@@ -120,7 +149,8 @@ class Ledger:
     def check_known(self, adapter: str) -> None:
         """Raises InputError for a bad name, AdapterError for an adapter that has learnt nothing yet."""
         check_name(adapter)
-        if not self._db.execute("SELECT 1 FROM revisions WHERE adapter = ?", (adapter,)).fetchone():
+        query = "SELECT 1 FROM revisions WHERE adapter = ? UNION SELECT 1 FROM forgotten WHERE adapter = ?"
+        if not self._db.execute(query, (adapter, adapter)).fetchone():
             known = ", ".join(self.adapters()) or "none yet"
             raise AdapterError(f"there is no adapter {adapter!r} in {self.path.parent}; known: {known}")
 
@@ -146,6 +176,63 @@ class Ledger:
         parent = self.get(active).parent
         return self.get(parent) if parent else None
 
+    # ------------------------------------------------------------ forgetting
+
+    def erase(self, adapter: str, gone: Mapping[str, str | None], instead: Sequence[Entry], active: str | None) -> None:
+        """In one transaction: write `instead` down, make `active` the one in use, and leave of `gone` its ids.
+
+        `gone` says of each id what was learnt in its place, if anything. Other revisions must not be born of them.
+        """
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        with self._write() as db:
+            for entry in instead:
+                self._insert(db, entry)
+            db.execute("UPDATE active SET revision = ? WHERE adapter = ?", (active, adapter))
+            for revision, became in gone.items():
+                db.execute(
+                    "INSERT OR REPLACE INTO forgotten SELECT id, adapter, created, ?, ? FROM revisions WHERE id = ?",
+                    (now, became, revision),
+                )
+                db.execute("DELETE FROM revisions WHERE id = ?", (revision,))
+
+    def scrub(self) -> None:
+        """Leave no copy of what was erased in the database and its log. StoreError where others do not let go of it."""
+        try:
+            self._db.execute("PRAGMA temp_store = MEMORY")
+            self._db.execute("VACUUM")  # a page that was once divided may hold an old copy of a row
+            (busy, *_) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError as err:
+            raise self._not_scrubbed(str(err)) from err
+        if busy:
+            raise self._not_scrubbed("its log is being read")
+
+    def _not_scrubbed(self, why: str) -> StoreError:
+        return StoreError(
+            f"it is forgotten, but a copy may be left in {self.path} and its -wal file ({why}); "
+            "end the other programs that use this store, and the log is emptied when the last of them ends"
+        )
+
+    def forgotten(self, adapter: str) -> list[Forgotten]:
+        """What was erased of an adapter, oldest first."""
+        query = "SELECT * FROM forgotten WHERE adapter = ? ORDER BY created, rowid"
+        return [Forgotten(*row) for row in self._db.execute(query, (adapter,))]
+
+    def folders(self) -> set[str]:
+        """Names of all folders that hold a revision's weights, of every adapter."""
+        return {folder for (folder,) in self._db.execute("SELECT DISTINCT folder FROM revisions")}
+
+    @property
+    def adapters_folder(self) -> Path:
+        return self.path.parent / "adapters"
+
+    # ------------------------------------------------------------ locks
+
+    @contextmanager
+    def only_writer_of_folders(self) -> Iterator[None]:
+        """From saving weights to writing their revision down nobody may think that they are not used."""
+        with FileLock(self.path.parent / "adapters.lock"):
+            yield
+
     @contextmanager
     def only_writer_of(self, adapter: str) -> Iterator[None]:
         """One change of an adapter at a time, among all threads and processes that share this home."""
@@ -166,6 +253,7 @@ class Ledger:
         if db is None:
             db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
             db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten with zeros
             self._local.db = db
         return db
 
@@ -179,6 +267,12 @@ class Ledger:
             db.execute("ROLLBACK")
             raise
         db.execute("COMMIT")
+
+    @staticmethod
+    def _insert(db: sqlite3.Connection, entry: Entry) -> None:
+        one = entry.revision
+        row = (one.id, one.adapter, one.parent, entry.proposal, entry.folder, one.created, to_json(one))
+        db.execute("INSERT OR REPLACE INTO revisions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     @staticmethod
     def _set_active(db: sqlite3.Connection, adapter: str, revision: str | None) -> None:

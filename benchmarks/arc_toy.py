@@ -1,0 +1,180 @@
+"""Does test-time training solve small puzzles that the base model cannot, and does it matter which self-edit chooses?
+
+    python benchmarks/arc_toy.py                     # 20 tasks of seal_arc_toy, every way, some two hours on 2 cores
+    python benchmarks/arc_toy.py --ways base fixed   # these two only, a quarter of an hour; the same command goes on
+
+Ways: `base` (the examples in the prompt), `fixed` (the default choice of how to train), `self_edit` (chosen by the
+model itself) and `drawn-1` to `drawn-4` (chosen at random). The table's `random` is the mean over what was drawn;
+`best of 5` takes of the fixed and the four drawn ones the one that solves the task. It looks at the test output, so it
+says what a perfect chooser would reach.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import results_file
+
+from seal_agent.arc.choices import FIXED, GROUPS, Choice, as_dict, random_choice, read_choice
+from seal_agent.arc.grids import ArcTask
+from seal_agent.arc.self_edits import write_self_edits
+from seal_agent.arc.solve import Attempted, Trial, solve
+from seal_agent.arc.toy import toy_tasks
+from seal_agent.config import ARC_INNER_LOOPS, ArcConfig
+from seal_agent.engine.hf import HFEngine
+from seal_agent.models import BaseModel, load_model
+from seal_agent.types import content_hash
+
+DRAWN = tuple(f"drawn-{number}" for number in range(1, 5))
+WAYS = ("base", "fixed", *DRAWN, "self_edit")
+
+
+def main() -> None:
+    options = _options()
+    config = ArcConfig(**_given(options, "max_sequences", "views", "search", "choice"), symmetries=options.symmetries)
+    inner_loop = replace(ARC_INNER_LOOPS["default"], seed=options.seed, **_given(options, "batch_size", "rank"))
+    groups = {name: name in options.groups for name in GROUPS}
+    fixed = replace(FIXED, **groups, **_given(options, "strategy", "learning_rate", "epochs"))
+    base = load_model(options.model)
+    described = {
+        "model": options.model,
+        "seed": options.seed,
+        "arc": asdict(config),
+        "inner_loop": asdict(inner_loop),
+        "fixed": as_dict(fixed),
+    }
+    run, rows = results_file.describe_run(), results_file.load(options.out, described)
+    done = {(row["task"], row["way"]) for row in rows}
+    engine = HFEngine(base)
+    tasks = toy_tasks(options.tasks, options.seed)
+    for way, task in ((way, task) for way in options.ways for task in tasks):
+        if (task.id, way) in done:
+            continue
+        started = time.perf_counter()
+        choice = _choice(way, task, engine, base, config, fixed, options.seed)
+        (result,) = solve(engine, base, [Trial(task, choice, options.seed)], config, inner_loop)
+        rows.append(_row(way, task, choice, result, config, time.perf_counter() - started))
+        print(_line(rows[-1]), flush=True)
+        results_file.save(options.out, described, run, rows, summary=summarise(rows))
+    summary = summarise(rows)
+    print("\n" + table(summary))
+    print(json.dumps(summary))
+
+
+def _choice(
+    way: str, task: ArcTask, engine: HFEngine, base: BaseModel, config: ArcConfig, fixed: Choice, seed: int
+) -> Choice | None:
+    if way == "self_edit":
+        ((edit,),) = write_self_edits(engine, base, [task], 1, config, seed=seed)
+        return read_choice(edit.completion)
+    if way in DRAWN:
+        return random_choice(int(content_hash([task.id, seed, way])[:8], 16))
+    return fixed if way == "fixed" else None
+
+
+def _row(
+    way: str, task: ArcTask, choice: Choice | None, result: Attempted, config: ArcConfig, seconds: float
+) -> dict[str, Any]:
+    return {
+        "task": task.id,
+        "way": way,
+        "solved": result.solved(config.attempts),
+        "cells": round(result.cell_accuracy(config.attempts), 4),
+        "failure": result.failure,
+        "choice": as_dict(choice) if choice else None,
+        "votes": [candidate.votes for candidate in (result.candidates[0] if result.candidates else ())][:4],
+        "seconds": round(seconds, 1),
+    }
+
+
+def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Shares with 95 % bootstrap intervals over tasks, and seconds per task; failures are counted, not averaged."""
+    by_way = {way: {row["task"]: row for row in rows if row["way"] == way} for way in WAYS}
+    of_way = {way: [[row] for row in own.values()] for way, own in by_way.items() if own and way not in DRAWN}
+    drawn = {task: [by_way[way][task] for way in DRAWN if task in by_way[way]] for task in by_way["fixed"]}
+    of_way["random"] = [own for own in drawn.values() if own]
+    summary = {way: _summary(of_way[way]) for way in ("base", "random", "self_edit", "fixed") if of_way.get(way)}
+    best = [
+        [max([by_way["fixed"][task], *own], key=lambda row: (row["solved"], row["cells"]))]
+        for task, own in drawn.items()
+        if len(own) == len(DRAWN)
+    ]
+    return {**summary, **({"best of 5": _summary(best)} if best else {})}
+
+
+def _summary(tasks: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any]:
+    """Of one way: a few rows for each task, whose mean counts."""
+    graded = [[row for row in own if not row["failure"]] for own in tasks]
+    solved = [fmean(float(row["solved"]) for row in own) for own in graded if own]
+    cells = [fmean(row["cells"] for row in own) for own in graded if own]
+    seconds = [row["seconds"] for own in tasks for row in own]
+    return {
+        "tasks": len(solved),
+        "failed": sum(bool(row["failure"]) for own in tasks for row in own),
+        "solved": fmean(solved),
+        "solved_interval": results_file.interval(solved),
+        "cells": fmean(cells),
+        "cells_interval": results_file.interval(cells),
+        "seconds_mean": round(fmean(seconds), 1),
+        "seconds_most": max(seconds),
+    }
+
+
+def table(summary: dict[str, Any]) -> str:
+    """The summary as a Markdown table."""
+    lines = ["| way | tasks | solved, % | cells, % | seconds per task, mean (most) |", "|---|---|---|---|---|"]
+    for way, one in summary.items():
+        solved, cells = _cell(one, "solved"), _cell(one, "cells")
+        lines.append(
+            f"| {way} | {one['tasks']} | {solved} | {cells} | {one['seconds_mean']:.0f} ({one['seconds_most']:.0f}) |"
+        )
+    return "\n".join(lines)
+
+
+def _cell(one: dict[str, Any], name: str) -> str:
+    low, high = one[f"{name}_interval"]
+    return f"{100 * one[name]:.0f} ({100 * low:.0f}–{100 * high:.0f})"
+
+
+def _line(row: dict[str, Any]) -> str:
+    mark = "solved" if row["solved"] else row["failure"] or "not solved"
+    facts = f"cells {row['cells']:.0%}  votes {row['votes']}"
+    return f"{row['task']:20s} {row['way']:10s} {row['seconds']:6.1f} s  {mark}  {facts}"
+
+
+def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", type=int, default=20)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--max-sequences", type=int)
+    parser.add_argument("--views", type=int)
+    parser.add_argument("--search", choices=("greedy", "dfs"))
+    parser.add_argument("--choice", choices=("vote", "likelihood"))
+    parser.add_argument("--symmetries", action="store_true", help="views are turned and mirrored too")
+    parser.add_argument(
+        "--groups", nargs="*", choices=GROUPS, default=[name for name in GROUPS if getattr(FIXED, name)]
+    )
+    parser.add_argument("--strategy", choices=("output_tokens", "all_tokens"))
+    parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--rank", type=int)
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=results_file.RESULTS / "arc_toy.json")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

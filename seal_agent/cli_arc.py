@@ -1,0 +1,181 @@
+"""`seal arc`: look at ARC tasks, what was tried on them, and which there are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.columns import Columns
+from rich.console import Group
+from rich.padding import Padding
+from rich.text import Text
+
+from seal_agent import console
+from seal_agent.cli_options import Json, print_json
+from seal_agent.errors import InputError
+
+if TYPE_CHECKING:
+    from seal_agent.arc.grids import ArcTask, Grid
+
+arc = typer.Typer(
+    name="arc",
+    help="ARC tasks: see them, what was tried on them, and which there are.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    epilog="Example: seal arc show 6150a2bd",
+)
+
+
+@arc.command(epilog="Example: seal arc show 6150a2bd --attempts attempts.json --png 6150a2bd.png")
+def show(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="An id, a toy's (toy-flip-003), or ARC's JSON file.")],
+    attempts: Annotated[
+        Path | None,
+        typer.Option(help='JSON: {"attempts": \\[grid or null, …]} at the first test input, or task id → attempts.'),
+    ] = None,
+    png: Annotated[Path | None, typer.Option(help="Draw it to this file too.")] = None,
+    as_json: Json = False,
+) -> None:
+    """A task's examples, its test with gold, and attempts with what is right of them."""
+    from seal_agent.arc.data import find_task
+    from seal_agent.arc.grids import cell_accuracy
+
+    found = find_task(task)
+    tried = _read_attempts(attempts, found.id) if attempts else ()
+    if png:
+        from seal_agent.arc.picture import write_png
+
+        write_png(png, found, tried)
+    if as_json:
+        gold = found.test[0].output
+        rows = [
+            {"grid": one and one.rows, "right": one == gold, "cell_accuracy": cell_accuracy(one, gold)} for one in tried
+        ]
+        print_json(**_task_json(found), attempts=rows, png=str(png) if png else None)
+        return
+    _show(found, tried)
+    if png:
+        console.out.print(f"wrote {png}", markup=False, soft_wrap=True)
+
+
+@arc.command(name="list", epilog="Example: seal arc list --split eval1")
+def list_(
+    split: Annotated[
+        str | None, typer.Option(help="train1, eval1, train2, eval2, paper-train, paper-eval or toy. [default: names]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The splits there are, or the tasks of one: id, examples, tests, and the largest grid."""
+    from seal_agent.arc.data import SPLITS, load_split
+
+    if split is None:
+        if as_json:
+            print_json(splits=SPLITS)
+            return
+        for name, title in SPLITS.items():
+            typer.echo(f"{name}\t{title}")
+        return
+    rows = [_summary(task) for task in load_split(split)]
+    if as_json:
+        print_json(split=split, tasks=rows)
+        return
+    for row in rows:
+        height, width = row["largest"]
+        typer.echo(f"{row['id']}\texamples {row['train']}\ttests {row['test']}\tlargest {height} × {width}")
+
+
+# ---------------------------------------------------------------- reading attempts
+
+
+def _read_attempts(path: Path, task_id: str) -> tuple[Grid | None, ...]:
+    """Raises InputError that names the file, and the attempt that is no grid."""
+    from seal_agent.knowledge.data import read_text
+
+    form = 'give {"attempts": [grid or null, …]}, or the same list under the task\'s id'
+    try:
+        value = json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as err:
+        raise InputError(f"{path} is not JSON ({err}); {form}") from err
+    found = value.get(task_id, value.get("attempts")) if isinstance(value, dict) else None
+    if isinstance(found, dict):
+        found = found.get("attempts")
+    if not isinstance(found, list):
+        raise InputError(f"{path} holds no attempts at {task_id}; {form}")
+    return tuple(_attempt(one, f"attempt {number} in {path}") for number, one in enumerate(found, 1))
+
+
+def _attempt(value: Any, where: str) -> Grid | None:
+    from seal_agent.arc.grids import Grid
+
+    if value is None:
+        return None
+    try:
+        return Grid.of(value)
+    except InputError as err:
+        raise InputError(f"{where}: {err}") from err
+
+
+# ---------------------------------------------------------------- showing
+
+
+def _show(task: ArcTask, attempts: Sequence[Grid | None]) -> None:
+    """Pairs in columns, as many beside each other as the terminal is wide."""
+    blocks = [_pair(f"example {number}", one.input, "output", one.output) for number, one in enumerate(task.train, 1)]
+    for number, test in enumerate(task.test, 1):
+        title = "test" if len(task.test) == 1 else f"test {number}"
+        blocks.append(_pair(title, test.input, "gold", test.output))
+    gold = task.test[0].output
+    blocks += [_attempt_block(number, one, gold) for number, one in enumerate(attempts, 1)]
+    console.out.print(Text(task.id, style="bold"))
+    console.out.print(Columns([Padding(block, (1, 2, 0, 0)) for block in blocks]))
+
+
+def _pair(above: str, given: Grid, below: str, wanted: Grid) -> Group:
+    return Group(Text(above, style="bold"), _drawn(given), Text(f"↓ {below}", style="dim"), _drawn(wanted))
+
+
+def _attempt_block(number: int, attempt: Grid | None, gold: Grid) -> Group:
+    from seal_agent.arc.grids import cell_accuracy
+
+    name = Text(f"attempt {number} ", style="bold")
+    if attempt is None:
+        return Group(name.append("✗ no grid", style="red"))
+    share = cell_accuracy(attempt, gold)
+    mark = ("✓", "green") if attempt == gold else (f"✗ {share:.0%} of cells", "red")
+    return Group(name.append(*mark), _drawn(attempt))
+
+
+def _drawn(grid: Grid) -> Text:
+    """Two spaces a cell on its colour; digits where the terminal has no colours."""
+    from seal_agent.arc.grids import format_grid
+    from seal_agent.arc.picture import cells
+
+    lines = Text(no_wrap=True, overflow="ignore")
+    if console.out.color_system is None or console.out.no_color:
+        return lines.append(format_grid(grid, "compact"))
+    for number, row in enumerate(cells(grid)):
+        lines.append("\n" if number else "")
+        for colour in row:
+            lines.append("  ", style=f"on {colour}")
+    return lines
+
+
+# ---------------------------------------------------------------- JSON
+
+
+def _task_json(task: ArcTask) -> dict[str, Any]:
+    """As ARC's own files, and the id."""
+    pairs = {
+        name: [{"input": one.input.rows, "output": one.output.rows} for one in some]
+        for name, some in (("train", task.train), ("test", task.test))
+    }
+    return {"id": task.id, **pairs}
+
+
+def _summary(task: ArcTask) -> dict[str, Any]:
+    shapes = [grid.shape for one in (*task.train, *task.test) for grid in (one.input, one.output)]
+    largest = max(shapes, key=lambda shape: shape[0] * shape[1])
+    return {"id": task.id, "train": len(task.train), "test": len(task.test), "largest": largest}

@@ -1,0 +1,63 @@
+"""lm-eval's tasks of ARC: train at test time, or not, and answer with the attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+from seal_agent.arc.data import task_from_json
+from seal_agent.arc.grids import ArcTask, format_grid
+from seal_agent.arc.self_edits import write_self_edits
+from seal_agent.arc.solve import Attempted, Trial, solve, trial_of
+from seal_agent.arc.text import BETWEEN
+from seal_agent.engine.base import Engine
+from seal_agent.integrations.lm_eval_arguments import Settings
+from seal_agent.integrations.tasks import UNANSWERED
+from seal_agent.models import BaseModel
+
+TASKS_AT_ONCE = 4  # our choice: adapters held together; more fill a processor no better
+
+
+def answer_tasks(
+    engine: Engine, base: BaseModel, docs: Sequence[Mapping[str, Any]], settings: Settings, quiet: bool = False
+) -> list[str]:
+    """For each document the attempts at its test output, separated by blank lines, or why there are none.
+
+    A task is trained on once, whatever the number of its test inputs.
+    """
+    tasks = {doc["task"]: task_from_json(doc["task_id"], doc["task"]) for doc in docs}
+    results: dict[str, Attempted] = {}
+    with tqdm(total=len(tasks), disable=quiet, unit="task") as bar:
+        keys = list(tasks)
+        for start in range(0, len(keys), TASKS_AT_ONCE):
+            chunk = keys[start : start + TASKS_AT_ONCE]
+            label = f"tasks {start + 1}–{start + len(chunk)} of {len(keys)}"
+
+            def stage(name: str, label: str = label) -> Any:
+                bar.set_description(f"{label}: {name}")
+                return lambda done, total: bar.set_postfix_str(f"{done}/{total}")
+
+            trials = _trials(engine, base, [tasks[key] for key in chunk], settings)
+            inner_loop = settings.arc_inner_loop
+            results |= zip(chunk, solve(engine, base, trials, settings.arc, inner_loop, stage), strict=True)
+            bar.update(len(chunk))
+    return [_said(results[doc["task"]], int(doc["test"]), settings) for doc in docs]
+
+
+def _trials(engine: Engine, base: BaseModel, tasks: Sequence[ArcTask], settings: Settings) -> list[Trial]:
+    seed = settings.arc_inner_loop.seed
+    if not settings.adapts:
+        return [Trial(task, None, seed) for task in tasks]
+    if settings.mode == "ttt":
+        return [trial_of(task, None, seed) for task in tasks]
+    written = write_self_edits(engine, base, tasks, 1, settings.arc, seed=seed)
+    return [trial_of(task, edits[0], seed) for task, edits in zip(tasks, written, strict=True)]
+
+
+def _said(result: Attempted, test: int, settings: Settings) -> str:
+    if result.failure:
+        return f"{UNANSWERED}{result.failure}]"
+    attempts = result.attempts(settings.arc.attempts)[test]
+    return BETWEEN.join(format_grid(grid, settings.arc.style) for grid in attempts)
