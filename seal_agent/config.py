@@ -166,14 +166,14 @@ class ArcConfig:
     """How a task of ARC is trained on and answered."""
 
     style: Literal["compact", "lists"] = "compact"  # our choice, half of the tokens; SEAL: lists
-    max_sequences: int = 96  # measured on small grids: benchmarks/arc_toy.py; SEAL, ARC: 250
+    max_sequences: int = 96  # measured on small grids: benchmarks/arc.py; SEAL, ARC: 250
     max_steps: int = 375  # SEAL, ARC: a self-edit that asks for more is refused
     colours: bool = True  # SEAL, ARC: colours are permuted in every training task
     keep_background: bool = True  # our choice: but for 0
     views: int = 8  # our choice: ways to look at a test input
     symmetries: bool = False  # views are turned and mirrored too, for adapters that were trained on such tasks
     view_seed: int = 0
-    search: Literal["greedy", "dfs"] = "greedy"  # measured: benchmarks/arc_toy.py
+    search: Literal["greedy", "dfs"] = "greedy"  # measured: benchmarks/arc.py
     cutoff: float = 0.1  # our choice: the least probability of a grid that a search by "dfs" finds
     choice: Literal["vote", "likelihood"] = "vote"  # measured, as above; ties are always decided by likelihood
     attempts: int = 2  # ARC's own rule

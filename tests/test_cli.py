@@ -163,7 +163,7 @@ def test_ctrl_c_exits_130(run: Call, text: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "adapt", "ask", "chat", "history", "rollback", "adapters", "export", "tasks", "eval"],
+    ["demo", "adapt", "ask", "chat", "history", "rollback", "forget", "adapters", "export", "tasks", "eval"],
 )
 def test_every_help_shows_an_example(run: Call, command: str) -> None:
     ran = run(command, "--help")

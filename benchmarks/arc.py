@@ -1,7 +1,10 @@
-"""Does test-time training solve small puzzles that the base model cannot, and does it matter which self-edit chooses?
+"""Does test-time training solve puzzles that the base model cannot, and does it matter which self-edit chooses?
 
-    python benchmarks/arc_toy.py                     # 20 tasks of seal_arc_toy, every way, some two hours on 2 cores
-    python benchmarks/arc_toy.py --ways base fixed   # these two only, a quarter of an hour; the same command goes on
+    python benchmarks/arc.py                        # 20 tasks of seal_arc_toy, every way, some two hours on 2 cores
+    python benchmarks/arc.py --ways base fixed      # these two only, a quarter of an hour; the same command goes on
+    python benchmarks/arc.py --split paper-eval --ids 66e6c45b --ways base fixed
+    python benchmarks/arc.py --split paper-eval --model meta-llama/Llama-3.2-1B-Instruct --recipe paper --style lists \\
+        --max-sequences 250                         # the paper's ten tasks, on a GPU
 
 Ways: `base` (the examples in the prompt), `fixed` (the default choice of how to train), `self_edit` (chosen by the
 model itself) and `drawn-1` to `drawn-4` (chosen at random). The table's `random` is the mean over what was drawn;
@@ -23,7 +26,8 @@ from typing import Any
 import results_file
 
 from seal_agent.arc.choices import FIXED, GROUPS, Choice, as_dict, random_choice, read_choice
-from seal_agent.arc.grids import ArcTask
+from seal_agent.arc.data import SPLITS, load_split
+from seal_agent.arc.grids import STYLES, ArcTask
 from seal_agent.arc.self_edits import write_self_edits
 from seal_agent.arc.solve import Attempted, Trial, solve
 from seal_agent.arc.toy import toy_tasks
@@ -38,8 +42,10 @@ WAYS = ("base", "fixed", *DRAWN, "self_edit")
 
 def main() -> None:
     options = _options()
-    config = ArcConfig(**_given(options, "max_sequences", "views", "search", "choice"), symmetries=options.symmetries)
-    inner_loop = replace(ARC_INNER_LOOPS["default"], seed=options.seed, **_given(options, "batch_size", "rank"))
+    config = ArcConfig(
+        **_given(options, "max_sequences", "views", "search", "choice", "style"), symmetries=options.symmetries
+    )
+    inner_loop = replace(ARC_INNER_LOOPS[options.recipe], seed=options.seed, **_given(options, "batch_size", "rank"))
     groups = {name: name in options.groups for name in GROUPS}
     fixed = replace(FIXED, **groups, **_given(options, "strategy", "learning_rate", "epochs"))
     base = load_model(options.model)
@@ -53,7 +59,8 @@ def main() -> None:
     run, rows = results_file.describe_run(), results_file.load(options.out, described)
     done = {(row["task"], row["way"]) for row in rows}
     engine = HFEngine(base)
-    tasks = toy_tasks(options.tasks, options.seed)
+    tasks = toy_tasks(options.tasks, options.seed) if options.split == "toy" else load_split(options.split)
+    tasks = tuple(task for task in tasks if not options.ids or task.id in options.ids)[: options.tasks]
     for way, task in ((way, task) for way in options.ways for task in tasks):
         if (task.id, way) in done:
             continue
@@ -155,7 +162,11 @@ def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", type=int, default=20)
+    parser.add_argument("--split", choices=tuple(SPLITS), default="toy")
+    parser.add_argument("--tasks", type=int, default=20, help="at most so many, from the beginning of the split")
+    parser.add_argument("--ids", nargs="+", help="only these")
+    parser.add_argument("--recipe", choices=tuple(ARC_INNER_LOOPS), default="default")
+    parser.add_argument("--style", choices=STYLES)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--max-sequences", type=int)
     parser.add_argument("--views", type=int)
@@ -172,8 +183,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rank", type=int)
     parser.add_argument("--model", default="default")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=results_file.RESULTS / "arc_toy.json")
-    return parser.parse_args()
+    parser.add_argument("--out", type=Path, help="[default: benchmarks/results/arc_SPLIT.json]")
+    options = parser.parse_args()
+    options.out = options.out or results_file.RESULTS / f"arc_{options.split.replace('-', '_')}.json"
+    return options
 
 
 if __name__ == "__main__":
