@@ -25,7 +25,7 @@ from typing import Any
 
 import results_file
 
-from seal_agent.arc.choices import FIXED, GROUPS, Choice, as_dict, random_choice, read_choice
+from seal_agent.arc.choices import FIXED, GROUPS, Choice, random_choice, read_choice
 from seal_agent.arc.data import SPLITS, load_split
 from seal_agent.arc.grids import STYLES, ArcTask
 from seal_agent.arc.self_edits import write_self_edits
@@ -54,7 +54,7 @@ def main() -> None:
         "seed": options.seed,
         "arc": asdict(config),
         "inner_loop": asdict(inner_loop),
-        "fixed": as_dict(fixed),
+        "fixed": asdict(fixed),
     }
     run, rows = results_file.describe_run(), results_file.load(options.out, described)
     done = {(row["task"], row["way"]) for row in rows}
@@ -95,7 +95,7 @@ def _row(
         "solved": result.solved(config.attempts),
         "cells": round(result.cell_accuracy(config.attempts), 4),
         "failure": result.failure,
-        "choice": as_dict(choice) if choice else None,
+        "choice": asdict(choice) if choice else None,
         "votes": [candidate.votes for candidate in (result.candidates[0] if result.candidates else ())][:4],
         "seconds": round(seconds, 1),
     }

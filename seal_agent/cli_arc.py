@@ -1,19 +1,17 @@
-"""`seal arc`: look at ARC tasks, what was tried on them, and which there are."""
+"""`seal arc`: see ARC tasks, solve them, look at what was tried, and which there are."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.columns import Columns
-from rich.console import Group
-from rich.padding import Padding
-from rich.text import Text
 
 from seal_agent import console
+from seal_agent.cli_arc_show import show_task
+from seal_agent.cli_arc_solve import EXAMPLE as SOLVE_EXAMPLE
+from seal_agent.cli_arc_solve import solve
 from seal_agent.cli_options import Json, print_json
 from seal_agent.errors import InputError
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
 arc = typer.Typer(
     name="arc",
-    help="ARC tasks: see them, what was tried on them, and which there are.",
+    help="ARC tasks: see them, solve them, what was tried on them, and which there are.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     epilog="Example: seal arc show 6150a2bd",
@@ -56,7 +54,7 @@ def show(
         ]
         print_json(**_task_json(found), attempts=rows, png=str(png) if png else None)
         return
-    _show(found, tried)
+    show_task(found, tried)
     if png:
         console.out.print(f"wrote {png}", markup=False, soft_wrap=True)
 
@@ -85,6 +83,9 @@ def list_(
     for row in rows:
         height, width = row["largest"]
         typer.echo(f"{row['id']}\texamples {row['train']}\ttests {row['test']}\tlargest {height} × {width}")
+
+
+arc.command(epilog=SOLVE_EXAMPLE)(solve)
 
 
 # ---------------------------------------------------------------- reading attempts
@@ -116,51 +117,6 @@ def _attempt(value: Any, where: str) -> Grid | None:
         return Grid.of(value)
     except InputError as err:
         raise InputError(f"{where}: {err}") from err
-
-
-# ---------------------------------------------------------------- showing
-
-
-def _show(task: ArcTask, attempts: Sequence[Grid | None]) -> None:
-    """Pairs in columns, as many beside each other as the terminal is wide."""
-    blocks = [_pair(f"example {number}", one.input, "output", one.output) for number, one in enumerate(task.train, 1)]
-    for number, test in enumerate(task.test, 1):
-        title = "test" if len(task.test) == 1 else f"test {number}"
-        blocks.append(_pair(title, test.input, "gold", test.output))
-    gold = task.test[0].output
-    blocks += [_attempt_block(number, one, gold) for number, one in enumerate(attempts, 1)]
-    console.out.print(Text(task.id, style="bold"))
-    console.out.print(Columns([Padding(block, (1, 2, 0, 0)) for block in blocks]))
-
-
-def _pair(above: str, given: Grid, below: str, wanted: Grid) -> Group:
-    return Group(Text(above, style="bold"), _drawn(given), Text(f"↓ {below}", style="dim"), _drawn(wanted))
-
-
-def _attempt_block(number: int, attempt: Grid | None, gold: Grid) -> Group:
-    from seal_agent.arc.grids import cell_accuracy
-
-    name = Text(f"attempt {number} ", style="bold")
-    if attempt is None:
-        return Group(name.append("✗ no grid", style="red"))
-    share = cell_accuracy(attempt, gold)
-    mark = ("✓", "green") if attempt == gold else (f"✗ {share:.0%} of cells", "red")
-    return Group(name.append(*mark), _drawn(attempt))
-
-
-def _drawn(grid: Grid) -> Text:
-    """Two spaces a cell on its colour; digits where the terminal has no colours."""
-    from seal_agent.arc.grids import format_grid
-    from seal_agent.arc.picture import cells
-
-    lines = Text(no_wrap=True, overflow="ignore")
-    if console.out.color_system is None or console.out.no_color:
-        return lines.append(format_grid(grid, "compact"))
-    for number, row in enumerate(cells(grid)):
-        lines.append("\n" if number else "")
-        for colour in row:
-            lines.append("  ", style=f"on {colour}")
-    return lines
 
 
 # ---------------------------------------------------------------- JSON

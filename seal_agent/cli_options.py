@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from seal_agent.config import InnerLoopConfig, SelfEditConfig
+    from seal_agent.config import ArcConfig, InnerLoopConfig, SelfEditConfig
 
 Model = Annotated[str, typer.Option("--model", "-m", help='"default" (bundled), a hub id, or a folder.')]
 Home = Annotated[Path | None, typer.Option(help="Adapter store. [default: $SEAL_HOME or ~/.local/share/seal-agent]")]
@@ -25,7 +25,7 @@ Policy = Annotated[
 ]
 
 
-Config = TypeVar("Config", "SelfEditConfig", "InnerLoopConfig")
+Config = TypeVar("Config", "SelfEditConfig", "InnerLoopConfig", "ArcConfig")
 
 
 def configured(config: Config, **chosen: Any) -> Config:

@@ -29,7 +29,7 @@ from seal_agent.config import ARC_INNER_LOOPS, ArcConfig
 from seal_agent.engine.hf import HFEngine
 from seal_agent.errors import InputError
 from seal_agent.inner_loop.train import steps_of, train
-from seal_agent.models import BaseModel
+from seal_agent.models import BaseModel, load_model
 from seal_agent.types import IGNORE_LABEL, Sampling, SelfEdit, SoftLabel, content_hash
 
 SMALL = ArcConfig(max_sequences=12, views=3)
@@ -349,3 +349,12 @@ def test_a_round_of_the_outer_loop_on_tasks(tiny_base: BaseModel) -> None:
 def test_only_named_groups_are_in_the_schema() -> None:
     assert tuple(SCHEMA["properties"]["data_generation"]["properties"]) == GROUPS
     assert IDENTITY.apply(SAME.test[0].input) == SAME.test[0].input
+
+
+@pytest.mark.real_model
+def test_the_bundled_model_learns_to_count_from_four_examples() -> None:
+    base = load_model()
+    task = toy_task("toy-count-000")
+    trained, plain = solve(HFEngine(base), base, [Trial(task, FIXED), Trial(task, None)], ArcConfig(), QUICK)
+    assert trained.solved(2)
+    assert not plain.solved(2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from seal_agent.config import InnerLoopConfig
@@ -134,18 +134,6 @@ def random_choice(seed: int) -> Choice:
         learning_rate=rng.choice(LEARNING_RATE_STEPS),
         epochs=rng.randint(*EPOCHS),
     )
-
-
-def describe(choice: Choice) -> str:
-    """In a line."""
-    groups = "+".join(name for name in GROUPS if getattr(choice, name)) or "no augmentation"
-    rank = f", rank {choice.rank}" if choice.rank else ""
-    return f"{groups}, {choice.strategy}, rate {choice.learning_rate:g}, {choice.epochs} epochs{rank}"
-
-
-def as_dict(choice: Choice) -> dict[str, Any]:
-    """For a results file."""
-    return asdict(choice)
 
 
 def _within(name: str, value: Number, bounds: tuple[Number, Number], record: Callable[[str], None]) -> Number:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from io import BytesIO
 from typing import Any, Literal
 
 from seal_agent.arc.grids import ArcTask, Grid, format_grid
+from seal_agent.arc.picture import draw_task
 from seal_agent.arc.self_edits import FORMAT, write_self_edits
 from seal_agent.arc.solve import Attempted, Trial, solve, trial_of
+from seal_agent.arc.text import BETWEEN, attempts_in
 from seal_agent.config import ArcConfig
 from seal_agent.engine.base import Progress
 from seal_agent.errors import InputError
@@ -96,6 +99,15 @@ class ArcDomain:
         """Nothing can be given away by a choice of settings."""
         return ""
 
+    def picture(self, case: Case[Puzzle], answers: Asked | None) -> bytes:
+        """The task as a PNG, with the attempts at its first test input and whether they are right.
+
+        Raises MissingDependency where Pillow is not installed.
+        """
+        file = BytesIO()
+        draw_task(case.item.task, _attempts(case.item, answers) if answers else ()).save(file, format="PNG")
+        return file.getvalue()
+
     @staticmethod
     def evaluate(unit: Unit[Puzzle], worker: Worker) -> Evaluated:
         """All adapters of a unit in one bank; the fixed choice where a trial has no self-edit."""
@@ -155,7 +167,7 @@ def _asked(case: Case[Puzzle], result: Attempted, config: ArcConfig) -> Asked:
     attempts = result.attempts(config.attempts) or [()] * len(puzzle.task.test)
     for example, tried in zip(puzzle.task.test, attempts, strict=True):
         if puzzle.measure == "solved":
-            said = "\n\n".join(format_grid(grid, config.style) for grid in tried)
+            said = BETWEEN.join(format_grid(grid, config.style) for grid in tried)
             answers.append(Answer(next(questions), said, _verdict(example.output in tried)))
             continue
         best = _nearest(tried, example.output)
@@ -164,6 +176,18 @@ def _asked(case: Case[Puzzle], result: Attempted, config: ArcConfig) -> Asked:
                 said = str(best.rows[row][column]) if best else ""
                 answers.append(Answer(next(questions), said, _verdict(said == str(cell))))
     return Asked(tuple(answers))
+
+
+def _attempts(puzzle: Puzzle, answers: Asked) -> list[Grid | None]:
+    """What `_asked` wrote down of the first test output: every attempt, or of cells the best one; None: no grid."""
+    said = [answer.text for answer in answers.selecting]
+    if puzzle.measure == "solved":
+        return [*attempts_in(said[0], puzzle.config.style, puzzle.config.attempts)] or [None]
+    height, width = puzzle.task.test[0].output.shape
+    cells = said[: height * width]
+    if not all(cells):
+        return [None]
+    return [Grid.of([[int(cell) for cell in cells[row * width : (row + 1) * width]] for row in range(height)])]
 
 
 def _nearest(tried: Sequence[Grid], gold: Grid) -> Grid | None:

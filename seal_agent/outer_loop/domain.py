@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from seal_agent.engine.base import Progress
 from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.outer_loop.units import Case, Evaluated, Item, Unit, Worker
+from seal_agent.outer_loop.units import Asked, Case, Evaluated, Item, Unit, Worker
 from seal_agent.types import Context, Question, SelfEdit
 
 
@@ -59,4 +59,13 @@ class Domain(Protocol[Item]):
     @staticmethod
     def evaluate(unit: Unit[Item], worker: Worker) -> Evaluated:
         """Train a unit's adapters side by side and ask each of them, and the base model, everything."""
+        ...
+
+
+@runtime_checkable
+class Pictured(Protocol[Item]):
+    """A domain whose contexts can be looked at; a run's report then shows some. A domain need not be one."""
+
+    def picture(self, case: Case[Item], answers: Asked | None) -> bytes:
+        """A PNG of a context and of what was said about it; None: nothing was. Raises MissingDependency."""
         ...

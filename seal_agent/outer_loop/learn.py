@@ -8,17 +8,19 @@ from typing import Any
 
 from seal_agent.config import OuterLoopConfig
 from seal_agent.models import BaseModel
-from seal_agent.outer_loop.domain import Domain
-from seal_agent.outer_loop.executor import Executor
+from seal_agent.outer_loop.domain import Domain, Pictured
+from seal_agent.outer_loop.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.facts import describe_machine
 from seal_agent.outer_loop.plan import Plan
 from seal_agent.outer_loop.policy import POLICIES
 from seal_agent.outer_loop.report import write_report
+from seal_agent.outer_loop.report_blocks import Section
+from seal_agent.outer_loop.report_pictures import pictures
 from seal_agent.outer_loop.rest_em import rest_em
 from seal_agent.outer_loop.reward import RewardModel
 from seal_agent.outer_loop.rounds import RoundResult
 from seal_agent.outer_loop.run import Run
-from seal_agent.outer_loop.stages import Tell, silent
+from seal_agent.outer_loop.stages import Stages, Tell, silent
 from seal_agent.outer_loop.tracking import Tracking
 from seal_agent.outer_loop.units import Worker
 
@@ -79,6 +81,20 @@ def learn(
         if tracking:
             tracking.close()
         if results:
-            written = write_report(run.folder, results, run.manifest, run.seconds(), run.counts())
+            drawn = _pictures(domain, reward, config, worker, run, results[-1])
+            written = write_report(run.folder, results, run.manifest, run.seconds(), run.counts(), drawn)
     last = results[-1].policy if results[-1].next_policy is None else results[-1].next_policy
     return Learnt(tuple(results), run.folder / POLICIES / last if last else None, *written, run.digest())
+
+
+def _pictures(
+    domain: Domain[Any], reward: RewardModel, config: OuterLoopConfig, worker: Worker, run: Run, last: RoundResult
+) -> tuple[Section, ...]:
+    """A section of pictures of the last round, whose answers are all on file; none of a domain that does not draw."""
+    if not isinstance(domain, Pictured) or not reward.trains:
+        return ()
+    stages = Stages(domain, reward, config, worker, InlineExecutor(worker), run)
+    cases = stages.cases(last.round)
+    edits = [tuple(one.edit for one in context.scored) for context in last.contexts]
+    tried = [one.edits for one in stages.evaluate(last.round, cases, edits) if one.edits]
+    return (pictures(domain, cases, last.contexts, tried),)

@@ -24,6 +24,7 @@ from seal_agent.outer_loop.report_blocks import (
 )
 from seal_agent.outer_loop.report_html import page
 from seal_agent.outer_loop.report_markdown import markdown
+from seal_agent.outer_loop.report_pictures import write_pictures
 from seal_agent.outer_loop.rounds import ContextResult, RoundResult
 from seal_agent.outer_loop.selection import Scored, mean_gain
 
@@ -31,25 +32,35 @@ MARKDOWN, HTML = "report.md", "report.html"
 NONE = "—"
 Clock = Mapping[tuple[int, str], float]
 Counts = Mapping[tuple[int, str], int]
+Sections = Sequence[Section]
 
 
 def write_report(
-    folder: Path, results: Sequence[RoundResult], manifest: Mapping[str, Any], seconds: Clock, counts: Counts
+    folder: Path,
+    results: Sequence[RoundResult],
+    manifest: Mapping[str, Any],
+    seconds: Clock,
+    counts: Counts,
+    pictures: Sections = (),
 ) -> tuple[Path, Path]:
-    """Write report.md and report.html into a run's folder; returns their paths."""
-    document = report(results, manifest, seconds, counts)
+    """Write report.md, report.html and pictures into a run's folder; returns the paths of the first two."""
+    document = report(results, manifest, seconds, counts, pictures)
+    write_pictures(folder, document)
     written = folder / MARKDOWN, folder / HTML
     for path, text in zip(written, (markdown(document), page(document)), strict=True):
         path.write_text(text, encoding="utf-8")
     return written
 
 
-def report(results: Sequence[RoundResult], manifest: Mapping[str, Any], seconds: Clock, counts: Counts) -> Document:
+def report(
+    results: Sequence[RoundResult], manifest: Mapping[str, Any], seconds: Clock, counts: Counts, pictures: Sections = ()
+) -> Document:
     """The document. Intervals are 95 % bootstrap intervals over contexts, by a fixed seed."""
     sections = [
         Section("Reward by round", (Paragraph(_meaning(manifest)), *_rewards(results))),
         Section("By format", tuple(_formats(results))),
         Section("Winners and losers", tuple(_comparisons(results))),
+        *pictures,
         Section("Rejected self-edits and failed outcomes", tuple(_losses_of_data(results))),
         Section("Policy", (_policies(results),)),
         Section("Time by stage", (_times(seconds, counts),)),

@@ -1,4 +1,4 @@
-"""What a report is made of, whatever it is written in: paragraphs, tables, line charts and texts side by side."""
+"""What a report is made of, whatever it is written in: paragraphs, tables, charts, texts side by side, pictures."""
 
 from __future__ import annotations
 
@@ -52,7 +52,17 @@ class SideBySide:
     exhibits: tuple[Exhibit, ...]
 
 
-Block = Paragraph | Table | Chart | SideBySide
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A PNG; `file` is where it lies, from the report's folder, `alt` what it shows, for who cannot see it."""
+
+    file: str
+    alt: str
+    caption: str
+    png: bytes
+
+
+Block = Paragraph | Table | Chart | SideBySide | Picture
 
 
 @dataclass(frozen=True, slots=True)

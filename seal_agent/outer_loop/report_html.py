@@ -1,7 +1,8 @@
-"""A report as one HTML page that needs nothing else: its style and its charts (SVG) stand in it, every text escaped."""
+"""A report as one HTML page that needs nothing else: style, charts (SVG) and pictures stand in it, texts escaped."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 from math import ceil, floor
@@ -14,6 +15,7 @@ from seal_agent.outer_loop.report_blocks import (
     Exhibit,
     Line,
     Paragraph,
+    Picture,
     Section,
     SideBySide,
     Table,
@@ -23,7 +25,7 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24; }
 table { border-collapse: collapse; margin: 1rem 0; font-size: .9rem; }
 th, td { border-bottom: 1px solid #d8dee4; padding: .3rem .7rem; text-align: left; vertical-align: top; }
-svg { max-width: 100%; height: auto; }
+svg, img { max-width: 100%; height: auto; }
 details { margin: .6rem 0; } summary { cursor: pointer; }
 .side { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: 1rem; }
 .side div { border-left: 4px solid #b35900; padding-left: .7rem; } .side div.good { border-color: #1a7f37; }
@@ -59,6 +61,9 @@ def _block(block: Block) -> str:
         case SideBySide(title, exhibits):
             shown = "".join(map(_exhibit, exhibits))
             return f'<details><summary>{escape(title)}</summary><div class="side">{shown}</div></details>'
+        case Picture(_, alt, caption, png):
+            image = f'<img alt="{escape(alt)}" src="data:image/png;base64,{b64encode(png).decode()}">'
+            return f"<figure><figcaption>{escape(caption)}</figcaption>{image}</figure>"
 
 
 def _row(tag: str, cells: Sequence[str]) -> str:

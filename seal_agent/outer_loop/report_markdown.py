@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from seal_agent.outer_loop.report_blocks import Chart, Document, Exhibit, Paragraph, SideBySide, Table
+from seal_agent.outer_loop.report_blocks import Chart, Document, Exhibit, Paragraph, Picture, SideBySide, Table
 
 EXHIBITS = 6  # our choice: comparisons of one section; report.html has them all
 
@@ -22,7 +22,7 @@ def markdown(document: Document) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _block(block: Paragraph | Table | SideBySide) -> str:
+def _block(block: Paragraph | Table | SideBySide | Picture) -> str:
     match block:
         case Paragraph(text):
             return _plain(text)
@@ -30,6 +30,8 @@ def _block(block: Paragraph | Table | SideBySide) -> str:
             return _table(headings, rows)
         case SideBySide(title, exhibits):
             return "\n\n".join([f"### {_plain(title)}", *map(_exhibit, exhibits)])
+        case Picture(file, alt, caption):
+            return f"{_plain(caption)}\n\n![{_plain(alt)}]({file})"
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
