@@ -19,7 +19,7 @@ from seal_agent.knowledge.evidence import cues_of, evidence_notes
 from seal_agent.knowledge.lessons import Lesson, sequences_of
 from seal_agent.knowledge.phrases import phrases_of, sentences_of
 from seal_agent.knowledge.self_edits import check_self_edits, write_self_edits
-from seal_agent.knowledge.self_qa import Source, ask_and_answer, question_words
+from seal_agent.knowledge.self_qa import Source, ask_and_answer, question_words, sources_of
 from seal_agent.knowledge.self_test import write_self_tests
 from seal_agent.knowledge.sentences import sentence_notes, shuffled_notes
 from seal_agent.models import BaseModel
@@ -227,3 +227,8 @@ def test_a_note_about_two_passages_is_learnt_once(tiny_base: BaseModel) -> None:
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
         InnerLoopConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_question_in_a_text_is_no_sentence_that_answers() -> None:
+    said = "When does the ticket office close? The ticket office closes at 16:10. Why?"
+    assert [source.sentence for source in sources_of("", said)] == ["The ticket office closes at 16:10."]

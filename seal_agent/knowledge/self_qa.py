@@ -37,8 +37,9 @@ class Source:
 
 
 def sources_of(title: str, passage: str) -> list[Source]:
-    """The sentences of a passage that are long enough to be asked about."""
-    return [Source(title, s) for s in sentences_of(passage) if len(s.split()) >= SHORTEST_SENTENCE]
+    """The sentences of a passage that are long enough to be asked about. A question answers nothing and is left out."""
+    long = [s for s in sentences_of(passage) if len(s.split()) >= SHORTEST_SENTENCE]
+    return [Source(title, s) for s in long if not s.endswith("?")]
 
 
 def ask_and_answer(
