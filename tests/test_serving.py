@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import pytest
@@ -11,7 +12,7 @@ from torch.testing import assert_close
 
 from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.inner_loop.routing import Route, make_routable, routed
-from seal_agent.inner_loop.serving import serving_route, stack
+from seal_agent.inner_loop.serving import LoneAdapters, serving_route, stack
 from seal_agent.models import BaseModel
 
 CPU = torch.device("cpu")
@@ -91,3 +92,14 @@ def test_making_a_layer_routable_twice_adds_its_adapter_once(tiny_base: BaseMode
     once = logits(tiny_base, route(tiny_base, adapter))
     make_routable(tiny_base.module, list(adapter.pairs))
     assert torch.equal(logits(tiny_base, route(tiny_base, adapter)), once)
+
+
+def test_what_was_made_ready_for_an_adapter_goes_with_it(tiny_base: BaseModel) -> None:
+    ready, first, second = LoneAdapters(most=1), random_adapter(tiny_base, 1), random_adapter(tiny_base, 2)
+    pairs = ready.pairs_of(first, CPU, torch.float32)
+    assert ready.pairs_of(first, CPU, torch.float32) is pairs
+    assert ready.pairs_of(second, CPU, torch.float32) is not pairs
+    assert len(ready._known) == 1
+    del second
+    gc.collect()
+    assert not ready._known

@@ -15,7 +15,7 @@ from seal_agent.engine.prefixes import shared_prefixes
 from seal_agent.errors import InputError
 from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.inner_loop.routing import routed
-from seal_agent.inner_loop.serving import ServingRoute, serving_route
+from seal_agent.inner_loop.serving import LoneAdapters, ServingRoute, serving_route
 from seal_agent.models import BaseModel
 from seal_agent.types import Completion, Prompt, Sampling, SoftLabel
 
@@ -32,6 +32,7 @@ class HFEngine:
     def __init__(self, base: BaseModel, max_rows: int = MAX_BATCH_ROWS) -> None:
         self.base = base
         self.max_rows = max_rows
+        self._ready = LoneAdapters()
 
     def generate(
         self,
@@ -252,7 +253,8 @@ class HFEngine:
 
     def _route(self, rows: Sequence[_Row]) -> ServingRoute | None:
         """Which adapter each of these rows uses."""
-        return serving_route(self.base.module, [row.adapter for row in rows], self.base.device, self.base.dtype)
+        base, adapters = self.base, [row.adapter for row in rows]
+        return serving_route(base.module, adapters, base.device, base.dtype, self._ready)
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ class LoraPair:
     b_RO: Tensor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class LoraAdapter:
     """One adapter in float32 on the CPU: a pair per target module, by the module's full name."""
 

@@ -5,6 +5,7 @@ Dimensions: K adapters, B rows, T tokens, D inputs, O outputs, R rank.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -53,24 +54,59 @@ class ServingRoute:
         return torch.bmm(torch.bmm(x_BTD, pair.a_KDR[self.rows_B]), pair.b_KRO[self.rows_B])
 
 
+class LoneAdapters:
+    """The factors of adapters that spoke alone, made ready for the next call; gone with the adapter itself."""
+
+    def __init__(self, most: int = 16) -> None:
+        self._most = most
+        self._known: dict[int, tuple[weakref.ref[LoraAdapter], dict[str, StackedPair]]] = {}
+
+    def pairs_of(self, adapter: LoraAdapter, device: torch.device, dtype: torch.dtype) -> dict[str, StackedPair]:
+        """As `alone` gives them."""
+        key = id(adapter)
+        known = self._known.get(key)
+        if known and known[0]() is adapter:
+            return known[1]
+        made = alone(adapter, device, dtype)
+        self._known[key] = (weakref.ref(adapter, lambda _: self._known.pop(key, None)), made)
+        for oldest in list(self._known)[: -self._most]:
+            self._known.pop(oldest, None)
+        return made
+
+
 def serving_route(
-    model: nn.Module, adapters: Sequence[LoraAdapter | None], device: torch.device, dtype: torch.dtype
+    model: nn.Module,
+    adapters: Sequence[LoraAdapter | None],
+    device: torch.device,
+    dtype: torch.dtype,
+    ready: LoneAdapters | None = None,
 ) -> ServingRoute | None:
     """The route of a batch whose row i uses adapters[i]; None where no row uses one.
 
-    Where all rows share one adapter, the route fits a batch of any size. The layers are made routable.
+    Where all rows share one adapter, the route fits a batch of any size, and `ready` may have it already. The layers
+    are made routable.
     """
     distinct = list({id(adapter): adapter for adapter in adapters if adapter is not None}.values())
     if not distinct:
         return None
     make_routable(model, sorted({name for adapter in distinct for name in adapter.pairs}))
-    pairs = stack(distinct, device, dtype)
     if len(distinct) == 1 and all(adapter is not None for adapter in adapters):
-        return ServingRoute(pairs, None)
+        return ServingRoute((ready or LoneAdapters()).pairs_of(distinct[0], device, dtype), None)
+    pairs = stack(distinct, device, dtype)
     slot = {id(adapter): k for k, adapter in enumerate(distinct)}
     rows_B = torch.tensor([slot.get(id(adapter), len(distinct)) for adapter in adapters], device=device)
     owner_C = torch.arange(len(distinct), device=device).repeat_interleave(max(a.rank for a in distinct))
     return ServingRoute(pairs, rows_B, (rows_B[:, None, None] == owner_C).to(dtype))
+
+
+def alone(adapter: LoraAdapter, device: torch.device, dtype: torch.dtype) -> dict[str, StackedPair]:
+    """One adapter for all rows: its factors as they are, which takes a fifth of the time of a stack."""
+    pairs = {}
+    for name, pair in adapter.pairs.items():
+        a_DR = pair.a_DR.to(device, dtype)
+        b_RO = (pair.b_RO * adapter.scale).to(device, dtype)
+        pairs[name] = StackedPair(a_DR[None], b_RO[None], a_DR, b_RO)
+    return pairs
 
 
 def stack(adapters: Sequence[LoraAdapter], device: torch.device, dtype: torch.dtype) -> dict[str, StackedPair]:

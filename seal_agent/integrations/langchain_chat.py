@@ -10,12 +10,12 @@ from __future__ import annotations
 import difflib
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -54,7 +54,7 @@ class ChatSeal(AdapterPerCall):
     """
 
     model: str = _DEFAULT_MODEL
-    """"default" (the bundled small model), a hub id, or a folder."""
+    """ "default" (the bundled small model), a hub id, or a folder."""
     home: str | Path | None = None
     """Where the adapters are: $SEAL_HOME or ~/.local/share/seal-agent if it is not given."""
     device: str = "auto"
@@ -67,7 +67,7 @@ class ChatSeal(AdapterPerCall):
     streaming: bool = False
     """Whether `invoke` goes through `stream` too."""
     backend: Any = Field(default=None, exclude=True, repr=False)
-    timeout: float | None = None
+    timeout: Any = None
     """Accepted so that models can be swapped, and not used; so are max_retries and api_key."""
     max_retries: int | None = None
     api_key: SecretStr | None = None
@@ -174,6 +174,18 @@ class ChatSeal(AdapterPerCall):
         for chunk in chunks_of(pieces, Reader(call.form), call.facts):
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        async for chunk in super()._astream(messages, stop, None, **kwargs):  # which runs _stream in threads
+            if run_manager:
+                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
 
     def _call(self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any]) -> _Call:
