@@ -38,7 +38,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """A task's examples, its test with gold, and attempts with what is right of them."""
-    from seal_agent.arc.data import find_task
+    from seal_agent.arc.data import find_task, task_value
     from seal_agent.arc.grids import cell_accuracy
 
     found = find_task(task)
@@ -52,7 +52,7 @@ def show(
         rows = [
             {"grid": one and one.rows, "right": one == gold, "cell_accuracy": cell_accuracy(one, gold)} for one in tried
         ]
-        print_json(**_task_json(found), attempts=rows, png=str(png) if png else None)
+        print_json(id=found.id, **task_value(found), attempts=rows, png=str(png) if png else None)
         return
     show_task(found, tried)
     if png:
@@ -120,15 +120,6 @@ def _attempt(value: Any, where: str) -> Grid | None:
 
 
 # ---------------------------------------------------------------- JSON
-
-
-def _task_json(task: ArcTask) -> dict[str, Any]:
-    """As ARC's own files, and the id."""
-    pairs = {
-        name: [{"input": one.input.rows, "output": one.output.rows} for one in some]
-        for name, some in (("train", task.train), ("test", task.test))
-    }
-    return {"id": task.id, **pairs}
 
 
 def _summary(task: ArcTask) -> dict[str, Any]:

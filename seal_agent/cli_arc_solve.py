@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -15,7 +15,7 @@ from seal_agent.cli_options import Device, Dtype, Json, Model, Policy, Seed, Tru
 from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
-    from seal_agent.arc.grids import ArcTask
+    from seal_agent.arc.self_edits import Mode
     from seal_agent.arc.solve import Attempted, Trial
     from seal_agent.config import ArcConfig
     from seal_agent.model import SelfAdaptingModel
@@ -43,6 +43,7 @@ def solve(
 ) -> None:
     """Train an adapter on a task's own examples, answer its test in two attempts, and draw them."""
     from seal_agent.arc.data import find_task
+    from seal_agent.arc.self_edits import trials_for
     from seal_agent.config import ArcConfig
     from seal_agent.model import SelfAdaptingModel
 
@@ -56,24 +57,12 @@ def solve(
         seal = SelfAdaptingModel.from_pretrained(
             model, device=device, dtype=dtype, policy=policy, seed=seed, trust_remote_code=trust_remote_code
         )
-    trial = _trial(seal, found, mode, config, seed)
+    writer = seal.policy.adapter if seal.policy else None
+    (trial,) = trials_for(seal.engine, seal.base, [found], cast("Mode", mode), config, writer=writer, seed=seed)
     result = _solved(seal, trial, config, as_json)
     if result.failure:
         raise InputError(result.failure)
     _report(result, trial, config, out, png, as_json)
-
-
-def _trial(seal: SelfAdaptingModel, task: ArcTask, mode: str, config: ArcConfig, seed: int) -> Trial:
-    from seal_agent.arc.self_edits import write_self_edits
-    from seal_agent.arc.solve import Trial, trial_of
-
-    if mode == "base":
-        return Trial(task, None, seed)
-    if mode == "ttt":
-        return trial_of(task, None, seed)
-    writer = seal.policy.adapter if seal.policy else None
-    ((edit,),) = write_self_edits(seal.engine, seal.base, [task], 1, config, writer=writer, seed=seed)
-    return trial_of(task, edit, seed)
 
 
 def _solved(seal: SelfAdaptingModel, trial: Trial, config: ArcConfig, quiet: bool) -> Attempted:

@@ -119,12 +119,15 @@ def read_task(path: str | Path) -> ArcTask:
     return _task(path.stem, value, str(path))
 
 
-def task_to_json(task: ArcTask) -> str:
-    """A task as ARC publishes them, in one line; `task_from_json` reads it back."""
+def task_value(task: ArcTask) -> dict[str, Any]:
+    """A task as ARC publishes them: "train" and "test", each a list of {"input", "output"}."""
     halves = {"train": task.train, "test": task.test}
-    return json.dumps(
-        {half: [{"input": e.input.rows, "output": e.output.rows} for e in of] for half, of in halves.items()}
-    )
+    return {half: [{"input": e.input.rows, "output": e.output.rows} for e in of] for half, of in halves.items()}
+
+
+def task_to_json(task: ArcTask) -> str:
+    """The same in one line; `task_from_json` reads it back."""
+    return json.dumps(task_value(task))
 
 
 def task_from_json(task_id: str, text: str) -> ArcTask:

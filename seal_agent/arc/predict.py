@@ -41,6 +41,8 @@ class View:
 
     seen_by: Augmentation
     prompt: str
+    tokens: int
+    """Of the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,9 @@ def predict(
     prompts, adapters = [view.prompt for _, view in rows], [asked[at].adapter for at, _ in rows]
     if not rows:
         return [() for _ in asked]
-    longest = max(_longest_answer(base, asked[at].task, config) for at, _ in rows)
-    room = base.window - max(len(base.encode(prompt)) for prompt in prompts)
+    tasks = {id(asked[at].task): asked[at].task for at, _ in rows}
+    longest = max(_longest_answer(base, task, config) for task in tasks.values())
+    room = base.window - max(view.tokens for _, view in rows)
     sampling = Sampling(max(1, min(longest, room)), stop=(BETWEEN,))
     if config.search == "greedy":
         texts = [[one.text] for one in engine.generate(prompts, sampling, adapters, progress)]
@@ -96,8 +99,8 @@ def _views(base: BaseModel, asked: Asked, config: ArcConfig, count: int) -> list
             continue
         shown = permuted(changed, number) if number else changed
         prompt = prompt_of(shown.train, shown.test[0].input, config.style)
-        if len(base.encode(prompt)) < base.window:
-            found.append(View(way, prompt))
+        if (tokens := len(base.encode(prompt))) < base.window:
+            found.append(View(way, prompt, tokens))
     return found
 
 

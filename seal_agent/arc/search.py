@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from seal_agent.engine.base import Engine, Progress
+from seal_agent.engine.base import Engine, Progress, before_stop
 from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.models import BaseModel
 from seal_agent.types import Sampling, SoftLabel
@@ -71,7 +71,7 @@ def _completed(
     shorter = replace(sampling, max_tokens=min(sampling.max_tokens, room))
     said = engine.generate(rows, shorter, [adapters[branch.row] for branch in branches], progress)
     texts = [text + one.text for text, one in zip(begun, said, strict=True)]
-    return [_cut(text, sampling.stop) for text in texts]
+    return [before_stop(text, sampling.stop) for text in texts]
 
 
 def _turns(
@@ -112,8 +112,3 @@ def _turns_of(branch: _Branch, written: Sequence[int], expected: Sequence[SoftLa
         if probability < cutoff:
             break
     return turns
-
-
-def _cut(text: str, stops: Sequence[str]) -> str:
-    cuts = [at for stop in stops if (at := text.find(stop)) >= 0]
-    return text[: min(cuts)] if cuts else text

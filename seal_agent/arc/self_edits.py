@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Literal
 
 from seal_agent.arc.choices import SCHEMA
 from seal_agent.arc.grids import ArcTask
+from seal_agent.arc.solve import Trial, trial_of
 from seal_agent.arc.text import lay_out_examples
 from seal_agent.config import ArcConfig
 from seal_agent.engine.base import Engine, Progress
@@ -15,6 +17,7 @@ from seal_agent.models import BaseModel
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.types import Grammar, Message, Sampling, SelfEdit
 
+Mode = Literal["base", "ttt", "self_edit"]
 FORMAT = "arc-self-edit"
 MAX_TOKENS = 256  # our choice: the longest self-edit has about 100 tokens, or 210 characters
 _GRAMMAR = Grammar("json_schema", json.dumps(SCHEMA))
@@ -41,6 +44,25 @@ def write_self_edits(
         for at, (prompt, said) in enumerate(zip(asked, written, strict=True))
     ]
     return tuple(tuple(edits[at * count : (at + 1) * count]) for at in range(len(tasks)))
+
+
+def trials_for(
+    engine: Engine,
+    base: BaseModel,
+    tasks: Sequence[ArcTask],
+    mode: Mode,
+    config: ArcConfig,
+    *,
+    writer: LoraAdapter | None = None,
+    seed: int = 0,
+) -> list[Trial]:
+    """One trial for each task: nothing is trained, or by the fixed choice, or as the writer chooses."""
+    if mode == "base":
+        return [Trial(task, None, seed) for task in tasks]
+    if mode == "ttt":
+        return [trial_of(task, None, seed) for task in tasks]
+    written = write_self_edits(engine, base, tasks, 1, config, writer=writer, seed=seed)
+    return [trial_of(task, edit, seed) for task, (edit,) in zip(tasks, written, strict=True)]
 
 
 def self_edit_prompt(base: BaseModel, task: ArcTask, config: ArcConfig) -> str:

@@ -41,6 +41,11 @@ def answer_of(grid: Grid, style: Style) -> str:
     return format_grid(grid, style) + BETWEEN
 
 
+def attempts_text(grids: Sequence[Grid], style: Style) -> str:
+    """Several attempts as one answer; `attempts_in` reads it back."""
+    return BETWEEN.join(format_grid(grid, style) for grid in grids)
+
+
 def attempts_in(text: str, style: Style, most: int) -> list[Grid]:
     """Up to `most` grids in an answer, separated by blank lines; what is no grid is left out."""
     found = [parse_grid(part, style) for part in text.strip().split(BETWEEN)]

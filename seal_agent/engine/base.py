@@ -12,6 +12,12 @@ Progress = Callable[[int, int], None]
 """Called with prompts answered and prompts in all."""
 
 
+def before_stop(text: str, stops: Sequence[str]) -> str:
+    """The text up to the first of the stop strings."""
+    cuts = [at for stop in stops if (at := text.find(stop)) >= 0]
+    return text[: min(cuts)] if cuts else text
+
+
 class Engine(Protocol):
     """Anything that completes prompts. The contract is written out in tests/engine_contract.py."""
 

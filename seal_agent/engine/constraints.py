@@ -26,9 +26,10 @@ class Constraint:
 
     def __init__(self, base: BaseModel, grammar: Grammar, max_tokens: int) -> None:
         """Raises InputError for a grammar that cannot be read, MissingDependency without llguidance."""
+        tokenizer = _tokenizer(base)
         from llguidance import LLMatcher
 
-        self._matcher: Any = LLMatcher(_tokenizer(base), _compiled(grammar), log_level=0)
+        self._matcher: Any = LLMatcher(tokenizer, _compiled(grammar), log_level=0)
         if self._matcher.is_error():
             raise _unusable(grammar, self._matcher.get_error())
         hurry = min(HURRY_TOKENS, max_tokens // HURRY_SHARE) if grammar.kind == "json_schema" else 0
@@ -57,11 +58,6 @@ def constrain(logits_BV: Tensor, constraints: Sequence[Constraint | None]) -> Te
     free_V = torch.ones(logits_BV.shape[1], dtype=torch.bool)
     allowed_BV = torch.stack([one.allowed(logits_BV.shape[1]) if one else free_V for one in constraints])
     return logits_BV.masked_fill(~allowed_BV.to(logits_BV.device), -torch.inf)
-
-
-def check_grammar(base: BaseModel, grammar: Grammar) -> None:
-    """Raises InputError for a grammar that cannot be read."""
-    Constraint(base, grammar, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from seal_agent.engine.base import Progress
+from seal_agent.engine.base import Progress, before_stop
 from seal_agent.engine.constraints import Constraint, constrain
 from seal_agent.engine.prefixes import shared_prefixes
 from seal_agent.errors import InputError
@@ -168,8 +168,7 @@ class HFEngine:
     def _text(self, row: _Row) -> str:
         """What the row has said so far, cut before the first stop string."""
         text: str = self.base.tokenizer.decode(row.generated, skip_special_tokens=True)
-        cuts = [at for stop in row.stop if (at := text.find(stop)) >= 0]
-        return text[: min(cuts)] if cuts else text
+        return before_stop(text, row.stop)
 
     def _completion(self, row: _Row) -> Completion:
         return Completion(self._text(row), len(row.generated), len(row.prompt_ids), row.finish or "length")

@@ -91,7 +91,8 @@ def serving_route(
         return None
     make_routable(model, sorted({name for adapter in distinct for name in adapter.pairs}))
     if len(distinct) == 1 and all(adapter is not None for adapter in adapters):
-        return ServingRoute((ready or LoneAdapters()).pairs_of(distinct[0], device, dtype), None)
+        made = ready.pairs_of(distinct[0], device, dtype) if ready else alone(distinct[0], device, dtype)
+        return ServingRoute(made, None)
     pairs = stack(distinct, device, dtype)
     slot = {id(adapter): k for k, adapter in enumerate(distinct)}
     rows_B = torch.tensor([slot.get(id(adapter), len(distinct)) for adapter in adapters], device=device)

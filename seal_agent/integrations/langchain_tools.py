@@ -83,7 +83,7 @@ def create_adaptation_tools(
     def rollback(config: RunnableConfig) -> str:
         name = adapter(config)
         with _told():
-            in_use = lineage_of(model, name)
+            in_use = model.ledger.lineage(name)
             if not in_use:
                 raise ToolException("there is nothing to roll back; nothing is learnt at present")
             now = model.rollback(name)
@@ -112,20 +112,9 @@ def create_adaptation_tools(
 # ---------------------------------------------------------------- what an adapter knows
 
 
-def lineage_of(model: SelfAdaptingModel, adapter: str) -> list[Revision]:
-    """The revisions that an adapter's answers rest on, newest first; none for an adapter that nobody has used."""
-    at = model.adapters().get(adapter)
-    known = {revision.id: revision for revision in model.history(adapter)} if at else {}
-    lineage: list[Revision] = []
-    while at in known:
-        lineage.append(known[at])
-        at = known[at].parent
-    return lineage
-
-
 def find_learnt(model: SelfAdaptingModel, adapter: str, text: str) -> Revision | None:
     """The revision in use that learnt just this text, white space aside."""
-    same = (one for one in lineage_of(model, adapter) if one.context.text.split() == text.split())
+    same = (one for one in model.ledger.lineage(adapter) if one.context.text.split() == text.split())
     return next(same, None)
 
 
@@ -151,7 +140,7 @@ def _listed(model: SelfAdaptingModel, adapter: str) -> str:
     """A line for each revision, the newest ones where they are many."""
     if adapter not in model.adapters():
         return "Nothing has been learnt yet."
-    in_use = {one.id for one in lineage_of(model, adapter)}
+    in_use = {one.id for one in model.ledger.lineage(adapter)}
     lines = [
         f"{_described(one)}, {one.created[:10]}, {'in use' if one.id in in_use else 'not in use'}"
         for one in model.history(adapter)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from tqdm import tqdm
 
 from seal_agent.arc.data import task_from_json
-from seal_agent.arc.grids import ArcTask, format_grid
-from seal_agent.arc.self_edits import write_self_edits
-from seal_agent.arc.solve import Attempted, Trial, solve, trial_of
-from seal_agent.arc.text import BETWEEN
+from seal_agent.arc.self_edits import Mode, trials_for
+from seal_agent.arc.solve import Attempted, solve
+from seal_agent.arc.text import attempts_text
 from seal_agent.engine.base import Engine
 from seal_agent.integrations.lm_eval_arguments import Settings
 from seal_agent.integrations.tasks import UNANSWERED
@@ -39,25 +38,16 @@ def answer_tasks(
                 bar.set_description(f"{label}: {name}")
                 return lambda done, total: bar.set_postfix_str(f"{done}/{total}")
 
-            trials = _trials(engine, base, [tasks[key] for key in chunk], settings)
-            inner_loop = settings.arc_inner_loop
+            inner_loop, mode = settings.arc_inner_loop, cast(Mode, settings.mode)  # the others are refused before
+            chosen = [tasks[key] for key in chunk]
+            trials = trials_for(engine, base, chosen, mode, settings.arc, seed=inner_loop.seed)
             results |= zip(chunk, solve(engine, base, trials, settings.arc, inner_loop, stage), strict=True)
             bar.update(len(chunk))
     return [_said(results[doc["task"]], int(doc["test"]), settings) for doc in docs]
-
-
-def _trials(engine: Engine, base: BaseModel, tasks: Sequence[ArcTask], settings: Settings) -> list[Trial]:
-    seed = settings.arc_inner_loop.seed
-    if not settings.adapts:
-        return [Trial(task, None, seed) for task in tasks]
-    if settings.mode == "ttt":
-        return [trial_of(task, None, seed) for task in tasks]
-    written = write_self_edits(engine, base, tasks, 1, settings.arc, seed=seed)
-    return [trial_of(task, edits[0], seed) for task, edits in zip(tasks, written, strict=True)]
 
 
 def _said(result: Attempted, test: int, settings: Settings) -> str:
     if result.failure:
         return f"{UNANSWERED}{result.failure}]"
     attempts = result.attempts(settings.arc.attempts)[test]
-    return BETWEEN.join(format_grid(grid, settings.arc.style) for grid in attempts)
+    return attempts_text(attempts, settings.arc.style)

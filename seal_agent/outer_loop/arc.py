@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from seal_agent.arc.grids import ArcTask, Grid, format_grid
 from seal_agent.arc.picture import draw_task
 from seal_agent.arc.self_edits import FORMAT, write_self_edits
 from seal_agent.arc.solve import Attempted, Trial, solve, trial_of
-from seal_agent.arc.text import BETWEEN, attempts_in
+from seal_agent.arc.text import attempts_in, attempts_text
 from seal_agent.config import ArcConfig
 from seal_agent.engine.base import Progress
 from seal_agent.errors import InputError
@@ -111,37 +111,30 @@ class ArcDomain:
     @staticmethod
     def evaluate(unit: Unit[Puzzle], worker: Worker) -> Evaluated:
         """All adapters of a unit in one bank; the fixed choice where a trial has no self-edit."""
-        found = []
-        for config in dict.fromkeys(case.item.config for case in unit.cases):
-            found += _evaluated(unit, [case for case in unit.cases if case.item.config == config], config, worker)
-        order = {id(case): at for at, case in enumerate(unit.cases)}
-        found.sort(key=lambda pair: order[id(pair[0])])
-        return Evaluated(unit.key, tuple(result for _, result in found))
+        config = unit.cases[0].item.config  # all cases of a domain have the same
+        trials = [
+            trial
+            for case in unit.cases
+            for trial in (
+                Trial(case.item.task, None),
+                *(trial_of(case.item.task, trial.edit, trial.seed) for trial in case.trials),
+            )
+        ]
+        results = iter(solve(worker.engine, worker.base, trials, config, unit.inner_loop))
+        return Evaluated(unit.key, tuple(_result(case, results, worker) for case in unit.cases))
 
 
-def _evaluated(
-    unit: Unit[Puzzle], cases: Sequence[Case[Puzzle]], config: ArcConfig, worker: Worker
-) -> list[tuple[Case[Puzzle], CaseResult]]:
-    trials = [
-        trial
-        for case in cases
-        for trial in (
-            Trial(case.item.task, None),
-            *(trial_of(case.item.task, trial.edit, trial.seed) for trial in case.trials),
-        )
-    ]
-    results = iter(solve(worker.engine, worker.base, trials, config, unit.inner_loop))
-    found = []
-    for case in cases:
-        baseline = _asked(case, next(results), config)
-        tried = []
-        for trial in case.trials:
-            result = next(results)
-            folder = kept(result.adapter, worker) if result.adapter else ""
-            asked = None if result.failure else _asked(case, result, config)
-            tried.append(Tried(trial, asked, result.failure, folder))
-        found.append((case, CaseResult(baseline, tuple(tried))))
-    return found
+def _result(case: Case[Puzzle], results: Iterator[Attempted], worker: Worker) -> CaseResult:
+    """The next results are of the base model and of the case's trials."""
+    config = case.item.config
+    baseline = _asked(case, next(results), config)
+    tried = []
+    for trial in case.trials:
+        result = next(results)
+        folder = kept(result.adapter, worker) if result.adapter else ""
+        asked = None if result.failure else _asked(case, result, config)
+        tried.append(Tried(trial, asked, result.failure, folder))
+    return CaseResult(baseline, tuple(tried))
 
 
 def _questions(task: ArcTask, config: ArcConfig, measure: Measure) -> tuple[Question, ...]:
@@ -167,7 +160,7 @@ def _asked(case: Case[Puzzle], result: Attempted, config: ArcConfig) -> Asked:
     attempts = result.attempts(config.attempts) or [()] * len(puzzle.task.test)
     for example, tried in zip(puzzle.task.test, attempts, strict=True):
         if puzzle.measure == "solved":
-            said = BETWEEN.join(format_grid(grid, config.style) for grid in tried)
+            said = attempts_text(tried, config.style)
             answers.append(Answer(next(questions), said, _verdict(example.output in tried)))
             continue
         best = _nearest(tried, example.output)

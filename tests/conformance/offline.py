@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 import pytest_socket
+from langchain_core.language_models import BaseChatModel
+
+from seal_agent.integrations.langchain import ChatSeal
 
 
 class Offline:
@@ -17,3 +20,23 @@ class Offline:
         pytest_socket.disable_socket(allow_unix_socket=True)  # event loops wake themselves by one
         yield
         pytest_socket.enable_socket()
+
+
+class OfChatSeal(Offline):
+    """What both suites have to be told of ChatSeal."""
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatSeal
+
+    @property
+    def has_tool_calling(self) -> bool:
+        return True
+
+    @property
+    def has_tool_choice(self) -> bool:
+        return True
+
+    @property
+    def has_structured_output(self) -> bool:
+        return True

@@ -7,38 +7,21 @@ from typing import Any
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_tests.integration_tests import ChatModelIntegrationTests
-from offline import Offline
+from offline import OfChatSeal
 
-from seal_agent.integrations.langchain import ChatSeal
 from seal_agent.models import resolve
 
 pytestmark = pytest.mark.real_model
 
 
-class TestChatSealIntegration(Offline, ChatModelIntegrationTests):
+class TestChatSealIntegration(OfChatSeal, ChatModelIntegrationTests):
     @pytest.fixture(autouse=True)
     def own_home(self, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
         monkeypatch.setenv("SEAL_HOME", str(tmp_path_factory.getbasetemp() / "home"))
 
     @property
-    def chat_model_class(self) -> type[BaseChatModel]:
-        return ChatSeal
-
-    @property
     def chat_model_params(self) -> dict[str, Any]:
         return {"max_tokens": 96}
-
-    @property
-    def has_tool_calling(self) -> bool:
-        return True
-
-    @property
-    def has_tool_choice(self) -> bool:
-        return True
-
-    @property
-    def has_structured_output(self) -> bool:
-        return True
 
     @property
     def supports_json_mode(self) -> bool:
