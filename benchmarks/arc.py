@@ -7,9 +7,9 @@
         --max-sequences 250                         # the paper's ten tasks, on a GPU
 
 Ways: `base` (the examples in the prompt), `fixed` (the default choice of how to train), `self_edit` (chosen by the
-model itself) and `drawn-1` to `drawn-4` (chosen at random). The table's `random` is the mean over what was drawn;
-`best of 5` takes of the fixed and the four drawn ones the one that solves the task. It looks at the test output, so it
-says what a perfect chooser would reach.
+model itself) and `drawn-1` to `drawn-4` (chosen at random). The table's `random` is `drawn-1`; `best of 5` takes of the
+fixed and the four drawn ones the one that solves the task, and stops drawing where one has. It looks at the test
+output, so it says what a perfect chooser would reach.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> None:
     tasks = toy_tasks(options.tasks, options.seed) if options.split == "toy" else load_split(options.split)
     tasks = tuple(task for task in tasks if not options.ids or task.id in options.ids)[: options.tasks]
     for way, task in ((way, task) for way in options.ways for task in tasks):
-        if (task.id, way) in done:
+        if (task.id, way) in done or (way in DRAWN[1:] and _is_solved(rows, task)):
             continue
         started = time.perf_counter()
         choice = _choice(way, task, engine, base, config, fixed, options.seed)
@@ -86,6 +86,11 @@ def _choice(
     return fixed if way == "fixed" else None
 
 
+def _is_solved(rows: Sequence[dict[str, Any]], task: ArcTask) -> bool:
+    """Whether one of the five has solved it, so that no further draw can make the best of them better."""
+    return any(row["solved"] for row in rows if row["task"] == task.id and row["way"] in ("fixed", *DRAWN))
+
+
 def _row(
     way: str, task: ArcTask, choice: Choice | None, result: Attempted, config: ArcConfig, seconds: float
 ) -> dict[str, Any]:
@@ -104,31 +109,29 @@ def _row(
 def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Shares with 95 % bootstrap intervals over tasks, and seconds per task; failures are counted, not averaged."""
     by_way = {way: {row["task"]: row for row in rows if row["way"] == way} for way in WAYS}
-    of_way = {way: [[row] for row in own.values()] for way, own in by_way.items() if own and way not in DRAWN}
-    drawn = {task: [by_way[way][task] for way in DRAWN if task in by_way[way]] for task in by_way["fixed"]}
-    of_way["random"] = [own for own in drawn.values() if own]
-    summary = {way: _summary(of_way[way]) for way in ("base", "random", "self_edit", "fixed") if of_way.get(way)}
+    of_way = {("random" if way == DRAWN[0] else way): list(own.values()) for way, own in by_way.items()}
+    summary = {way: _summary(of_way[way]) for way in ("base", "random", "self_edit", "fixed") if of_way[way]}
+    five = [[by_way[way][task] for way in ("fixed", *DRAWN) if task in by_way[way]] for task in by_way["fixed"]]
     best = [
-        [max([by_way["fixed"][task], *own], key=lambda row: (row["solved"], row["cells"]))]
-        for task, own in drawn.items()
-        if len(own) == len(DRAWN)
+        max(own, key=lambda row: (row["solved"], row["cells"]))
+        for own in five
+        if len(own) == 1 + len(DRAWN) or any(row["solved"] for row in own)
     ]
     return {**summary, **({"best of 5": _summary(best)} if best else {})}
 
 
-def _summary(tasks: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any]:
-    """Of one way: a few rows for each task, whose mean counts."""
-    graded = [[row for row in own if not row["failure"]] for own in tasks]
-    solved = [fmean(float(row["solved"]) for row in own) for own in graded if own]
-    cells = [fmean(row["cells"] for row in own) for own in graded if own]
-    seconds = [row["seconds"] for own in tasks for row in own]
+def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of one way: a row for each task."""
+    graded = [row for row in rows if not row["failure"]]
+    solved, cells = [float(row["solved"]) for row in graded], [row["cells"] for row in graded]
+    seconds = [row["seconds"] for row in rows]
     return {
-        "tasks": len(solved),
-        "failed": sum(bool(row["failure"]) for own in tasks for row in own),
-        "solved": fmean(solved),
-        "solved_interval": results_file.interval(solved),
-        "cells": fmean(cells),
-        "cells_interval": results_file.interval(cells),
+        "tasks": len(graded),
+        "failed": len(rows) - len(graded),
+        "solved": fmean(solved) if solved else 0.0,
+        "solved_interval": results_file.interval(solved or [0.0]),
+        "cells": fmean(cells) if cells else 0.0,
+        "cells_interval": results_file.interval(cells or [0.0]),
         "seconds_mean": round(fmean(seconds), 1),
         "seconds_most": max(seconds),
     }

@@ -39,7 +39,8 @@ def load(path: Path, config: dict[str, Any]) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     earlier = json.loads(path.read_text(encoding="utf-8"))
-    return list(earlier["rows"]) if earlier["config"] == config else []
+    same = earlier["config"] == json.loads(json.dumps(config))  # which makes lists of tuples
+    return list(earlier["rows"]) if same else []
 
 
 def save(path: Path, config: dict[str, Any], run: dict[str, Any], rows: list[dict[str, Any]], **more: Any) -> None:
