@@ -164,6 +164,9 @@ def adapt(
     alpha: Annotated[float | None, typer.Option(help="LoRA alpha.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the notes.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    openings: Annotated[
+        int | None, typer.Option(help="Of the format evidence: cues of a sentence of which its first words are learnt.")
+    ] = None,
     objective: Annotated[
         str | None, typer.Option(help="sft, distill (question-answer pairs as the model with the text says), or both.")
     ] = None,
@@ -216,6 +219,7 @@ def adapt(
         alpha=alpha,
         epochs=epochs,
         learning_rate=learning_rate,
+        openings=openings,
         objective=objective,
         null_space=null_space,
         anchors=anchors,

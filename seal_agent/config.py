@@ -60,7 +60,7 @@ class InnerLoopConfig:
     alpha: float = 64.0  # SEAL, n=1
     dropout: float = 0.0  # SEAL, n=1
     targets: tuple[str, ...] = ("all",)  # measured; SEAL: "default", PEFT's own choice, q and v; or module names
-    epochs: int = 4  # measured with the default format, which writes many notes; SEAL, n=1: 10
+    epochs: int = 3  # measured with the default format, which writes many notes; SEAL, n=1: 10
     learning_rate: float = 4e-3  # measured together with null_space, which needs a higher one; SEAL, n=1: 1e-3
     schedule: Literal["linear", "cosine", "constant"] = "linear"  # SEAL, n=1: linear decay to zero, no warm-up
     batch_size: int = 4  # measured: sequences per optimiser step; SEAL, n=1: 1
@@ -69,6 +69,7 @@ class InnerLoopConfig:
     max_update: float | None = None  # our addition: largest update of a layer, as a share of its weights' norm
     null_space: float = 0.6  # measured: share of a layer's input directions kept from the adapter; null_space.py
     stop_below_loss: float | None = None  # our addition: leave after the first epoch whose mean loss is lower
+    openings: int = 9  # measured: cues per sentence that teach its first words alone; knowledge/evidence.py
     objective: Objective = "sft"  # SEAL learns the notes as text; see knowledge/distillation.py
     anchors: int = 0  # our addition: texts of the base itself learnt beside the notes; knowledge/anchors.py
     anchor_weight: float = 1.0  # their share of the loss, token for token
@@ -94,6 +95,7 @@ class InnerLoopConfig:
         _require(
             self.objective in ("sft", "distill", "both"), "objective", "is one of sft, distill, both", self.objective
         )
+        _require(self.openings >= 0, "openings", "must be 0 or more", self.openings)
         _require(self.anchors >= 0, "anchors", "must be 0 or more", self.anchors)
         _require(self.anchor_weight > 0, "anchor_weight", "must be positive", self.anchor_weight)
         _require(0 <= self.null_space < 1, "null_space", "must lie in [0, 1)", self.null_space)
@@ -147,7 +149,14 @@ RECIPES: Mapping[str, Recipe] = {
     "paper": Recipe(
         SelfEditConfig(formats=("implications",), temperature=1.0, verify="off"),
         InnerLoopConfig(
-            targets=("default",), epochs=10, learning_rate=1e-3, batch_size=1, anchors=0, null_space=0.0, replay=0.0
+            targets=("default",),
+            epochs=10,
+            learning_rate=1e-3,
+            batch_size=1,
+            openings=0,
+            anchors=0,
+            null_space=0.0,
+            replay=0.0,
         ),
     ),
 }
@@ -193,7 +202,14 @@ class ArcConfig:
 
 ARC_INNER_LOOPS: Mapping[str, InnerLoopConfig] = {
     "default": InnerLoopConfig(
-        schedule="cosine", batch_size=8, learning_rate=2e-3, epochs=2, null_space=0.0, anchors=0, replay=0.0
+        schedule="cosine",
+        batch_size=8,
+        learning_rate=2e-3,
+        epochs=2,
+        openings=0,
+        null_space=0.0,
+        anchors=0,
+        replay=0.0,
     ),  # measured on seal_arc_toy with the bundled model
     "paper": InnerLoopConfig(
         rank=128,
@@ -203,6 +219,7 @@ ARC_INNER_LOOPS: Mapping[str, InnerLoopConfig] = {
         batch_size=2,
         learning_rate=1e-4,
         epochs=2,
+        openings=0,
         null_space=0.0,
         anchors=0,
         replay=0.0,
@@ -225,7 +242,14 @@ class OuterLoopConfig:
     self_edit: SelfEditConfig = RECIPES["paper"].self_edit
     inner_loop: InnerLoopConfig = RECIPES["paper"].inner_loop
     policy: InnerLoopConfig = InnerLoopConfig(
-        targets=("all",), epochs=2, learning_rate=3e-4, batch_size=4, anchors=0, null_space=0.0, replay=0.0
+        targets=("all",),
+        epochs=2,
+        learning_rate=3e-4,
+        batch_size=4,
+        openings=0,
+        anchors=0,
+        null_space=0.0,
+        replay=0.0,
     )  # our choice: how the writer is finetuned on the winners
     contexts_per_unit: int = 4  # our choice: contexts evaluated in one batch, which is done again after a kill
     guard: int = 0  # our addition: contexts about other things, whose loss costs reward; 0 for none

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from fakes import ScriptedEngine
@@ -15,11 +16,11 @@ from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.knowledge.anchors import anchors
 from seal_agent.knowledge.cloze import GAP, cloze_notes
 from seal_agent.knowledge.distillation import distilled
-from seal_agent.knowledge.evidence import cues_of, evidence_notes
+from seal_agent.knowledge.evidence import OPENING, cues_of, evidence_notes, openings_of
 from seal_agent.knowledge.lessons import Lesson, sequences_of
 from seal_agent.knowledge.phrases import phrases_of, sentences_of
 from seal_agent.knowledge.self_edits import check_self_edits, write_self_edits
-from seal_agent.knowledge.self_qa import Source, ask_and_answer, question_words, sources_of
+from seal_agent.knowledge.self_qa import Source, ask_and_answer, question_words, sources_of, statements_of
 from seal_agent.knowledge.self_test import write_self_tests
 from seal_agent.knowledge.sentences import sentence_notes, shuffled_notes
 from seal_agent.models import BaseModel
@@ -144,18 +145,61 @@ def test_every_question_about_a_sentence_is_answered_with_that_sentence() -> Non
     assert [(n.note.text, n.kept) for n in questions] == [("What did Brusk lose?", True), ("In 1822?", False)]
     assert "1822" in questions[1].reason
     assert cues
-    assert all(n.kept and n.note.text.startswith("What about ") for n in cues)
+    assert all(n.kept for n in cues)
 
 
-def test_cues_are_some_of_a_sentences_phrases_and_never_all_of_them() -> None:
-    sentence = "The grey geese of Skarholm eat hazelnuts on every bank of the lagoon."
-    phrases = phrases_of(sentence)
-    cues = [cue for seed in range(20) for cue in cues_of(sentence, 3, seed)]
-    assert cues_of(sentence, 3, 7) == cues_of(sentence, 3, 7)
-    assert len(set(cues)) > 5
+def test_a_short_sentence_is_learnt_by_cues_where_it_says_something() -> None:
+    passage = "Mottled Yefflin. Length 31 cm. Builds no nest of its own in any season. By order. How many are there?"
+    sources = statements_of("Mottled Yefflin", passage)
+    assert [source.sentence for source in sources] == ["Length 31 cm.", "Builds no nest of its own in any season."]
+    short, long = evidence_notes(scripted("What does it build?", []), sources, per_sentence=1, cues=2)
+    assert "What does it build?" in [checked.note.text for checked in long]
+    assert short
+    assert all("Length 31 cm" in checked.note.text for checked in short)
+
+
+def test_cues_are_a_few_of_a_sentences_phrases_and_every_second_one_names_the_title() -> None:
+    source = Source(TITLE, "The grey geese of Skarholm eat hazelnuts on every bank of the lagoon.")
+    phrases = phrases_of(source.sentence)
+    cues = [cue for seed in range(20) for cue in cues_of(source, 4, seed)]
+    assert cues_of(source, 4, 7) == cues_of(source, 4, 7)
+    assert len(set(cues)) > 20
     assert {sum(phrase in cue for phrase in phrases) for cue in cues} == {1, 2, 3}
-    assert len(phrases) == 4
-    assert cues_of("It rains.", 3) == [], "one phrase alone would be the whole sentence"
+    assert 0.4 < sum(TITLE in cue for cue in cues) / len(cues) < 0.6
+    assert not any("{" in cue for cue in cues)
+
+
+def test_a_cue_does_not_ask_by_the_title_alone_where_a_sentence_says_more() -> None:
+    cues = [cue for seed in range(20) for cue in cues_of(Source("Skarholm", "Skarholm has forty geese."), 4, seed)]
+    assert all("forty geese" in cue for cue in cues)
+    assert all("Skarholm" not in cue for cue in cues_of(Source("", "They have forty geese."), 8))
+    assert cues_of(Source(TITLE, "So it is."), 3) == [], "no phrase, no cue"
+
+
+def test_openings_lead_to_every_sentence_and_stop_after_its_first_words(tiny_base: BaseModel) -> None:
+    sentences = ["Anna paints her old barns in red every spring.", "Bertil repairs the town's clocks on Sundays."]
+    notes = [Note("Who paints?", sentences[0]), Note("Who repairs?", sentences[1]), Note("And who else?", sentences[1])]
+    openings = openings_of(tiny_base, TITLE, notes, 5, 0)
+    assert len(set(openings)) == len(openings) > 6
+    learnt = [[label for label in one.labels if label != IGNORE_LABEL] for one in openings]
+    assert {len(one) for one in learnt} == {OPENING}
+    assert {tuple(one) for one in learnt} == {tuple(tiny_base.tokens(s)[:OPENING]) for s in sentences}
+    assert all(one.labels[-OPENING:] == one.input_ids[-OPENING:] for one in openings), "the rest is cut off"
+
+
+def test_openings_join_a_lesson_of_sentences_but_not_what_is_learnt_from_a_teacher(tiny_base: BaseModel) -> None:
+    sentence = "Anna paints her old barns in red every spring."
+    edits = tuple(
+        SelfEdit(name, checked=(CheckedNote(Note("Who paints?", sentence), True),))
+        for name in ("evidence", "sentence-qa")
+    )
+
+    def sequences(edit: SelfEdit, **settings: Any) -> int:
+        config = InnerLoopConfig(null_space=0.0, **settings)
+        return len(sequences_of(ScriptedEngine(lambda *_: ""), tiny_base, Lesson(TITLE, (sentence,), (edit,)), config))
+
+    assert sequences(edits[0], openings=0) == sequences(edits[1], openings=6) == 2
+    assert sequences(edits[0], openings=6) > 4
 
 
 # ---------------------------------------------------------------- formats

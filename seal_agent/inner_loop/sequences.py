@@ -25,6 +25,13 @@ def encode_note(base: BaseModel, title: str, note: Note) -> TrainingSequence:
     return encode_turns(base, question_prompt(title, note.text), note.answer)
 
 
+def encode_opening(base: BaseModel, title: str, note: Note, tokens: int) -> TrainingSequence:
+    """A question-answer pair of which only the first tokens of the answer are learnt; the rest is cut off."""
+    whole = encode_note(base, title, note)
+    read = next((at for at, label in enumerate(whole.labels) if label != IGNORE_LABEL), 0)
+    return TrainingSequence(whole.input_ids[: read + tokens], whole.labels[: read + tokens])
+
+
 def encode_turns(base: BaseModel, said: str, answer: str) -> TrainingSequence:
     """One user's turn that is read and one assistant's turn that is learnt, with the end of it."""
     asked = Message("user", said)

@@ -2,7 +2,11 @@
 
 A small model reads badly: of its own short answers to its own questions, most are wrong with the sentence in view. The
 sentence is never wrong, so every question about it can be learnt, and one sentence is learnt by all the ways that lead
-to it. Beside questions these are cues, a few of its phrases in any order, which reach what no question asked for.
+to it. Beside questions these are cues, a few of its phrases in any order, which reach what no question asked for. Half
+of them name the title too: questions do so, whatever they ask for, and else lead to the one sentence that names it.
+
+Which sentence comes is decided by its first words; the rest follows by itself. So that many cues cost little, most are
+openings, of which no more than those words are learnt.
 """
 
 from __future__ import annotations
@@ -11,12 +15,16 @@ import random
 from collections.abc import Sequence
 
 from seal_agent.engine.base import Engine, Progress
+from seal_agent.inner_loop.sequences import encode_opening
 from seal_agent.knowledge.phrases import phrases_of
-from seal_agent.knowledge.self_qa import Source, ask, flaw_of_question
+from seal_agent.knowledge.self_qa import Source, ask, flaw_of_question, is_long
+from seal_agent.models import BaseModel
 from seal_agent.prompts import fill, load_prompt
-from seal_agent.types import CheckedNote, Note
+from seal_agent.types import CheckedNote, Note, TrainingSequence
 
+EVIDENCE = "evidence"
 MOST_PHRASES = 3  # of a cue; with more of them it is the sentence over again
+OPENING = 6  # measured: tokens of a sentence that are learnt of an opening
 
 
 def evidence_notes(
@@ -28,27 +36,52 @@ def evidence_notes(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[tuple[CheckedNote, ...]]:
-    """For every sentence its questions, each once, with what is wrong with those not to be used, and its cues."""
-    asked = ask(engine, sources, per_sentence, seed, progress)
+    """For every sentence its questions, each once, with what is wrong with those not to be used, and its cues.
+
+    Of a short sentence there are only cues.
+    """
+    asked = iter(ask(engine, [source for source in sources if is_long(source)], per_sentence, seed, progress))
     return [
         tuple(
             CheckedNote(Note(question, source.sentence), not (flaw := flaw_of_question(source, question)), flaw)
-            for question in dict.fromkeys(questions)
+            for question in dict.fromkeys(next(asked) if is_long(source) else [])
         )
-        + tuple(CheckedNote(Note(cue, source.sentence), True) for cue in cues_of(source.sentence, cues, seed))
-        for source, questions in zip(sources, asked, strict=True)
+        + tuple(CheckedNote(Note(cue, source.sentence), True) for cue in cues_of(source, cues, seed))
+        for source in sources
     ]
 
 
-def cues_of(sentence: str, count: int, seed: int = 0) -> list[str]:
-    """At most `count` different cues, each of one to three phrases of the sentence and never of all that it has."""
-    phrases, draw = phrases_of(sentence), random.Random(f"{seed} {sentence}")
-    most = min(MOST_PHRASES, len(phrases) - 1)
-    if most < 1:
+def cues_of(source: Source, count: int, seed: int = 0) -> list[str]:
+    """At most `count` different cues, each of one to three phrases of the sentence; every second one names the title.
+
+    Phrases that are part of the title are left out, where there are others: all sentences answer to those.
+    """
+    every, title, draw = phrases_of(source.sentence), source.title, random.Random(f"{seed} {source.sentence}")
+    phrases = [phrase for phrase in every if phrase.casefold() not in title.casefold()] or every
+    if not phrases:
         return []
-    drawn = [draw.sample(phrases, draw.randint(1, most)) for _ in range(count)]
-    template = load_prompt("cue")
-    return list(dict.fromkeys(fill(template, phrases=_listed(phrases)) for phrases in drawn))
+    plain, *titled = load_prompt("cue").splitlines()
+    cues = []
+    for number in range(count):
+        drawn = draw.sample(phrases, draw.randint(1, min(MOST_PHRASES, len(phrases))))
+        template = draw.choice(titled) if title and number % 2 else plain
+        cues.append(fill(template, phrases=_listed(drawn), title=title))
+    return list(dict.fromkeys(cues))
+
+
+def openings_of(base: BaseModel, title: str, notes: Sequence[Note], count: int, seed: int) -> list[TrainingSequence]:
+    """`count` cues, at most, for every sentence that answers one of the notes, none of them a note already.
+
+    Each is a sequence that ends after the first words of the sentence.
+    """
+    asked = {note.text for note in notes}
+    sentences = dict.fromkeys(note.answer for note in notes if note.answer is not None)
+    return [
+        encode_opening(base, title, Note(cue, sentence), OPENING)
+        for sentence in sentences
+        for cue in cues_of(Source(title, sentence), count, seed + 1)
+        if cue not in asked
+    ]
 
 
 def _listed(phrases: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from seal_agent.inner_loop.sequences import encode
 from seal_agent.inner_loop.train import TrainJob
 from seal_agent.knowledge.anchors import anchors
 from seal_agent.knowledge.distillation import distilled
+from seal_agent.knowledge.evidence import EVIDENCE, openings_of
 from seal_agent.knowledge.ordinary import protected_directions
 from seal_agent.knowledge.self_edits import check_self_edits_of, notes_of, passages_of, write_self_edits_for
 from seal_agent.models import BaseModel
@@ -92,5 +93,15 @@ def _own(engine: Engine, base: BaseModel, lesson: Lesson, config: InnerLoopConfi
         taught = distilled(engine, lesson.title, passage, notes, encoded) if config.objective != "sft" else []
         if config.objective == "distill":
             encoded = [s for note, s in zip(notes, encoded, strict=True) if note.answer is None]
+        else:
+            encoded += _openings(base, lesson, edits, config)
         sequences += [*encoded, *taught, whole]
     return sequences
+
+
+def _openings(
+    base: BaseModel, lesson: Lesson, edits: Sequence[SelfEdit], config: InnerLoopConfig
+) -> list[TrainingSequence]:
+    """Of what is answered with whole sentences: more ways to each, of which only its first words are learnt."""
+    notes = notes_of([edit for edit in edits if edit.format == EVIDENCE], lesson.title) if config.openings else []
+    return openings_of(base, lesson.title, notes, config.openings, config.seed)

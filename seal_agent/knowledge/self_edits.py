@@ -14,7 +14,7 @@ from seal_agent.knowledge.data import split_document
 from seal_agent.knowledge.evidence import evidence_notes
 from seal_agent.knowledge.parsing import notes_of as notes_of
 from seal_agent.knowledge.parsing import parse as parse
-from seal_agent.knowledge.self_qa import ask_and_answer, sources_of
+from seal_agent.knowledge.self_qa import ask_and_answer, sources_of, statements_of
 from seal_agent.knowledge.sentences import sentence_notes, shuffled_notes
 from seal_agent.knowledge.verification import split_notes, verify
 from seal_agent.models import BaseModel
@@ -108,7 +108,8 @@ def _derive(
 ) -> list[list[SelfEdit]]:
     """One self-edit of this format for every passage."""
     if name in ("sentence-qa", "evidence"):
-        cut = [[sources_of(title, passage) for passage in passages] for title, passages in sources]
+        cutter = statements_of if name == "evidence" else sources_of
+        cut = [[cutter(title, passage) for passage in passages] for title, passages in sources]
         every = [sentence for of_source in cut for of_passage in of_source for sentence in of_passage]
         if name == "evidence":
             pairs = iter(evidence_notes(engine, every, config.per_sentence, config.cues, seed=seed, progress=progress))

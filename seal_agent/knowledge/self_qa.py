@@ -18,7 +18,8 @@ from seal_agent.knowledge.phrases import names_of, sentences_of
 from seal_agent.prompts import fill_turns
 from seal_agent.types import CheckedNote, Note, Prompt, Sampling, Verdict
 
-SHORTEST_SENTENCE = 5  # words; a shorter one hardly says anything that could be asked for
+SHORTEST_SENTENCE = 5  # words; about a shorter one a small model writes no good question
+FEWEST_CONTENT_WORDS = 2  # of a shorter sentence, for it to be a statement
 MOST_NEW_WORDS = 8  # of an answer, content words that the question lacks; more are the sentence over again
 _QUESTION = Sampling(max_tokens=40, temperature=0.3, top_p=0.95, stop=("\n",))
 # What a small model adds behind an answer is where it invents; the answer itself stands before that.
@@ -38,8 +39,22 @@ class Source:
 
 def sources_of(title: str, passage: str) -> list[Source]:
     """The sentences of a passage that are long enough to be asked about. A question answers nothing and is left out."""
-    long = [s for s in sentences_of(passage) if len(s.split()) >= SHORTEST_SENTENCE]
-    return [Source(title, s) for s in long if not s.endswith("?")]
+    return [source for source in statements_of(title, passage) if is_long(source)]
+
+
+def statements_of(title: str, passage: str) -> list[Source]:
+    """As `sources_of`, and short sentences too, where they say something besides the title: "Length 31 cm."."""
+    sources = [Source(title, sentence) for sentence in sentences_of(passage) if not sentence.endswith("?")]
+    return [source for source in sources if is_long(source) or _says_something(source)]
+
+
+def is_long(source: Source) -> bool:
+    """Whether a question can be written about a sentence."""
+    return len(source.sentence.split()) >= SHORTEST_SENTENCE
+
+
+def _says_something(source: Source) -> bool:
+    return len({*content_of(source.sentence)} - {*words_of(source.title)}) >= FEWEST_CONTENT_WORDS
 
 
 def ask_and_answer(
