@@ -260,7 +260,8 @@ def summarise(search: Search, finalists: Sequence[Recipe], spans: dict[str, tupl
         of = {recipe.name: search.of(recipe, domain, *spans[domain]) for recipe in (*REFERENCES, *finalists)}
         confirmed += [_figures(r, domain, of[r.name]) for r in (*REFERENCES, *finalists) if of[r.name]]
         for recipe in finalists:
-            gains += [_gain(recipe, domain, of[recipe.name], other, of[other.name]) for other in REFERENCES]
+            if of[recipe.name]:
+                gains += [_gain(recipe, domain, of[recipe.name], other, of[other.name]) for other in REFERENCES]
             tested = [row for row in of[recipe.name] if row.get("self_before")]
             untouched = {row["passage"]: row for row in of["base"]}
             if tested:

@@ -62,6 +62,7 @@ class InnerLoopConfig:
     targets: tuple[str, ...] = ("all",)  # measured; SEAL: "default", PEFT's own choice, q and v; or module names
     epochs: int = 3  # measured with the default format, which writes many notes; SEAL, n=1: 10
     learning_rate: float = 4e-3  # measured together with null_space, which needs a higher one; SEAL, n=1: 1e-3
+    continued: float = 0.25  # measured: share of learning_rate at which an adapter that has learnt before goes on
     schedule: Literal["linear", "cosine", "constant"] = "linear"  # SEAL, n=1: linear decay to zero, no warm-up
     batch_size: int = 4  # measured: sequences per optimiser step; SEAL, n=1: 1
     weight_decay: float = 0.0  # transformers' TrainingArguments default, which SEAL keeps
@@ -99,6 +100,7 @@ class InnerLoopConfig:
         _require(self.anchors >= 0, "anchors", "must be 0 or more", self.anchors)
         _require(self.anchor_weight > 0, "anchor_weight", "must be positive", self.anchor_weight)
         _require(0 <= self.null_space < 1, "null_space", "must lie in [0, 1)", self.null_space)
+        _require(0 < self.continued <= 1, "continued", "must lie in (0, 1]", self.continued)
         _require(self.replay >= 0, "replay", "must be 0 or more", self.replay)
         _require(
             self.max_update is None or self.max_update > 0, "max_update", "must be positive, or None", self.max_update
@@ -156,6 +158,7 @@ RECIPES: Mapping[str, Recipe] = {
             openings=0,
             anchors=0,
             null_space=0.0,
+            continued=1.0,
             replay=0.0,
         ),
     ),

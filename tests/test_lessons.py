@@ -11,13 +11,14 @@ from fakes import ScriptedEngine
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.engine.hf import HFEngine
 from seal_agent.errors import InputError
+from seal_agent.inner_loop.lora import find_targets, new_adapter
 from seal_agent.inner_loop.sequences import encode_note
 from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.knowledge.anchors import anchors
 from seal_agent.knowledge.cloze import GAP, cloze_notes
 from seal_agent.knowledge.distillation import distilled
 from seal_agent.knowledge.evidence import OPENING, cues_of, evidence_notes, openings_of
-from seal_agent.knowledge.lessons import Lesson, sequences_of
+from seal_agent.knowledge.lessons import Lesson, job_of, sequences_of
 from seal_agent.knowledge.phrases import phrases_of, sentences_of
 from seal_agent.knowledge.self_edits import check_self_edits, write_self_edits
 from seal_agent.knowledge.self_qa import Source, ask_and_answer, question_words, sources_of, statements_of
@@ -212,6 +213,15 @@ def test_derived_formats_come_checked_and_are_left_alone_by_the_verification() -
     assert [edit.format for edit in edits] == list(config.formats)
     assert all(edit.checked for edit in edits[1:])
     assert check_self_edits(engine, TITLE, [PASSAGE], edits, "strict") == edits
+
+
+def test_an_adapter_that_is_continued_learns_at_a_share_of_the_rate(tiny_base: BaseModel) -> None:
+    engine, lesson = HFEngine(tiny_base), Lesson(TITLE, (PASSAGE,), ())
+    config = InnerLoopConfig(null_space=0.0, learning_rate=4e-3, continued=0.25)
+    first = job_of(engine, tiny_base, lesson, config)
+    start = new_adapter(tiny_base.module, find_targets(tiny_base.module, ("all",)), 32, 64.0, 0)
+    assert first.config.learning_rate == 4e-3
+    assert job_of(engine, tiny_base, lesson, config, start=start).config.learning_rate == 1e-3
 
 
 # ---------------------------------------------------------------- teachers

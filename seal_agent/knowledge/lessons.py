@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.engine.base import Engine, Progress
@@ -61,9 +61,13 @@ def job_of(
     start: LoraAdapter | None = None,
     earlier: Sequence[Lesson] = (),
 ) -> TrainJob:
-    """The training of one adapter on a lesson, with all that its config asks for beside the notes."""
-    directions = protected_directions(engine, base, config)
-    return TrainJob(sequences_of(engine, base, lesson, config, earlier), config, start, directions)
+    """The training of one adapter on a lesson, with all that its config asks for beside the notes.
+
+    One that goes on from `start` knows already how to answer, and learns at `config.continued` of the rate.
+    """
+    sequences = sequences_of(engine, base, lesson, config, earlier)
+    rate = config.learning_rate * (config.continued if start else 1)
+    return TrainJob(sequences, replace(config, learning_rate=rate), start, protected_directions(engine, base, config))
 
 
 def sequences_of(
