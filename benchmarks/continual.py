@@ -41,7 +41,9 @@ def main() -> None:
     self_edit = replace(SelfEditConfig(self_test=0), **_given(options, "formats", "cues"))
     inner_loop = InnerLoopConfig(
         seed=options.seed,
-        **_given(options, "anchors", "replay", "epochs", "learning_rate", "max_update", "targets", "null_space"),
+        **_given(
+            options, "anchors", "replay", "epochs", "learning_rate", "max_update", "targets", "null_space", "continued"
+        ),
     )
     every = data.read_contexts(options.squad)
     learnt = chosen(every, options.passages)
@@ -170,6 +172,7 @@ def _options() -> argparse.Namespace:
     recipe.add_argument("--replay", type=float)
     recipe.add_argument("--max-update", type=float)
     recipe.add_argument("--null-space", type=float)
+    recipe.add_argument("--continued", type=float, help="share of the learning rate from the second passage on")
     parser.add_argument("--model", default="default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=results_file.RESULTS / "continual.json")
