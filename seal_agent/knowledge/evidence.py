@@ -24,7 +24,7 @@ from seal_agent.types import CheckedNote, Note, TrainingSequence
 
 EVIDENCE = "evidence"
 MOST_PHRASES = 3  # of a cue; with more of them it is the sentence over again
-OPENING = 6  # measured: tokens of a sentence that are learnt of an opening
+OPENING = 6  # our choice: tokens of a sentence that are learnt of an opening
 
 
 def evidence_notes(
