@@ -29,8 +29,8 @@ import numpy as np
 import results_file
 from self_test_correlation import correlation
 
+from seal_agent.config import PLAIN, InnerLoopConfig, SelfEditConfig
 from seal_agent.config import RECIPES as NAMED
-from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.engine.hf import HFEngine
 from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.inner_loop.train import train
@@ -62,18 +62,7 @@ class Recipe:
 NOTHING, NOTES = SelfEditConfig(formats=("passage",)), SelfEditConfig(formats=("implications",))
 QA = SelfEditConfig(formats=("sentences", "sentence-qa"))
 EVIDENCE = SelfEditConfig(formats=("evidence",), cues=0)
-ALL = InnerLoopConfig(
-    rank=32,
-    alpha=64.0,
-    targets=("all",),
-    epochs=5,
-    learning_rate=1e-3,
-    batch_size=4,
-    openings=0,
-    anchors=0,
-    null_space=0.0,
-    replay=0.0,
-)
+ALL = replace(PLAIN, rank=32, alpha=64.0, targets=("all",), epochs=5, learning_rate=1e-3, batch_size=4)
 REFERENCES = (
     Recipe("base", NOTHING),
     Recipe("in context", NOTHING, in_context=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from seal_agent.errors import InputError
@@ -113,6 +113,10 @@ class InnerLoopConfig:
         )
 
 
+PLAIN = InnerLoopConfig(openings=0, null_space=0.0, anchors=0, replay=0.0)
+"""LoRA finetuning on the sequences alone, without what we add to a self-edit."""
+
+
 @dataclass(frozen=True, slots=True)
 class BankConfig:
     """How the batched inner loop fills the machine; none of it changes what an adapter learns."""
@@ -150,17 +154,7 @@ RECIPES: Mapping[str, Recipe] = {
     # SEAL, knowledge incorporation, n=1: what its 7B model was finetuned with.
     "paper": Recipe(
         SelfEditConfig(formats=("implications",), temperature=1.0, verify="off"),
-        InnerLoopConfig(
-            targets=("default",),
-            epochs=10,
-            learning_rate=1e-3,
-            batch_size=1,
-            openings=0,
-            anchors=0,
-            null_space=0.0,
-            continued=1.0,
-            replay=0.0,
-        ),
+        replace(PLAIN, targets=("default",), epochs=10, learning_rate=1e-3, batch_size=1, continued=1.0),
     ),
 }
 """By name: what is used where nothing is said, and the protocol of the paper."""
@@ -204,17 +198,11 @@ class ArcConfig:
 
 
 ARC_INNER_LOOPS: Mapping[str, InnerLoopConfig] = {
-    "default": InnerLoopConfig(
-        schedule="cosine",
-        batch_size=8,
-        learning_rate=2e-3,
-        epochs=2,
-        openings=0,
-        null_space=0.0,
-        anchors=0,
-        replay=0.0,
-    ),  # measured on seal_arc_toy with the bundled model
-    "paper": InnerLoopConfig(
+    # Measured on seal_arc_toy with the bundled model.
+    "default": replace(PLAIN, schedule="cosine", batch_size=8, learning_rate=2e-3, epochs=2),
+    # SEAL, ARC; the rate and the epochs are the self-edit's.
+    "paper": replace(
+        PLAIN,
         rank=128,
         alpha=16.0,
         targets=("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj"),
@@ -222,13 +210,12 @@ ARC_INNER_LOOPS: Mapping[str, InnerLoopConfig] = {
         batch_size=2,
         learning_rate=1e-4,
         epochs=2,
-        openings=0,
-        null_space=0.0,
-        anchors=0,
-        replay=0.0,
-    ),  # SEAL, ARC; the rate and the epochs are the self-edit's
+    ),
 }
 """What a self-edit about a task of ARC does not choose, by recipe."""
+
+
+_POLICY = replace(PLAIN, targets=("all",), epochs=2, learning_rate=3e-4, batch_size=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,16 +231,7 @@ class OuterLoopConfig:
     measure_last: bool = False  # our addition: try the last policy's self-edits too; costs a round less the finetuning
     self_edit: SelfEditConfig = RECIPES["paper"].self_edit
     inner_loop: InnerLoopConfig = RECIPES["paper"].inner_loop
-    policy: InnerLoopConfig = InnerLoopConfig(
-        targets=("all",),
-        epochs=2,
-        learning_rate=3e-4,
-        batch_size=4,
-        openings=0,
-        anchors=0,
-        null_space=0.0,
-        replay=0.0,
-    )  # our choice: how the writer is finetuned on the winners
+    policy: InnerLoopConfig = _POLICY  # our choice: how the writer is finetuned on the winners
     contexts_per_unit: int = 4  # our choice: contexts evaluated in one batch, which is done again after a kill
     guard: int = 0  # our addition: contexts about other things, whose loss costs reward; 0 for none
     guard_penalty: float = 1.0  # reward lost for each share of the guard questions lost

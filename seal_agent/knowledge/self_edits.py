@@ -11,7 +11,7 @@ from seal_agent.errors import InputError
 from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.knowledge.cloze import cloze_notes
 from seal_agent.knowledge.data import split_document
-from seal_agent.knowledge.evidence import evidence_notes
+from seal_agent.knowledge.evidence import EVIDENCE, evidence_notes
 from seal_agent.knowledge.parsing import notes_of as notes_of
 from seal_agent.knowledge.parsing import parse as parse
 from seal_agent.knowledge.self_qa import ask_and_answer, sources_of, statements_of
@@ -23,7 +23,7 @@ from seal_agent.types import CheckedNote, Message, Note, SelfEdit
 
 PASSAGE = "passage"
 WRITTEN_FORMATS = ("implications", "implications-long", "rewrite", "self-qa")
-DERIVED_FORMATS = ("sentences", "shuffled", "cloze", "sentence-qa", "evidence")
+DERIVED_FORMATS = ("sentences", "shuffled", "cloze", "sentence-qa", EVIDENCE)
 """Made sentence by sentence instead of by one prompt about the whole passage."""
 FORMATS = (PASSAGE, *WRITTEN_FORMATS, *DERIVED_FORMATS)
 
@@ -107,11 +107,11 @@ def _derive(
     progress: Progress | None,
 ) -> list[list[SelfEdit]]:
     """One self-edit of this format for every passage."""
-    if name in ("sentence-qa", "evidence"):
-        cutter = statements_of if name == "evidence" else sources_of
+    if name in ("sentence-qa", EVIDENCE):
+        cutter = statements_of if name == EVIDENCE else sources_of
         cut = [[cutter(title, passage) for passage in passages] for title, passages in sources]
         every = [sentence for of_source in cut for of_passage in of_source for sentence in of_passage]
-        if name == "evidence":
+        if name == EVIDENCE:
             pairs = iter(evidence_notes(engine, every, config.per_sentence, config.cues, seed=seed, progress=progress))
         else:
             pairs = iter(ask_and_answer(engine, every, config.per_sentence, seed=seed, progress=progress))
