@@ -42,7 +42,17 @@ def main() -> None:
     inner_loop = InnerLoopConfig(
         seed=options.seed,
         **_given(
-            options, "anchors", "replay", "epochs", "learning_rate", "max_update", "targets", "null_space", "continued"
+            options,
+            "anchors",
+            "replay",
+            "epochs",
+            "learning_rate",
+            "max_update",
+            "targets",
+            "alpha",
+            "null_space",
+            "shrink",
+            "continued",
         ),
     )
     every = data.read_contexts(options.squad)
@@ -168,10 +178,12 @@ def _options() -> argparse.Namespace:
     recipe.add_argument("--targets", nargs="+")
     recipe.add_argument("--epochs", type=int)
     recipe.add_argument("--learning-rate", type=float)
+    recipe.add_argument("--alpha", type=float)
     recipe.add_argument("--anchors", type=int)
     recipe.add_argument("--replay", type=float)
     recipe.add_argument("--max-update", type=float)
     recipe.add_argument("--null-space", type=float)
+    recipe.add_argument("--shrink", type=float)
     recipe.add_argument("--continued", type=float, help="share of the learning rate from the second passage on")
     parser.add_argument("--model", default="default")
     parser.add_argument("--seed", type=int, default=0)

@@ -87,6 +87,11 @@ RECIPES = (
         replace(EVIDENCE, cues=3),
         replace(ALL, epochs=3, learning_rate=4e-3, null_space=0.6, openings=9),
     ),
+    Recipe(
+        "evidence, 9 openings, alpha 512, shrunk",
+        replace(EVIDENCE, cues=3),
+        replace(ALL, alpha=512.0, epochs=3, null_space=0.6, openings=9, shrink=1.0),
+    ),
     Recipe("evidence, 8 cues", replace(EVIDENCE, cues=8), replace(ALL, epochs=2)),
     Recipe("evidence, 8 cues, rank 8", replace(EVIDENCE, cues=8), replace(ALL, epochs=2, rank=8, alpha=16.0)),
     Recipe("evidence, 8 cues, 5e-4", replace(EVIDENCE, cues=8), replace(ALL, epochs=3, learning_rate=5e-4)),

@@ -173,6 +173,9 @@ def adapt(
     null_space: Annotated[
         float | None, typer.Option(help="Share of what ordinary text says that the adapter may not read (0..1).")
     ] = None,
+    shrink: Annotated[
+        float | None, typer.Option(help="Weight of ordinary text against the notes when all is learnt; 0 for none.")
+    ] = None,
     anchors: Annotated[
         int | None, typer.Option(help="Texts of the model's own learnt beside the notes, to keep what it was.")
     ] = None,
@@ -222,6 +225,7 @@ def adapt(
         openings=openings,
         objective=objective,
         null_space=null_space,
+        shrink=shrink,
         anchors=anchors,
         replay=replay,
     )

@@ -10,14 +10,14 @@ from fakes import ScriptedEngine
 
 from seal_agent.config import InnerLoopConfig
 from seal_agent.inner_loop.lora import LoraAdapter, find_targets
-from seal_agent.inner_loop.null_space import directions_of
+from seal_agent.inner_loop.null_space import Directions, directions_of
 from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.knowledge.ordinary import protected_directions
 from seal_agent.models import BaseModel
 from seal_agent.types import TrainingSequence
 
 ORDINARY = [[5 + (i * 7 + k * 3) % 90 for i in range(24)] for k in range(6)]
-CONFIG = InnerLoopConfig(rank=4, alpha=8, epochs=3, batch_size=2, learning_rate=1e-2, null_space=0.75)
+CONFIG = InnerLoopConfig(rank=4, alpha=8, epochs=3, batch_size=2, learning_rate=1e-2, null_space=0.75, shrink=0.0)
 
 
 def jobs(base: BaseModel, start: LoraAdapter | None = None) -> list[TrainJob]:
@@ -27,11 +27,15 @@ def jobs(base: BaseModel, start: LoraAdapter | None = None) -> list[TrainJob]:
     return [TrainJob(sequences, CONFIG, start, directions)]
 
 
+def strongest(directions: Directions, name: str, share: float = 0.75) -> torch.Tensor:
+    return (of := directions[name]).directions_DD[:, : of.first_behind(share)]
+
+
 def share_read(base: BaseModel, adapter: LoraAdapter, share: float = 0.75) -> float:
     """The largest part of any layer's A that lies in the protected directions."""
     directions = directions_of(base, tuple(adapter.pairs), ORDINARY)
     return max(
-        float((directions[name][:, : round(share * len(directions[name]))].T @ pair.a_DR).norm() / pair.a_DR.norm())
+        float((strongest(directions, name, share).T @ pair.a_DR).norm() / pair.a_DR.norm())
         for name, pair in adapter.pairs.items()
     )
 
@@ -45,9 +49,14 @@ def test_directions_are_orthonormal_and_sorted_and_shared_by_layers_with_the_sam
     tiny_base.module(torch.tensor([ORDINARY[0]]))
     handle.remove()
     for whole in found.values():
-        torch.testing.assert_close(whole.T @ whole, torch.eye(len(whole)), atol=1e-4, rtol=0)
-    energy = (inputs["x"] @ found[names[0]]).square().sum(0)
+        torch.testing.assert_close(
+            whole.directions_DD.T @ whole.directions_DD, torch.eye(len(whole.energy_D)), atol=1e-4, rtol=0
+        )
+    energy = (inputs["x"] @ found[names[0]].directions_DD).square().sum(0)
     assert energy[: len(energy) // 2].sum() > 3 * energy[len(energy) // 2 :].sum()
+    for one in found.values():
+        assert one.energy_D.min() >= 0
+        assert torch.equal(one.energy_D, one.energy_D.sort(descending=True).values)
     q, k = (next(n for n in names if n.endswith(end)) for end in ("q_proj", "k_proj"))
     assert found[q] is found[k]
     assert found[q] is not found[next(n for n in names if n.endswith("down_proj"))]
@@ -66,10 +75,9 @@ def test_a_continued_adapter_keeps_what_it_read_and_adds_nothing_protected(tiny_
     (second,) = train(tiny_base, jobs(tiny_base, first.adapter))
     directions = directions_of(tiny_base, tuple(first.adapter.pairs), ORDINARY)
     for name, pair in second.adapter.pairs.items():
-        strong = directions[name][:, : round(0.75 * len(directions[name]))]
         added = pair.a_DR - first.adapter.pairs[name].a_DR
         assert added.norm() > 0
-        assert (strong.T @ added).norm() < 1e-4 * pair.a_DR.norm()
+        assert (strongest(directions, name).T @ added).norm() < 1e-4 * pair.a_DR.norm()
 
 
 def test_what_the_base_says_of_ordinary_text_moves_less(tiny_base: BaseModel) -> None:
@@ -98,7 +106,7 @@ def test_the_directions_of_a_model_are_found_once_and_kept_on_disk(
 ) -> None:
     monkeypatch.setenv("SEAL_CACHE", str(tmp_path))
     engine = ScriptedEngine(lambda prompt, adapter: f"{prompt[:9]} and the kettle sang.")
-    assert protected_directions(engine, tiny_base, InnerLoopConfig(null_space=0.0)) is None
+    assert protected_directions(engine, tiny_base, InnerLoopConfig(null_space=0.0, shrink=0.0)) is None
     assert not engine.calls
     first = protected_directions(engine, tiny_base, CONFIG)
     assert first is protected_directions(engine, tiny_base, CONFIG)
@@ -108,8 +116,9 @@ def test_the_directions_of_a_model_are_found_once_and_kept_on_disk(
     assert len(engine.calls) == 1, "the second time they come from disk"
     assert first is not None
     assert again is not None
-    for name, whole in first.items():
-        torch.testing.assert_close(again[name], whole, atol=5e-3, rtol=0)
+    for name, one in first.items():
+        torch.testing.assert_close(again[name].directions_DD, one.directions_DD, atol=5e-3, rtol=0)
+        torch.testing.assert_close(again[name].energy_D, one.energy_D)
     (path,) = (tmp_path / "directions").iterdir()
     path.write_bytes(b"broken")
     tiny_base.memo.clear()

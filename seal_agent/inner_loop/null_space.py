@@ -12,6 +12,7 @@ Dimensions: D inputs of a layer, R rank, S protected directions, T tokens.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -20,14 +21,28 @@ from torch.utils.hooks import RemovableHandle
 from seal_agent.inner_loop.lora_bank import LoraBank
 from seal_agent.models import BaseModel
 
-Directions = Mapping[str, Tensor]
-"""Orthonormal columns, D×D, of each layer by name, the strongest direction first."""
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """What a layer's inputs are like: orthonormal directions, strongest first, and their mean squares per token."""
+
+    directions_DD: Tensor
+    energy_D: Tensor
+
+    def first_behind(self, share: float) -> int:
+        """The number of the first direction that does not belong to this share of them."""
+        return round(share * len(self.energy_D))
+
+
+Directions = Mapping[str, Spectrum]
+"""Of ordinary text, for each layer by name; layers that read the same inputs have the same object."""
 
 
 @torch.no_grad()
-def directions_of(base: BaseModel, names: Sequence[str], texts: Iterable[Sequence[int]]) -> dict[str, Tensor]:
+def directions_of(base: BaseModel, names: Sequence[str], texts: Iterable[Sequence[int]]) -> dict[str, Spectrum]:
     """The directions of each layer's inputs over texts, given as token ids; layers with the same input share them."""
     moments: dict[str, Tensor] = {}
+    tokens = 0
     same: dict[str, str] = {}
     seen: dict[int, tuple[str, Tensor]] = {}  # the tensor is kept, so that no other takes its id
 
@@ -46,12 +61,18 @@ def directions_of(base: BaseModel, names: Sequence[str], texts: Iterable[Sequenc
     try:
         for ids in texts:
             seen.clear()
+            tokens += len(ids)
             base.module(torch.tensor([list(ids)], device=base.device))
     finally:
         for hook in hooks:
             hook.remove()
-    found = {name: torch.linalg.eigh(moment)[1].flip(1) for name, moment in moments.items()}
+    found = {name: _spectrum(moment / tokens) for name, moment in moments.items()}
     return {name: found[same[name]] for name in names}
+
+
+def _spectrum(moment_DD: Tensor) -> Spectrum:
+    values_D, vectors_DD = torch.linalg.eigh(moment_DD)
+    return Spectrum(vectors_DD.flip(1), values_D.flip(0).clamp(min=0))
 
 
 class NullSpace:
@@ -64,7 +85,7 @@ class NullSpace:
         self, bank: LoraBank, slot: int, names: Sequence[str], directions: Directions, share: float, new: bool
     ) -> None:
         self._bank, self._slot = bank, slot
-        self._strong = {name: directions[name][:, : round(share * len(directions[name]))] for name in names}
+        self._strong = {name: (of := directions[name]).directions_DD[:, : of.first_behind(share)] for name in names}
         if new:
             self._take_out({name: torch.zeros_like(bank.factors(slot, name)[0]) for name in names}, torch.float32)
             bank.refresh(slot)

@@ -27,6 +27,7 @@ from seal_agent.inner_loop.null_space import Directions, NullSpace
 from seal_agent.inner_loop.packing import Batch, Row, lay_out, packs, shared_prefixes, shares_prefixes
 from seal_agent.inner_loop.routing import make_routable, routed
 from seal_agent.inner_loop.segments import use_segment_attention
+from seal_agent.inner_loop.shrinkage import shrink
 from seal_agent.models import BaseModel
 from seal_agent.types import IGNORE_LABEL, TrainingSequence, TrainingSummary
 
@@ -38,7 +39,8 @@ Progress = Callable[[int, int], None]
 class TrainJob:
     """One adapter to train: its sequences, its settings, and the adapter it continues from, if any.
 
-    `directions` are those that `config.null_space` protects; without them nothing is protected.
+    `directions` are those of ordinary text, of which `config.null_space` protects a share and from which
+    `config.shrink` holds back what was learnt; without them neither is done.
     """
 
     sequences: tuple[TrainingSequence, ...]
@@ -217,7 +219,7 @@ class _Slot:
     """A resident adapter: its run, its optimiser, and what is left of its current step."""
 
     def __init__(self, base: BaseModel, bank: LoraBank, index: int, run: _Run) -> None:
-        self.bank, self.index, self.run = bank, index, run
+        self.base, self.bank, self.index, self.run = base, bank, index, run
         config = run.job.config
         bank.load(index, run.start(base), config.dropout)
         self._weights = torch.nn.Parameter(bank.weights_KP[index])
@@ -272,12 +274,17 @@ class _Slot:
             self._begin()
 
     def _finish(self) -> None:
-        if torch.isfinite(self._weights).all():
-            self.run.outcome = Trained(self.bank.export(self.index), self.run.summary())
-        else:
+        if not torch.isfinite(self._weights).all():
             self.run.outcome = TrainingError(
                 "the trained weights are not finite; nothing was saved: try a smaller learning_rate"
             )
+            return
+        config, directions = self.run.job.config, self.run.job.directions
+        if directions and config.shrink:
+            rows = [Row(self.index, s, 1.0, 0, self.run.prefix_of(s)) for s in self.run.sequences]
+            layers = {name: directions[name] for name in self.run.targets}
+            shrink(self.base, self.bank, rows, packs(self.base), layers, config.null_space, config.shrink, config.seed)
+        self.run.outcome = Trained(self.bank.export(self.index), self.run.summary())
 
 
 # ---------------------------------------------------------------- the queue

@@ -12,14 +12,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from seal_agent.config import InnerLoopConfig
 from seal_agent.engine.base import Engine, Progress
 from seal_agent.inner_loop.lora import find_targets
-from seal_agent.inner_loop.null_space import Directions, directions_of
+from seal_agent.inner_loop.null_space import Directions, Spectrum, directions_of
 from seal_agent.models import BaseModel, cache_home
 from seal_agent.prompts import load_prompt
 from seal_agent.types import Message, Prompt, Sampling
@@ -30,8 +29,8 @@ TOKENS = 96  # our choice: of each text; together eight times the inputs of the 
 def protected_directions(
     engine: Engine, base: BaseModel, config: InnerLoopConfig, progress: Progress | None = None
 ) -> Directions | None:
-    """The directions of every layer that this config trains, the strongest first; None where nothing is protected."""
-    if not config.null_space:
+    """The directions of every layer that this config trains, the strongest first; None where it asks for none."""
+    if not (config.null_space or config.shrink):
         return None
     names = find_targets(base.module, config.targets)
     memo = base.memo.setdefault("directions", {})
@@ -60,43 +59,55 @@ def ordinary_texts(engine: Engine, base: BaseModel, progress: Progress | None = 
 
 def _found(
     engine: Engine, base: BaseModel, names: Sequence[str], path: Path, progress: Progress | None
-) -> dict[str, torch.Tensor]:
+) -> dict[str, Spectrum]:
     found = directions_of(base, names, ordinary_texts(engine, base, progress))
     _write(path, found)
     return found
 
 
-def _to(base: BaseModel, found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """In compute precision, on the device; layers that share their directions share the memory."""
-    made = {id(whole): whole.to(base.device, base.dtype) for whole in found.values()}
-    return {name: made[id(whole)] for name, whole in found.items()}
+def _to(base: BaseModel, found: dict[str, Spectrum]) -> dict[str, Spectrum]:
+    """Directions in compute precision, on the device; layers that share their directions share the memory."""
+    made = {
+        id(one): Spectrum(one.directions_DD.to(base.device, base.dtype), one.energy_D.to(base.device))
+        for one in found.values()
+    }
+    return {name: made[id(one)] for name, one in found.items()}
 
 
 # ---------------------------------------------------------------- on disk
 
+_ENERGY = "energy of "
+
 
 def _path(base: BaseModel, names: Sequence[str]) -> Path:
     """Another model, other layers or other texts are another file."""
-    facts = "\n".join([load_prompt("ordinary"), str(TOKENS), *names])
+    facts = "\n".join([load_prompt("ordinary"), str(TOKENS), _ENERGY, *names])
     name = f"{base.identity[:32]}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.safetensors"
     return cache_home() / "directions" / name
 
 
-def _read(path: Path, names: Sequence[str]) -> dict[str, torch.Tensor] | None:
+def _read(path: Path, names: Sequence[str]) -> dict[str, Spectrum] | None:
     """What was kept; None where nothing was, or where the file is damaged."""
     try:
-        stored = {name: whole for group, whole in load_file(path).items() for name in group.split(" ")}
+        tensors = load_file(path)
+        stored: dict[str, Spectrum] = {}
+        for group in [key for key in tensors if not key.startswith(_ENERGY)]:
+            stored |= dict.fromkeys(group.split(" "), Spectrum(tensors[group], tensors[_ENERGY + group]))
         return {name: stored[name] for name in names}
     except (OSError, SafetensorError, KeyError):
         return None
 
 
-def _write(path: Path, found: dict[str, torch.Tensor]) -> None:
+def _write(path: Path, found: dict[str, Spectrum]) -> None:
     """Each shared set of directions once, under the names of all its layers; a full disk costs only the cache."""
     groups: dict[int, list[str]] = {}
-    for name, whole in found.items():
-        groups.setdefault(id(whole), []).append(name)
-    tensors = {" ".join(group): found[group[0]].bfloat16().contiguous().cpu() for group in groups.values()}
+    for name, one in found.items():
+        groups.setdefault(id(one), []).append(name)
+    tensors = {}
+    for group in groups.values():
+        key, one = " ".join(group), found[group[0]]
+        tensors[key] = one.directions_DD.bfloat16().contiguous().cpu()
+        tensors[_ENERGY + key] = one.energy_D.contiguous().cpu()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
