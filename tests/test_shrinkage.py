@@ -86,7 +86,8 @@ def test_ordinary_text_moves_less_and_the_lesson_stays(tiny_base: BaseModel) -> 
 
 def test_without_packing_the_same_comes_out(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
     packed, _ = trained(tiny_base, 1.0)
-    monkeypatch.setattr(training, "packs", lambda base: False)
+    for module in (training, shrinkage):
+        monkeypatch.setattr(module, "packs", lambda base: False)
     monkeypatch.setattr(training, "shares_prefixes", lambda base: False)
     padded, _ = trained(tiny_base, 1.0)
     for name, pair in packed.pairs.items():

@@ -22,9 +22,10 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from seal_agent.config import InnerLoopConfig
 from seal_agent.inner_loop.lora_bank import BankRoute, LoraBank, Span
 from seal_agent.inner_loop.null_space import Directions
-from seal_agent.inner_loop.packing import Row, hidden_of, lay_out
+from seal_agent.inner_loop.packing import Row, hidden_of, lay_out, packs
 from seal_agent.inner_loop.routing import routed
 from seal_agent.inner_loop.segments import Segments
 from seal_agent.models import BaseModel
@@ -36,21 +37,14 @@ LEAST = 1e-3  # our choice: share of the mean energy that every direction has at
 
 @torch.no_grad()
 def shrink(
-    base: BaseModel,
-    bank: LoraBank,
-    rows: Sequence[Row],
-    packed: bool,
-    directions: Directions,
-    closed: float,
-    strength: float,
-    seed: int,
+    base: BaseModel, bank: LoraBank, rows: Sequence[Row], directions: Directions, config: InnerLoopConfig
 ) -> None:
     """Fit A of every layer that has `directions` anew, in the slot of `rows`, which are its lesson.
 
-    `closed` is the share of the directions in which A stays as it is.
+    `config.shrink` is the strength; in the share `config.null_space` of the directions A stays as it is.
     """
-    watch = _Watch(directions, closed)
-    for batch_rows in _passes(rows, packed, seed):
+    watch, packed = _Watch(directions, config.null_space), packs(base)
+    for batch_rows in _passes(rows, packed, config.seed):
         batch = lay_out(batch_rows, packed, base.pad_id, base.device)
         with routed(_WatchedRoute(bank, batch.spans, batch.segments, watch)):
             hidden_of(base, batch)
@@ -62,7 +56,7 @@ def shrink(
         read_UR = open_DU.T @ a_DR
         lesson_UU = watch.moments[watch.same[name]] / watch.tokens
         least = LEAST * energy_U.mean().clamp(min=torch.finfo(torch.float32).tiny)
-        both_UU = lesson_UU + torch.diag(strength * energy_U.clamp(min=least))
+        both_UU = lesson_UU + torch.diag(config.shrink * energy_U.clamp(min=least))
         kept_UR = torch.linalg.solve(both_UU, lesson_UU @ read_UR)
         a_DR += open_DU @ (kept_UR - read_UR)
     bank.refresh(slot)

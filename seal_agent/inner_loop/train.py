@@ -283,7 +283,7 @@ class _Slot:
         if directions and config.shrink:
             rows = [Row(self.index, s, 1.0, 0, self.run.prefix_of(s)) for s in self.run.sequences]
             layers = {name: directions[name] for name in self.run.targets}
-            shrink(self.base, self.bank, rows, packs(self.base), layers, config.null_space, config.shrink, config.seed)
+            shrink(self.base, self.bank, rows, layers, config)
         self.run.outcome = Trained(self.bank.export(self.index), self.run.summary())
 
 
