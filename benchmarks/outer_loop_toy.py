@@ -18,7 +18,7 @@ import random
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -28,7 +28,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from seal_agent.config import InnerLoopConfig, OuterLoopConfig
+from seal_agent.config import PLAIN, OuterLoopConfig
 from seal_agent.engine.base import Progress
 from seal_agent.engine.hf import HFEngine
 from seal_agent.errors import TrainingError
@@ -51,12 +51,8 @@ SIZES = [f"s{i}" for i in range(8)]
 WORDS = ["<pad>", "<unk>", "</s>", "User:", "Assistant:", "!", ".", *NAMES, *COLOURS, *SIZES]
 SENTENCES = 4
 PRETRAINING_STEPS, PRETRAINING_ROWS = 1200, 64
-INNER = InnerLoopConfig(
-    rank=8, alpha=16, targets=("all",), epochs=6, learning_rate=1e-2, batch_size=1, null_space=0, replay=0
-)
-POLICY = InnerLoopConfig(
-    rank=8, alpha=16, targets=("all",), epochs=4, learning_rate=3e-3, batch_size=4, null_space=0, replay=0
-)
+INNER = replace(PLAIN, rank=8, alpha=16, targets=("all",), epochs=6, learning_rate=1e-2, batch_size=1)
+POLICY = replace(PLAIN, rank=8, alpha=16, targets=("all",), epochs=4, learning_rate=3e-3, batch_size=4)
 
 
 def main() -> None:

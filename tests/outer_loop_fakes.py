@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from fakes import ScriptedEngine
 
-from seal_agent.config import InnerLoopConfig, OuterLoopConfig, SelfEditConfig
+from seal_agent.config import PLAIN, OuterLoopConfig, SelfEditConfig
 from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.knowledge.grading import LexicalGrader
 from seal_agent.models import BaseModel
@@ -17,7 +17,7 @@ from seal_agent.outer_loop.units import Worker
 from seal_agent.types import Completion, Context, Prompt, Question, Sampling
 
 NAMES = ("Abbo", "Brusk", "Cullis", "Dray", "Ewan", "Fitch")
-TINY = InnerLoopConfig(rank=2, alpha=4, epochs=1, batch_size=4, learning_rate=1e-2, null_space=0, replay=0)
+TINY = replace(PLAIN, rank=2, alpha=4, epochs=1, batch_size=4, learning_rate=1e-2)
 SELF_EDIT = SelfEditConfig(formats=("rewrite",), temperature=1.0, verify="off")
 CONFIG = OuterLoopConfig(
     rounds=2, contexts=3, edits=2, seeds=2, contexts_per_unit=2, self_edit=SELF_EDIT, inner_loop=TINY, policy=TINY

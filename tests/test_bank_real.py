@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from test_lora_bank import train_with_peft
 
-from seal_agent.config import InnerLoopConfig
+from seal_agent.config import PLAIN
 from seal_agent.engine.hf import HFEngine
 from seal_agent.inner_loop.sequences import encode
 from seal_agent.inner_loop.train import TrainJob, train
@@ -22,7 +24,7 @@ def test_answers_after_the_bank_and_after_peft_agree_on_95_percent_of_questions(
     """In float32: at the paper's settings on all layers, where 5 passages teach the model something."""
     base = load_model(dtype="float32")
     contexts = data.novel()[:5]
-    config = InnerLoopConfig(targets=("all",), epochs=10, batch_size=1)
+    config = replace(PLAIN, targets=("all",), epochs=10, batch_size=1)
     jobs = [TrainJob(encode(base, c.title, (), [c.text]), config) for c in contexts]
     banked = [result.adapter for result in train(base, jobs)]
     alone = [train_with_peft(base, job) for job in jobs]

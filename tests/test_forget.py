@@ -15,7 +15,7 @@ from fakes import ScriptedEngine
 from test_model import ASKED, QUICK, adapt, interrupt_at, learner, same, self_tester
 from test_store import revision as recorded
 
-from seal_agent.config import InnerLoopConfig, SelfEditConfig
+from seal_agent.config import UNSPARING, InnerLoopConfig, SelfEditConfig
 from seal_agent.errors import AdapterError, StoreError
 from seal_agent.forgetting import RETRAINED, erase, plan_forgetting
 from seal_agent.gate import MinimumGain
@@ -493,7 +493,7 @@ def test_the_bundled_model_forgets_one_fact_and_keeps_the_other(tmp_path: Path) 
     model = SelfAdaptingModel.from_pretrained("default", home=tmp_path)
     keeper = Question("What is the lighthouse keeper of Quorrel Point called?", ("Odile Brannock",))
     bell = Question("In which town was the bell of Vantry Abbey cast?", ("Skelmere",))
-    config = InnerLoopConfig(null_space=0.0, epochs=8, learning_rate=2e-3, batch_size=2)
+    config = replace(UNSPARING, epochs=8, learning_rate=2e-3, batch_size=2)
 
     def learn(text: str, title: str, question: Question) -> Revision:
         return model.adapt(Context(text, title, (question,)), inner_loop=config)

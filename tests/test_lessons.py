@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fakes import ScriptedEngine
 
-from seal_agent.config import InnerLoopConfig, SelfEditConfig
+from seal_agent.config import UNSPARING, InnerLoopConfig, SelfEditConfig
 from seal_agent.engine.hf import HFEngine
 from seal_agent.errors import InputError
 from seal_agent.inner_loop.lora import find_targets, new_adapter
@@ -196,7 +196,7 @@ def test_openings_join_a_lesson_of_sentences_but_not_what_is_learnt_from_a_teach
     )
 
     def sequences(edit: SelfEdit, **settings: Any) -> int:
-        config = InnerLoopConfig(null_space=0.0, **settings)
+        config = replace(UNSPARING, **settings)
         return len(sequences_of(ScriptedEngine(lambda *_: ""), tiny_base, Lesson(TITLE, (sentence,), (edit,)), config))
 
     assert sequences(edits[0], openings=0) == sequences(edits[1], openings=6) == 2
@@ -217,7 +217,7 @@ def test_derived_formats_come_checked_and_are_left_alone_by_the_verification() -
 
 def test_an_adapter_that_is_continued_learns_at_a_share_of_the_rate(tiny_base: BaseModel) -> None:
     engine, lesson = HFEngine(tiny_base), Lesson(TITLE, (PASSAGE,), ())
-    config = InnerLoopConfig(null_space=0.0, learning_rate=4e-3, continued=0.25)
+    config = replace(UNSPARING, learning_rate=4e-3, continued=0.25)
     first = job_of(engine, tiny_base, lesson, config)
     start = new_adapter(tiny_base.module, find_targets(tiny_base.module, ("all",)), 32, 64.0, 0)
     assert first.config.learning_rate == 4e-3
