@@ -62,7 +62,7 @@ class InnerLoopConfig:
     targets: tuple[str, ...] = ("all",)  # measured; SEAL: "default", PEFT's own choice, q and v; or module names
     epochs: int = 3  # measured with the default format, which writes many notes; SEAL, n=1: 10
     learning_rate: float = 1e-3  # SEAL, n=1
-    continued: float = 0.25  # measured: share of learning_rate at which an adapter that has learnt before goes on
+    continued: float = 0.2  # measured: share of learning_rate at which an adapter that has learnt before goes on
     schedule: Literal["linear", "cosine", "constant"] = "linear"  # SEAL, n=1: linear decay to zero, no warm-up
     batch_size: int = 4  # measured: sequences per optimiser step; SEAL, n=1: 1
     weight_decay: float = 0.0  # transformers' TrainingArguments default, which SEAL keeps
