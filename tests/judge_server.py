@@ -34,6 +34,7 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                self.asking = True
                 with lock:
                     outer.requests.append(body)
                     outer.keys.append(self.headers.get("Authorization"))
@@ -43,8 +44,16 @@ class Server:
                 try:
                     behave(self, number, body)
                 finally:
-                    with lock:
-                        outer.busy -= 1
+                    self.done()
+
+            def send_response(self, code: int, message: str | None = None) -> None:
+                self.done()  # who has an answer asks again before this thread goes on
+                super().send_response(code, message)
+
+            def done(self) -> None:
+                with lock:
+                    outer.busy -= self.asking
+                    self.asking = False
 
             def log_message(self, *_: object) -> None: ...
 
