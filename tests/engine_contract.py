@@ -125,6 +125,16 @@ class EngineContract:
             assert re.fullmatch("(yes|no), [a-z]{2,5}[.]", said.text)
             assert said.finish_reason == "stop"
 
+    def test_each_row_may_have_a_grammar_of_its_own(self, engine: Engine) -> None:
+        prompts, grammars = ["One", "One", "One"], [Grammar("regex", "yes"), None, Grammar("regex", "no")]
+        yes, free, no = engine.generate(prompts, Sampling(8), grammars=grammars)
+        assert (yes.text, no.text) == ("yes", "no")
+        assert free.text == engine.generate(["One"], Sampling(8))[0].text
+        (of_all,) = engine.generate(["One"], Sampling(8, grammar=Grammar("regex", "no")), grammars=[None])
+        assert of_all.text == "no"
+        with pytest.raises(InputError, match="grammars"):
+            engine.generate(prompts, Sampling(8), grammars=grammars[:2])
+
     def test_an_unreadable_grammar_is_refused_in_one_line(self, engine: Engine) -> None:
         for unreadable in (Grammar("regex", "(yes"), Grammar("json_schema", "{"), Grammar("json_schema", '{"type":1}')):
             with pytest.raises(InputError, match=r"\Athe .*cannot be used to constrain text.*or leave it out\Z"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from seal_agent.engine.base import Progress
 from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.types import Chat, Completion, Prompt, Sampling, SoftLabel
+from seal_agent.types import Chat, Completion, Grammar, Prompt, Sampling, SoftLabel
 
 Script = Mapping[str, str] | Callable[[str, LoraAdapter | None], str]
 
@@ -40,6 +40,7 @@ class ScriptedEngine:
         sampling: Sampling,
         adapters: Sequence[LoraAdapter | None] | None = None,
         progress: Progress | None = None,
+        grammars: Sequence[Grammar | None] | None = None,
     ) -> list[Completion]:
         adapters = tuple(adapters) if adapters is not None else (None,) * len(prompts)
         self.calls.append(Call(tuple(prompts), sampling, adapters))

@@ -62,6 +62,7 @@ class AdapterEngine(ScriptedEngine):
         sampling: Sampling,
         adapters: Sequence[LoraAdapter | None] | None = None,
         progress: object = None,
+        grammars: object = None,
     ) -> list[Completion]:
         self.seeds.append(sampling.seed)
         using = list(adapters) if adapters is not None else [None] * len(prompts)

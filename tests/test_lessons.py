@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -100,14 +101,6 @@ def test_a_pair_is_used_only_if_its_sentence_says_so(question: str, answer: str,
     assert reason in checked.reason
 
 
-def test_an_answer_that_changes_when_asked_again_is_not_used() -> None:
-    source = Source(TITLE, "Dr. Ottoline Brusk lost forty keys in 1907.")
-    engine = scripted("What did Brusk lose in 1907?", ["Forty keys.", "Dr. Ottoline."])
-    ((checked,),) = ask_and_answer(engine, [source], per_sentence=1, agree=True)
-    assert not checked.kept
-    assert "differently" in checked.reason
-
-
 def test_questions_begin_with_what_the_sentence_can_answer() -> None:
     assert question_words("The mayor, Ottoline Brusk, dropped her keys in 1907.", 3) == ["What", "When", "Who"]
     assert question_words("They keep forty storks.", 2) == ["What", "How many"]
@@ -115,19 +108,57 @@ def test_questions_begin_with_what_the_sentence_can_answer() -> None:
     assert question_words("it rains here often.", 6)[:4] == ["What", "Which", "How", "Why"]
 
 
-def test_a_self_test_takes_first_questions_of_all_sentences_before_second_ones() -> None:
-    def script(prompt: str, adapter: object) -> str:
-        sentence = prompt.split("Sentence: ")[1].split("\n")[0]
-        name = sentence.split()[0]
-        if "Begin it with" in prompt:
-            return f"{prompt.rsplit(' ', 1)[1]} did {name} do?"
-        return " ".join(sentence.split()[1:])
+SELF_TESTED = (
+    "Anna Tarp painted a barn in red. Bertil repairs the old clocks every day. "
+    "Cecil sold the long boats near Pier Tibbs in 1907."
+)
 
-    passage = "Anna paints barns in red. Bertil repairs clocks every day. Cecil sells boats near Pier Tibbs."
-    (test,) = write_self_tests(ScriptedEngine(script), [(TITLE, [passage])], 4)
+
+def self_test_script(answers: Callable[[str], str]) -> Callable[[str, object], str]:
+    """Asks "What did NAME do?" about each sentence, with the question word it is given; answers by the question."""
+
+    def script(prompt: str, adapter: object) -> str:
+        name = prompt.split("Sentence: ")[1].split()[0]
+        if "Begin it with" in prompt:
+            return f"{prompt.rpartition(': ')[2]} did {name} do?"
+        return answers(prompt.split("Question: ")[1].split("\n")[0])
+
+    return script
+
+
+def test_a_self_test_takes_first_questions_of_all_sentences_before_second_ones() -> None:
+    said = {"Anna": "barn", "Bertil": "old clocks", "Cecil": "long boats"}
+    engine = ScriptedEngine(self_test_script(lambda question: said[question.split()[2]]))
+    (test,) = write_self_tests(engine, [(TITLE, [SELF_TESTED])], 4)
     assert len(test) == 4
     assert {q.text.split()[2] for q in test[:3]} == {"Anna", "Bertil", "Cecil"}
-    assert write_self_tests(ScriptedEngine(script), [(TITLE, ["Too short."])], 4) == [()]
+    assert all(q.golds == (said[q.text.split()[2]],) for q in test)
+    assert write_self_tests(engine, [(TITLE, ["Too short."])], 4) == [()]
+
+
+@pytest.mark.parametrize(
+    ("word", "answer", "kept"),
+    [
+        ("What", "long boats", True),
+        ("What", "ships", False),  # not a phrase of the sentence
+        ("Who", "Pier Tibbs", True),
+        ("Who", "long boats", False),  # no name
+        ("When", "1907", True),
+        ("When", "long boats", False),  # no number
+    ],
+)
+def test_a_self_test_is_answered_with_a_phrase_of_the_kind_that_is_asked_for(
+    word: str, answer: str, kept: bool
+) -> None:
+    engine = ScriptedEngine(lambda prompt, adapter: f"{word} did Cecil see?" if "Begin it with" in prompt else answer)
+    (test,) = write_self_tests(engine, [("", [SELF_TESTED.rpartition("day. ")[2]])], 1)
+    assert [q.golds for q in test] == ([(answer,)] if kept else [])
+
+
+def test_an_answer_that_changes_when_asked_again_is_no_self_test() -> None:
+    said = iter(["long boats", "Pier Tibbs"])
+    engine = ScriptedEngine(lambda prompt, adapter: "What did Cecil see?" if "Begin it with" in prompt else next(said))
+    assert write_self_tests(engine, [("", [SELF_TESTED.rpartition("day. ")[2]])], 1) == [()]
 
 
 # ---------------------------------------------------------------- evidence

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
 from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.types import Completion, Prompt, Sampling, SoftLabel
+from seal_agent.types import Completion, Grammar, Prompt, Sampling, SoftLabel
 
 Progress = Callable[[int, int], None]
 """Called with prompts answered and prompts in all."""
@@ -27,9 +27,11 @@ class Engine(Protocol):
         sampling: Sampling,
         adapters: Sequence[LoraAdapter | None] | None = None,
         progress: Progress | None = None,
+        grammars: Sequence[Grammar | None] | None = None,
     ) -> list[Completion]:
         """One completion per prompt, in order; row i speaks with adapters[i], or as the base model.
 
+        Row i is held to grammars[i], and where that is None to the grammar of `sampling`, if it has one.
         A prompt too long for the model's window raises InputError.
         """
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,13 +17,15 @@ from seal_agent.inner_loop.lora import LoraAdapter
 from seal_agent.inner_loop.routing import routed
 from seal_agent.inner_loop.serving import LoneAdapters, ServingRoute, serving_route
 from seal_agent.models import BaseModel
-from seal_agent.types import Completion, Prompt, Sampling, SoftLabel
+from seal_agent.types import Completion, Grammar, Prompt, Sampling, SoftLabel
 
 MAX_BATCH_ROWS = 32  # beyond this, decoding on a processor gains little and memory grows
 MAX_SCORED_TOKENS = (
     1024  # logits held at once by `score` and `soft_labels`, in float32 a quarter of a gigabyte for 64k tokens
 )
+LIKELIEST = 256  # tokens among which a draw looks for its nucleus first; a small model's at 0.95 is rarely wider
 _UNFINISHED_CHARACTER = "\ufffd"
+_One = TypeVar("_One")
 
 
 class HFEngine:
@@ -40,13 +42,13 @@ class HFEngine:
         sampling: Sampling,
         adapters: Sequence[LoraAdapter | None] | None = None,
         progress: Progress | None = None,
+        grammars: Sequence[Grammar | None] | None = None,
     ) -> list[Completion]:
-        adapters = list(adapters) if adapters is not None else [None] * len(prompts)
-        if len(adapters) != len(prompts):
-            raise InputError(f"{len(prompts)} prompts but {len(adapters)} adapters; give one, or None, for each")
+        adapters = _one_each("adapters", adapters, prompts)
+        grammars = _one_each("grammars", grammars, prompts)
         rows = [
-            self._row(index, prompt, sampling, adapter)
-            for index, (prompt, adapter) in enumerate(zip(prompts, adapters, strict=True))
+            self._row(index, prompt, sampling, adapter, grammar)
+            for index, (prompt, adapter, grammar) in enumerate(zip(prompts, adapters, grammars, strict=True))
         ]
         by_length = sorted(rows, key=lambda row: len(row.prompt_ids))
         for start in range(0, len(by_length), self.max_rows):
@@ -146,7 +148,14 @@ class HFEngine:
 
     # ------------------------------------------------------------ rows
 
-    def _row(self, index: int, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None) -> _Row:
+    def _row(
+        self,
+        index: int,
+        prompt: Prompt,
+        sampling: Sampling,
+        adapter: LoraAdapter | None,
+        grammar: Grammar | None = None,
+    ) -> _Row:
         ids = self.base.encode(prompt)
         if not ids:
             raise InputError("the prompt is empty; give the model something to continue")
@@ -162,7 +171,8 @@ class HFEngine:
             )
         extra = () if isinstance(prompt, str) else self.base.stop_strings
         generator = torch.Generator(self.base.device).manual_seed(sampling.seed + index)
-        constraint = Constraint(self.base, sampling.grammar, sampling.max_tokens) if sampling.grammar else None
+        grammar = grammar or sampling.grammar
+        constraint = Constraint(self.base, grammar, sampling.max_tokens) if grammar else None
         return _Row(ids, adapter, (*sampling.stop, *extra), generator, constraint)
 
     def _text(self, row: _Row) -> str:
@@ -278,6 +288,15 @@ class _ForcedRow:
     adapter: LoraAdapter | None
 
 
+def _one_each(name: str, values: Sequence[_One | None] | None, prompts: Sequence[Prompt]) -> list[_One | None]:
+    """None for every prompt where nothing is given; raises InputError where their number is not that of the prompts."""
+    if values is None:
+        return [None] * len(prompts)
+    if len(values) != len(prompts):
+        raise InputError(f"{len(prompts)} prompts but {len(values)} {name}; give one, or None, for each")
+    return list(values)
+
+
 def _left_padded(rows: Sequence[list[int]], pad_id: int, device: torch.device) -> tuple[Tensor, Tensor]:
     longest = max(len(row) for row in rows)
     ids = [[pad_id] * (longest - len(row)) + row for row in rows]
@@ -289,11 +308,20 @@ def _choose(logits_BV: Tensor, sampling: Sampling, generators: Sequence[torch.Ge
     """Next token of each row: the likeliest, or a draw from the nucleus by the row's own generator."""
     if sampling.temperature == 0:
         return logits_BV.argmax(dim=-1)
-    probs_BV, tokens_BV = torch.softmax(logits_BV / sampling.temperature, dim=-1).sort(dim=-1, descending=True)
-    reached_BV = probs_BV.cumsum(dim=-1)
-    # A token belongs to the nucleus while the mass before it is below top_p; the first always does.
-    nucleus_BV = torch.where(reached_BV - probs_BV < sampling.top_p, probs_BV, 0.0)
-    mass_BV = nucleus_BV.cumsum(dim=-1)
+    probs_BV = torch.softmax(logits_BV / sampling.temperature, dim=-1)
     draws_B = torch.stack([torch.rand((), generator=g, device=logits_BV.device) for g in generators])
-    picks_B1 = torch.searchsorted(mass_BV, (draws_B * mass_BV[:, -1])[:, None], right=True)
-    return tokens_BV.gather(1, picks_B1.clamp(max=tokens_BV.shape[1] - 1)).squeeze(1)
+    best_BK, tokens_BK = probs_BV.topk(min(LIKELIEST, probs_BV.shape[1]), dim=-1)
+    chosen_B = _drawn(best_BK, tokens_BK, sampling.top_p, draws_B)
+    wide_B = best_BK.sum(dim=-1) < sampling.top_p
+    if wide_B.any():  # sorting the whole vocabulary takes as long as the model itself, so only where it must be
+        chosen_B[wide_B] = _drawn(*probs_BV[wide_B].sort(dim=-1, descending=True), sampling.top_p, draws_B[wide_B])
+    return chosen_B
+
+
+def _drawn(probs_BK: Tensor, tokens_BK: Tensor, top_p: float, draws_B: Tensor) -> Tensor:
+    """A token of each row's nucleus, given its likeliest tokens in descending order and a number in [0, 1)."""
+    # A token belongs to the nucleus while the mass before it is below top_p; the first always does.
+    nucleus_BK = torch.where(probs_BK.cumsum(dim=-1) - probs_BK < top_p, probs_BK, 0.0)
+    mass_BK = nucleus_BK.cumsum(dim=-1)
+    picks_B1 = torch.searchsorted(mass_BK, (draws_B * mass_BK[:, -1])[:, None], right=True)
+    return tokens_BK.gather(1, picks_B1.clamp(max=tokens_BK.shape[1] - 1)).squeeze(1)

@@ -4,7 +4,7 @@ A LoRA update changes an output by scale · (x A) B. Where A is orthogonal to th
 inputs, x A is nearly zero for ordinary text whatever B learns, and what the base says there stays. The directions are
 the eigenvectors of the inputs' second moments with the largest eigenvalues. For editing facts this is AlphaEdit (Fang
 et al., 2024, arXiv 2410.02355), for LoRA LoRA-Null (Tang et al., 2025, arXiv 2503.02659); here A is trained, and what
-it gained in those directions is taken out after every step.
+it gained in those directions is taken out every few steps and at the end.
 
 Dimensions: D inputs of a layer, R rank, S protected directions, T tokens.
 """
@@ -76,7 +76,7 @@ def _spectrum(moment_DD: Tensor) -> Spectrum:
 
 
 class NullSpace:
-    """Holds what a slot's A learns orthogonal to the strongest `share` of its layers' directions, step by step.
+    """Holds what a slot's A learns orthogonal to the strongest `share` of its layers' directions.
 
     A new adapter's A is put there as it begins. Of one that is continued, what it read before stays as it was.
     """
@@ -92,7 +92,7 @@ class NullSpace:
         self._begun = {name: bank.factors(slot, name)[0].clone() for name in names}
 
     def apply(self) -> None:
-        """After a step: take out of what was added to A whatever reads a protected direction."""
+        """Take out of what was added to A whatever reads a protected direction."""
         self._take_out(self._begun, self._bank.compute_dtype)
 
     @torch.no_grad()

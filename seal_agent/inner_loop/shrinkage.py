@@ -30,7 +30,7 @@ from seal_agent.inner_loop.routing import routed
 from seal_agent.inner_loop.segments import Segments
 from seal_agent.models import BaseModel
 
-TOKENS = 4096  # our choice: of the lesson, drawn at random, over which S is taken
+TOKENS = 2048  # our choice: of the lesson, drawn at random, over which S is taken
 PASS = 512  # our choice: tokens of a pass at most, where it has more than one sequence
 LEAST = 1e-3  # our choice: share of the mean energy that every direction has at least, so that S + C can be inverted
 

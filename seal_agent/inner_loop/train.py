@@ -31,6 +31,9 @@ from seal_agent.inner_loop.shrinkage import shrink
 from seal_agent.models import BaseModel
 from seal_agent.types import IGNORE_LABEL, TrainingSequence, TrainingSummary
 
+PROJECTED_EVERY = (
+    4  # our choice: steps after which A leaves the protected directions; each time costs a tenth of a step
+)
 Progress = Callable[[int, int], None]
 """Called with steps done and steps in all."""
 
@@ -263,7 +266,7 @@ class _Slot:
         self._weights.grad = self.bank.gradient(self.index)
         torch.nn.utils.clip_grad_norm_([self._weights], config.max_grad_norm)
         self._optimizer.step()
-        if self._null_space:
+        if self._null_space and (run.step + 1) % PROJECTED_EVERY == 0:
             self._null_space.apply()
         if self._limit:
             self._limit.apply(self.index)
@@ -280,6 +283,9 @@ class _Slot:
             )
             return
         config, directions = self.run.job.config, self.run.job.directions
+        if self._null_space:
+            self._null_space.apply()
+            self.bank.refresh(self.index)
         if directions and config.shrink:
             rows = [Row(self.index, s, 1.0, 0, self.run.prefix_of(s)) for s in self.run.sequences]
             layers = {name: directions[name] for name in self.run.targets}

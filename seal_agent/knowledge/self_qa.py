@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seal_agent.engine.base import Engine, Progress
-from seal_agent.knowledge.grading import LexicalGrader
 from seal_agent.knowledge.lexical import content_of, first_sentence, is_number, words_of
 from seal_agent.knowledge.phrases import names_of, sentences_of
 from seal_agent.prompts import fill_turns
-from seal_agent.types import CheckedNote, Note, Prompt, Sampling, Verdict
+from seal_agent.types import CheckedNote, Note, Prompt, Sampling
 
 SHORTEST_SENTENCE = 5  # words; about a shorter one a small model writes no good question
 FEWEST_CONTENT_WORDS = 2  # of a shorter sentence, for it to be a statement
@@ -25,7 +24,6 @@ _QUESTION = Sampling(max_tokens=40, temperature=0.3, top_p=0.95, stop=("\n",))
 # What a small model adds behind an answer is where it invents; the answer itself stands before that.
 _ENDS = ("\n", ", which", ", who", ", and", ", but", ", so ", ", as ", ", or ")
 _ANSWER = Sampling(max_tokens=40, stop=_ENDS)
-_SECOND_ANSWER = Sampling(max_tokens=40, temperature=0.7, top_p=0.95, stop=_ENDS)
 _YEAR = re.compile(r"\b1\d{3}\b|\b20\d\d\b|\b\d{1,2}:\d\d\b|\b(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sep|Oct|Nov|Dec)")
 
 
@@ -62,26 +60,19 @@ def ask_and_answer(
     sources: Sequence[Source],
     per_sentence: int,
     *,
-    agree: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[tuple[CheckedNote, ...]]:
-    """For every sentence its questions with their answers, each once, and what is wrong with those not to be used.
-
-    With `agree`, the answer is sampled a second time and has to say the same again.
-    """
+    """For every sentence its questions with their answers, each once, and what is wrong with those not to be used."""
     asked = [source for source in sources for _ in range(per_sentence)]
     questions = [q for of_sentence in ask(engine, sources, per_sentence, seed, progress) for q in of_sentence]
-    prompts = [_answer(source, question) for source, question in zip(asked, questions, strict=True)]
+    prompts = [answer_prompt(source, question) for source, question in zip(asked, questions, strict=True)]
     answers = [first_sentence(c.text.strip()) for c in engine.generate(prompts, _ANSWER)]
-    again = answers
-    if agree:
-        again = [first_sentence(c.text.strip()) for c in engine.generate(prompts, _seeded(_SECOND_ANSWER, seed))]
     notes: list[list[CheckedNote]] = [[] for _ in sources]
-    for i, (source, question, answer, other) in enumerate(zip(asked, questions, answers, again, strict=True)):
+    for i, (source, question, answer) in enumerate(zip(asked, questions, answers, strict=True)):
         of_sentence = notes[i // per_sentence]
         if all(question.casefold() != checked.note.text.casefold() for checked in of_sentence):
-            reason = _flaw(source, question, answer) or _disagreement(question, answer, other)
+            reason = _flaw(source, question, answer)
             of_sentence.append(CheckedNote(Note(question, answer), not reason, reason))
     return [tuple(of_sentence) for of_sentence in notes]
 
@@ -122,7 +113,8 @@ def _ask(source: Source, word: str) -> Prompt:
     return fill_turns("write-question", title=source.title or "this", sentence=source.sentence, word=word)
 
 
-def _answer(source: Source, question: str) -> Prompt:
+def answer_prompt(source: Source, question: str) -> Prompt:
+    """The question with its sentence in view."""
     return fill_turns("answer-from-sentence", sentence=source.sentence, question=question or "?")
 
 
@@ -142,10 +134,5 @@ def _known(source: Source) -> set[str]:
     return {*words_of(source.sentence), *words_of(source.title)}
 
 
-def _disagreement(question: str, answer: str, other: str) -> str:
-    same = answer == other or LexicalGrader().grade(question, [answer], other) is Verdict.CORRECT
-    return "" if same else f"is answered differently when asked again: {other}"
-
-
 def _seeded(sampling: Sampling, seed: int) -> Sampling:
-    return Sampling(sampling.max_tokens, sampling.temperature, sampling.top_p, sampling.stop, seed)
+    return replace(sampling, seed=seed)

@@ -1,22 +1,32 @@
 """Questions that the model asks itself, where nobody gave any: did it learn what it read?
 
-Written with one sentence in view, answered twice from that sentence, and kept only where both answers agree and stand
-in it. Asked closed-book before and after training they show whether something was learnt, not how much would be right
-of what a person would ask: `benchmarks/recipes.py` measures how the two hang together.
+Written with one sentence in view, and answered twice from that sentence, where only a phrase of it can be said: left to
+itself, a small model answers half of its own questions with something it made up. A question is kept where both answers
+are the same phrase, and one of the kind that it asks for. Asked closed-book before and after training they show whether
+something was learnt, not how much would be right of what a person would ask: `benchmarks/recipes.py` measures how the
+two hang together.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import chain, zip_longest
 
 from seal_agent.engine.base import Engine, Progress
-from seal_agent.knowledge.self_qa import Source, ask_and_answer, sources_of
-from seal_agent.types import CheckedNote, Question
+from seal_agent.knowledge.lexical import MONTHS, content_of, is_number, words_of
+from seal_agent.knowledge.phrases import phrases_of
+from seal_agent.knowledge.self_qa import Source, answer_prompt, ask, flaw_of_question, sources_of
+from seal_agent.types import Grammar, Question, Sampling
 
 PER_SENTENCE = 3
 SEED = 1_000_003  # added to the seed: notes written with the same one shall not be the test
 MAX_SOURCES = 48  # sentences asked about, evenly spread over a long document
+FEWEST_PHRASES = 2  # to choose from: an answer that is the only one possible agrees with itself
+_ANSWER_TOKENS = 32
+_FOR_A_NAME = re.compile(r"(?:who|whom|whose|where)\b", re.IGNORECASE)
+_FOR_A_NUMBER = re.compile(r"(?:when|how (?:many|much|old|long|tall|far|high|large|big))\b", re.IGNORECASE)
+_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$#&~-])")
 
 
 def write_self_tests(
@@ -33,8 +43,50 @@ def write_self_tests(
     """
     sentences = [_spread([s for p in passages for s in sources_of(title, p)]) for title, passages in sources]
     every = [sentence for of_context in sentences for sentence in of_context]
-    pairs = iter(ask_and_answer(engine, every, PER_SENTENCE, agree=True, seed=seed + SEED, progress=progress))
-    return [_chosen([next(pairs) for _ in of_context], count) for of_context in sentences]
+    usable = iter(_agreed(engine, every, seed + SEED, progress))
+    return [_chosen([next(usable) for _ in of_context], count) for of_context in sentences]
+
+
+def _agreed(engine: Engine, sources: Sequence[Source], seed: int, progress: Progress | None) -> list[list[Question]]:
+    """Of each sentence the questions that are answered with the same phrase twice."""
+    questions = ask(engine, sources, PER_SENTENCE, seed, progress)
+    asked = [
+        (number, question, phrases)
+        for number, (source, of_source) in enumerate(zip(sources, questions, strict=True))
+        for question in dict.fromkeys(of_source)
+        if not flaw_of_question(source, question)
+        if len(phrases := _answers_to(source, question)) >= FEWEST_PHRASES
+    ]
+    prompts = [answer_prompt(sources[number], question) for number, question, _ in asked]
+    grammars = [Grammar("regex", "|".join(map(_literally, phrases))) for *_, phrases in asked]
+    twice = [
+        [said.text.strip() for said in engine.generate(prompts, sampling, grammars=grammars)]
+        for sampling in (Sampling(_ANSWER_TOKENS), Sampling(_ANSWER_TOKENS, temperature=0.7, top_p=0.95, seed=seed))
+    ]
+    agreed: list[list[Question]] = [[] for _ in sources]
+    for (number, question, phrases), first, second in zip(asked, *twice, strict=True):
+        if first == second and first in phrases and _fits(question, first):
+            agreed[number].append(Question(question, (first,)))
+    return agreed
+
+
+def _answers_to(source: Source, question: str) -> list[str]:
+    """Phrases of the sentence that say something which neither the question nor the title does."""
+    known = {*content_of(question), *content_of(source.title)}
+    return [phrase for phrase in phrases_of(source.sentence) if {*content_of(phrase)} - known]
+
+
+def _fits(question: str, answer: str) -> bool:
+    """Whether who and where are answered with a name, when and how many with a number; all else may be anything."""
+    if _FOR_A_NAME.match(question):
+        return any(word[0].isupper() for word in answer.split()[-1:])
+    if _FOR_A_NUMBER.match(question):
+        return any(map(is_number, words_of(answer))) or bool(MONTHS.intersection(words_of(answer)))
+    return True
+
+
+def _literally(phrase: str) -> str:
+    return _SPECIAL.sub(r"\\\1", phrase)
 
 
 def _spread(sources: Sequence[Source]) -> list[Source]:
@@ -43,12 +95,11 @@ def _spread(sources: Sequence[Source]) -> list[Source]:
     return [sources[i * len(sources) // MAX_SOURCES] for i in range(MAX_SOURCES)]
 
 
-def _chosen(of_sentences: Sequence[Sequence[CheckedNote]], count: int) -> tuple[Question, ...]:
+def _chosen(of_sentences: Sequence[Sequence[Question]], count: int) -> tuple[Question, ...]:
     """First questions of all sentences before second ones; of more than enough, evenly spaced ones."""
-    usable = [[checked.note for checked in pairs if checked.kept] for pairs in of_sentences]
-    rounds = list(zip_longest(*usable))
-    first = [note for note in (rounds[0] if rounds else ()) if note]
+    rounds = list(zip_longest(*of_sentences))
+    first = [question for question in (rounds[0] if rounds else ()) if question]
     if len(first) > count:
         first = [first[i * len(first) // count] for i in range(count)]
-    notes = {note.text.casefold(): note for note in chain(first, *rounds[1:]) if note}
-    return tuple(Question(n.text, (n.answer,)) for n in list(notes.values())[:count] if n.answer)
+    questions = {question.text.casefold(): question for question in chain(first, *rounds[1:]) if question}
+    return tuple(questions.values())[:count]
