@@ -59,9 +59,10 @@ class Recipe:
     in_context: bool = False
 
 
-NOTHING, NOTES = SelfEditConfig(formats=("passage",)), SelfEditConfig(formats=("implications",))
-QA = SelfEditConfig(formats=("sentences", "sentence-qa"))
-EVIDENCE = SelfEditConfig(formats=("evidence",), cues=0)
+NOTHING = SelfEditConfig(formats=("passage",), synonyms=0)
+NOTES = replace(NOTHING, formats=("implications",))
+QA = replace(NOTHING, formats=("sentences", "sentence-qa"))
+EVIDENCE = replace(NOTHING, formats=("evidence",), cues=0)
 ALL = replace(PLAIN, rank=32, alpha=64.0, targets=("all",), epochs=5, learning_rate=1e-3, batch_size=4)
 REFERENCES = (
     Recipe("base", NOTHING),
@@ -83,14 +84,14 @@ RECIPES = (
         replace(ALL, epochs=4, learning_rate=4e-3, null_space=0.6),
     ),
     Recipe(
-        "evidence, 3 cues, 9 openings",
-        replace(EVIDENCE, cues=3),
-        replace(ALL, epochs=3, learning_rate=4e-3, null_space=0.6, openings=9),
-    ),
-    Recipe(
-        "evidence, 9 openings, alpha 512, shrunk",
+        "evidence, 9 openings, 3 epochs",
         replace(EVIDENCE, cues=3),
         replace(ALL, alpha=512.0, epochs=3, null_space=0.6, openings=9, shrink=1.0),
+    ),
+    Recipe(
+        "evidence, 13 openings in other words, 2 epochs",
+        replace(EVIDENCE, cues=3, synonyms=3),
+        replace(ALL, alpha=512.0, epochs=2, null_space=0.6, openings=13, shrink=1.0),
     ),
     Recipe("evidence, 8 cues", replace(EVIDENCE, cues=8), replace(ALL, epochs=2)),
     Recipe("evidence, 8 cues, rank 8", replace(EVIDENCE, cues=8), replace(ALL, epochs=2, rank=8, alpha=16.0)),
@@ -333,6 +334,8 @@ def _graded(rows: list[Row]) -> list[Row]:
 def _key(recipe: Recipe) -> dict[str, Any]:
     """A recipe as it stands in the results file; another setting makes another recipe."""
     key: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+    for name in ("continued", "replay"):  # without effect on an adapter's first passage
+        (key["inner_loop"] or {}).pop(name, None)
     return key
 
 

@@ -29,6 +29,7 @@ class SelfEditConfig:
     per_format: int = 1  # SEAL trains on one self-edit at a time at n=1
     per_sentence: int = 3  # our choice: questions asked about each sentence by the formats sentence-qa and evidence
     cues: int = 3  # our choice: cues of each sentence in the format evidence; knowledge/evidence.py
+    synonyms: int = 3  # our choice: other words for each word of the passage, which vary the openings of evidence
     temperature: float = 0.5  # our choice: at SEAL's 1.0, meant for sampling rivals, a 135M model writes nonsense
     top_p: float = 0.95  # SEAL, knowledge incorporation
     max_tokens: int = 384  # our choice: twice the median length of the 7B model's published self-edits
@@ -41,6 +42,7 @@ class SelfEditConfig:
         _require(self.per_format >= 1, "per_format", "must be at least 1", self.per_format)
         _require(self.per_sentence >= 1, "per_sentence", "must be at least 1", self.per_sentence)
         _require(self.cues >= 0, "cues", "must be 0 or more", self.cues)
+        _require(self.synonyms >= 0, "synonyms", "must be 0 or more", self.synonyms)
         _require(self.self_test >= 0, "self_test", "must be 0 or more", self.self_test)
         _require(self.temperature >= 0, "temperature", "must be 0 or more", self.temperature)
         _require(0 < self.top_p <= 1, "top_p", "must lie in (0, 1]", self.top_p)
@@ -60,7 +62,7 @@ class InnerLoopConfig:
     alpha: float = 512.0  # measured: B moves 8 times as far as at SEAL's 64 with the same A, as in LoRA+ (2402.12354)
     dropout: float = 0.0  # SEAL, n=1
     targets: tuple[str, ...] = ("all",)  # measured; SEAL: "default", PEFT's own choice, q and v; or module names
-    epochs: int = 3  # measured with the default format, which writes many notes; SEAL, n=1: 10
+    epochs: int = 2  # measured with the default format, which writes many notes; SEAL, n=1: 10
     learning_rate: float = 1e-3  # SEAL, n=1
     continued: float = 0.2  # measured: share of learning_rate at which an adapter that has learnt before goes on
     schedule: Literal["linear", "cosine", "constant"] = "linear"  # SEAL, n=1: linear decay to zero, no warm-up
@@ -71,7 +73,7 @@ class InnerLoopConfig:
     null_space: float = 0.6  # measured: share of a layer's input directions kept from the adapter; null_space.py
     shrink: float = 1.0  # measured: weight of ordinary text against the lesson when A is fitted again; shrinkage.py
     stop_below_loss: float | None = None  # our addition: leave after the first epoch whose mean loss is lower
-    openings: int = 9  # measured: cues per sentence that teach its first words alone; knowledge/evidence.py
+    openings: int = 13  # measured: cues per sentence and epoch that teach its first words alone; knowledge/evidence.py
     objective: Objective = "sft"  # SEAL learns the notes as text; see knowledge/distillation.py
     anchors: int = 0  # our addition: texts of the base itself learnt beside the notes; knowledge/anchors.py
     anchor_weight: float = 1.0  # their share of the loss, token for token

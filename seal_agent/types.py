@@ -123,12 +123,17 @@ class CheckedNote:
     reason: str = ""
 
 
+Synonyms = tuple[tuple[str, tuple[str, ...]], ...]
+"""Words, each with some that mean about the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class SelfEdit:
     """Study notes that the model wrote for one context, with everything needed to write them again.
 
     The format "passage" has no prompt and no completion: the passage itself is the note. `part` says which of the
     context's passages it is about; `checked` are its notes with a verdict on each, None where nobody checked them.
+    `synonyms` are other words for those of its passage, where a format uses them.
     """
 
     format: str
@@ -138,6 +143,7 @@ class SelfEdit:
     seed: int = 0
     part: int = 0
     checked: tuple[CheckedNote, ...] | None = None
+    synonyms: Synonyms = ()
 
     @property
     def barren(self) -> bool:
@@ -161,13 +167,15 @@ class TrainingSequence:
     """Token ids and the label of each; IGNORE_LABEL where a token is only read. Never padded.
 
     Where there are `soft_labels`, one per token, those that are not None are learnt instead of the label. `weight`
-    multiplies the sequence's share of its step's loss.
+    multiplies the sequence's share of its step's loss. `epoch`, counted from 0, is the only one in which it is learnt;
+    None: in every one.
     """
 
     input_ids: tuple[int, ...]
     labels: tuple[int, ...]
     soft_labels: tuple[SoftLabel | None, ...] = ()
     weight: float = 1.0
+    epoch: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.input_ids) != len(self.labels):

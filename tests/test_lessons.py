@@ -25,6 +25,7 @@ from seal_agent.knowledge.self_edits import check_self_edits, write_self_edits
 from seal_agent.knowledge.self_qa import Source, ask_and_answer, question_words, sources_of, statements_of
 from seal_agent.knowledge.self_test import write_self_tests
 from seal_agent.knowledge.sentences import sentence_notes, shuffled_notes
+from seal_agent.knowledge.synonyms import synonyms_of
 from seal_agent.models import BaseModel
 from seal_agent.types import IGNORE_LABEL, CheckedNote, Note, Question, SelfEdit
 
@@ -210,13 +211,56 @@ def test_a_cue_does_not_ask_by_the_title_alone_where_a_sentence_says_more() -> N
 
 def test_openings_lead_to_every_sentence_and_stop_after_its_first_words(tiny_base: BaseModel) -> None:
     sentences = ["Anna paints her old barns in red every spring.", "Bertil repairs the town's clocks on Sundays."]
-    notes = [Note("Who paints?", sentences[0]), Note("Who repairs?", sentences[1]), Note("And who else?", sentences[1])]
-    openings = openings_of(tiny_base, TITLE, notes, 5, 0)
+    sources = [Source(TITLE, sentence) for sentence in sentences]
+    openings = openings_of(tiny_base, sources, {"What about Anna?"}, {}, 5, 1, 0)
     assert len(set(openings)) == len(openings) > 6
     learnt = [[label for label in one.labels if label != IGNORE_LABEL] for one in openings]
     assert {len(one) for one in learnt} == {OPENING}
     assert {tuple(one) for one in learnt} == {tuple(tiny_base.tokens(s)[:OPENING]) for s in sentences}
     assert all(one.labels[-OPENING:] == one.input_ids[-OPENING:] for one in openings), "the rest is cut off"
+
+
+def test_every_epoch_has_openings_of_its_own(tiny_base: BaseModel) -> None:
+    source = Source(TITLE, "Anna paints her old barns near the mill in red every spring with long brushes.")
+    openings = openings_of(tiny_base, [source], set(), {}, 6, 3, 0)
+    of_epoch = [{one.input_ids for one in openings if one.epoch == epoch} for epoch in range(3)]
+    assert all(len(of_one) > 3 for of_one in of_epoch)
+    assert len(set.union(*of_epoch)) > max(map(len, of_epoch)), "some of the next epoch are new"
+
+
+def test_cues_may_use_other_words_and_name_what_is_pointed_back_to() -> None:
+    first, second = statements_of(TITLE, "Anna painted buttons in May. They were of brass and plum wood.")
+    assert (first.before, second.before) == ("", "Anna painted buttons in May.")
+    plain = {cue for seed in range(20) for cue in cues_of(second, 4, seed)}
+    varied = {cue for seed in range(20) for cue in cues_of(second, 4, seed, {"brass": ("metal",)})}
+    assert not any("metal" in cue or "Anna" in cue for cue in plain)
+    assert any("metal" in cue for cue in varied)
+    assert any("brass" in cue for cue in varied), "not every time"
+    assert any("Anna painted buttons" in cue for cue in varied)
+
+
+def test_synonyms_are_other_words_for_what_is_no_name() -> None:
+    said = {"clock": "timepiece, the clocks, to time, Clock, watch tower bell, 12", "quickly": "", "mended": "fixed"}
+    engine = ScriptedEngine(lambda prompt, adapter: said[prompt.rpartition("\n")[2].rstrip(":")])
+    passages = ["Bertil mended the clock quickly in 1907.", "The clock. It was a toy."]
+    assert synonyms_of(engine, passages, 3) == [
+        (("mended", ("fixed",)), ("clock", ("timepiece", "time"))),
+        (("clock", ("timepiece", "time")),),
+    ]
+    assert synonyms_of(engine, passages, 1)[1] == (("clock", ("timepiece",)),)
+    assert synonyms_of(ScriptedEngine({}), passages, 0) == [(), ()]
+
+
+def test_evidence_carries_its_synonyms_to_the_openings(tiny_base: BaseModel) -> None:
+    def script(prompt: str, adapter: object) -> str:
+        return "metal, alloy" if prompt.endswith("brass:") else ""
+
+    engine, passage = ScriptedEngine(script), "Anna painted her buttons of brass in May."
+    (edit,) = write_self_edits(engine, TITLE, [passage], SelfEditConfig())
+    assert edit.synonyms == (("brass", ("metal", "alloy")),)
+    config = replace(UNSPARING, openings=20, epochs=1)
+    learnt = sequences_of(engine, tiny_base, Lesson(TITLE, (passage,), (edit,)), config)
+    assert any("metal" in tiny_base.tokenizer.decode(one.input_ids) for one in learnt)
 
 
 def test_openings_join_a_lesson_of_sentences_but_not_what_is_learnt_from_a_teacher(tiny_base: BaseModel) -> None:
@@ -279,6 +323,17 @@ def test_anchors_hold_an_adapter_near_the_base(tiny_base: BaseModel) -> None:
     assert abs(first - last) < 0.25 * first
 
 
+def test_earlier_lessons_are_replayed_anew_in_every_epoch(tiny_base: BaseModel) -> None:
+    notes = tuple(CheckedNote(Note(f"Fact number {n} is told here."), True) for n in range(12))
+    earlier = Lesson(TITLE, ("Long ago.",), (SelfEdit("sentences", checked=notes),))
+    lesson = Lesson(TITLE, (PASSAGE,), (SelfEdit("sentences", checked=notes[:2]),))
+    config = replace(UNSPARING, replay=1.0, openings=0, epochs=4)
+    sequences = sequences_of(ScriptedEngine({}), tiny_base, lesson, config, [earlier])
+    again = [{s.input_ids for s in sequences if s.epoch == epoch} for epoch in range(4)]
+    assert [len(of_epoch) for of_epoch in again] == [3] * 4, "one for every new one"
+    assert len(set.union(*again)) > 3
+
+
 def test_a_lesson_is_notes_passage_and_what_the_settings_add(tiny_base: BaseModel) -> None:
     engine, pair, statement = HFEngine(tiny_base), Note("Who?", "Brusk"), Note("Brusk lost it.")
     edit = SelfEdit("sentence-qa", checked=(CheckedNote(pair, True), CheckedNote(statement, True)))
@@ -294,7 +349,8 @@ def test_a_lesson_is_notes_passage_and_what_the_settings_add(tiny_base: BaseMode
             "anchors": replace(plain, anchors=2),
         }.items()
     }
-    assert counts == {"sft": 3, "distill": 3, "both": 4, "replay": 6, "anchors": 5}
+    assert plain.epochs == 2, "for each of them three sequences are replayed"
+    assert counts == {"sft": 3, "distill": 3, "both": 4, "replay": 9, "anchors": 5}
     held_out = replace(lesson, held_out=(Question("WHO?", ("Brusk",)),))
     assert len(sequences_of(engine, tiny_base, held_out, plain)) == 2
 

@@ -14,7 +14,7 @@ from seal_agent.config import InnerLoopConfig
 from seal_agent.errors import InputError, TrainingError
 from seal_agent.inner_loop.lora import LoraAdapter, find_targets, new_adapter
 from seal_agent.inner_loop.sequences import encode
-from seal_agent.inner_loop.train import TrainJob, decay, train
+from seal_agent.inner_loop.train import TrainJob, decay, steps_of, train
 from seal_agent.models import BaseModel
 from seal_agent.types import IGNORE_LABEL, Note, TrainingSequence
 
@@ -48,6 +48,27 @@ def close(left: LoraAdapter, right: LoraAdapter) -> bool:
 
 def delta(adapter: LoraAdapter, name: str) -> torch.Tensor:
     return adapter.scale * adapter.pairs[name].a_DR @ adapter.pairs[name].b_RO
+
+
+# ---------------------------------------------------------------- epochs
+
+
+def test_a_sequence_may_be_learnt_in_one_epoch_alone(tiny_base: BaseModel) -> None:
+    every, config = sequences(tiny_base), replace(QUICK, epochs=2)
+    in_turn = tuple(replace(one, epoch=epoch) for epoch in range(2) for one in every)
+    job, same_job = TrainJob(every, config), TrainJob(in_turn, config)
+    assert steps_of(job) == steps_of(same_job) == 8
+    (left,), (right,) = train(tiny_base, [job]), train(tiny_base, [same_job])
+    assert close(left.adapter, right.adapter), "what begins alike is shared, which changes the rounding"
+    some = TrainJob((*every, *(replace(one, epoch=1) for one in every[:3])), replace(config, batch_size=2))
+    assert steps_of(some) == train(tiny_base, [some])[0].summary.steps == 2 + 4
+
+
+def test_epochs_without_a_sequence_are_left_out_and_a_job_without_any_is_refused(tiny_base: BaseModel) -> None:
+    late = tuple(replace(one, epoch=2) for one in sequences(tiny_base))
+    assert train(tiny_base, [TrainJob(late, QUICK)])[0].summary.steps == 4
+    with pytest.raises(InputError, match="nothing to train on"):
+        train(tiny_base, [TrainJob(late, replace(QUICK, epochs=2))])
 
 
 # ---------------------------------------------------------------- repeatable

@@ -113,7 +113,7 @@ def train_each(
 
 def steps_of(job: TrainJob) -> int:
     """Optimiser steps of a job."""
-    return math.ceil(len(_learnable(job.sequences)) / job.config.batch_size) * job.config.epochs
+    return sum(_steps(epoch, job.config) for epoch in _epochs_of(_learnable(job.sequences), job.config))
 
 
 def decay(schedule: str, step: int, total: int) -> float:
@@ -128,6 +128,16 @@ def decay(schedule: str, step: int, total: int) -> float:
 def _learnable(sequences: Sequence[TrainingSequence]) -> list[TrainingSequence]:
     """Those with a token to learn: a text of a single token has none, since nothing predicts the first."""
     return [s for s in sequences if any(label != IGNORE_LABEL for label in s.labels[1:])]
+
+
+def _epochs_of(sequences: Sequence[TrainingSequence], config: InnerLoopConfig) -> list[list[TrainingSequence]]:
+    """What is learnt in each epoch; one without a sequence is left out."""
+    epochs = [[s for s in sequences if s.epoch is None or s.epoch == number] for number in range(config.epochs)]
+    return [epoch for epoch in epochs if epoch]
+
+
+def _steps(epoch: Sequence[TrainingSequence], config: InnerLoopConfig) -> int:
+    return math.ceil(len(epoch) / config.batch_size)
 
 
 def _targets_of(base: BaseModel, job: TrainJob) -> tuple[str, ...]:
@@ -150,13 +160,16 @@ class _Run:
     tokens: int = 0
     epoch_losses: list[float] = field(default_factory=list)
     outcome: Trained | TrainingError | None = None
+    epochs: list[list[TrainingSequence]] = field(init=False)
+    """The sequences of each epoch."""
     _prefixes: dict[int, int] = field(init=False)
     _order: random.Random = field(init=False)
     _epoch: deque[list[TrainingSequence]] = field(init=False)
     _losses: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
-        if not self.sequences:
+        self.epochs = _epochs_of(self.sequences, self.job.config)
+        if not self.epochs:
             raise InputError("there is nothing to train on: no sequence has a token to learn")
         sharing = self.shares and not self.job.config.dropout  # whose draws are a sequence's own
         shared = shared_prefixes(self.sequences) if sharing else [0] * len(self.sequences)
@@ -180,17 +193,14 @@ class _Run:
         return new_adapter(base.module, targets, config.rank, config.alpha, config.seed)
 
     @property
-    def steps_per_epoch(self) -> int:
-        return math.ceil(len(self.sequences) / self.job.config.batch_size)
-
-    @property
     def total(self) -> int:
-        return self.steps_per_epoch * self.job.config.epochs
+        return sum(_steps(epoch, self.job.config) for epoch in self.epochs)
 
     def next_batch(self) -> list[TrainingSequence]:
-        """The sequences of the coming step; every epoch in a new order."""
+        """The sequences of the coming step; every epoch in an order of its own."""
         if not self._epoch:
-            size, shuffled = self.job.config.batch_size, self._order.sample(self.sequences, len(self.sequences))
+            sequences = self.epochs[len(self.epoch_losses)]
+            size, shuffled = self.job.config.batch_size, self._order.sample(sequences, len(sequences))
             self._epoch.extend(shuffled[i : i + size] for i in range(0, len(shuffled), size))
         return self._epoch.popleft()
 
@@ -287,7 +297,8 @@ class _Slot:
             self._null_space.apply()
             self.bank.refresh(self.index)
         if directions and config.shrink:
-            rows = [Row(self.index, s, 1.0, 0, self.run.prefix_of(s)) for s in self.run.sequences]
+            every = [sequence for epoch in self.run.epochs for sequence in epoch]
+            rows = [Row(self.index, s, 1.0, 0, self.run.prefix_of(s)) for s in every]
             layers = {name: directions[name] for name in self.run.targets}
             shrink(self.base, self.bank, rows, layers, config)
         self.run.outcome = Trained(self.bank.export(self.index), self.run.summary())

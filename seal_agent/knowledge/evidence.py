@@ -6,13 +6,15 @@ to it. Beside questions these are cues, a few of its phrases in any order, which
 of them name the title too: questions do so, whatever they ask for, and else lead to the one sentence that names it.
 
 Which sentence comes is decided by its first words; the rest follows by itself. So that many cues cost little, most are
-openings, of which no more than those words are learnt.
+openings, of which no more than those words are learnt. Every epoch has openings of its own, and half of their words are
+exchanged for synonyms: a question about the clock may ask for the timepiece.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from seal_agent.engine.base import Engine, Progress
 from seal_agent.inner_loop.sequences import encode_opening
@@ -24,6 +26,8 @@ from seal_agent.types import CheckedNote, Note, TrainingSequence
 
 EVIDENCE = "evidence"
 MOST_PHRASES = 3  # of a cue; with more of them it is the sentence over again
+POINTED = 1 / 3  # our choice: share of the cues that name what their sentence points back to, where it does
+REWORDED = 0.5  # our choice: share of the words that are put in other words, where there are some
 OPENING = 6  # our choice: tokens of a sentence that are learnt of an opening
 
 
@@ -51,37 +55,64 @@ def evidence_notes(
     ]
 
 
-def cues_of(source: Source, count: int, seed: int = 0) -> list[str]:
+def cues_of(
+    source: Source, count: int, seed: int = 0, synonyms: Mapping[str, Sequence[str]] | None = None
+) -> list[str]:
     """At most `count` different cues, each of one to three phrases of the sentence; every second one names the title.
 
-    Phrases that are part of the title are left out, where there are others: all sentences answer to those.
+    Phrases that are part of the title are left out, where there are others: all sentences answer to those. With
+    `synonyms` a cue is put in other words here and there, and may name what its sentence points back to.
     """
-    every, title, draw = phrases_of(source.sentence), source.title, random.Random(f"{seed} {source.sentence}")
-    phrases = [phrase for phrase in every if phrase.casefold() not in title.casefold()] or every
+    title, draw = source.title, random.Random(f"{seed} {source.sentence}")
+    every = phrases_of(source.sentence)
+    phrases = _besides(title, every) or every
+    before = _besides(title, phrases_of(source.before)) if synonyms is not None else []
     if not phrases:
         return []
     plain, *titled = load_prompt("cue").splitlines()
     cues = []
     for number in range(count):
         drawn = draw.sample(phrases, draw.randint(1, min(MOST_PHRASES, len(phrases))))
+        if before and len(drawn) < MOST_PHRASES and draw.random() < POINTED:
+            drawn = [draw.choice(before), *drawn]
+        if synonyms:
+            drawn = [_reworded(phrase, synonyms, draw) for phrase in drawn]
         template = draw.choice(titled) if title and number % 2 else plain
         cues.append(fill(template, phrases=_listed(drawn), title=title))
     return list(dict.fromkeys(cues))
 
 
-def openings_of(base: BaseModel, title: str, notes: Sequence[Note], count: int, seed: int) -> list[TrainingSequence]:
-    """`count` cues, at most, for every sentence that answers one of the notes, none of them a note already.
+def openings_of(
+    base: BaseModel,
+    sources: Sequence[Source],
+    asked: Collection[str],
+    synonyms: Mapping[str, Sequence[str]],
+    count: int,
+    epochs: int,
+    seed: int,
+) -> list[TrainingSequence]:
+    """`count` cues, at most, for every sentence in every epoch, others in each, and none that is `asked` already.
 
     Each is a sequence that ends after the first words of the sentence.
     """
-    asked = {note.text for note in notes}
-    sentences = dict.fromkeys(note.answer for note in notes if note.answer is not None)
     return [
-        encode_opening(base, title, Note(cue, sentence), OPENING)
-        for sentence in sentences
-        for cue in cues_of(Source(title, sentence), count, seed + 1)
+        replace(encode_opening(base, source.title, Note(cue, source.sentence), OPENING), epoch=epoch)
+        for source in sources
+        for epoch in range(epochs)
+        for cue in cues_of(source, count, seed + 1 + epoch, synonyms)
         if cue not in asked
     ]
+
+
+def _besides(title: str, phrases: Sequence[str]) -> list[str]:
+    return [phrase for phrase in phrases if phrase.casefold() not in title.casefold()]
+
+
+def _reworded(phrase: str, synonyms: Mapping[str, Sequence[str]], draw: random.Random) -> str:
+    return " ".join(
+        draw.choice(others) if (others := synonyms.get(word)) and draw.random() < REWORDED else word
+        for word in phrase.split()
+    )
 
 
 def _listed(phrases: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ The order of the parts does not matter: training shuffles them in every epoch.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
@@ -19,6 +19,7 @@ from seal_agent.knowledge.distillation import distilled
 from seal_agent.knowledge.evidence import EVIDENCE, openings_of
 from seal_agent.knowledge.ordinary import protected_directions
 from seal_agent.knowledge.self_edits import check_self_edits_of, notes_of, passages_of, write_self_edits_for
+from seal_agent.knowledge.self_qa import statements_of
 from seal_agent.models import BaseModel
 from seal_agent.types import Context, Question, SelfEdit, TrainingSequence
 
@@ -79,9 +80,8 @@ def sequences_of(
     """
     new = _own(engine, base, lesson, config)
     old = [sequence for one in earlier for sequence in _own(engine, base, one, config)] if config.replay else []
-    again = random.Random(config.seed).sample(old, min(len(old), round(config.replay * len(new))))
     kept = anchors(engine, base, config.anchors, config.anchor_weight, config.seed) if config.anchors else []
-    return (*new, *again, *kept)
+    return (*new, *_again(old, new, config), *kept)
 
 
 def _own(engine: Engine, base: BaseModel, lesson: Lesson, config: InnerLoopConfig) -> list[TrainingSequence]:
@@ -98,14 +98,29 @@ def _own(engine: Engine, base: BaseModel, lesson: Lesson, config: InnerLoopConfi
         if config.objective == "distill":
             encoded = [s for note, s in zip(notes, encoded, strict=True) if note.answer is None]
         else:
-            encoded += _openings(base, lesson, edits, config)
+            encoded += _openings(base, lesson, passage, edits, config)
         sequences += [*encoded, *taught, whole]
     return sequences
 
 
 def _openings(
-    base: BaseModel, lesson: Lesson, edits: Sequence[SelfEdit], config: InnerLoopConfig
+    base: BaseModel, lesson: Lesson, passage: str, edits: Sequence[SelfEdit], config: InnerLoopConfig
 ) -> list[TrainingSequence]:
     """Of what is answered with whole sentences: more ways to each, of which only its first words are learnt."""
-    notes = notes_of([edit for edit in edits if edit.format == EVIDENCE], lesson.title) if config.openings else []
-    return openings_of(base, lesson.title, notes, config.openings, config.seed)
+    edits = [edit for edit in edits if edit.format == EVIDENCE]
+    notes = notes_of(edits, lesson.title) if config.openings else []
+    asked, answers = {note.text for note in notes}, {note.answer for note in notes}
+    sources = [source for source in statements_of(lesson.title, passage) if source.sentence in answers]
+    synonyms = {word: others for edit in edits for word, others in edit.synonyms}
+    return openings_of(base, sources, asked, synonyms, config.openings, config.epochs, config.seed)
+
+
+def _again(
+    old: Sequence[TrainingSequence], new: Sequence[TrainingSequence], config: InnerLoopConfig
+) -> Iterator[TrainingSequence]:
+    """For every epoch other sequences of earlier lessons, `config.replay` for each new one in it."""
+    draw = random.Random(config.seed)
+    for epoch in range(config.epochs):
+        there = [s for s in old if s.epoch in (None, epoch)]
+        count = round(config.replay * sum(s.epoch in (None, epoch) for s in new))
+        yield from (replace(s, epoch=epoch) for s in draw.sample(there, min(len(there), count)))

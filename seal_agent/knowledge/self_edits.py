@@ -16,6 +16,7 @@ from seal_agent.knowledge.parsing import notes_of as notes_of
 from seal_agent.knowledge.parsing import parse as parse
 from seal_agent.knowledge.self_qa import ask_and_answer, sources_of, statements_of
 from seal_agent.knowledge.sentences import sentence_notes, shuffled_notes
+from seal_agent.knowledge.synonyms import synonyms_of
 from seal_agent.knowledge.verification import split_notes, verify
 from seal_agent.models import BaseModel
 from seal_agent.prompts import fill, load_prompt
@@ -120,8 +121,16 @@ def _derive(
         found = [
             [[CheckedNote(n, True) for n in _rearranged(name, p, seed)] for p in passages] for _, passages in sources
         ]
+    words = iter(
+        synonyms_of(
+            engine, [p for _, passages in sources for p in passages], config.synonyms if name == EVIDENCE else 0
+        )
+    )
     return [
-        [SelfEdit(name, seed=seed, part=part, checked=tuple(notes)) for part, notes in enumerate(of_source)]
+        [
+            SelfEdit(name, seed=seed, part=part, checked=tuple(notes), synonyms=next(words))
+            for part, notes in enumerate(of_source)
+        ]
         for of_source in found
     ]
 

@@ -24,15 +24,17 @@ _QUESTION = Sampling(max_tokens=40, temperature=0.3, top_p=0.95, stop=("\n",))
 # What a small model adds behind an answer is where it invents; the answer itself stands before that.
 _ENDS = ("\n", ", which", ", who", ", and", ", but", ", so ", ", as ", ", or ")
 _ANSWER = Sampling(max_tokens=40, stop=_ENDS)
+_POINTS_BACK = re.compile(r"\b(?:it|its|they|them|their|he|him|his|she|her|this|these|those|here|there|one)\b", re.I)
 _YEAR = re.compile(r"\b1\d{3}\b|\b20\d\d\b|\b\d{1,2}:\d\d\b|\b(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sep|Oct|Nov|Dec)")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A sentence, and what it is about."""
+    """A sentence, and what it is about; and the sentence `before` it, where it points back there."""
 
     title: str
     sentence: str
+    before: str = ""
 
 
 def sources_of(title: str, passage: str) -> list[Source]:
@@ -42,7 +44,12 @@ def sources_of(title: str, passage: str) -> list[Source]:
 
 def statements_of(title: str, passage: str) -> list[Source]:
     """As `sources_of`, and short sentences too, where they say something besides the title: "Length 31 cm."."""
-    sources = [Source(title, sentence) for sentence in sentences_of(passage) if not sentence.endswith("?")]
+    sentences = sentences_of(passage)
+    sources = [
+        Source(title, sentence, before if _POINTS_BACK.search(sentence) else "")
+        for before, sentence in zip(["", *sentences], sentences, strict=False)
+        if not sentence.endswith("?")
+    ]
     return [source for source in sources if is_long(source) or _says_something(source)]
 
 
