@@ -84,14 +84,14 @@ RECIPES = (
         replace(ALL, epochs=4, learning_rate=4e-3, null_space=0.6),
     ),
     Recipe(
-        "evidence, 9 openings, 3 epochs",
+        "evidence, 9 openings",
         replace(EVIDENCE, cues=3),
         replace(ALL, alpha=512.0, epochs=3, null_space=0.6, openings=9, shrink=1.0),
     ),
     Recipe(
-        "evidence, 13 openings in other words, 2 epochs",
+        "evidence, 9 openings in other words",
         replace(EVIDENCE, cues=3, synonyms=3),
-        replace(ALL, alpha=512.0, epochs=2, null_space=0.6, openings=13, shrink=1.0),
+        replace(ALL, alpha=512.0, epochs=3, null_space=0.6, openings=9, shrink=1.0),
     ),
     Recipe("evidence, 8 cues", replace(EVIDENCE, cues=8), replace(ALL, epochs=2)),
     Recipe("evidence, 8 cues, rank 8", replace(EVIDENCE, cues=8), replace(ALL, epochs=2, rank=8, alpha=16.0)),

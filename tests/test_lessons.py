@@ -349,8 +349,8 @@ def test_a_lesson_is_notes_passage_and_what_the_settings_add(tiny_base: BaseMode
             "anchors": replace(plain, anchors=2),
         }.items()
     }
-    assert plain.epochs == 2, "for each of them three sequences are replayed"
-    assert counts == {"sft": 3, "distill": 3, "both": 4, "replay": 9, "anchors": 5}
+    assert plain.epochs == 3, "for each of them three sequences are replayed"
+    assert counts == {"sft": 3, "distill": 3, "both": 4, "replay": 12, "anchors": 5}
     held_out = replace(lesson, held_out=(Question("WHO?", ("Brusk",)),))
     assert len(sequences_of(engine, tiny_base, held_out, plain)) == 2
 

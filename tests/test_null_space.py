@@ -9,6 +9,7 @@ import torch
 from fakes import ScriptedEngine
 
 from seal_agent.config import InnerLoopConfig
+from seal_agent.errors import InputError
 from seal_agent.inner_loop.lora import LoraAdapter, find_targets
 from seal_agent.inner_loop.null_space import Directions, directions_of
 from seal_agent.inner_loop.train import TrainJob, train
@@ -96,6 +97,12 @@ def test_what_the_base_says_of_ordinary_text_moves_less(tiny_base: BaseModel) ->
     assert moved(protected.adapter) < 0.5 * moved(free.adapter)
 
 
+def test_an_alpha_that_only_protection_tames_is_refused_without_it() -> None:
+    with pytest.raises(InputError, match=r"alpha 512 with rank 32 ruins a model .* use alpha 64, or leave null_space"):
+        InnerLoopConfig(null_space=0.0)
+    assert InnerLoopConfig(null_space=0.0, alpha=64.0).alpha == 64
+
+
 def test_null_space_is_a_share(tiny_base: BaseModel) -> None:
     with pytest.raises(ValueError, match="null_space"):
         InnerLoopConfig(null_space=1.0)
@@ -106,7 +113,7 @@ def test_the_directions_of_a_model_are_found_once_and_kept_on_disk(
 ) -> None:
     monkeypatch.setenv("SEAL_CACHE", str(tmp_path))
     engine = ScriptedEngine(lambda prompt, adapter: f"{prompt[:9]} and the kettle sang.")
-    assert protected_directions(engine, tiny_base, InnerLoopConfig(null_space=0.0, shrink=0.0)) is None
+    assert protected_directions(engine, tiny_base, InnerLoopConfig(alpha=64, null_space=0.0, shrink=0.0)) is None
     assert not engine.calls
     first = protected_directions(engine, tiny_base, CONFIG)
     assert first is protected_directions(engine, tiny_base, CONFIG)

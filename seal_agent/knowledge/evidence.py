@@ -69,7 +69,9 @@ def cues_of(
     before = _besides(title, phrases_of(source.before)) if synonyms is not None else []
     if not phrases:
         return []
-    plain, *titled = load_prompt("cue").splitlines()
+    templates = load_prompt("cue").splitlines()
+    titled = [template for template in templates if "{title}" in template]
+    plain = [template for template in templates if template not in titled]
     cues = []
     for number in range(count):
         drawn = draw.sample(phrases, draw.randint(1, min(MOST_PHRASES, len(phrases))))
@@ -77,7 +79,7 @@ def cues_of(
             drawn = [draw.choice(before), *drawn]
         if synonyms:
             drawn = [_reworded(phrase, synonyms, draw) for phrase in drawn]
-        template = draw.choice(titled) if title and number % 2 else plain
+        template = draw.choice(titled if title and number % 2 else plain)
         cues.append(fill(template, phrases=_listed(drawn), title=title))
     return list(dict.fromkeys(cues))
 
