@@ -89,7 +89,7 @@ def test_replay_leaves_the_forgotten_out(model: SelfAdaptingModel) -> None:
     old = model.history()
     again = model.forget(old[0].id)
     assert again is not None
-    assert old[1].training.sequences == 2 * again.training.sequences
+    assert old[1].training.steps == 2 * again.training.steps
 
 
 def test_the_active_revision_is_forgotten_without_training(model: SelfAdaptingModel) -> None:

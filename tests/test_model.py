@@ -484,10 +484,10 @@ def test_the_default_engine_is_transformers_and_others_are_refused(real: SelfAda
 def self_tester(text: str, adapter: LoraAdapter | None) -> str:
     """Asks about a sentence, answers from it in view, and without it only with an adapter."""
     if "Begin it with" in text.split("Sentence: ")[-1]:
-        return "What is Tarawa of Kiribati?"
+        return "What is Tarawa?"
     if "Answer from the sentence" in text:
-        return "The capital"
-    if "Tarawa of Kiribati?" in text:
+        return "capital"
+    if "What is Tarawa?" in text:
         return "The capital." if adapter else "No idea."
     return "1. Tarawa is the capital of Kiribati."
 
@@ -496,7 +496,7 @@ def test_without_questions_the_model_tests_itself(tiny_base: BaseModel, tmp_path
     model = SelfAdaptingModel(tiny_base, home=tmp_path / "home", engine=ScriptedEngine(self_tester))
     revision = adapt(model)
     assert revision.self_tested
-    assert [answer.question.golds for answer in revision.before] == [("The capital",)]
+    assert [answer.question.golds for answer in revision.before] == [("capital",)]
     assert [answer.verdict for answer in (*revision.before, *revision.after)] == [Verdict.WRONG, Verdict.CORRECT]
     assert "self-test" in str(revision)
     assert model.history() == [revision]
@@ -516,4 +516,4 @@ def test_replay_trains_on_earlier_lessons_again(model: SelfAdaptingModel) -> Non
     plain = model.adapt(OTHER, adapter="plain", inner_loop=replace(QUICK, replay=1.0))
     again = model.adapt(OTHER, inner_loop=replace(QUICK, replay=1.0))
     assert first.training.sequences > 0
-    assert again.training.sequences == 2 * plain.training.sequences
+    assert again.training.steps == 2 * plain.training.steps
