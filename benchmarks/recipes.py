@@ -89,7 +89,7 @@ RECIPES = (
         replace(ALL, alpha=512.0, epochs=3, null_space=0.6, openings=9, shrink=1.0),
     ),
     Recipe(
-        "evidence, 9 openings in other words",
+        "evidence, 9 openings, fitting question words",
         replace(EVIDENCE, cues=3, synonyms=3),
         replace(ALL, alpha=512.0, epochs=3, null_space=0.6, openings=9, shrink=1.0),
     ),

@@ -17,8 +17,9 @@ from seal_agent.inner_loop.sequences import encode_note
 from seal_agent.inner_loop.train import TrainJob, train
 from seal_agent.knowledge.anchors import anchors
 from seal_agent.knowledge.cloze import GAP, cloze_notes
+from seal_agent.knowledge.cues import cues_of
 from seal_agent.knowledge.distillation import distilled
-from seal_agent.knowledge.evidence import OPENING, cues_of, evidence_notes, openings_of
+from seal_agent.knowledge.evidence import OPENING, evidence_notes, openings_of
 from seal_agent.knowledge.lessons import Lesson, job_of, sequences_of
 from seal_agent.knowledge.phrases import phrases_of, sentences_of
 from seal_agent.knowledge.self_edits import check_self_edits, write_self_edits
@@ -188,7 +189,7 @@ def test_a_short_sentence_is_learnt_by_cues_where_it_says_something() -> None:
     short, long = evidence_notes(scripted("What does it build?", []), sources, per_sentence=1, cues=2)
     assert "What does it build?" in [checked.note.text for checked in long]
     assert short
-    assert all("Length 31 cm" in checked.note.text for checked in short)
+    assert all("length" in checked.note.text.casefold() for checked in short)
 
 
 def test_cues_are_a_few_of_a_sentences_phrases_and_every_second_one_names_the_title() -> None:
@@ -202,9 +203,44 @@ def test_cues_are_a_few_of_a_sentences_phrases_and_every_second_one_names_the_ti
     assert not any("{" in cue for cue in cues)
 
 
+def test_a_sentence_without_a_usable_question_has_as_many_ways_to_it_as_any() -> None:
+    sources = statements_of(TITLE, "Anna painted forty old barns in red in May. Anna lent long brushes to the mayor.")
+    engine = scripted("What did Anna paint in May?", [])
+    for checked in evidence_notes(engine, sources, per_sentence=3, cues=4):
+        assert sum(one.kept for one in checked) == 7
+    assert all(len(checked) == 1 for checked in evidence_notes(engine, sources, per_sentence=3, cues=0))
+
+
+def test_a_cue_asks_for_what_its_sentence_has_and_does_not_give_it_away() -> None:
+    def cues(sentence: str) -> list[str]:
+        return [cue for seed in range(40) for cue in cues_of(Source(TITLE, sentence), 4, seed)]
+
+    plain = cues("The old barns have red doors and green roofs.")
+    assert not any(cue.startswith(("Who", "Where", "When", "How many")) for cue in plain)
+    counted = cues("The old barns have 12 doors and green roofs.")
+    how_many = [cue for cue in counted if cue.startswith("How many")]
+    assert 0.4 < len(how_many) / len(counted) < 0.6
+    assert not any("12" in cue for cue in how_many)
+    assert any("12" in cue for cue in counted)
+    named = cues("The old barns of Bertil Tarp have red doors.")
+    assert not any("Bertil" in cue for cue in named if cue.startswith(("Who", "Where")))
+    assert any("Bertil" in cue for cue in named)
+
+
+def test_a_cue_has_no_capitals_that_are_no_names_every_time() -> None:
+    cues = [cue for seed in range(20) for cue in cues_of(Source(TITLE, "Barns cost Anna 40 FLORINS."), 4, seed)]
+    assert {word for cue in cues for word in ("FLORINS", "florins", "Barns", "barns") if word in cue} == {
+        "FLORINS",
+        "florins",
+        "Barns",
+        "barns",
+    }
+    assert not any("anna" in cue for cue in cues)
+
+
 def test_a_cue_does_not_ask_by_the_title_alone_where_a_sentence_says_more() -> None:
     cues = [cue for seed in range(20) for cue in cues_of(Source("Skarholm", "Skarholm has forty geese."), 4, seed)]
-    assert all("forty geese" in cue for cue in cues)
+    assert all("geese" in cue for cue in cues)
     assert all("Skarholm" not in cue for cue in cues_of(Source("", "They have forty geese."), 8))
     assert cues_of(Source(TITLE, "So it is."), 3) == [], "no phrase, no cue"
 

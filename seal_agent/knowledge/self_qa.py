@@ -58,6 +58,11 @@ def is_long(source: Source) -> bool:
     return len(source.sentence.split()) >= SHORTEST_SENTENCE
 
 
+def is_dated(sentence: str) -> bool:
+    """Whether a sentence names a year, a month or a time of day."""
+    return bool(_YEAR.search(sentence))
+
+
 def _says_something(source: Source) -> bool:
     return len({*content_of(source.sentence)} - {*words_of(source.title)}) >= FEWEST_CONTENT_WORDS
 
@@ -108,7 +113,7 @@ def question_words(sentence: str, count: int) -> list[str]:
     words = ["What"]
     if names_of(sentence):
         words += ["Who", "Where"]
-    if _YEAR.search(sentence):
+    if is_dated(sentence):
         words.insert(1, "When")
     elif any(map(is_number, words_of(sentence))):
         words.insert(1, "How many")
