@@ -30,7 +30,7 @@ from seal_agent.outer_loop.units import Evaluated, Unit, Worker
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = pytest.mark.timeout(180)
-PATIENCE = 120.0
+PATIENCE = 40.0
 
 
 def make_worker() -> Worker:
