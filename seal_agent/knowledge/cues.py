@@ -13,7 +13,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 
-from seal_agent.knowledge.lexical import is_number, words_of
+from seal_agent.knowledge.lexical import has_number
 from seal_agent.knowledge.phrases import names_of, phrases_of
 from seal_agent.knowledge.self_qa import Source, is_dated
 from seal_agent.prompts import fill, load_prompt
@@ -74,7 +74,7 @@ def _fitting(sentence: str) -> list[str]:
     words = list(NAMED) if names_of(sentence) else ["Who"] if _PERSON.search(sentence) else []
     if is_dated(sentence):
         words.append("When")
-    if any(map(is_number, words_of(sentence))):
+    if has_number(sentence):
         words.append("How many")
     return words
 
@@ -90,7 +90,7 @@ def _left_out(word: str, phrases: Sequence[str], names: set[str], draw: random.R
 
 
 def _without_numbers(phrase: str) -> str:
-    return " ".join(word for word in phrase.split() if not any(map(is_number, words_of(word))))
+    return " ".join(word for word in phrase.split() if not has_number(word))
 
 
 def _recased(phrase: str, sentence: str, names: set[str], draw: random.Random) -> str:

@@ -110,6 +110,11 @@ def is_number(word: str) -> bool:
     return word[0].isdigit()
 
 
+def has_number(text: str) -> bool:
+    """Whether one of the text's words is a number, in digits or written out."""
+    return any(map(is_number, words_of(text)))
+
+
 def found(word: str, said: Iterable[str], asked: Collection[str]) -> float:
     """How nearly a word is among those said, 0..1.
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from seal_agent.engine.base import Engine, Progress
-from seal_agent.knowledge.lexical import content_of, first_sentence, is_number, words_of
+from seal_agent.knowledge.lexical import content_of, first_sentence, has_number, is_number, words_of
 from seal_agent.knowledge.phrases import names_of, sentences_of
 from seal_agent.prompts import fill_turns
 from seal_agent.types import CheckedNote, Note, Prompt, Sampling
@@ -115,7 +115,7 @@ def question_words(sentence: str, count: int) -> list[str]:
         words += ["Who", "Where"]
     if is_dated(sentence):
         words.insert(1, "When")
-    elif any(map(is_number, words_of(sentence))):
+    elif has_number(sentence):
         words.insert(1, "How many")
     words += [word for word in ("Which", "How", "Why") if word not in words]
     return [words[i % len(words)] for i in range(count)]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from itertools import chain, zip_longest
 
 from seal_agent.engine.base import Engine, Progress
-from seal_agent.knowledge.lexical import MONTHS, content_of, is_number, words_of
+from seal_agent.knowledge.lexical import MONTHS, content_of, has_number, words_of
 from seal_agent.knowledge.phrases import phrases_of
 from seal_agent.knowledge.self_qa import Source, answer_prompt, ask, flaw_of_question, sources_of
 from seal_agent.types import Grammar, Question, Sampling
@@ -81,7 +81,7 @@ def _fits(question: str, answer: str) -> bool:
     if _FOR_A_NAME.match(question):
         return any(word[0].isupper() for word in answer.split()[-1:])
     if _FOR_A_NUMBER.match(question):
-        return any(map(is_number, words_of(answer))) or bool(MONTHS.intersection(words_of(answer)))
+        return has_number(answer) or bool(MONTHS.intersection(words_of(answer)))
     return True
 
 
