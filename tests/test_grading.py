@@ -9,6 +9,7 @@ import pytest
 
 from seal_agent.knowledge import lexical
 from seal_agent.knowledge.grading import LexicalGrader, default_grader, measures
+from seal_agent.knowledge.spelling import numeral, unified
 from seal_agent.types import Verdict
 
 
@@ -52,6 +53,21 @@ def verdict(golds: tuple[str, ...], answer: str, question: str = "Which?") -> Ve
         ("nine ounces", "A lamp not exceeding 9 ounces."),
         ("Mirabel", "The ferry Mirabel, which sank in 1911, is a lighthouse."),
         ("did not have total power", "He did not have total power."),
+        ("9 May 1862", "1862-05-09"),
+        ("25 May 1862", "It opened on 25/05/1862."),
+        ("1862-05-25", "May 25, 1862"),
+        ("43 m", "It is 43 metres high."),
+        ("20 °C", "twenty degrees Celsius"),
+        ("60 km/h", "60 kilometres per hour"),
+        ("£2m", "It cost two million pounds."),
+        ("-5 degrees", "It is minus five degrees."),
+        ("1990-1995", "From 1990 to 1995."),
+        ("Louis XIV", "Louis the Fourteenth"),
+        ("Louis XIV", "King Louis XIV of France"),
+        ("北京", "首都是北京。"),
+        ("서울", "서울은 수도이다."),
+        ("Москва", "Столица — Москва."),
+        ("#P", "The class #P."),
     ],
 )
 def test_right_answers(gold: str, answer: str) -> None:
@@ -77,6 +93,18 @@ def test_right_answers(gold: str, answer: str) -> None:
         ("215 BC", "In 512 BC."),
         ("red, green and blue", "It is red and green."),
         ("did not have total power", "He had total power."),
+        ("9 May 1862", "1862-06-09"),
+        ("43 metres", "It is 43 feet high."),
+        ("5 days", "It took 5 weeks."),
+        ("$20", "It costs £20."),
+        ("-5 degrees", "It is 5 degrees."),
+        ("5 degrees", "It is -5 degrees."),
+        ("Louis XIV", "It was Louis XVI."),
+        ("Louis XIV", "Louis the Sixteenth"),
+        ("World War I", "It was in World War II."),
+        ("#P", "Classes like IP and AM are interactive proof systems."),
+        ("King's Cross", "The CrossCountry trains stop there."),
+        ("北京", "首都是東京。"),
     ],
 )
 def test_wrong_answers(gold: str, answer: str) -> None:
@@ -101,10 +129,37 @@ def test_a_question_that_asks_what_is_not_so_may_be_answered_with_not() -> None:
         ("Yes.", "No, never.", Verdict.WRONG),
         ("no", "No.", Verdict.CORRECT),
         ("no", "It opens at nine.", Verdict.UNGRADED),
+        ("yes", "The answer is yes.", Verdict.CORRECT),
+        ("no", "The correct answer is: no, it does not.", Verdict.CORRECT),
+        ("no", "I would say yes.", Verdict.WRONG),
+        ("yes", "There is no such island here.", Verdict.UNGRADED),
     ],
 )
 def test_yes_and_no(gold: str, answer: str, expected: Verdict) -> None:
     assert verdict((gold,), answer) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "alike"),
+    [
+        ("5/9/1862", "5/9/1862"),  # a day and a month, and no telling which is which
+        ("45/9/1862", "45/9/1862"),
+        ("$3.5m and €2 bn", "3.5 million dollars and 2 billion euros"),
+        ("9 sq km, 3.5 ft", "9 square kilometers, 3.5 feet"),
+        ("1990s, 5G, 12 in London", "1990s, 5G, 12 in London"),
+        ("½ of ５ litres", "1⁄2 of 5 liters"),
+    ],
+)
+def test_writings_of_one_thing_are_made_alike(text: str, alike: str) -> None:
+    assert unified(text) == alike
+    assert unified(alike) == alike
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [("xiv", 14), ("ix", 9), ("xxxix", 39), ("39", 39), ("", None), ("mix", None), ("iiii", None)]
+)
+def test_numerals(word: str, value: int | None) -> None:
+    assert numeral(word) == value
 
 
 def test_any_of_several_golds_will_do() -> None:

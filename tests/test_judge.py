@@ -14,6 +14,7 @@ from fakes import ScriptedEngine
 from judge_server import Behaviour, Server, reply, send
 
 from seal_agent.errors import InputError
+from seal_agent.knowledge import endpoint
 from seal_agent.knowledge.judge import JudgeGrader
 from seal_agent.knowledge.model_judge import ModelJudge
 from seal_agent.types import Verdict
@@ -78,6 +79,15 @@ def test_it_waits_as_long_as_the_server_asks() -> None:
     assert times[1] - times[0] >= 1
 
 
+@pytest.mark.parametrize("asked", ["3600", "soon"])
+def test_what_a_server_asks_without_reason_is_not_waited_for(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "LONGEST_PAUSE", 0.1)
+    with judge(lambda h, n, _: reply(h, "yes", 429 if n == 1 else 200, Retry_After=asked)) as (grader, _):
+        started = time.monotonic()
+        assert ask(grader) is Verdict.CORRECT
+        assert time.monotonic() - started < 5
+
+
 def _cut(handler: BaseHTTPRequestHandler, _: int, __: dict[str, Any]) -> None:
     handler.connection.close()
 
@@ -91,9 +101,32 @@ def _cut_short(handler: BaseHTTPRequestHandler, _: int, __: dict[str, Any]) -> N
     handler.connection.close()
 
 
+def _drip(handler: BaseHTTPRequestHandler, _: int, __: dict[str, Any]) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    for _ in range(40):
+        handler.wfile.write(b" ")
+        handler.wfile.flush()
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    "fails", [_cut, _cut_short, _drip, lambda *_: time.sleep(1)], ids=["cut", "cut short", "dripping", "slow"]
+)
+def test_it_tries_again_after_a_broken_reply(fails: Behaviour) -> None:
+    def behave(handler: BaseHTTPRequestHandler, number: int, body: dict[str, Any]) -> None:
+        fails(handler, number, body) if number == 1 else reply(handler, "yes")
+
+    with judge(behave, timeout=0.4) as (grader, server):
+        assert ask(grader) is Verdict.CORRECT
+        assert len(server.requests) == 2
+
+
 @pytest.mark.parametrize(
     "behave",
     [
+        pytest.param(_drip, id="dripping"),
         pytest.param(lambda h, _, __: reply(h, "yes", 500), id="500"),
         pytest.param(lambda h, _, __: reply(h, "yes", 429), id="429"),
         pytest.param(lambda h, _, __: reply(h, "yes", 401), id="401"),
@@ -130,6 +163,24 @@ def test_nothing_is_asked_twice_even_by_another_process(tmp_path: Path) -> None:
         assert ask(other) is Verdict.WRONG
         assert len(server.requests) == 2
         assert (grader.usage.asked, grader.usage.cached) == (1, 1)
+
+
+def test_a_file_that_is_no_cache_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, but long enough to be read as one" * 10)
+    with pytest.raises(InputError, match="choose another"):
+        JudgeGrader("m", cache=tmp_path / "notes.txt")
+    assert (tmp_path / "notes.txt").read_text().startswith("not a database")
+    with pytest.raises(InputError, match="choose another"):
+        JudgeGrader("m", cache=tmp_path)
+
+
+def test_a_cache_that_breaks_costs_only_another_question(tmp_path: Path) -> None:
+    cache = tmp_path / "judge.sqlite"
+    with judge(lambda h, _, __: reply(h, "yes"), cache=cache) as (grader, server):
+        cache.write_bytes(b"broken" * 1000)
+        with pytest.warns(UserWarning, match="asked again"), pytest.warns(UserWarning, match="not kept"):
+            assert ask(grader) is Verdict.CORRECT
+        assert len(server.requests) == 1
 
 
 def test_many_are_asked_at_once_and_come_back_in_order() -> None:

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -16,12 +17,20 @@ from pathlib import Path
 from typing import Any
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from seal_agent.errors import InputError
 
 RETRIED = (408, 409, 429, 500, 502, 503, 504)
+FAILURES = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    urllib3.exceptions.HTTPError,  # while the body is read
+)
+LONGEST_PAUSE = 60.0  # seconds, our choice: a server that asks for an hour is asked again after a minute
 Understand = Callable[[str], str | None]
 """What a reply says, in a form of its own that is kept on file; None where it cannot be read."""
 
@@ -56,10 +65,10 @@ class JudgeEndpoint:
 
     `base_url` goes up to and without `/chat/completions`; the key is read from the environment variable `api_key_env`,
     and none is sent if that is unset. `prices` are dollars per million prompt and completion tokens. With `cache`, a
-    file, what was understood is kept and nothing is asked twice; what fails after `retries` attempts with growing
-    pauses, or cannot be read, is not kept.
+    file, what was understood is kept and nothing is asked twice; what fails after `retries` more attempts with growing
+    pauses (each may take `timeout` seconds to reply), or cannot be read, is not kept.
 
-    Raises InputError for a base_url that is not http(s), or fewer than one request at once.
+    Raises InputError for a base_url that is not http(s), fewer than one request at once, or a file that cannot be used.
     """
 
     def __init__(
@@ -84,7 +93,15 @@ class JudgeEndpoint:
         self._key = os.environ.get(api_key_env)
         self._cache = _Cache(Path(cache)) if cache is not None else None
         self._usage, self._lock = JudgeUsage(), threading.Lock()
-        self._session = _patient_session(retries, pause, concurrency)
+        self._patience = _Patience(
+            total=retries,
+            backoff_factor=pause,
+            backoff_jitter=pause,
+            allowed_methods=None,  # a judgement changes nothing: asking again is safe
+        )
+        self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=concurrency))
 
     @property
     def usage(self) -> JudgeUsage:
@@ -113,13 +130,11 @@ class JudgeEndpoint:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         started, reply = time.monotonic(), None
         try:
-            response = self._session.post(self._url, json=body, headers=headers, timeout=self.timeout)
-            response.raise_for_status()
-            reply = response.json()
+            reply = json.loads(self._post(body, headers))
             judgement = _judgement(reply, understand)
         except requests.HTTPError as err:
             judgement = Judgement(None, f"the endpoint gave no answer ({err})")
-        except requests.RequestException as err:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as err:
             judgement = Judgement(None, f"the endpoint gave no answer ({type(err).__name__})")
         except ValueError:  # the body is not JSON
             judgement = Judgement(None, "the endpoint's answer is no JSON")
@@ -134,25 +149,53 @@ class JudgeEndpoint:
         )
         return judgement
 
+    def _post(self, body: Any, headers: dict[str, str]) -> bytes:
+        """The reply's body. Raises what the last attempt failed with."""
+        patience = self._patience
+        while True:
+            response, failure = None, Exception()
+            try:
+                with self._session.post(
+                    self._url, json=body, headers=headers, timeout=self.timeout, stream=True
+                ) as response:
+                    response.raise_for_status()
+                    return _body(response, self.timeout)
+            except requests.HTTPError as err:
+                if err.response is not None and err.response.status_code not in RETRIED:
+                    raise
+                failure = err
+            except FAILURES as err:
+                failure = err
+            try:
+                patience = patience.increment("POST", self._url, error=failure)
+            except urllib3.exceptions.MaxRetryError:
+                raise failure from None
+            patience.sleep(response.raw if response is not None else None)
+
     def _count(self, **more: float) -> None:
         with self._lock:
             self._usage = replace(self._usage, **{k: getattr(self._usage, k) + v for k, v in more.items()})
 
 
-def _patient_session(retries: int, pause: float, concurrency: int) -> requests.Session:
-    retry = Retry(
-        total=retries,
-        backoff_factor=pause,
-        backoff_jitter=pause,
-        status_forcelist=RETRIED,
-        allowed_methods=None,  # a judgement changes nothing: asking again is safe
-        respect_retry_after_header=True,
-        raise_on_status=False,
-    )
-    session = requests.Session()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=concurrency))
-    return session
+class _Patience(Retry):
+    """Pauses between attempts: growing ones, or as long as the server asks, within reason."""
+
+    def get_retry_after(self, response: Any) -> float | None:
+        try:
+            seconds = super().get_retry_after(response)
+        except urllib3.exceptions.InvalidHeader:
+            return None
+        return None if seconds is None else min(seconds, LONGEST_PAUSE)
+
+
+def _body(response: requests.Response, timeout: float) -> bytes:
+    """All of it. Raises Timeout where it takes longer than `timeout` seconds, ProtocolError where it is cut short."""
+    end, parts = time.monotonic() + timeout, []
+    while part := response.raw.read1(65536, decode_content=True):
+        if time.monotonic() > end:
+            raise requests.Timeout("the reply came too slowly")
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _judgement(reply: Any, understand: Understand) -> Judgement:
@@ -179,19 +222,31 @@ class _Cache:
     """What was understood, by hash of what was asked, in a SQLite file that several processes may use."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        with closing(self._open()) as db, db:
-            db.execute("CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, verdict TEXT NOT NULL)")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._run("CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, verdict TEXT NOT NULL)")
+        except (OSError, sqlite3.Error) as err:
+            raise InputError(f"{path} cannot keep a judge's verdicts ({err}); delete it, or choose another") from err
 
     def get(self, key: str) -> str | None:
-        with closing(self._open()) as db:
-            row = db.execute("SELECT verdict FROM verdicts WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else None
+        """What was kept; None where nothing was, or the file has become unreadable."""
+        try:
+            found = self._run("SELECT verdict FROM verdicts WHERE key = ?", key)
+        except sqlite3.Error as err:
+            warnings.warn(f"{self._path}: {err}; the judge is asked again", stacklevel=2)
+            return None
+        return found[0][0] if found else None
 
     def put(self, key: str, verdict: str) -> None:
+        try:
+            self._run("INSERT OR REPLACE INTO verdicts VALUES (?, ?)", key, verdict)
+        except sqlite3.Error as err:
+            warnings.warn(f"{self._path}: {err}; the verdict is not kept", stacklevel=2)
+
+    def _run(self, statement: str, *values: str) -> list[Any]:
         with closing(self._open()) as db, db:
-            db.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?)", (key, verdict))
+            return db.execute(statement, values).fetchall()
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=30)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from seal_agent.knowledge import lexical
+from seal_agent.knowledge.spelling import numeral, unified
 from seal_agent.types import Verdict
 
 
@@ -56,19 +58,19 @@ def default_grader() -> Grader:
 
 
 # Fitted by `python benchmarks/graders.py --fit` on ../shared/data/graded_answers.jsonl.
-INTERCEPT = -2.98
+INTERCEPT = -2.92
 WEIGHTS: Mapping[str, float] = {
-    "enough": 0.68,
-    "half": 0.74,
-    "long_recall": 0.16,
-    "own_recall": 1.07,
-    "opening": 1.19,
-    "density": 1.94,
-    "extra": -1.39,
-    "length": 0.33,
-    "number": 0.25,
-    "number_missing": -1.55,
-    "other_month": -5.99,
+    "enough": 0.69,
+    "half": 0.68,
+    "long_recall": 0.18,
+    "own_recall": 1.10,
+    "opening": 1.22,
+    "density": 1.86,
+    "extra": -1.35,
+    "length": 0.31,
+    "number": 0.23,
+    "number_missing": -1.56,
+    "other_month": -5.87,
 }
 
 
@@ -95,9 +97,10 @@ def measures(question: str, gold: str, answer: str) -> dict[str, float]:
     number_missing  1 if one of them is not said
     other_month     1 if the gold names a month and the answer does not name it
     """
-    asked = frozenset(lexical.words_of(question))
+    question, gold, answer = unified(question), unified(gold), unified(answer)
+    asked, initials = frozenset(lexical.words_of(question)), _initials(gold) | _initials(answer)
     wanted, said = lexical.content_of(gold), lexical.words_of(answer)
-    hits = _hits(gold, wanted, said, asked)
+    hits = _hits(gold, wanted, said, asked, initials)
     recall = _mean(hits.values())
     opening = lexical.words_of(lexical.first_sentence(answer))
     own = {word for word in lexical.content_of(answer) if word not in asked}
@@ -107,7 +110,7 @@ def measures(question: str, gold: str, answer: str) -> dict[str, float]:
         "half": float(recall >= 0.5),
         "long_recall": recall * math.log1p(len(hits)),
         "own_recall": _mean([hit for word, hit in hits.items() if word not in asked] or hits.values()),
-        "opening": _mean(_hits(gold, wanted, opening, asked).values()),
+        "opening": _mean(_hits(gold, wanted, opening, asked, initials).values()),
         "density": len(own & hits.keys()) / max(1, len(own)),
         "extra": min(len(own - hits.keys()), 20) / 20,
         "length": math.log1p(len(said)),
@@ -121,10 +124,16 @@ def _mean(values: Collection[float]) -> float:
     return sum(values) / len(values)
 
 
-def _hits(gold: str, wanted: Sequence[str], said: Sequence[str], asked: frozenset[str]) -> dict[str, float]:
-    """Each of the gold's words, and how nearly it is said; a year says its century."""
+def _hits(
+    gold: str, wanted: Sequence[str], said: Sequence[str], asked: frozenset[str], initials: frozenset[str]
+) -> dict[str, float]:
+    """Each of the gold's words, and how nearly it is said; a year says its century, and only an initial a name."""
     words = frozenset(said)
-    hits = {word: lexical.found(word, words, asked) for word in wanted}
+    names = frozenset(word for word in words if len(word) > 1 or word in initials)
+    hits = {
+        word: lexical.found(word, names if len(word) > 1 or word in initials else (), asked) or float(word in words)
+        for word in wanted
+    }
     for century in lexical.centuries(gold):
         if "bc" not in hits and any(lexical.in_century(word, century) for word in words):
             hits.update({word: 1.0 for word in (str(century), *lexical.words_of("century")) if word in hits})
@@ -135,10 +144,18 @@ def contradicts(question: str, gold: str, answer: str) -> bool:
     """Whether the answer cannot be right however many of the gold's words it has.
 
     It says "not" shortly before the gold, or leaves out the gold's own "not" (but for questions with one); it says
-    nothing of one item of a list of short ones; it gives the gold's first name with another surname.
+    nothing of one item of a list of short ones; it gives the gold's first name with another surname, or number,
+    or the gold's number with another unit or sign.
     """
+    question, gold, answer = unified(question), unified(gold), unified(answer)
     asked, wanted, said = lexical.words_of(question), lexical.words_of(gold), lexical.words_of(answer)
-    return _denied(asked, wanted, said) or _incomplete(gold, said, asked) or _other_surname(gold, said, answer, asked)
+    return (
+        _denied(asked, wanted, said)
+        or _incomplete(gold, said, asked)
+        or _other_surname(gold, said, answer, asked)
+        or _other_numeral(wanted, said)
+        or _other_quantity(wanted, said)
+    )
 
 
 def _denied(asked: Sequence[str], wanted: Sequence[str], said: Sequence[str]) -> bool:
@@ -168,8 +185,60 @@ def _other_surname(gold: str, said: Sequence[str], answer: str, asked: Sequence[
     )
 
 
+def _other_numeral(wanted: Sequence[str], said: Sequence[str]) -> bool:
+    """Louis XVI, or the Sixteenth, for Louis XIV; a Louis without a number may be right."""
+    for name, number in _numbered(wanted):
+        if number.isalpha():
+            others = {numeral(other) for found, other in _numbered(said) if found == name}
+            if others and numeral(number) not in others:
+                return True
+    return False
+
+
+def _numbered(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Words that a number follows, and which."""
+    plain = [word for word in words if word != "the"]
+    return [(a, b) for a, b in itertools.pairwise(plain) if a.isalpha() and numeral(b) is not None]
+
+
+def _other_quantity(wanted: Sequence[str], said: Sequence[str]) -> bool:
+    """One of the gold's numbers is said with another unit or sign, and nowhere with its own."""
+    for number, unit in _quantities(wanted):
+        others = {other for found, other in _quantities(said) if found == number}
+        if others and unit not in others:
+            return True
+    signs = {number: sign for sign, number in _signed(wanted)}
+    meant = {(sign, number) for sign, number in _signed(said)}
+    return any((not sign, number) in meant and (sign, number) not in meant for number, sign in signs.items())
+
+
+def _quantities(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Numbers that a unit follows."""
+    return [(a, b) for a, b in itertools.pairwise(words) if lexical.is_number(a) and b in _UNITS]
+
+
+def _signed(words: Sequence[str]) -> list[tuple[bool, str]]:
+    """Whether a minus stands before a number, for each of them."""
+    return [(before == "minus", word) for before, word in itertools.pairwise(("", *words)) if lexical.is_number(word)]
+
+
+_UNITS = frozenset(
+    lexical.words_of(
+        "millimeters centimeters meters kilometers feet inches yards miles acres hectares milligrams grams kilograms "
+        "tonnes tons pounds ounces milliliters liters gallons seconds minutes hours days weeks months years decades "
+        "centuries percent degrees dollars cents euros yen square cubic"
+    )
+)
 _NAME = re.compile(r"(?:the )?((?:[A-Z][\w'’-]*\.? )+)(?![IVX]+\b)([A-Z][\w'’-]+)\.?")
 _PAIR = re.compile(r"\b([A-Z][\w'’-]+) (?=([A-Z][\w'’-]+))")
+
+
+_INITIAL = re.compile(r"\b([A-Z])(?:\.|(?= [A-Z]))")
+
+
+def _initials(text: str) -> frozenset[str]:
+    """Letters that stand for a name: the J of "J. Smith" and "J Smith", but not the P of "P versus NP"."""
+    return frozenset(letter.casefold() for letter in _INITIAL.findall(text))
 
 
 def _one(name: str) -> tuple[str, ...]:
@@ -188,6 +257,8 @@ def _yes_or_no(gold: str) -> bool | None:
 
 
 def _verdict_word(answer: str) -> bool | None:
-    """What the answer opens with; None if that is neither yes nor no."""
-    opening = re.match(r"\W*(\w+)", answer)
-    return _YES_NO.get(opening[1].casefold()) if opening else None
+    """What the answer opens with, calls its answer, or ends with; None if that is neither yes nor no."""
+    for place in (r"\W*(\w+)", r".*\banswer(?: \w+)? (?:is|was|would be):?\W*(\w+)", r".*?(\w+)\W*$"):
+        if (found := re.match(place, answer, re.IGNORECASE | re.DOTALL)) and found[1].casefold() in _YES_NO:
+            return _YES_NO[found[1].casefold()]
+    return None

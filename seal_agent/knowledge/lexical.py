@@ -13,6 +13,7 @@ from text_to_num import alpha2digit
 
 _stemmer = snowballstemmer.stemmer("english")
 _WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+")
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")  # Thai to Chinese
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _LIST = re.compile(r",(?!\d)|;|\band\b")
 _CENTURY = re.compile(r"\b(\d{1,2})(?:st|nd|rd|th) centur")
@@ -149,6 +150,8 @@ def _alike(word: str, other: str) -> float:
         return 1.0
     if is_number(word) or is_number(other):
         return 0.0
+    if _UNSPACED.search(word):
+        return float(word in other)
     short = min(len(word), len(other))
     if short == 1:
         return 0.8 if word[0] == other[0] and other not in _LIGHT else 0.0
@@ -157,7 +160,7 @@ def _alike(word: str, other: str) -> float:
     shared = next((i for i, (x, y) in enumerate(zip(word, other, strict=False)) if x != y), short)
     if shared >= 5 and shared >= short - 1:
         return 0.9
-    if shared == short:
+    if shared == short and abs(len(word) - len(other)) <= 5:  # "photograph" says "photo"; "cross-country" not "cross"
         return 0.8
     similarity = Levenshtein.normalized_similarity(word, other)
     return similarity if similarity >= 0.8 else 0.0
