@@ -21,7 +21,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import results_file
@@ -33,7 +33,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from seal_agent.knowledge import lexical
-from seal_agent.knowledge.grading import LexicalGrader, contradicts, measures
+from seal_agent.knowledge.grading import Grader, LexicalGrader, contradicts, grade_all, measures
 from seal_agent.types import Verdict
 
 Labels = NDArray[np.bool_]
@@ -113,13 +113,7 @@ def _plain(text: str) -> list[str]:
 # ---------------------------------------------------------------- judges
 
 
-class Judge(Protocol):
-    """Grades many answers at once."""
-
-    def grade_all(self, items: Sequence[tuple[str, Sequence[str], str]]) -> list[Verdict]: ...
-
-
-def _judges(options: argparse.Namespace) -> Iterator[tuple[str, Judge]]:
+def _judges(options: argparse.Namespace) -> Iterator[tuple[str, Grader]]:
     if options.model:
         from seal_agent.engine.hf import HFEngine
         from seal_agent.knowledge.model_judge import ModelJudge
@@ -133,10 +127,10 @@ def _judges(options: argparse.Namespace) -> Iterator[tuple[str, Judge]]:
         yield f"{name} as judge", JudgeGrader(name, url)
 
 
-def _judge_row(name: str, judge: Judge, rows: Sequence[Graded], sample: int | None) -> dict[str, Any]:
+def _judge_row(name: str, judge: Grader, rows: Sequence[Graded], sample: int | None) -> dict[str, Any]:
     picks = np.random.default_rng(0).permutation(len(rows))[:sample]
     asked = [rows[i] for i in sorted(picks)]
-    verdicts = judge.grade_all([(row.question, [row.gold], row.answer) for row in asked])
+    verdicts = grade_all(judge, [(row.question, [row.gold], row.answer) for row in asked])
     graded = [(row, verdict) for row, verdict in zip(asked, verdicts, strict=True) if verdict is not Verdict.UNGRADED]
     if not graded:
         raise SystemExit(f"{name} graded none of {len(asked)} answers; is the endpoint up, and the key set?")

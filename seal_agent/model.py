@@ -74,20 +74,21 @@ class SelfAdaptingModel:
         engine: Literal["hf"] = "hf",
         device: str = "auto",
         dtype: str = "auto",
+        grader: Grader | None = None,
         policy: str | Path | None = None,
         seed: int = 0,
         trust_remote_code: bool = False,
     ) -> SelfAdaptingModel:
         """Load "default" (the bundled small instruct model), a hub id, or a folder.
 
-        `home` holds the adapters ($SEAL_HOME or ~/.local/share/seal-agent); `policy` writes the self-edits: the folder
-        of a run of `seal train`, one of its policies, any PEFT folder, or a stored adapter's name. Raises ModelError,
-        InputError, AdapterError.
+        `home` holds the adapters ($SEAL_HOME or ~/.local/share/seal-agent); `grader` judges answers (LexicalGrader
+        unless another is given); `policy` writes the self-edits: the folder of a run of `seal train`, one of its
+        policies, any PEFT folder, or a stored adapter's name. Raises ModelError, InputError, AdapterError.
         """
         if engine != "hf":
             raise InputError(f"there is no engine {engine!r}; use engine='hf'")
         base = load_model(name_or_path, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
-        return cls(base, home=home, policy=policy, seed=seed)
+        return cls(base, home=home, grader=grader, policy=policy, seed=seed)
 
     # ------------------------------------------------------------ learning
 

@@ -15,9 +15,10 @@ from judge_server import Behaviour, Server, reply, send
 
 from seal_agent.errors import InputError
 from seal_agent.knowledge import endpoint
+from seal_agent.knowledge.answering import answer_questions
 from seal_agent.knowledge.judge import JudgeGrader
 from seal_agent.knowledge.model_judge import ModelJudge
-from seal_agent.types import Verdict
+from seal_agent.types import Context, Question, Verdict
 
 
 @contextmanager
@@ -194,6 +195,22 @@ def test_many_are_asked_at_once_and_come_back_in_order() -> None:
         verdicts = grader.grade_all(items)
         assert [i for i, v in enumerate(verdicts) if v is Verdict.CORRECT] == [7]
         assert 1 < server.busiest <= 4
+
+
+def test_all_answers_of_a_batch_are_judged_together() -> None:
+    def behave(handler: BaseHTTPRequestHandler, _: int, body: dict[str, Any]) -> None:
+        time.sleep(0.05)
+        reply(handler, "no" if "Poe" in body["messages"][0]["content"] else "yes")
+
+    questions = tuple(Question(f"Who built tower {i}?", ("Poe" if i == 5 else "Lee",)) for i in range(8))
+    contexts = [Context("text", "Towers", questions[:3]), Context("text", "More towers", questions[3:])]
+    with judge(behave, concurrency=4) as (grader, server):
+        answered = answer_questions(ScriptedEngine(lambda text, adapter: " It was Lee. "), contexts, grader)
+        assert server.busiest > 1
+    assert [len(answers) for answers in answered] == [3, 5]
+    every = [answer for answers in answered for answer in answers]
+    assert [a.question for a in every if a.verdict is Verdict.WRONG] == [questions[5]]
+    assert all(a.text == "It was Lee." for a in every)
 
 
 def test_it_counts_tokens_time_and_cost() -> None:

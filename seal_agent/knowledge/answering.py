@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from seal_agent.config import AnswerConfig
 from seal_agent.engine.base import Engine, Progress
 from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.knowledge.grading import Grader
+from seal_agent.knowledge.grading import Grader, grade_all
 from seal_agent.prompts import question_prompt, question_with_passage
 from seal_agent.types import Answer, Context, Message, Question, Sampling
 
@@ -32,9 +32,11 @@ def answer_questions(
     prompts = [(Message("user", _prompt(context, question, in_context)),) for context, question, _ in asked]
     sampling = (config or AnswerConfig()).sampling()
     completions = engine.generate(prompts, sampling, [adapter for _, _, adapter in asked], progress)
+    said = [completion.text for completion in completions]
+    items = [(question.text, question.golds, text) for (_, question, _), text in zip(asked, said, strict=True)]
     answers = iter(
-        Answer(question, said.text.strip(), grader.grade(question.text, question.golds, said.text))
-        for (_, question, _), said in zip(asked, completions, strict=True)
+        Answer(question, text.strip(), verdict)
+        for (_, question, _), text, verdict in zip(asked, said, grade_all(grader, items), strict=True)
     )
     return [tuple(next(answers) for _ in context.questions) for context in contexts]
 

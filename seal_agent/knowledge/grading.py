@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from seal_agent.knowledge import lexical
 from seal_agent.knowledge.spelling import numeral, unified
@@ -19,6 +19,24 @@ class Grader(Protocol):
     def grade(self, question: str, golds: Sequence[str], answer: str) -> Verdict:
         """UNGRADED where the grader cannot tell; it is never a synonym of WRONG."""
         ...
+
+
+Graded = tuple[str, Sequence[str], str]
+"""A question, its golds, and an answer to it."""
+
+
+@runtime_checkable
+class BatchGrader(Grader, Protocol):
+    """A grader that is faster with many answers at once."""
+
+    def grade_all(self, items: Sequence[Graded]) -> list[Verdict]:
+        """Verdicts in the order of the items."""
+        ...
+
+
+def grade_all(grader: Grader, items: Sequence[Graded]) -> list[Verdict]:
+    """Verdicts in the order of the items, together where the grader can."""
+    return grader.grade_all(items) if isinstance(grader, BatchGrader) else [grader.grade(*item) for item in items]
 
 
 class LexicalGrader:

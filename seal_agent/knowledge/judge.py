@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from seal_agent.knowledge.endpoint import JudgeEndpoint, JudgeUsage
+from seal_agent.knowledge.grading import Graded
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.types import Verdict
 
@@ -69,7 +70,7 @@ class JudgeGrader:
         said = self._endpoint.ask(prompt, _understand).said
         return Verdict(said) if said is not None else Verdict.UNGRADED
 
-    def grade_all(self, items: Sequence[tuple[str, Sequence[str], str]]) -> list[Verdict]:
+    def grade_all(self, items: Sequence[Graded]) -> list[Verdict]:
         """Verdicts on (question, golds, answer) in order, `concurrency` of them at a time."""
         with ThreadPoolExecutor(self.concurrency) as pool:
             return list(pool.map(lambda item: self.grade(*item), items))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from seal_agent.engine.base import Engine
 from seal_agent.inner_loop.lora import LoraAdapter
+from seal_agent.knowledge.grading import Graded
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.types import Message, Verdict
 
@@ -26,13 +27,13 @@ class ModelJudge:
     def grade(self, question: str, golds: Sequence[str], answer: str) -> Verdict:
         return self.grade_all([(question, golds, answer)])[0]
 
-    def grade_all(self, items: Sequence[tuple[str, Sequence[str], str]]) -> list[Verdict]:
+    def grade_all(self, items: Sequence[Graded]) -> list[Verdict]:
         """Verdicts on (question, golds, answer) in order, in batches."""
         judged = [i for i, (_, golds, answer) in enumerate(items) if answer.strip() and any(g.strip() for g in golds)]
         margins = dict(zip(judged, self.margins([items[i] for i in judged]), strict=True))
         return [self._verdict(margins.get(i), golds) for i, (_, golds, _) in enumerate(items)]
 
-    def margins(self, items: Sequence[tuple[str, Sequence[str], str]]) -> list[float]:
+    def margins(self, items: Sequence[Graded]) -> list[float]:
         """How much likelier "yes" is than "no" for each (question, golds, answer), in nats."""
         prompts = [(Message("user", self._prompt(*item)),) for item in items for _ in range(2)]
         scores = self.engine.score(prompts, ["yes", "no"] * len(items), [self.adapter] * len(prompts))
