@@ -87,7 +87,7 @@ def test_names_numbers_and_repeats_go_in_both(strictness: Strictness) -> None:
         TRUE,
         "The mayor, Ottoline Brusk, dropped her keys!",
         "Brusk dropped her keys in 1911.",
-        "Ada dropped keys.",
+        "Her keys were dropped by Ada Poe.",
     )
     (kept, _), *others = verdicts(strictness, *lines)
     assert kept

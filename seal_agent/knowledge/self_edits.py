@@ -123,7 +123,10 @@ def _derive(
         ]
     words = iter(
         synonyms_of(
-            engine, [p for _, passages in sources for p in passages], config.synonyms if name == EVIDENCE else 0
+            engine,
+            [p for _, passages in sources for p in passages],
+            config.synonyms if name == EVIDENCE else 0,
+            progress,
         )
     )
     return [

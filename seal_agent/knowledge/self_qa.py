@@ -79,7 +79,7 @@ def ask_and_answer(
     asked = [source for source in sources for _ in range(per_sentence)]
     questions = [q for of_sentence in ask(engine, sources, per_sentence, seed, progress) for q in of_sentence]
     prompts = [answer_prompt(source, question) for source, question in zip(asked, questions, strict=True)]
-    answers = [first_sentence(c.text.strip()) for c in engine.generate(prompts, _ANSWER)]
+    answers = [first_sentence(c.text.strip()) for c in engine.generate(prompts, _ANSWER, progress=progress)]
     notes: list[list[CheckedNote]] = [[] for _ in sources]
     for i, (source, question, answer) in enumerate(zip(asked, questions, answers, strict=True)):
         of_sentence = notes[i // per_sentence]

@@ -60,7 +60,7 @@ def _agreed(engine: Engine, sources: Sequence[Source], seed: int, progress: Prog
     prompts = [answer_prompt(sources[number], question) for number, question, _ in asked]
     grammars = [Grammar("regex", "|".join(map(_literally, phrases))) for *_, phrases in asked]
     twice = [
-        [said.text.strip() for said in engine.generate(prompts, sampling, grammars=grammars)]
+        [said.text.strip() for said in engine.generate(prompts, sampling, progress=progress, grammars=grammars)]
         for sampling in (Sampling(_ANSWER_TOKENS), Sampling(_ANSWER_TOKENS, temperature=0.7, top_p=0.95, seed=seed))
     ]
     agreed: list[list[Question]] = [[] for _ in sources]
