@@ -2,14 +2,15 @@
 
     python benchmarks/recipes.py                                                       # the bundled passages alone
     python benchmarks/recipes.py --squad ../shared/data/squad_val.jsonl                # search, then confirm
-    python benchmarks/recipes.py --squad ../shared/data/squad_val.jsonl --rungs 2 4 8  # a shorter search
+    python benchmarks/recipes.py --squad ../shared/data/squad_val.jsonl --rungs 3 6 24 --eta 4     # a shorter search
     python benchmarks/recipes.py --squad ../shared/data/squad_val.jsonl --rungs 0 --finalists passage    # no search
 
-Search: all recipes learn the first few passages of both domains, `seal_novel` and SQuAD; the better half of them learns
-more, and so on from rung to rung. The best go on to passages that no recipe has seen, 100 of SQuAD and what is left of
-`seal_novel`, beside the untouched model, the model with the passage in its prompt, and the paper's passage-only
-protocol. All answer the same questions, and differences are paired by passage. On 60 of the confirmed passages of
-SQuAD the model also writes its self-test: Spearman's rank correlation of its gain there with its true gain is reported.
+Search: all recipes learn the first few passages of both domains, `seal_novel` and SQuAD; the better half of them (with
+--eta 4: quarter) learns more, and so on from rung to rung. The best go on to passages that no recipe has seen, 100 of
+SQuAD and what is left of `seal_novel`, beside the untouched model, the model with the passage in its prompt, and the
+paper's passage-only protocol. All answer the same questions, and differences are paired by passage. On 60 of the
+confirmed passages of SQuAD the model also writes its self-test: Spearman's rank correlation of its gain there with its
+true gain is reported.
 A stopped run goes on where it was.
 """
 
@@ -186,7 +187,7 @@ class Search:
                 self.bench = self.bench or Bench(self.model, self.seed)
                 measured = self.bench.measure(recipe, contexts, self_test)
                 self.rows += [
-                    {"recipe": _key(recipe), "domain": domain, "passage": number, "title": context.title, **row}
+                    {**place(recipe, domain, number, context), "commit": self.run["commit"], **row}
                     for (domain, number), context, row in zip(chunk, contexts, measured, strict=True)
                 ]
                 self.save()
@@ -203,12 +204,12 @@ class Search:
     def save(self, **more: Any) -> None:
         results_file.save(self.out, self.config, self.run, self.rows, **more)
 
-    def explore(self, recipes: Sequence[Recipe], rungs: Sequence[int]) -> list[Recipe]:
-        """Successive halving; the recipes of the last rung, best first."""
+    def explore(self, recipes: Sequence[Recipe], rungs: Sequence[int], eta: int) -> list[Recipe]:
+        """Successive halving, one of `eta` going on (two at least); the recipes of the last rung, best first."""
         left = list(recipes)
         for number, rung in enumerate(rungs):
             if number:
-                left = left[: max(2, (len(left) + 1) // 2)]
+                left = left[: max(2, -(-len(left) // eta))]
             self.learn(left, dict.fromkeys(self.passages, (0, rung)))
             left.sort(key=lambda recipe: -self.score(recipe, rung))
             print(f"after {rung} passages of each domain: {', '.join(recipe.name for recipe in left)}", flush=True)
@@ -223,7 +224,7 @@ def main() -> None:
     options = _options()
     search = Search(options)
     by_name = {recipe.name: recipe for recipe in (*REFERENCES, *RECIPES)}
-    found = search.explore(RECIPES, options.rungs) if max(options.rungs) else []
+    found = search.explore(RECIPES, options.rungs, options.eta) if max(options.rungs) else []
     finalists = [by_name[name] for name in options.finalists] if options.finalists else found[:1]
     tested = EXPLORED + min(SELF_TESTED, options.confirm)
     others = {NOVEL: options.confirm_novel, SQUAD: options.confirm}
@@ -331,6 +332,11 @@ def _graded(rows: list[Row]) -> list[Row]:
     return rows
 
 
+def place(recipe: Recipe, domain: str, number: int, context: Context) -> Row:
+    """What a row is about."""
+    return {"recipe": _key(recipe), "domain": domain, "passage": number, "title": context.title}
+
+
 def _key(recipe: Recipe) -> dict[str, Any]:
     """A recipe as it stands in the results file; another setting makes another recipe."""
     key: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
@@ -407,6 +413,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--rungs", type=int, nargs="+", default=[3, 6, 12, EXPLORED], help="passages of each domain seen by then"
     )
+    parser.add_argument("--eta", type=int, default=2, help="one of how many recipes goes on to the next rung")
     names = [recipe.name for recipe in (*REFERENCES, *RECIPES)]
     parser.add_argument("--finalists", nargs="+", choices=names, help="confirm these instead of the search's best")
     parser.add_argument("--confirm", type=int, default=100, help="other passages of SQuAD (default 100)")
@@ -415,6 +422,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=results_file.RESULTS / "recipes.json")
     options = parser.parse_args()
+    if options.eta < 2:
+        parser.error("--eta is at least 2")
     if max(options.rungs) > EXPLORED:
         parser.error(f"--rungs go up to {EXPLORED} passages; the others confirm")
     return options

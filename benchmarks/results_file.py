@@ -63,8 +63,9 @@ def answer_row(answer: Answer) -> dict[str, Any]:
 
 
 def share_right(answers: Sequence[dict[str, Any]]) -> float:
-    """Of answers as they are kept, 0..1."""
-    return sum(answer["verdict"] == Verdict.CORRECT for answer in answers) / len(answers)
+    """Of answers as they are kept, 0..1; what could not be graded is left out, and 0 where nothing could."""
+    graded = [answer["verdict"] for answer in answers if answer["verdict"] != Verdict.UNGRADED]
+    return graded.count(Verdict.CORRECT) / max(1, len(graded))
 
 
 def interval(passage_means: Sequence[float], seed: int = 0) -> tuple[float, float]:

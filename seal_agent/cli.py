@@ -157,9 +157,12 @@ def adapt(
     notes: Annotated[int | None, typer.Option(help="Self-edits per format.", min=1)] = None,
     temperature: Annotated[float | None, typer.Option(help="Of writing notes.")] = None,
     verify: Annotated[
-        str | None, typer.Option(help="Check notes against the text before training: strict, lenient or off.")
+        str | None,
+        typer.Option(help="Check what the model wrote against the text before training: strict, lenient or off."),
     ] = None,
-    targets: Annotated[str | None, typer.Option(help="default, all, or names such as q_proj,v_proj.")] = None,
+    targets: Annotated[
+        str | None, typer.Option(help="default, all, or names such as q_proj,v_proj or layers.28,layers.29.")
+    ] = None,
     rank: Annotated[int | None, typer.Option(help="LoRA rank.")] = None,
     alpha: Annotated[float | None, typer.Option(help="LoRA alpha.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the notes.")] = None,
@@ -175,6 +178,9 @@ def adapt(
     ] = None,
     shrink: Annotated[
         float | None, typer.Option(help="Weight of ordinary text against the notes when all is learnt; 0 for none.")
+    ] = None,
+    max_update: Annotated[
+        float | None, typer.Option(help="Largest change of a layer, as a share of its weights' norm.")
     ] = None,
     anchors: Annotated[
         int | None, typer.Option(help="Texts of the model's own learnt beside the notes, to keep what it was.")
@@ -226,6 +232,7 @@ def adapt(
         objective=objective,
         null_space=null_space,
         shrink=shrink,
+        max_update=max_update,
         anchors=anchors,
         replay=replay,
     )

@@ -34,7 +34,7 @@ class SelfEditConfig:
     top_p: float = 0.95  # SEAL, knowledge incorporation
     max_tokens: int = 384  # our choice: twice the median length of the 7B model's published self-edits
     max_context_tokens: int = 1024  # our choice: leaves room for prompt and completion in a 2048 window
-    verify: Strictness = "strict"  # our addition: lines that the passage does not support are not trained on
+    verify: Strictness = "strict"  # our addition: written lines that the passage does not support are not trained on
     self_test: int = 6  # our addition: questions that the model asks itself where none are given; 0 for none
 
     def __post_init__(self) -> None:
@@ -64,7 +64,7 @@ class InnerLoopConfig:
     rank: int = 32  # SEAL, n=1
     alpha: float = 512.0  # measured: B moves 8 times as far as at SEAL's 64 with the same A, as in LoRA+ (2402.12354)
     dropout: float = 0.0  # SEAL, n=1
-    targets: tuple[str, ...] = ("all",)  # measured; SEAL: "default", PEFT's own choice, q and v; or module names
+    targets: tuple[str, ...] = ("all",)  # measured; SEAL: "default", PEFT's own choice, q and v; or parts of names
     epochs: int = 3  # measured with the default format, which writes many notes; SEAL, n=1: 10
     learning_rate: float = 1e-3  # SEAL, n=1
     continued: float = 0.2  # measured: share of learning_rate at which an adapter that has learnt before goes on

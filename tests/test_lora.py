@@ -40,6 +40,15 @@ def test_targets_may_be_named_and_come_in_the_models_order(tiny_base: BaseModel)
     assert [name.rpartition(".")[2] for name in names] == ["q_proj", "up_proj"] * 2
 
 
+def test_targets_may_be_layers_or_parts_of_them(tiny_base: BaseModel) -> None:
+    assert len(find_targets(tiny_base.module, ["layers.1"])) == 7
+    assert all(".layers.1." in name for name in find_targets(tiny_base.module, ["layers.1"]))
+    assert len(find_targets(tiny_base.module, ["mlp"])) == 2 * 3
+    assert len(find_targets(tiny_base.module, ["layers.0.mlp.up_proj"])) == 1
+    with pytest.raises(InputError, match=r"layers\.7"):
+        find_targets(tiny_base.module, ["layers.7"])
+
+
 def test_an_unknown_target_is_answered_with_the_known_ones(tiny_base: BaseModel) -> None:
     with pytest.raises(InputError, match=r"'c_attn'.*down_proj, gate_proj, k_proj"):
         find_targets(tiny_base.module, ["c_attn"])

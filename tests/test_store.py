@@ -51,7 +51,7 @@ def test_the_same_adapter_is_stored_once_under_the_name_of_its_content(tiny_base
 
 
 @pytest.mark.parametrize("which", ["tiny_base", "tiny_gpt2_base"])
-@pytest.mark.parametrize("targets", [("default",), ("all",)])
+@pytest.mark.parametrize("targets", [("default",), ("all",), ("1",)])  # the last: the second layer alone
 def test_peft_loads_an_exported_folder_and_says_the_same(
     which: str, targets: tuple[str, ...], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
