@@ -244,7 +244,7 @@ _UNITS = frozenset(
     lexical.words_of(
         "millimeters centimeters meters kilometers feet inches yards miles acres hectares milligrams grams kilograms "
         "tonnes tons pounds ounces milliliters liters gallons seconds minutes hours days weeks months years decades "
-        "centuries percent degrees dollars cents euros yen square cubic"
+        "centuries percent degrees dollars cents euros yen square cubic am pm"
     )
 )
 _NAME = re.compile(r"(?:the )?((?:[A-Z][\w'’-]*\.? )+)(?![IVX]+\b)([A-Z][\w'’-]+)\.?")

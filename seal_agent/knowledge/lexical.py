@@ -63,7 +63,7 @@ _QUALIFIER = (
     "year estimated s"
 )
 _TITLE = "mr mrs ms dr sir lady lord prof professor saint st"
-_MONTHS = "january february march april may june july august september october november december"
+MONTH_NAMES = "january february march april may june july august september october november december"
 _NEGATION = frozenset(("not", "never", "no", "neither", "nor", "cannot"))
 
 
@@ -72,7 +72,7 @@ def _stemmed(words: str) -> frozenset[str]:
 
 
 _LIGHT = _stemmed(f"{_FUNCTION} {_QUALIFIER} {_TITLE}")
-MONTHS = _stemmed(_MONTHS)
+MONTHS = _stemmed(MONTH_NAMES)
 
 
 @functools.lru_cache(maxsize=4096)

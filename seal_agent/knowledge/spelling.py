@@ -6,22 +6,12 @@ import functools
 import re
 import unicodedata
 
+from seal_agent.knowledge.lexical import MONTH_NAMES
+
 _ISO = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b")
 _SLASHED = re.compile(r"\b(\d{1,2})([/.])(\d{1,2})\2(\d{4})\b")
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
+_MONTHS = MONTH_NAMES.title().split()
+_WORLD_WAR = re.compile(r"\bWW\s?(?=II?\b|[12]\b)")
 _ROMAN = re.compile(r"(x{0,3})(ix|iv|v?i{0,3})")
 _DIGITS = {"i": 1, "v": 5, "x": 10}
 _MONEY = re.compile(r"([$£€¥])\s?(\d[\d,.]*\d|\d)(?:\s?(m|mn|bn|thousand|million|billion|trillion)\b)?", re.IGNORECASE)
@@ -77,6 +67,7 @@ def unified(text: str) -> str:
     text = unicodedata.normalize("NFKC", text)
     text = _ISO.sub(lambda m: _date(m[0], m[1], m[2], m[3]), text)
     text = _SLASHED.sub(_slashed, text)
+    text = _WORLD_WAR.sub("World War ", text)
     text = _MINUS.sub("minus ", text)
     text = _MONEY.sub(_money, text)
     text = _UNIT.sub(lambda m: f" {_ABBREVIATED[m[1]]}", text)
