@@ -63,6 +63,8 @@ class Recipe:
 NOTHING = SelfEditConfig(formats=("passage",), synonyms=0)
 NOTES = replace(NOTHING, formats=("implications",))
 QA = replace(NOTHING, formats=("sentences", "sentence-qa"))
+SENTENCES = ("sentences", "shuffled", "cloze")
+UPPER_HALF = tuple(f"layers.{number}" for number in range(15, 30))  # of the bundled model
 EVIDENCE = replace(NOTHING, formats=("evidence",), cues=0)
 ALL = replace(PLAIN, rank=32, alpha=64.0, targets=("all",), epochs=5, learning_rate=1e-3, batch_size=4)
 REFERENCES = (
@@ -76,7 +78,12 @@ RECIPES = (
     Recipe("implications, not verified", replace(NOTES, verify="off"), replace(ALL, epochs=10)),
     Recipe("sentence-qa", QA, replace(ALL, epochs=8)),
     Recipe("sentence-qa, distilled too", QA, replace(ALL, objective="both")),
+    Recipe("sentence-qa, distilled", QA, replace(ALL, objective="distill")),
+    Recipe("self-qa", replace(NOTHING, formats=("self-qa",)), replace(ALL, epochs=10)),
+    Recipe("sentences, shuffled, cloze", replace(NOTHING, formats=SENTENCES), replace(ALL, epochs=6)),
     Recipe("evidence, no cues", EVIDENCE, replace(ALL, epochs=8)),
+    Recipe("evidence, no cues, upper half", EVIDENCE, replace(ALL, epochs=8, targets=UPPER_HALF)),
+    Recipe("evidence, no cues, max_update 0.1", EVIDENCE, replace(ALL, epochs=8, max_update=0.1)),
     Recipe("evidence, 3 cues", replace(EVIDENCE, cues=3), replace(ALL, epochs=4)),
     Recipe("evidence, 3 cues, 16 anchors", replace(EVIDENCE, cues=3), replace(ALL, epochs=4, anchors=16)),
     Recipe(
@@ -209,7 +216,7 @@ class Search:
         left = list(recipes)
         for number, rung in enumerate(rungs):
             if number:
-                left = left[: max(2, -(-len(left) // eta))]
+                left = left[: max(2, len(left) // eta)]
             self.learn(left, dict.fromkeys(self.passages, (0, rung)))
             left.sort(key=lambda recipe: -self.score(recipe, rung))
             print(f"after {rung} passages of each domain: {', '.join(recipe.name for recipe in left)}", flush=True)

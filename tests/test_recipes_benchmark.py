@@ -53,11 +53,13 @@ def search(recipes: ModuleType, out: Path) -> Any:
     return recipes.Search(argparse.Namespace(out=out, seed=0, model="default", squad=None))
 
 
-@pytest.mark.parametrize(("eta", "seen"), [(2, {5: 2, 4: 2, 3: 4, 2: 8, 1: 8}), (4, {5: 2, 4: 2, 3: 2, 2: 8, 1: 8})])
+@pytest.mark.parametrize(
+    ("eta", "seen"), [(2, {6: 2, 5: 2, 4: 2, 3: 4, 2: 8, 1: 8}), (4, {6: 2, 5: 2, 4: 2, 3: 2, 2: 8, 1: 8})]
+)
 def test_from_rung_to_rung_the_better_ones_learn_more(
     eta: int, seen: dict[int, int], recipes: ModuleType, bench: list[tuple[str, int]], tmp_path: Path
 ) -> None:
-    tried = [recipes.Recipe(" ".join("abcde"[:words]), recipes.NOTHING, recipes.ALL) for words in (4, 2, 5, 1, 3)]
+    tried = [recipes.Recipe(" ".join("abcdef"[:words]), recipes.NOTHING, recipes.ALL) for words in (4, 2, 5, 1, 3, 6)]
     found = search(recipes, tmp_path / "recipes.json").explore(tried, [2, 4, 8], eta)
     assert [recipe.name for recipe in found] == ["a", "a b"]
     assert {len(r.name.split()): sum(n for name, n in bench if name == r.name) for r in tried} == seen
