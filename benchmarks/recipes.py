@@ -83,7 +83,6 @@ RECIPES = (
     Recipe("sentences, shuffled, cloze", replace(NOTHING, formats=SENTENCES), replace(ALL, epochs=6)),
     Recipe("evidence, no cues", EVIDENCE, replace(ALL, epochs=8)),
     Recipe("evidence, no cues, upper half", EVIDENCE, replace(ALL, epochs=8, targets=UPPER_HALF)),
-    Recipe("evidence, no cues, max_update 0.1", EVIDENCE, replace(ALL, epochs=8, max_update=0.1)),
     Recipe("evidence, 3 cues", replace(EVIDENCE, cues=3), replace(ALL, epochs=4)),
     Recipe("evidence, 3 cues, 16 anchors", replace(EVIDENCE, cues=3), replace(ALL, epochs=4, anchors=16)),
     Recipe(
