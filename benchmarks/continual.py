@@ -114,11 +114,13 @@ def summarise(rows: Sequence[dict[str, Any]], before: float) -> dict[str, Any]:
         shares = [results_file.share_right(row[name]) for row in rows]
         summary[name] = sum(shares) / len(shares)
         summary[f"{name}_interval"] = results_file.interval(shares)
-    kept = summary["at_the_end"] / summary["right_after"] if summary["right_after"] else math.nan
+    end, once = ([results_file.share_right(row[name]) for row in rows] for name in ("at_the_end", "right_after"))
+    kept, kept_interval = results_file.ratio(end, once) or (math.nan, [math.nan, math.nan])
     after = rows[-1]["perplexity"]
     return {
         **summary,
         "kept": kept,
+        "kept_interval": kept_interval,
         "perplexity_before": before,
         "perplexity_after": after,
         "risen": after / before - 1,
@@ -129,10 +131,10 @@ def table(summary: dict[str, Any]) -> str:
     """The summary as a Markdown table."""
     return "\n".join(
         [
-            "| passages | before | just after each | at the end | kept | perplexity of neutral text |",
+            "| passages | before | just after each | at the end | kept, % | perplexity of neutral text |",
             "|---|---|---|---|---|---|",
             f"| {summary['passages']} | {_cell(summary, 'before')} | {_cell(summary, 'right_after')} "
-            f"| {_cell(summary, 'at_the_end')} | {summary['kept']:.0%} | {summary['perplexity_before']:.2f} to "
+            f"| {_cell(summary, 'at_the_end')} | {_cell(summary, 'kept')} | {summary['perplexity_before']:.2f} to "
             f"{summary['perplexity_after']:.2f} ({summary['risen']:+.1%}) |",
         ]
     )

@@ -375,20 +375,17 @@ def _gain(recipe: Recipe, domain: str, rows: Sequence[Row], other: Recipe, other
     """Difference and ratio of the means over the passages that both have, with bootstrap intervals over passages."""
     right = dict(zip((row["passage"] for row in others), _shares(others), strict=True))
     pairs = [(s, right[row["passage"]]) for row, s in zip(rows, _shares(rows), strict=True) if row["passage"] in right]
-    mine, theirs = np.array(pairs).T
-    picks = np.random.default_rng(0).integers(0, len(mine), (10_000, len(mine)))
-    below = theirs[picks].mean(1)
-    ratios = mine[picks].mean(1)[below > 0] / below[below > 0]
-    few = len(ratios) < 0.975 * len(picks)  # a reference that is right nowhere has no ratio
+    mine, theirs = [m for m, _ in pairs], [t for _, t in pairs]
+    differences, found = [m - t for m, t in pairs], results_file.ratio(mine, theirs)
     return {
         "recipe": recipe.name,
         "over": other.name,
         "domain": domain,
         "passages": len(mine),
-        "difference": float((mine - theirs).mean()),
-        "interval": results_file.interval(list(mine - theirs)),
-        "ratio": None if few else float(mine.mean() / theirs.mean()),
-        "ratio_interval": None if few else [float(q) for q in np.quantile(ratios, [0.025, 0.975])],
+        "difference": float(np.mean(differences)),
+        "interval": results_file.interval(differences),
+        "ratio": found and found[0],
+        "ratio_interval": found and found[1],
     }
 
 
