@@ -75,7 +75,7 @@ def test_a_stopped_search_goes_on(recipes: ModuleType, bench: list[tuple[str, in
     assert all(row["commit"] for row in json.loads(out.read_text())["rows"])
 
 
-def test_the_default_is_the_recipe_that_was_confirmed_and_won_the_search(recipes: ModuleType) -> None:
+def test_the_default_is_the_recipe_that_was_confirmed(recipes: ModuleType) -> None:
     default = recipe_named("default")
     key = recipes._key(recipes.Recipe(CONFIRMED, default.self_edit, default.inner_loop))
     results = json.loads((BENCHMARKS / "results" / "recipes.json").read_text(encoding="utf-8"))
