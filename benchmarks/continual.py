@@ -110,12 +110,15 @@ def measure(
 def summarise(rows: Sequence[dict[str, Any]], before: float) -> dict[str, Any]:
     """Means over passages with 95 % bootstrap intervals."""
     summary: dict[str, Any] = {"passages": len(rows)}
-    for name in ("before", "right_after", "at_the_end"):
-        shares = [results_file.share_right(row[name]) for row in rows]
-        summary[name] = sum(shares) / len(shares)
-        summary[f"{name}_interval"] = results_file.interval(shares)
-    end, once = ([results_file.share_right(row[name]) for row in rows] for name in ("at_the_end", "right_after"))
-    kept, kept_interval = results_file.ratio(end, once) or (math.nan, [math.nan, math.nan])
+    names = ("before", "right_after", "at_the_end")
+    shares = {name: [results_file.share_right(row[name]) for row in rows] for name in names}
+    for name, of_passages in shares.items():
+        summary[name] = sum(of_passages) / len(of_passages)
+        summary[f"{name}_interval"] = results_file.interval(of_passages)
+    kept, kept_interval = results_file.ratio(shares["at_the_end"], shares["right_after"]) or (
+        math.nan,
+        [math.nan, math.nan],
+    )
     after = rows[-1]["perplexity"]
     return {
         **summary,

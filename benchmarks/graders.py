@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import results_file
+from logistic import unscaled
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import cohen_kappa_score, precision_score, recall_score
@@ -56,7 +57,7 @@ def main() -> None:
     judged = np.array([row.correct for row in rows])
     if options.fit:
         said = _said_something(rows)
-        print(_as_code(_fit(_matrix(rows)[said], judged[said]), list(measures("", "x", "x"))))
+        print(_as_code(unscaled(_model().fit(_matrix(rows)[said], judged[said])), list(measures("", "x", "x"))))
         return
     shipped = LexicalGrader()
     verdicts = {
@@ -170,14 +171,6 @@ def _cross_validated(rows: Sequence[Graded], judged: Labels) -> Labels:
         runs.append(verdicts)
     kappas = [cohen_kappa_score(judged, run) for run in runs]
     return runs[kappas.index(statistics.median_low(kappas))]
-
-
-def _fit(measured: NDArray[np.float64], judged: Labels) -> tuple[float, list[float]]:
-    """Intercept and weights for the measures as they are, without the scaling."""
-    pipeline = _model().fit(measured, judged)
-    scaler, regression = pipeline[0], pipeline[1]
-    weights = regression.coef_[0] / scaler.scale_
-    return float(regression.intercept_[0] - weights @ scaler.mean_), [float(w) for w in weights]
 
 
 def _as_code(fit: tuple[float, list[float]], names: Sequence[str]) -> str:

@@ -193,7 +193,14 @@ class Search:
                 self.bench = self.bench or Bench(self.model, self.seed)
                 measured = self.bench.measure(recipe, contexts, self_test)
                 self.rows += [
-                    {**place(recipe, domain, number, context), "commit": self.run["commit"], **row}
+                    {
+                        "recipe": _key(recipe),
+                        "domain": domain,
+                        "passage": number,
+                        "title": context.title,
+                        "commit": self.run["commit"],
+                        **row,
+                    }
                     for (domain, number), context, row in zip(chunk, contexts, measured, strict=True)
                 ]
                 self.save()
@@ -336,11 +343,6 @@ def _graded(rows: list[Row]) -> list[Row]:
         for answer in (answer for name in ("answers", "self_before", "self_after") for answer in row.get(name, ())):
             answer["verdict"] = grader.grade(answer["question"], answer["golds"], answer["answer"]).value
     return rows
-
-
-def place(recipe: Recipe, domain: str, number: int, context: Context) -> Row:
-    """What a row is about."""
-    return {"recipe": _key(recipe), "domain": domain, "passage": number, "title": context.title}
 
 
 def _key(recipe: Recipe) -> dict[str, Any]:

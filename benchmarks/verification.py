@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import results_file
+from logistic import unscaled
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
@@ -78,7 +79,7 @@ def main() -> None:
     ]
     true, measured = np.array([line.true for line in lines]), np.array([list(row.values()) for row in rows])
     if options.fit:
-        print(_as_code(_model().fit(measured[open_ones], true[open_ones]), list(rows[0])))
+        print(_as_code(unscaled(_model().fit(measured[open_ones], true[open_ones])), list(rows[0])))
         return
     written = [(line.title, line.passage, [line.note]) for line in lines]
     shares = {
@@ -155,11 +156,8 @@ def _cross_validated(
     return kept / SHUFFLES
 
 
-def _as_code(fitted: Pipeline, names: Sequence[str]) -> str:
-    """Intercept and weights for the measures as they are, without the scaling."""
-    scaler, regression = fitted[0], fitted[1]
-    weights = regression.coef_[0] / scaler.scale_
-    intercept = float(regression.intercept_[0] - weights @ scaler.mean_)
+def _as_code(fit: tuple[float, list[float]], names: Sequence[str]) -> str:
+    intercept, weights = fit
     pairs = ", ".join(f'"{name}": {weight:.2f}' for name, weight in zip(names, weights, strict=True))
     return f"INTERCEPT = {intercept:.2f}\nWEIGHTS: Mapping[str, float] = {{{pairs}}}"
 

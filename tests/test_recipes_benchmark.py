@@ -40,7 +40,12 @@ def bench(recipes: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[tuple[st
             measured.append((recipe.name, len(contexts)))
             right = ["correct"] * max(0, 6 - len(recipe.name.split()))
             answers = [
-                {"question": "Who?", "golds": ["Lee"], "answer": "Lee" if verdict else "Poe", "verdict": verdict}
+                {
+                    "question": "Who?",
+                    "golds": ["Lee"],
+                    "answer": "Lee" if verdict == "correct" else "Poe",
+                    "verdict": verdict,
+                }
                 for verdict in [*right, *["wrong"] * (6 - len(right))]
             ]
             return [{"seconds_to_write": 1.0, "seconds_to_train": 2.0, "answers": answers} for _ in contexts]
