@@ -1,4 +1,4 @@
-"""benchmarks/recipes.py: the search goes on with the better ones, and the default is what was confirmed."""
+"""benchmarks/recipes.py: the search goes on with the better ones, and the default is what won."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from seal_agent.config import recipe_named
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-CONFIRMED = "evidence, 9 openings, fitting question words"
+CONFIRMED = "evidence, 9 openings, synonyms"
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_stopped_search_goes_on(recipes: ModuleType, bench: list[tuple[str, in
     assert all(row["commit"] for row in json.loads(out.read_text())["rows"])
 
 
-def test_the_default_is_the_recipe_that_was_confirmed(recipes: ModuleType) -> None:
+def test_the_default_is_the_recipe_that_won_where_it_was_confirmed(recipes: ModuleType) -> None:
     default = recipe_named("default")
     key = recipes._key(recipes.Recipe(CONFIRMED, default.self_edit, default.inner_loop))
     results = json.loads((BENCHMARKS / "results" / "recipes.json").read_text(encoding="utf-8"))
@@ -89,3 +89,19 @@ def test_the_default_is_the_recipe_that_was_confirmed(recipes: ModuleType) -> No
         "squad": 100,
         "seal_novel": 16,
     }
+    assert results["summary"]["choice"][0]["recipe"] == CONFIRMED
+    assert len(results["summary"]["choice"]) == 2
+
+
+def test_the_choice_is_the_finalist_that_is_best_where_all_were_confirmed(
+    recipes: ModuleType, bench: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    tried = [recipes.Recipe(name, recipes.NOTHING, recipes.ALL) for name in ("a b c", "a", "a b")]
+    one = search(recipes, tmp_path / "recipes.json")
+    one.learn(tried[:2], {recipes.NOVEL: (24, 28)})
+    one.learn(tried[2:], {recipes.NOVEL: (24, 26)})
+    best, other = recipes.choice(one, tried, {recipes.NOVEL: (24, 28)})
+    assert (best["recipe"], best["difference"], best["interval"]) == ("a", 0.0, [0.0, 0.0])
+    assert (other["recipe"], other["difference"]) == ("a b c", pytest.approx(-2 / 6))
+    assert other["interval"] == pytest.approx([-2 / 6, -2 / 6])
+    assert recipes.choice(one, tried, {recipes.NOVEL: (30, 34)}) == []
