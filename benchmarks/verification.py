@@ -4,10 +4,11 @@
     python benchmarks/verification.py --data ../shared/data --fit     # prints weights for verification.py
 
 The folder has self_edits_7b.jsonl (JSON lines: title, context, format, completion) and squad_val.jsonl. Lines come from
-there and from the bundled model, which writes greedily about 29 passages; those count whose labels, given by hand, are
+there and from the bundled model, which writes greedily about 41 passages; those count whose labels, given by hand, are
 kept by hash in tests/labelled_lines.json. "cross-validated" has weights fitted without the passages that are judged:
 eight folds of whole passages, five times shuffled; this is the figure to expect on other lines. "as shipped" has the
-weights in the package, which were fitted to all of these lines. Intervals are bootstrapped over passages, seed 0.
+weights in the package, which were fitted to all of these lines; "held out" are other lines, labelled when those weights
+stood (tests/labelled_lines_held_out.json). Intervals are bootstrapped over passages, seed 0.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from seal_agent.config import SelfEditConfig
+from seal_agent.config import SelfEditConfig, Strictness
 from seal_agent.engine.hf import HFEngine
 from seal_agent.knowledge import data
 from seal_agent.knowledge.parsing import parse
@@ -48,6 +49,7 @@ from seal_agent.types import Context, Note, SelfEdit
 
 Labels = NDArray[np.bool_]
 LABELS = Path(__file__).parents[1] / "tests" / "labelled_lines.json"
+HELD_OUT = LABELS.with_name("labelled_lines_held_out.json")
 FOLDS, SHUFFLES = 8, 5
 
 
@@ -68,7 +70,9 @@ class Line:
 
 def main() -> None:
     options = _options()
-    lines, labels = labelled(options.data), json.loads(LABELS.read_text(encoding="utf-8"))
+    labels = json.loads(LABELS.read_text(encoding="utf-8"))
+    every = labelled(options.data, LABELS, HELD_OUT)
+    lines, held_out = ([line for line in every if (line.key in labels) == fitted] for fitted in (True, False))
     print(f"{len(lines)} of {len(labels)} labelled lines found, {sum(line.true for line in lines)} of them true")
     engine = HFEngine(load_model())
     open_ones = np.array([not flaw(line.title, line.passage, line.note) for line in lines])
@@ -81,14 +85,22 @@ def main() -> None:
     if options.fit:
         print(_as_code(unscaled(_model().fit(measured[open_ones], true[open_ones])), list(rows[0])))
         return
-    written = [(line.title, line.passage, [line.note]) for line in lines]
     shares = {
         "strict, cross-validated": _cross_validated(lines, measured, true, open_ones),
         "strict, as shipped": open_ones * np.array([probability(row) > LEAST_SUPPORTED for row in rows], float),
-        "lenient": np.array([checked.kept for (checked,) in verify(engine, written, "lenient")], float),
+        "lenient": _kept(engine, lines, "lenient"),
     }
     figures = [{"verify": name, **_figures(lines, kept)} for name, kept in shares.items()]
-    config = {"labels": len(labels), "found": len(lines), "folds": FOLDS, "shuffles": SHUFFLES, "seed": 0}
+    both: tuple[Strictness, ...] = ("strict", "lenient")
+    figures += [{"verify": f"{one}, held out", **_figures(held_out, _kept(engine, held_out, one))} for one in both]
+    config = {
+        "labels": len(labels),
+        "found": len(lines),
+        "held_out": len(held_out),
+        "folds": FOLDS,
+        "shuffles": SHUFFLES,
+        "seed": 0,
+    }
     results_file.save(options.out, config, results_file.describe_run(), figures)
     print("| verify | true lines kept | false lines removed |\n|---|---|---|")
     for row in figures:
@@ -98,9 +110,11 @@ def main() -> None:
 # ---------------------------------------------------------------- lines
 
 
-def labelled(folder: Path) -> list[Line]:
-    """The lines that have labels, each once; a few may be missing where the model writes otherwise."""
-    labels = json.loads(LABELS.read_text(encoding="utf-8"))
+def labelled(folder: Path, *files: Path) -> list[Line]:
+    """The lines that have labels in these files, each once; a few may be missing where the model writes otherwise."""
+    labels: dict[str, bool] = {}
+    for file in files or (LABELS,):
+        labels |= json.loads(file.read_text(encoding="utf-8"))
     found: dict[str, Line] = {}
     for source in (of_the_large_model(folder), of_the_bundled_model(folder)):
         for line in source:
@@ -121,7 +135,11 @@ def of_the_bundled_model(folder: Path) -> Iterator[Line]:
     novel, squad = data.novel(), data.read_contexts(folder / "squad_val.jsonl")
     config = SelfEditConfig(formats=("implications", "rewrite"), temperature=0.0, max_tokens=160)
     engine = HFEngine(load_model(dtype="float32"))
-    for contexts in ([*novel[:8], data.demo(), *squad[:8]], [*novel[8:14], *squad[8:14]]):
+    for contexts in (
+        [*novel[:8], data.demo(), *squad[:8]],
+        [*novel[8:14], *squad[8:14]],
+        [*novel[14:20], *squad[14:20]],
+    ):
         edits = write_self_edits_for(engine, [(c.title, [c.text]) for c in contexts], config)
         for context, of_context in zip(contexts, edits, strict=True):
             yield from _lines(context, of_context)
@@ -182,6 +200,12 @@ def _figures(lines: Sequence[Line], kept: NDArray[np.float64]) -> dict[str, Any]
         figures |= {name: share(np.arange(len(lines))), f"{name}_of": int(of.sum())}
         figures[f"{name}_interval"] = [float(q) for q in np.quantile(sampled, [0.025, 0.975])]
     return figures
+
+
+def _kept(engine: HFEngine, lines: Sequence[Line], strictness: Strictness) -> NDArray[np.float64]:
+    """1 for each line that is kept, judged by itself, else 0."""
+    written = [(line.title, line.passage, [line.note]) for line in lines]
+    return np.array([checked.kept for (checked,) in verify(engine, written, strictness)], float)
 
 
 def _percent(row: dict[str, Any], name: str) -> str:
