@@ -352,10 +352,11 @@ def test_only_named_groups_are_in_the_schema() -> None:
 
 
 @pytest.mark.real_model
-@pytest.mark.xfail(reason="by rounding: solved on an AMD EPYC, not on an Intel Xeon")
 def test_the_bundled_model_learns_to_count_from_four_examples() -> None:
+    """One of two tasks, since processors round differently and a task alone is solved on one and not on another."""
     base = load_model()
-    task = toy_task("toy-count-000")
-    trained, plain = solve(HFEngine(base), base, [Trial(task, FIXED), Trial(task, None)], ArcConfig(), QUICK)
-    assert trained.solved(2)
-    assert not plain.solved(2)
+    tasks = [toy_task("toy-count-000"), toy_task("toy-count-001")]
+    trials = [Trial(task, choice) for choice in (FIXED, None) for task in tasks]
+    solved = [solution.solved(2) for solution in solve(HFEngine(base), base, trials, ArcConfig(), QUICK)]
+    assert any(solved[:2])
+    assert not any(solved[2:])
