@@ -107,12 +107,19 @@ def test_a_score_is_the_log_softmax_of_the_models_own_logits(tiny_base: BaseMode
     assert scores == pytest.approx(expected, abs=1e-5)
 
 
-def test_many_scores_are_made_in_several_passes(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    continuations = [" a" * n for n in (1, 30, 2, 40, 3)]
-    whole = HFEngine(tiny_base).score(["x"] * 5, continuations)
-    monkeypatch.setattr("seal_agent.engine.hf.MAX_SCORED_TOKENS", 60)
-    for one, other in zip(HFEngine(tiny_base).score(["x"] * 5, continuations), whole, strict=True):
+@pytest.mark.parametrize("bound", ["MAX_SCORED_TOKENS", "MAX_READ_TOKENS"])
+def test_many_scores_are_made_in_several_passes(
+    bound: str, tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    continuations, prompts = [" a" * n for n in (1, 30, 2, 40, 3)], ["x" * n for n in (9, 1, 30, 1, 1)]
+    whole = HFEngine(tiny_base).score(prompts, continuations)
+    passes: list[int] = []
+    logits_of = HFEngine._logits_of
+    monkeypatch.setattr(HFEngine, "_logits_of", lambda self, rows: passes.append(len(rows)) or logits_of(self, rows))
+    monkeypatch.setattr(f"seal_agent.engine.hf.{bound}", 90)
+    for one, other in zip(HFEngine(tiny_base).score(prompts, continuations), whole, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
+    assert 1 < len(passes) < 5 and sum(passes) == 5
 
 
 def test_soft_labels_are_the_likeliest_tokens_scaled_to_one(tiny_base: BaseModel) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, takewhile
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -23,6 +24,7 @@ MAX_BATCH_ROWS = 32  # beyond this, decoding on a processor gains little and mem
 MAX_SCORED_TOKENS = (
     1024  # logits held at once by `score` and `soft_labels`, in float32 a quarter of a gigabyte for 64k tokens
 )
+MAX_READ_TOKENS = 8192  # tokens, padding too, that one pass of `score` and `soft_labels` reads
 LIKELIEST = 256  # tokens among which a draw looks for its nucleus first; a small model's at 0.95 is rarely wider
 _UNFINISHED_CHARACTER = "\ufffd"
 _One = TypeVar("_One")
@@ -112,11 +114,20 @@ class HFEngine:
         """Of each continuation with a token, its number and the float32 logits of every token of it, L×V."""
         adapters = list(adapters) if adapters is not None else [None] * len(prompts)
         rows = [self._forced(*row) for row in zip(prompts, continuations, adapters, strict=True)]
-        waiting = sorted((i for i, row in enumerate(rows) if row.wanted), key=lambda i: -len(rows[i].wanted))
+        waiting = sorted((i for i, row in enumerate(rows) if row.wanted), key=lambda i: -len(rows[i]))
         while waiting:
-            size = max(1, min(self.max_rows, MAX_SCORED_TOKENS // len(rows[waiting[0]].wanted)))
+            size = self._size([rows[i] for i in waiting[: self.max_rows]])
             batch, waiting = waiting[:size], waiting[size:]
             yield from zip(batch, self._logits_of([rows[i] for i in batch]), strict=True)
+
+    def _size(self, rows: Sequence[_ForcedRow]) -> int:
+        """How many of these rows, longest first, one pass takes within `MAX_SCORED_TOKENS` and `MAX_READ_TOKENS`."""
+        wanted = accumulate((len(row.wanted) for row in rows), max)
+        fits = (
+            count * most <= MAX_SCORED_TOKENS and count * len(rows[0]) <= MAX_READ_TOKENS
+            for count, most in enumerate(wanted, 1)
+        )
+        return max(1, sum(takewhile(bool, fits)))
 
     def _forced(self, prompt: Prompt, wanted: Sequence[int], adapter: LoraAdapter | None) -> _ForcedRow:
         ids = self.base.encode(prompt)
@@ -286,6 +297,9 @@ class _ForcedRow:
     prompt_ids: list[int]
     wanted: list[int]
     adapter: LoraAdapter | None
+
+    def __len__(self) -> int:
+        return len(self.prompt_ids) + len(self.wanted)
 
 
 def _one_each(name: str, values: Sequence[_One | None] | None, prompts: Sequence[Prompt]) -> list[_One | None]:
