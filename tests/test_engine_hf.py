@@ -119,7 +119,8 @@ def test_many_scores_are_made_in_several_passes(
     monkeypatch.setattr(f"seal_agent.engine.hf.{bound}", 90)
     for one, other in zip(HFEngine(tiny_base).score(prompts, continuations), whole, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
-    assert 1 < len(passes) < 5 and sum(passes) == 5
+    assert 1 < len(passes) < 5
+    assert sum(passes) == 5
 
 
 def test_soft_labels_are_the_likeliest_tokens_scaled_to_one(tiny_base: BaseModel) -> None:
