@@ -28,7 +28,6 @@ from typing import Any
 
 import numpy as np
 import results_file
-from numpy.typing import NDArray
 from self_test_correlation import correlation
 
 from seal_agent.config import PLAIN, InnerLoopConfig, SelfEditConfig
@@ -42,6 +41,7 @@ from seal_agent.knowledge.grading import default_grader
 from seal_agent.knowledge.lessons import Lesson, job_of, write_lessons
 from seal_agent.knowledge.self_test import write_self_tests
 from seal_agent.models import load_model
+from seal_agent.outer_loop.interval import DRAWS
 from seal_agent.types import Context
 
 AT_ONCE = 8  # passages written about, trained on and asked about together
@@ -285,9 +285,7 @@ def summarise(search: Search, finalists: Sequence[Recipe], spans: dict[str, tupl
     return {"explored": explored, "confirmed": confirmed, "gains": gains, "choice": chosen, "self_test": tests}
 
 
-def choice(
-    search: Search, finalists: Sequence[Recipe], spans: dict[str, tuple[int, int]], draws: int = 10_000
-) -> list[dict[str, Any]]:
+def choice(search: Search, finalists: Sequence[Recipe], spans: dict[str, tuple[int, int]]) -> list[dict[str, Any]]:
     """The finalists on the confirming passages, best first, each with its paired difference from the best.
 
     Scores are the mean of the domains' means; passages are drawn within their domain for the 95 % intervals, seed 0.
@@ -296,9 +294,10 @@ def choice(
     shares = {r.name: [_shares(search.of(r, domain, *spans[domain])) for domain in search.passages] for r in finalists}
     counts = max(([len(of) for of in every] for every in shares.values()), default=[])
     shares = {name: every for name, every in shares.items() if [len(of) for of in every] == counts and all(counts)}
-    order = sorted(shares, key=lambda name: -_mean_of_means(shares[name]))
-    random_state = np.random.default_rng(0)
-    picks = [random_state.integers(0, count, (draws, count)) for count in counts]
+    scores = {name: _mean_of_means(every) for name, every in shares.items()}
+    order = sorted(scores, key=lambda name: -scores[name])
+    draw = np.random.default_rng(0)
+    picks = [draw.integers(0, count, (DRAWS, count)) for count in counts]
     chosen = []
     for name in order:
         differences = [np.subtract(mine, best) for mine, best in zip(shares[name], shares[order[0]], strict=True)]
@@ -307,8 +306,8 @@ def choice(
         chosen.append(
             {
                 "recipe": name,
-                "score": _mean_of_means(shares[name]),
-                "difference": _mean_of_means(differences),
+                "score": scores[name],
+                "difference": scores[name] - scores[order[0]],
                 "interval": [float(low), float(high)],
             }
         )
@@ -354,9 +353,8 @@ def plot(search: Search, path: Path) -> None:
         if all(rows):
             every = [row for of_domain in rows for row in of_domain]
             seconds = np.mean([row["seconds_to_write"] + row["seconds_to_train"] for row in every])
-            points.append(
-                (float(seconds), 100 * float(np.mean([np.mean(_shares(r)) for r in rows])), recipe.name, len(every))
-            )
+            accuracy = 100 * _mean_of_means([_shares(of_domain) for of_domain in rows])
+            points.append((float(seconds), accuracy, recipe.name, len(every)))
     points.sort(key=lambda point: -point[1])
     figure, axes = pyplot.subplots(figsize=(11, 5.5))
     for number, (seconds, accuracy, name, count) in enumerate(points, 1):
@@ -398,7 +396,7 @@ def _shares(rows: Sequence[Row]) -> list[float]:
     return [results_file.share_right(row["answers"]) for row in rows]
 
 
-def _mean_of_means(of_domains: Sequence[Sequence[float]] | Sequence[NDArray[np.float64]]) -> float:
+def _mean_of_means(of_domains: Sequence[Sequence[float]]) -> float:
     return float(np.mean([np.mean(of) for of in of_domains]))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from seal_agent.outer_loop import facts
-from seal_agent.outer_loop.interval import estimate
+from seal_agent.outer_loop.interval import DRAWS, estimate
 from seal_agent.types import Answer, Verdict
 
 RESULTS = Path(__file__).parent / "results"
@@ -76,7 +76,7 @@ def ratio(passage_means: Sequence[float], others: Sequence[float]) -> tuple[floa
     None where the second is 0 for so many passages that the interval has no end.
     """
     mine, theirs = np.array(passage_means), np.array(others)
-    picks = np.random.default_rng(0).integers(0, len(mine), (10_000, len(mine)))
+    picks = np.random.default_rng(0).integers(0, len(mine), (DRAWS, len(mine)))
     above, below = mine[picks].mean(1), theirs[picks].mean(1)
     if (below > 0).mean() < 0.975:
         return None
