@@ -6,9 +6,9 @@
 The folder has self_edits_7b.jsonl (JSON lines: title, context, format, completion) and squad_val.jsonl. Lines come from
 there and from the bundled model, which writes greedily about 41 passages; those count whose labels, given by hand, are
 kept by hash in tests/labelled_lines.json. "cross-validated" has weights fitted without the passages that are judged:
-eight folds of whole passages, five times shuffled. "as shipped" has the weights in the package, which were fitted to all
-of these lines; "held out" are other lines, labelled when those weights stood: tests/labelled_lines_held_out.json. Expect
-the figures of those. Intervals are bootstrapped over passages, seed 0.
+eight folds of whole passages, five times shuffled. "as shipped" has the weights in the package, which were fitted to
+all these lines; "held out" are other lines, labelled when those weights stood: tests/labelled_lines_held_out.json.
+Expect their figures. Intervals are bootstrapped over passages, seed 0.
 """
 
 from __future__ import annotations
