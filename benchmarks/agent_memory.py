@@ -31,12 +31,12 @@ from langchain.agents import create_agent
 from langchain_core.messages import BaseMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
-from seal_agent.config import UNSPARING, InnerLoopConfig, SelfEditConfig
+from seal_agent.base_model.loading import load_model
+from seal_agent.config import UNPROTECTED, InnerLoopConfig, SelfEditConfig
 from seal_agent.integrations.langchain import AdaptationMiddleware, ChatSeal, create_adaptation_tools
-from seal_agent.integrations.langchain_middleware import is_correction
+from seal_agent.integrations.langchain.agent.middleware import is_correction
 from seal_agent.model import SelfAdaptingModel
-from seal_agent.models import load_model
-from seal_agent.outer_loop import facts
+from seal_agent.outer_loop.archive import facts
 from seal_agent.types import Answer, Question
 
 ANSWER_TOKENS = 48  # as many as a sentence of the handbook needs, and half as many again
@@ -135,7 +135,7 @@ def plan_for(options: argparse.Namespace) -> Plan:
     """The default recipe for the whole handbook; for --quick its first paragraph and a recipe that spares nothing."""
     self_edit = SelfEditConfig(self_test=0)  # the questions here are the test
     if options.quick:
-        inner_loop = replace(UNSPARING, epochs=8, learning_rate=2e-3, batch_size=2, seed=options.seed)
+        inner_loop = replace(UNPROTECTED, epochs=8, learning_rate=2e-3, batch_size=2, seed=options.seed)
         return Plan(HANDBOOK[:1], OTHERS[:2], self_edit, inner_loop, (WAYS[0], WAYS[-1]))
     return Plan(HANDBOOK, OTHERS, self_edit, InnerLoopConfig(seed=options.seed))
 

@@ -31,9 +31,10 @@ from seal_agent.arc.grids import STYLES, ArcTask
 from seal_agent.arc.self_edits import write_self_edits
 from seal_agent.arc.solve import Attempted, Trial, solve
 from seal_agent.arc.toy import toy_tasks
+from seal_agent.base_model.loading import load_model
+from seal_agent.base_model.model import BaseModel
 from seal_agent.config import ARC_INNER_LOOPS, ArcConfig
-from seal_agent.engine.hf import HFEngine
-from seal_agent.models import BaseModel, load_model
+from seal_agent.generation.hf import HFEngine
 from seal_agent.types import content_hash
 
 DRAWN = tuple(f"drawn-{number}" for number in range(1, 5))

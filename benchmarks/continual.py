@@ -23,13 +23,13 @@ from typing import Any
 
 import results_file
 
+from seal_agent.adaptation.answering import answer_questions
+from seal_agent.base_model.loading import load_model
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
-from seal_agent.engine.base import Engine
-from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.knowledge import data
-from seal_agent.knowledge.answering import answer_questions
+from seal_agent.data import contexts
+from seal_agent.generation.engine import Engine
+from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.model import SelfAdaptingModel
-from seal_agent.models import load_model
 from seal_agent.types import Context
 
 NEUTRAL = 24  # passages, spread over other articles
@@ -55,7 +55,7 @@ def main() -> None:
             "continued",
         ),
     )
-    every = data.read_contexts(options.squad)
+    every = contexts.read_contexts(options.squad)
     learnt = chosen(every, options.passages)
     titles = {context.title for context in learnt}
     others = [context for context in every if context.title not in titles]

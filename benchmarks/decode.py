@@ -22,14 +22,16 @@ import measure
 import results_file
 import torch
 
+from seal_agent.base_model.loading import load_model
+from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES
-from seal_agent.engine.hf import HFEngine
-from seal_agent.inner_loop.lora import LoraAdapter, LoraPair, find_targets, new_adapter
-from seal_agent.knowledge import data
-from seal_agent.models import BaseModel, load_model
+from seal_agent.data import bundled
+from seal_agent.generation.hf import HFEngine
+from seal_agent.lora.adapter import LoraAdapter, LoraPair, new_adapter
+from seal_agent.lora.targets import find_targets
 from seal_agent.types import Sampling
 
-NONE, PLAIN = "engine, no adapter", "transformers generate"
+NONE, PLAIN_LORA = "engine, no adapter", "transformers generate"
 MANY = 8
 
 
@@ -68,7 +70,7 @@ def main() -> None:
 
 def prompts_of(count: int) -> list[str]:
     """Questions of the bundled passages."""
-    questions = [q.text for c in data.novel() for q in c.questions]
+    questions = [q.text for c in bundled.novel() for q in c.questions]
     return [questions[i % len(questions)] for i in range(count)]
 
 
@@ -100,7 +102,7 @@ def _contenders(
     }
     if len(prompts) >= len(adapters):
         contenders[f"engine, {MANY} adapters"] = ours([adapters[i % MANY] for i in range(len(prompts))])
-    contenders[PLAIN] = plain
+    contenders[PLAIN_LORA] = plain
     if options.vllm:
         contenders["vllm, no adapter"] = _vllm(options.model, prompts)
     return contenders
@@ -109,7 +111,7 @@ def _contenders(
 def _vllm(model: str, prompts: Sequence[str]) -> Callable[[int], object]:
     from vllm import LLM, SamplingParams
 
-    from seal_agent.models import resolve
+    from seal_agent.base_model.loading import resolve
 
     llm = LLM(resolve(model), enforce_eager=False)
     return lambda n: llm.generate(

@@ -33,8 +33,10 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from seal_agent.knowledge import lexical
-from seal_agent.knowledge.grading import Grader, LexicalGrader, contradicts, grade_all, measures
+from seal_agent.grading.contradictions import contradicts
+from seal_agent.grading.grader import Grader, grade_all
+from seal_agent.grading.lexical import LexicalGrader, measures
+from seal_agent.text import words as lexical
 from seal_agent.types import Verdict
 
 Labels = NDArray[np.bool_]
@@ -116,13 +118,13 @@ def _plain(text: str) -> list[str]:
 
 def _judges(options: argparse.Namespace) -> Iterator[tuple[str, Grader]]:
     if options.model:
-        from seal_agent.engine.hf import HFEngine
-        from seal_agent.knowledge.model_judge import ModelJudge
-        from seal_agent.models import load_model
+        from seal_agent.base_model.loading import load_model
+        from seal_agent.generation.hf import HFEngine
+        from seal_agent.grading.model_judge import ModelJudge
 
         yield f"{options.model} as judge", ModelJudge(HFEngine(load_model(options.model)))
     if options.judge:
-        from seal_agent.knowledge.judge import JudgeGrader
+        from seal_agent.grading.judge import JudgeGrader
 
         url, name = options.judge
         yield f"{name} as judge", JudgeGrader(name, url)

@@ -34,14 +34,16 @@ import measure
 import results_file
 import torch
 
+from seal_agent.base_model.loading import load_model
+from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES, BankConfig, InnerLoopConfig
-from seal_agent.inner_loop.lora import find_targets
-from seal_agent.inner_loop.lora_bank import bytes_per_slot, parameters_of
-from seal_agent.inner_loop.sequences import encode
-from seal_agent.inner_loop.train import TrainJob, decay, train_each
-from seal_agent.knowledge import data
-from seal_agent.knowledge.parsing import notes_of
-from seal_agent.models import BaseModel, load_model
+from seal_agent.data import bundled
+from seal_agent.lora.targets import find_targets
+from seal_agent.self_edits.parsing import notes_of
+from seal_agent.training.bank.storage import bytes_per_slot, parameters_of
+from seal_agent.training.jobs import TrainJob, decay
+from seal_agent.training.sequences import encode
+from seal_agent.training.train import train_each
 from seal_agent.types import Context, Note, SelfEdit, TrainingSequence
 
 REFERENCE_LENGTH = 2048
@@ -100,7 +102,7 @@ def typical_jobs(base: BaseModel, path: Path | None, count: int, config: InnerLo
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         sources = [(Context(r["context"], r["title"]), _notes(r)) for r in rows]
     else:
-        sources = [(c, tuple(Note(s.strip()) for s in c.text.split(". "))) for c in data.novel()]
+        sources = [(c, tuple(Note(s.strip()) for s in c.text.split(". "))) for c in bundled.novel()]
     jobs = []
     for context, notes in sources:
         encoded = encode(base, context.title, notes, [context.text])

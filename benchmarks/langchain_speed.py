@@ -26,13 +26,15 @@ import results_file
 import torch
 from langchain_core.messages import HumanMessage, SystemMessage
 
+from seal_agent.base_model.loading import load_model
+from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES
-from seal_agent.inner_loop.lora import LoraAdapter, LoraPair, find_targets, new_adapter
+from seal_agent.data import bundled
 from seal_agent.integrations.langchain import ChatSeal
-from seal_agent.knowledge import data
+from seal_agent.lora.adapter import LoraAdapter, LoraPair, new_adapter
+from seal_agent.lora.targets import find_targets
 from seal_agent.model import SelfAdaptingModel
-from seal_agent.models import BaseModel, load_model
-from seal_agent.store import adapters as files
+from seal_agent.store import files as files
 from seal_agent.types import Context, Revision, TrainingSummary
 
 BASE, SAME, CHANGED = "base model", "same adapter again", "adapter after another"
@@ -96,9 +98,9 @@ def first_token_ms(llm: ChatSeal, prompt: list[Any], adapter: str | None) -> flo
 
 def prompt_of(base: BaseModel, tokens: int) -> list[Any]:
     """A system message of about that many tokens, from the bundled passages, and a question."""
-    text = " ".join(context.text for context in data.novel())
+    text = " ".join(context.text for context in bundled.novel())
     cut = base.tokenizer.decode(base.tokens(text)[: max(tokens - 24, 1)])
-    return [SystemMessage(cut), HumanMessage(data.novel()[0].questions[0].text)]
+    return [SystemMessage(cut), HumanMessage(bundled.novel()[0].questions[0].text)]
 
 
 def random_adapter(base: BaseModel, seed: int) -> LoraAdapter:

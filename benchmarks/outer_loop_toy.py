@@ -28,21 +28,22 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from seal_agent.config import PLAIN, OuterLoopConfig
-from seal_agent.engine.base import Progress
-from seal_agent.engine.hf import HFEngine
+from seal_agent.base_model.model import BaseModel
+from seal_agent.config import PLAIN_LORA, OuterLoopConfig
 from seal_agent.errors import TrainingError
-from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.inner_loop.sequences import encode_text, encode_turns
-from seal_agent.inner_loop.train import TrainJob, train_each
-from seal_agent.knowledge.grading import default_grader
-from seal_agent.models import BaseModel
-from seal_agent.outer_loop.executor import InlineExecutor
+from seal_agent.generation.hf import HFEngine
+from seal_agent.grading.graders import default_grader
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.outer_loop.archive.run import Run
+from seal_agent.outer_loop.executors.executor import InlineExecutor
 from seal_agent.outer_loop.rest_em import rest_em
-from seal_agent.outer_loop.reward import QuestionReward
+from seal_agent.outer_loop.rewards.reward import QuestionReward
 from seal_agent.outer_loop.rounds import RoundResult
-from seal_agent.outer_loop.run import Run
 from seal_agent.outer_loop.units import Asked, Case, CaseResult, Evaluated, Tried, Unit, Worker
+from seal_agent.progress import Progress
+from seal_agent.training.jobs import TrainJob
+from seal_agent.training.sequences import encode_text, encode_turns
+from seal_agent.training.train import train_each
 from seal_agent.types import IGNORE_LABEL, Answer, Context, Message, Question, Sampling, SelfEdit, Verdict
 
 NAMES = [f"n{i}" for i in range(32)]
@@ -51,8 +52,8 @@ SIZES = [f"s{i}" for i in range(8)]
 WORDS = ["<pad>", "<unk>", "</s>", "User:", "Assistant:", "!", ".", *NAMES, *COLOURS, *SIZES]
 SENTENCES = 4
 PRETRAINING_STEPS, PRETRAINING_ROWS = 1200, 64
-INNER = replace(PLAIN, rank=8, alpha=16, targets=("all",), epochs=6, learning_rate=1e-2, batch_size=1)
-POLICY = replace(PLAIN, rank=8, alpha=16, targets=("all",), epochs=4, learning_rate=3e-3, batch_size=4)
+INNER = replace(PLAIN_LORA, rank=8, alpha=16, targets=("all",), epochs=6, learning_rate=1e-2, batch_size=1)
+POLICY = replace(PLAIN_LORA, rank=8, alpha=16, targets=("all",), epochs=4, learning_rate=3e-3, batch_size=4)
 
 
 def main() -> None:

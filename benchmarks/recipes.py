@@ -30,18 +30,18 @@ import numpy as np
 import results_file
 from self_test_correlation import correlation
 
-from seal_agent.config import PLAIN, InnerLoopConfig, SelfEditConfig
+from seal_agent.adaptation.answering import answer_questions
+from seal_agent.adaptation.lesson import Lesson, job_of, write_lessons
+from seal_agent.adaptation.self_test import write_self_tests
+from seal_agent.base_model.loading import load_model
+from seal_agent.config import PLAIN_LORA, InnerLoopConfig, SelfEditConfig
 from seal_agent.config import RECIPES as NAMED
-from seal_agent.engine.hf import HFEngine
-from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.inner_loop.train import train
-from seal_agent.knowledge import data
-from seal_agent.knowledge.answering import answer_questions
-from seal_agent.knowledge.grading import default_grader
-from seal_agent.knowledge.lessons import Lesson, job_of, write_lessons
-from seal_agent.knowledge.self_test import write_self_tests
-from seal_agent.models import load_model
-from seal_agent.outer_loop.interval import DRAWS
+from seal_agent.data import bundled, contexts
+from seal_agent.generation.hf import HFEngine
+from seal_agent.grading.graders import default_grader
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.outer_loop.report.interval import DRAWS
+from seal_agent.training.train import train
 from seal_agent.types import Context
 
 AT_ONCE = 8  # passages written about, trained on and asked about together
@@ -67,7 +67,7 @@ QA = replace(NOTHING, formats=("sentences", "sentence-qa"))
 SENTENCES = ("sentences", "shuffled", "cloze")
 UPPER_HALF = tuple(f"layers.{number}" for number in range(15, 30))  # of the bundled model
 EVIDENCE = replace(NOTHING, formats=("evidence",), cues=0)
-ALL = replace(PLAIN, rank=32, alpha=64.0, targets=("all",), epochs=5, learning_rate=1e-3, batch_size=4)
+ALL = replace(PLAIN_LORA, rank=32, alpha=64.0, targets=("all",), epochs=5, learning_rate=1e-3, batch_size=4)
 REFERENCES = (
     Recipe("base", NOTHING),
     Recipe("in context", NOTHING, in_context=True),
@@ -171,9 +171,9 @@ class Search:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.out, self.seed, self.model = options.out, options.seed, options.model
-        self.passages = {NOVEL: _shuffled(data.novel(), options.seed)}
+        self.passages = {NOVEL: _shuffled(bundled.novel(), options.seed)}
         if options.squad:
-            self.passages[SQUAD] = _shuffled(data.read_contexts(options.squad), options.seed)
+            self.passages[SQUAD] = _shuffled(contexts.read_contexts(options.squad), options.seed)
         passages = {domain: len(contexts) for domain, contexts in self.passages.items()}
         self.config = {"model": options.model, "seed": options.seed, "passages": passages}
         self.run, self.rows = results_file.describe_run(), _graded(results_file.load(options.out, self.config))

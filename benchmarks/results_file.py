@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from seal_agent.outer_loop import facts
-from seal_agent.outer_loop.interval import DRAWS, estimate
+from seal_agent.outer_loop.archive import facts
+from seal_agent.outer_loop.report.interval import DRAWS, estimate
 from seal_agent.types import Answer, Verdict
 
 RESULTS = Path(__file__).parent / "results"

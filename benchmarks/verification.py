@@ -4,10 +4,11 @@
     python benchmarks/verification.py --data ../shared/data --fit     # prints weights for verification.py
 
 The folder has self_edits_7b.jsonl (JSON lines: title, context, format, completion) and squad_val.jsonl. Lines come from
-there and from the bundled model, which writes greedily about 41 passages; those count whose labels, given by hand, are
-kept by hash in tests/labelled_lines.json. "cross-validated" has weights fitted without the passages that are judged:
-eight folds of whole passages, five times shuffled. "as shipped" has the weights in the package, which were fitted to
-all these lines; "held out" are other lines, labelled when those weights stood: tests/labelled_lines_held_out.json.
+there and from the bundled model, which writes greedily about 41 passages. Only lines with a label count: labels were
+given by hand and are kept by hash in tests/self_edits/labelled_lines.json. "cross-validated" has weights fitted without
+the passages that are judged: eight folds of whole passages, five times shuffled. "as shipped" has the weights in the
+package, which were fitted to all these lines. "held out" are other lines, labelled when those weights stood:
+labelled_lines_held_out.json, beside the first.
 Expect their figures. Intervals are bootstrapped over passages, seed 0.
 """
 
@@ -30,12 +31,12 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from seal_agent.base_model.loading import load_model
 from seal_agent.config import SelfEditConfig, Strictness
-from seal_agent.engine.hf import HFEngine
-from seal_agent.knowledge import data
-from seal_agent.knowledge.parsing import parse
-from seal_agent.knowledge.self_edits import write_self_edits_for
-from seal_agent.knowledge.verification import (
+from seal_agent.data import bundled, contexts
+from seal_agent.generation.hf import HFEngine
+from seal_agent.self_edits.parsing import parse
+from seal_agent.self_edits.verification import (
     LEAST_SUPPORTED,
     flaw,
     likelihoods,
@@ -44,11 +45,11 @@ from seal_agent.knowledge.verification import (
     split_notes,
     verify,
 )
-from seal_agent.models import load_model
+from seal_agent.self_edits.writing import write_self_edits_for
 from seal_agent.types import Context, Note, SelfEdit
 
 Labels = NDArray[np.bool_]
-LABELS = Path(__file__).parents[1] / "tests" / "labelled_lines.json"
+LABELS = Path(__file__).parents[1] / "tests" / "self_edits" / "labelled_lines.json"
 HELD_OUT = LABELS.with_name("labelled_lines_held_out.json")
 FOLDS, SHUFFLES = 8, 5
 
@@ -132,16 +133,16 @@ def of_the_large_model(folder: Path) -> Iterator[Line]:
 
 def of_the_bundled_model(folder: Path) -> Iterator[Line]:
     """Greedy and in float32, so that every machine writes the same ones, all but a few."""
-    novel, squad = data.novel(), data.read_contexts(folder / "squad_val.jsonl")
+    novel, squad = bundled.novel(), contexts.read_contexts(folder / "squad_val.jsonl")
     config = SelfEditConfig(formats=("implications", "rewrite"), temperature=0.0, max_tokens=160)
     engine = HFEngine(load_model(dtype="float32"))
-    for contexts in (
-        [*novel[:8], data.demo(), *squad[:8]],
+    for batch in (
+        [*novel[:8], bundled.demo(), *squad[:8]],
         [*novel[8:14], *squad[8:14]],
         [*novel[14:20], *squad[14:20]],
     ):
-        edits = write_self_edits_for(engine, [(c.title, [c.text]) for c in contexts], config)
-        for context, of_context in zip(contexts, edits, strict=True):
+        edits = write_self_edits_for(engine, [(c.title, [c.text]) for c in batch], config)
+        for context, of_context in zip(batch, edits, strict=True):
             yield from _lines(context, of_context)
 
 

@@ -13,7 +13,7 @@ from seal_agent.arc.grids import STYLES, Grid, cell_accuracy
 from seal_agent.arc.text import attempts_in, prompt_of
 from seal_agent.config import ArcConfig
 from seal_agent.errors import InputError
-from seal_agent.integrations.tasks import ARC, DOMAIN_FIELD, UNANSWERED
+from seal_agent.integrations.lm_eval.tasks import ARC, DOMAIN_FIELD, UNANSWERED
 
 
 def dataset_of(

@@ -9,8 +9,8 @@ from typing import Any
 
 from datasets import Dataset
 
-from seal_agent.integrations.tasks import DOMAIN_FIELD, KNOWLEDGE, UNANSWERED
-from seal_agent.knowledge.grading import default_grader
+from seal_agent.grading.graders import default_grader
+from seal_agent.integrations.lm_eval.tasks import DOMAIN_FIELD, KNOWLEDGE, UNANSWERED
 from seal_agent.prompts import question_prompt
 from seal_agent.types import Context, Verdict
 

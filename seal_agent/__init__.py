@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seal_agent.adaptation.gate import KeepAll as KeepAll
+    from seal_agent.adaptation.gate import MinimumGain as MinimumGain
     from seal_agent.config import AnswerConfig as AnswerConfig
     from seal_agent.config import InnerLoopConfig as InnerLoopConfig
     from seal_agent.config import SelfEditConfig as SelfEditConfig
     from seal_agent.errors import SealError as SealError
-    from seal_agent.gate import KeepAll as KeepAll
-    from seal_agent.gate import MinimumGain as MinimumGain
     from seal_agent.model import SelfAdaptingModel as SelfAdaptingModel
     from seal_agent.types import Answer as Answer
     from seal_agent.types import Context as Context
@@ -27,7 +27,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "seal_agent.config": ("AnswerConfig", "InnerLoopConfig", "SelfEditConfig"),
     "seal_agent.errors": ("SealError",),
-    "seal_agent.gate": ("KeepAll", "MinimumGain"),
+    "seal_agent.adaptation.gate": ("KeepAll", "MinimumGain"),
     "seal_agent.model": ("SelfAdaptingModel",),
     "seal_agent.types": (
         "Answer",

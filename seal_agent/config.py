@@ -54,7 +54,7 @@ class SelfEditConfig:
         return Sampling(self.max_tokens, self.temperature, self.top_p, seed=seed)
 
 
-WILD = 256  # measured: at alpha 512 without null_space neutral text became 43 times as perplexing
+MAX_UNPROTECTED_ALPHA = 256  # measured: at alpha 512 without null_space neutral text became 43 times as perplexing
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class InnerLoopConfig:
         _require(self.anchors >= 0, "anchors", "must be 0 or more", self.anchors)
         _require(self.anchor_weight > 0, "anchor_weight", "must be positive", self.anchor_weight)
         _require(0 <= self.null_space < 1, "null_space", "must lie in [0, 1)", self.null_space)
-        if not self.null_space and self.alpha > WILD:
+        if not self.null_space and self.alpha > MAX_UNPROTECTED_ALPHA:
             raise InputError(
                 f"alpha {self.alpha:g} ruins a model of which null_space protects nothing; "
                 "use alpha 64, or leave null_space at its default"
@@ -125,10 +125,10 @@ class InnerLoopConfig:
         )
 
 
-UNSPARING = InnerLoopConfig(alpha=64.0, null_space=0.0, shrink=0.0)
+UNPROTECTED = InnerLoopConfig(alpha=64.0, null_space=0.0, shrink=0.0)
 """Free to change all else, at SEAL's alpha: at the default's it is `null_space` alone that keeps training stable."""
 
-PLAIN = replace(UNSPARING, openings=0, anchors=0, replay=0.0)
+PLAIN_LORA = replace(UNPROTECTED, openings=0, anchors=0, replay=0.0)
 """LoRA finetuning on the sequences alone, without what we add to a self-edit."""
 
 
@@ -169,7 +169,7 @@ RECIPES: Mapping[str, Recipe] = {
     # SEAL, knowledge incorporation, n=1: what its 7B model was finetuned with.
     "paper": Recipe(
         SelfEditConfig(formats=("implications",), temperature=1.0, verify="off"),
-        replace(PLAIN, targets=("default",), epochs=10, learning_rate=1e-3, batch_size=1, continued=1.0),
+        replace(PLAIN_LORA, targets=("default",), epochs=10, learning_rate=1e-3, batch_size=1, continued=1.0),
     ),
 }
 """By name: what is used where nothing is said, and the protocol of the paper."""
@@ -214,10 +214,10 @@ class ArcConfig:
 
 ARC_INNER_LOOPS: Mapping[str, InnerLoopConfig] = {
     # Measured on seal_arc_toy with the bundled model.
-    "default": replace(PLAIN, schedule="cosine", batch_size=8, learning_rate=2e-3, epochs=2),
+    "default": replace(PLAIN_LORA, schedule="cosine", batch_size=8, learning_rate=2e-3, epochs=2),
     # SEAL, ARC; the rate and the epochs are the self-edit's.
     "paper": replace(
-        PLAIN,
+        PLAIN_LORA,
         rank=128,
         alpha=16.0,
         targets=("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj"),
@@ -230,7 +230,7 @@ ARC_INNER_LOOPS: Mapping[str, InnerLoopConfig] = {
 """What a self-edit about a task of ARC does not choose, by recipe."""
 
 
-_POLICY = replace(PLAIN, targets=("all",), epochs=2, learning_rate=3e-4, batch_size=4)
+_POLICY = replace(PLAIN_LORA, targets=("all",), epochs=2, learning_rate=3e-4, batch_size=4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from seal_agent.config import UNSPARING, SelfEditConfig
-from seal_agent.knowledge import data
-from seal_agent.knowledge.answering import answer_questions
-from seal_agent.model import Progress, SelfAdaptingModel
-from seal_agent.models import BaseModel
+from seal_agent.adaptation.answering import answer_questions
+from seal_agent.base_model.model import BaseModel
+from seal_agent.config import UNPROTECTED, SelfEditConfig
+from seal_agent.data import bundled
+from seal_agent.model import SelfAdaptingModel
+from seal_agent.progress import StageProgress
 from seal_agent.types import Answer, Revision, accuracy
 
 # Shorter than the default recipe, and free to change all else: nothing else is asked of this adapter.
 # Chosen on this passage, among recipes that end within a minute and a half on two cores.
 SELF_EDIT = SelfEditConfig(formats=("sentences", "sentence-qa"), self_test=4)
-INNER_LOOP = replace(UNSPARING, epochs=8, learning_rate=1e-3, batch_size=2)
+INNER_LOOP = replace(UNPROTECTED, epochs=8, learning_rate=1e-3, batch_size=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,9 @@ class DemoResult:
         return accuracy(self.in_context)
 
 
-def run_demo(base: BaseModel, seed: int = 0, progress: Progress | None = None) -> DemoResult:
+def run_demo(base: BaseModel, seed: int = 0, progress: StageProgress | None = None) -> DemoResult:
     """Adapt to the invented passage in a store that is thrown away afterwards."""
-    started, context = time.perf_counter(), data.demo()
+    started, context = time.perf_counter(), bundled.demo()
 
     def telling(stage: str) -> Callable[[int, int], None]:
         def tell(done: int, total: int) -> None:

@@ -7,22 +7,26 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal, overload
 
-from seal_agent.adaptation import Clock, Trainer
-from seal_agent.adaptation import Progress as Progress
+from seal_agent.adaptation.adapt import Trainer
+from seal_agent.adaptation.forget import clean_up, plan_forget, record_forget, retrain
+from seal_agent.adaptation.gate import Gate, KeepAll
+from seal_agent.adaptation.self_test import write_self_tests
+from seal_agent.base_model.loading import DEFAULT_MODEL, load_model
+from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES, AnswerConfig, InnerLoopConfig, SelfEditConfig
-from seal_agent.engine.base import Engine
-from seal_agent.engine.hf import HFEngine
 from seal_agent.errors import AdapterError, InputError
-from seal_agent.forgetting import clean_up, learn_again, plan_forgetting, settle
-from seal_agent.gate import Gate, KeepAll
-from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.knowledge.grading import Grader, default_grader
-from seal_agent.knowledge.self_edits import check_self_edits, is_written, passages_of, write_self_edits
-from seal_agent.knowledge.self_test import write_self_tests
-from seal_agent.models import DEFAULT_MODEL, BaseModel, load_model
+from seal_agent.generation.engine import Engine
+from seal_agent.generation.hf import HFEngine
+from seal_agent.grading.grader import Grader
+from seal_agent.grading.graders import default_grader
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.lora.peft_files import write_peft
 from seal_agent.outer_loop.policy import Policy, load_policy
-from seal_agent.store import adapters as files
-from seal_agent.store.ledger import Ledger, default_home
+from seal_agent.paths import default_home
+from seal_agent.progress import StageClock, StageProgress
+from seal_agent.self_edits.writing import check_self_edits, is_model_written, passages_of, write_self_edits
+from seal_agent.store import files as files
+from seal_agent.store.ledger import Ledger
 from seal_agent.store.names import check_name
 from seal_agent.types import (
     Context,
@@ -103,7 +107,7 @@ class SelfAdaptingModel:
         inner_loop: InnerLoopConfig | None = None,
         gate: Gate | None = None,
         metadata: Mapping[str, str] | None = None,
-        progress: Progress | None = None,
+        progress: StageProgress | None = None,
     ) -> Revision:
         """Write notes about a context, train the adapter on them, and keep the change if the gate agrees.
 
@@ -125,7 +129,7 @@ class SelfAdaptingModel:
         questions: Sequence[Question] | None = None,
         title: str | None = None,
         self_edit: SelfEditConfig | None = None,
-        progress: Progress | None = None,
+        progress: StageProgress | None = None,
     ) -> Proposal:
         """Self-edits only: nothing is trained or stored. `commit` trains on what this returns.
 
@@ -135,7 +139,7 @@ class SelfAdaptingModel:
         check_name(adapter)
         whole = _as_context(context, title, questions)
         config = self._self_edit(self_edit)
-        clock = Clock(progress)
+        clock = StageClock(progress)
         passages = passages_of(self.base, whole.text, config.max_context_tokens)
         with clock.stage("write self-edits") as tell:
             edits = write_self_edits(
@@ -160,7 +164,7 @@ class SelfAdaptingModel:
         inner_loop: InnerLoopConfig | None = None,
         gate: Gate | None = None,
         metadata: Mapping[str, str] | None = None,
-        progress: Progress | None = None,
+        progress: StageProgress | None = None,
     ) -> Revision:
         """Train on a proposal. Committing the same proposal twice trains once and returns the same revision."""
         check_name(proposal.adapter)
@@ -191,9 +195,9 @@ class SelfAdaptingModel:
         config: InnerLoopConfig,
         gate: Gate,
         metadata: tuple[tuple[str, str], ...],
-        progress: Progress | None,
+        progress: StageProgress | None,
     ) -> Revision:
-        lineage, clock = self.ledger.lineage(proposal.adapter), Clock(progress, proposal.stages)
+        lineage, clock = self.ledger.lineage(proposal.adapter), StageClock(progress, proposal.stages)
         parent = lineage[0].id if lineage else None
         trained = self._trainer.train(proposal, config, self._load(parent) if parent else None, lineage, clock)
         decision = gate.decide(trained.before, trained.after)
@@ -280,7 +284,9 @@ class SelfAdaptingModel:
         """
         return self.ledger.rollback(adapter, to)
 
-    def forget(self, revision: str, *, adapter: str | None = None, progress: Progress | None = None) -> Revision | None:
+    def forget(
+        self, revision: str, *, adapter: str | None = None, progress: StageProgress | None = None
+    ) -> Revision | None:
         """Take a revision's text out for good: of the weights, of the store and of this model's memory.
 
         What the adapter learnt after it is trained again without it, from the weights before it, with the notes and
@@ -293,9 +299,9 @@ class SelfAdaptingModel:
         done but a file could not be deleted.
         """
         with self.ledger.only_writer_of(self.ledger.get(revision).adapter):
-            plan = plan_forgetting(self.ledger, revision, adapter)
-            again = learn_again(self._trainer, plan, self._load, self._inner_loop, progress)
-            learnt = settle(self.ledger, plan, again, self.base.name)
+            plan = plan_forget(self.ledger, revision, adapter)
+            again = retrain(self._trainer, plan, self._load, self._inner_loop, progress)
+            learnt = record_forget(self.ledger, plan, again, self.base.name)
             self._drop(plan.erased)
             self._loaded |= {new.id: one.trained.adapter for new, one in zip(learnt, again, strict=True)}
             clean_up(self.ledger)
@@ -315,7 +321,7 @@ class SelfAdaptingModel:
         folder = Path(path).expanduser()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder} exists and is not an empty folder; choose another path")
-        files.write_peft(lora, self.base.name, self.base.identity, folder)
+        write_peft(lora, self.base.name, self.base.identity, folder)
         return folder
 
     def adapter(self, name: str) -> LoraAdapter | None:
@@ -378,7 +384,7 @@ class SelfAdaptingModel:
         """The caller's config, else the default with the policy's formats."""
         known = self.policy.formats if self.policy else ()
         chosen = config or (SelfEditConfig(formats=known) if known else SelfEditConfig())
-        if self.policy and not any(map(is_written, chosen.formats)):
+        if self.policy and not any(map(is_model_written, chosen.formats)):
             use = ", ".join(known) or "implications"
             raise InputError(
                 f"the policy writes whole self-edits, but the format asked for, {', '.join(chosen.formats)}, is not "

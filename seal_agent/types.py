@@ -146,7 +146,7 @@ class SelfEdit:
     synonyms: Synonyms = ()
 
     @property
-    def barren(self) -> bool:
+    def nothing_kept(self) -> bool:
         """Checked, and with nothing left to train on: the passage alone is learnt."""
         return self.checked is not None and not any(checked.kept for checked in self.checked)
 

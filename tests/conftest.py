@@ -12,9 +12,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from seal_agent.inner_loop.lora import LoraAdapter, LoraPair, find_targets, new_adapter
-from seal_agent.knowledge import ordinary
-from seal_agent.models import BaseModel
+from seal_agent.base_model.model import BaseModel
+from seal_agent.lora.adapter import LoraAdapter, LoraPair, new_adapter
+from seal_agent.lora.targets import find_targets
+from seal_agent.training.retention import reference_text as ordinary
 
 WINDOW = 2048
 PAD, END, TURN_START, TURN_END = "<pad>", "<eos>", "<turn>", "</turn>"

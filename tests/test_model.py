@@ -13,14 +13,15 @@ import torch
 from conftest import random_adapter
 from fakes import ScriptedEngine
 
+from seal_agent.adaptation.gate import KeepAll, MinimumGain
+from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES, SelfEditConfig
-from seal_agent.engine.hf import HFEngine
 from seal_agent.errors import AdapterError, InputError, StoreError, TrainingError
-from seal_agent.gate import KeepAll, MinimumGain
-from seal_agent.inner_loop.lora import LoraAdapter
+from seal_agent.generation.hf import HFEngine
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.lora.peft_files import write_peft
 from seal_agent.model import SelfAdaptingModel
-from seal_agent.models import BaseModel
-from seal_agent.store.adapters import load, write_peft
+from seal_agent.store.files import load
 from seal_agent.types import Context, Message, Question, Revision, Verdict
 
 TEXT = "Tarawa is the capital of Kiribati."
@@ -91,7 +92,7 @@ def test_lines_that_the_passage_lacks_are_kept_on_record_and_not_trained_on(
 def test_a_self_edit_with_nothing_usable_leaves_the_passage(tiny_base: BaseModel, tmp_path: Path) -> None:
     engine = ScriptedEngine({"": "Tarawa was founded by Ann Smith in 1899."})
     revision = adapt(SelfAdaptingModel(tiny_base, home=tmp_path, engine=engine))
-    assert revision.self_edits[0].barren
+    assert revision.self_edits[0].nothing_kept
     assert revision.training.sequences == 1
     assert "the passage alone was learnt" in str(revision)
 

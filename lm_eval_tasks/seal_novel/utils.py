@@ -5,7 +5,7 @@ from __future__ import annotations
 from datasets import Dataset
 
 from lm_eval_tasks.knowledge import documents
-from seal_agent.knowledge.data import novel
+from seal_agent.data.bundled import novel
 
 
 def dataset(limit_contexts: int | None = None, **_: object) -> dict[str, Dataset]:

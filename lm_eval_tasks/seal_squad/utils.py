@@ -5,8 +5,8 @@ from __future__ import annotations
 from datasets import Dataset, load_dataset
 
 from lm_eval_tasks.knowledge import documents
+from seal_agent.data.contexts import from_squad_rows, read_contexts
 from seal_agent.errors import InputError
-from seal_agent.knowledge.data import from_squad_rows, read_contexts
 from seal_agent.types import Context
 
 HUB_ID = "rajpurkar/squad"

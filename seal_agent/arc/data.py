@@ -12,8 +12,8 @@ from typing import Any
 
 from seal_agent.arc.grids import ArcTask, Example, Grid
 from seal_agent.arc.toy import TOY, toy_task, toy_tasks
+from seal_agent.data.contexts import read_text
 from seal_agent.errors import InputError, MissingDependency
-from seal_agent.knowledge.data import read_text
 
 PAPER_TRAIN_IDS = (
     "44f52bb0",

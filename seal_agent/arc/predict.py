@@ -17,10 +17,11 @@ from seal_agent.arc.augment import (
 from seal_agent.arc.grids import MAX_SIDE, ArcTask, Grid, Unparsed, parse_grid
 from seal_agent.arc.search import likely_texts
 from seal_agent.arc.text import BETWEEN, answer_of, prompt_of
+from seal_agent.base_model.model import BaseModel
 from seal_agent.config import ArcConfig
-from seal_agent.engine.base import Engine, Progress
-from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.models import BaseModel
+from seal_agent.generation.engine import Engine
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.progress import Progress
 from seal_agent.types import Sampling
 
 MOST_SCORED = 8  # our choice: candidates compared by likelihood, those with most votes first

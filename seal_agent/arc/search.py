@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from seal_agent.engine.base import Engine, Progress, before_stop
-from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.models import BaseModel
+from seal_agent.base_model.model import BaseModel
+from seal_agent.generation.engine import Engine, before_stop
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.progress import Progress
 from seal_agent.types import Sampling, SoftLabel
 
 BRANCHES = 4  # our choice: tokens looked at in each place

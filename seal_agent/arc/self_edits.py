@@ -10,10 +10,11 @@ from seal_agent.arc.choices import SCHEMA
 from seal_agent.arc.grids import ArcTask
 from seal_agent.arc.solve import Trial, trial_of
 from seal_agent.arc.text import lay_out_examples
+from seal_agent.base_model.model import BaseModel
 from seal_agent.config import ArcConfig
-from seal_agent.engine.base import Engine, Progress
-from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.models import BaseModel
+from seal_agent.generation.engine import Engine
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.progress import Progress
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.types import Grammar, Message, Sampling, SelfEdit
 

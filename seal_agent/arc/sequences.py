@@ -11,10 +11,10 @@ from seal_agent.arc.augment import IDENTITY, augmentations_of, colour_permutatio
 from seal_agent.arc.choices import Choice
 from seal_agent.arc.grids import ArcTask
 from seal_agent.arc.text import lay_out_examples
+from seal_agent.base_model.model import BaseModel
 from seal_agent.config import ArcConfig, InnerLoopConfig
 from seal_agent.errors import InputError
-from seal_agent.inner_loop.train import TrainJob, steps_of
-from seal_agent.models import BaseModel
+from seal_agent.training.jobs import TrainJob, steps_of
 from seal_agent.types import IGNORE_LABEL, TrainingSequence
 
 LEFT_OUT = (1, 2)  # SEAL: leave-one-out and leave-two-out tasks

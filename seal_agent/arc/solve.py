@@ -10,12 +10,14 @@ from seal_agent.arc.choices import FIXED, Choice, read_choice
 from seal_agent.arc.grids import ArcTask, Grid, cell_accuracy
 from seal_agent.arc.predict import Asked, Candidate, predict
 from seal_agent.arc.sequences import job_of
+from seal_agent.base_model.model import BaseModel
 from seal_agent.config import ArcConfig, InnerLoopConfig
-from seal_agent.engine.base import Engine, Progress
 from seal_agent.errors import InputError, TrainingError
-from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.inner_loop.train import TrainJob, train_each
-from seal_agent.models import BaseModel
+from seal_agent.generation.engine import Engine
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.progress import Progress
+from seal_agent.training.jobs import TrainJob
+from seal_agent.training.train import train_each
 from seal_agent.types import SelfEdit
 
 Stage = Callable[[str], Progress]

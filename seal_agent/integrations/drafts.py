@@ -39,7 +39,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Learning:
+class LearningOutcome:
     """What became of a draft: a revision, kept or not and why, or an error."""
 
     adapter: str
@@ -51,7 +51,7 @@ class Learning:
     error: str = ""
 
     @classmethod
-    def failed(cls, draft: Draft, error: str) -> Learning:
+    def failed(cls, draft: Draft, error: str) -> LearningOutcome:
         return cls(draft.adapter, draft.source, draft.subject, error=error)
 
 
@@ -80,20 +80,20 @@ class Background:
     Results, errors among them, are kept for whoever waits and for the next run of the same adapter.
     """
 
-    def __init__(self, learn: Callable[[Draft], Learning]) -> None:
+    def __init__(self, learn: Callable[[Draft], LearningOutcome]) -> None:
         self._learn = learn
         self._pool = ThreadPoolExecutor(1, "seal-adaptation")
         self._lock = threading.Lock()
         self._running: set[Future[None]] = set()
-        self._finished: list[Learning] = []
-        self._unreported: list[Learning] = []
+        self._finished: list[LearningOutcome] = []
+        self._unreported: list[LearningOutcome] = []
 
     def begin(self, draft: Draft) -> None:
         future = self._pool.submit(self._run, draft)
         with self._lock:
             self._running = {one for one in self._running if not one.done()} | {future}
 
-    def wait(self, timeout: float | None = None) -> list[Learning]:
+    def wait(self, timeout: float | None = None) -> list[LearningOutcome]:
         """Wait for what was begun, at most so many seconds; returns what has finished since the last time."""
         with self._lock:
             running = list(self._running)
@@ -102,7 +102,7 @@ class Background:
             finished, self._finished = self._finished, []
         return finished
 
-    def unreported(self, adapter: str) -> list[Learning]:
+    def unreported(self, adapter: str) -> list[LearningOutcome]:
         """What has finished of one adapter since this was last asked."""
         with self._lock:
             mine = [one for one in self._unreported if one.adapter == adapter]
@@ -114,7 +114,7 @@ class Background:
             result = self._learn(draft)
         except Exception as error:  # nobody would see it here
             _LOG.exception("learning %r in the background failed", draft.subject)
-            result = Learning.failed(draft, f"{type(error).__name__}: {error}")
+            result = LearningOutcome.failed(draft, f"{type(error).__name__}: {error}")
         if result.error:
             _LOG.warning("adapter %s did not learn %r: %s", result.adapter, result.subject, result.error)
         with self._lock:

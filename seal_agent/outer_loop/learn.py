@@ -6,27 +6,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from seal_agent.base_model.model import BaseModel
 from seal_agent.config import OuterLoopConfig
-from seal_agent.models import BaseModel
-from seal_agent.outer_loop.domain import Domain, Pictured
-from seal_agent.outer_loop.executor import Executor, InlineExecutor
-from seal_agent.outer_loop.facts import describe_machine
+from seal_agent.outer_loop.archive.facts import describe_machine
+from seal_agent.outer_loop.archive.run import Run
+from seal_agent.outer_loop.domains.domain import Domain, Pictured
+from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.plan import Plan
 from seal_agent.outer_loop.policy import POLICIES
-from seal_agent.outer_loop.report import write_report
-from seal_agent.outer_loop.report_blocks import Section
-from seal_agent.outer_loop.report_pictures import pictures
+from seal_agent.outer_loop.report.blocks import Section
+from seal_agent.outer_loop.report.pictures import pictures
+from seal_agent.outer_loop.report.report import write_report
+from seal_agent.outer_loop.report.tracking import Tracking
 from seal_agent.outer_loop.rest_em import rest_em
-from seal_agent.outer_loop.reward import RewardModel
+from seal_agent.outer_loop.rewards.reward import RewardModel
 from seal_agent.outer_loop.rounds import RoundResult
-from seal_agent.outer_loop.run import Run
-from seal_agent.outer_loop.stages import Stages, Tell, silent
-from seal_agent.outer_loop.tracking import Tracking
+from seal_agent.outer_loop.stages import RoundProgress, Stages, no_progress
 from seal_agent.outer_loop.units import Worker
 
 
 @dataclass(frozen=True, slots=True)
-class Learnt:
+class RunResult:
     """What a run came to. `policy` is the folder of the last policy; None where no self-edit was ever kept."""
 
     results: tuple[RoundResult, ...]
@@ -63,9 +63,9 @@ def learn(
     worker: Worker,
     executor: Executor,
     run: Run,
-    tell: Tell = silent,
+    tell: RoundProgress = no_progress,
     report_to: str | None = None,
-) -> Learnt:
+) -> RunResult:
     """`rest_em`, tracked and reported. A run that the watch over its votes stops is reported too, and raises."""
     tracking = Tracking(report_to, run.folder, run.manifest["config"]) if report_to else None
     results: list[RoundResult] = []
@@ -84,7 +84,7 @@ def learn(
             drawn = _pictures(domain, reward, config, worker, run, results[-1])
             written = write_report(run.folder, results, run.manifest, run.seconds(), run.counts(), drawn)
     last = results[-1].policy if results[-1].next_policy is None else results[-1].next_policy
-    return Learnt(tuple(results), run.folder / POLICIES / last if last else None, *written, run.digest())
+    return RunResult(tuple(results), run.folder / POLICIES / last if last else None, *written, run.digest())
 
 
 def _pictures(

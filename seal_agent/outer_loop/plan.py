@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from seal_agent.config import OuterLoopConfig
-from seal_agent.outer_loop.domain import Domain
+from seal_agent.outer_loop.domains.domain import Domain
 from seal_agent.outer_loop.policy import finetune
-from seal_agent.outer_loop.reward import Judged, RewardModel
+from seal_agent.outer_loop.rewards.reward import Judged, RewardModel
 from seal_agent.outer_loop.units import Case, Trial, Unit, Worker
 from seal_agent.types import SelfEdit
 

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
 from seal_agent.errors import AdapterError, InputError
-from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.inner_loop.sequences import encode_turns
-from seal_agent.inner_loop.train import Progress, TrainJob, train
-from seal_agent.models import BaseModel
-from seal_agent.store import adapters as files
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.lora.peft_files import write_peft
+from seal_agent.progress import Progress
+from seal_agent.store import files as files
+from seal_agent.training.jobs import TrainJob
+from seal_agent.training.sequences import encode_turns
+from seal_agent.training.train import train
 from seal_agent.types import SelfEdit, TrainingSequence
 
 ABOUT = "seal_policy.json"
@@ -95,7 +98,7 @@ def merge_policy(base: BaseModel, policy: LoraAdapter, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".merged-", dir=folder.parent) as place:
         adapter, draft = Path(place) / "adapter", Path(place) / "whole"
-        files.write_peft(policy, base.name, base.identity, adapter)
+        write_peft(policy, base.name, base.identity, adapter)
         whole = PeftModel.from_pretrained(copy.deepcopy(base.module), str(adapter)).merge_and_unload()
         whole.save_pretrained(draft)
         base.tokenizer.save_pretrained(draft)

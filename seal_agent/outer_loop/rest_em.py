@@ -15,13 +15,13 @@ from collections.abc import Callable
 from typing import Any
 
 from seal_agent.config import OuterLoopConfig
+from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.collapse import CollapseWatch
-from seal_agent.outer_loop.domain import Domain
-from seal_agent.outer_loop.executor import Executor
-from seal_agent.outer_loop.reward import RewardModel
+from seal_agent.outer_loop.domains.domain import Domain
+from seal_agent.outer_loop.executors.executor import Executor
+from seal_agent.outer_loop.rewards.reward import RewardModel
 from seal_agent.outer_loop.rounds import RoundResult
-from seal_agent.outer_loop.run import Run
-from seal_agent.outer_loop.stages import Stages, Tell, Writer, silent
+from seal_agent.outer_loop.stages import RoundProgress, Stages, Writer, no_progress
 from seal_agent.outer_loop.units import Worker
 
 
@@ -33,7 +33,7 @@ def rest_em(
     worker: Worker,
     executor: Executor,
     run: Run,
-    tell: Tell = silent,
+    tell: RoundProgress = no_progress,
     each_round: Callable[[RoundResult], None] = lambda _: None,
 ) -> list[RoundResult]:
     """Every round's result, whether it was done now or is on file. The policies lie in the run's folder.

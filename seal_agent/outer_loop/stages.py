@@ -9,29 +9,29 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from seal_agent.config import OuterLoopConfig
-from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.outer_loop.domain import Domain
-from seal_agent.outer_loop.executor import Executor
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.outer_loop.archive.run import Run
+from seal_agent.outer_loop.domains.domain import Domain
+from seal_agent.outer_loop.executors.executor import Executor
 from seal_agent.outer_loop.policy import POLICIES, finetune, load_policy, mark_last, save_policy
-from seal_agent.outer_loop.reward import Judged, RewardModel, gains, reported
+from seal_agent.outer_loop.rewards.reward import Judged, RewardModel, gains, reported
+from seal_agent.outer_loop.rewards.votes import mean_entropy
 from seal_agent.outer_loop.rounds import ContextResult, RoundResult
-from seal_agent.outer_loop.run import Run
 from seal_agent.outer_loop.selection import Scored, mean_gain, select
 from seal_agent.outer_loop.units import Case, CaseResult, Evaluated, Trial, Unit, Worker
-from seal_agent.outer_loop.votes import mean_entropy
 from seal_agent.types import Outcome, Question, SelfEdit, Verdict, accuracy, content_hash
 
 Value = TypeVar("Value")
 Edits = tuple[tuple[SelfEdit, ...], ...]
 
 
-class Tell(Protocol):
+class RoundProgress(Protocol):
     """Told how far a stage of a round is, and the mean reward of each self-edit judged so far."""
 
     def __call__(self, round_: int, stage: str, done: int, total: int, rewards: Sequence[float] = ()) -> None: ...
 
 
-def silent(round_: int, stage: str, done: int, total: int, rewards: Sequence[float] = ()) -> None:
+def no_progress(round_: int, stage: str, done: int, total: int, rewards: Sequence[float] = ()) -> None:
     """Tells nobody."""
 
 
@@ -83,7 +83,7 @@ class Stages:
         worker: Worker,
         executor: Executor,
         run: Run,
-        tell: Tell = silent,
+        tell: RoundProgress = no_progress,
     ) -> None:
         self.domain, self.reward, self.config = domain, reward, config
         self.worker, self.executor, self.run, self.tell = worker, executor, run, tell

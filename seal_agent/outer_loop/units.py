@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
-from seal_agent.engine.base import Engine
-from seal_agent.inner_loop.lora import LoraAdapter
-from seal_agent.knowledge.grading import Grader
-from seal_agent.models import BaseModel
-from seal_agent.store import adapters as files
+from seal_agent.generation.engine import Engine
+from seal_agent.grading.grader import Grader
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.store import files as files
 from seal_agent.types import Answer, Context, Question, SelfEdit, content_hash
 
 Item = TypeVar("Item")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,13 +39,6 @@ CREATE TABLE IF NOT EXISTS forgotten (
 );
 """
 _REVISION: TypeAdapter[Revision] = TypeAdapter(Revision)
-
-
-def default_home() -> Path:
-    """$SEAL_HOME, or seal-agent under $XDG_DATA_HOME, or ~/.local/share/seal-agent."""
-    if chosen := os.environ.get("SEAL_HOME"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "seal-agent"
 
 
 def to_json(revision: Revision) -> str:

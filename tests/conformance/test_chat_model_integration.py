@@ -9,7 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from offline import OfChatSeal
 
-from seal_agent.models import resolve
+from seal_agent.base_model.loading import resolve
 
 pytestmark = pytest.mark.real_model
 

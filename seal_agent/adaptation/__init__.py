@@ -1,0 +1,1 @@
+"""From a context to a revision: a lesson, its training, the self-test and the gate; and back again."""

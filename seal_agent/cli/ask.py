@@ -1,0 +1,77 @@
+"""`seal ask` and `seal chat`: talk to an adapter."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seal_agent.cli import console
+from seal_agent.cli.options import Adapter, Home, Json, ModelOptions, Seed, print_json
+
+if TYPE_CHECKING:
+    from seal_agent.types import Message
+
+ASK_EXAMPLE = 'Example: seal ask "On which island does Tarnby Light stand?" --title "Tarnby Light"'
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="Asked without any passage.")],
+    loading: ModelOptions,
+    adapter: Adapter = "default",
+    title: Annotated[str, typer.Option(help="The topic, as it was given to `seal adapt`.")] = "",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Ask an adapter one question."""
+    seal = loading.load(home)
+    with console.waiting("thinking"):
+        answer = seal.ask(question, adapter=adapter, title=title)
+    if as_json:
+        print_json(question=question, answer=answer, adapter=adapter, revision=seal.ledger.active(adapter))
+    else:
+        console.out.print(answer, markup=False, soft_wrap=True)
+
+
+def chat(
+    loading: ModelOptions,
+    adapter: Adapter = "default",
+    max_tokens: Annotated[int, typer.Option(help="Longest reply, in tokens.", min=1)] = 256,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.", min=0)] = 0.0,
+    home: Home = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Talk with an adapter, line by line; with --json each reply is one JSON line."""
+    from seal_agent.types import Message
+
+    seal = loading.load(home, seed)
+    seal.adapter(adapter)
+    turns: list[Message] = []
+    for line in _lines_of_user():
+        turns.append(Message("user", line))
+        pieces = seal.chat(turns, adapter=adapter, max_tokens=max_tokens, temperature=temperature, stream=True)
+        reply = ""
+        for piece in pieces:
+            reply += piece
+            if not as_json:
+                console.out.print(piece, end="", markup=False, soft_wrap=True)
+        turns.append(Message("assistant", reply))
+        if as_json:
+            print_json(user=line, assistant=reply)
+        else:
+            console.out.print()
+
+
+def _lines_of_user() -> Iterator[str]:
+    interactive = sys.stdin.isatty()
+    while True:
+        if interactive:
+            console.err.print("› ", end="", style="bold")
+        line = sys.stdin.readline()
+        if not line:
+            return
+        if line.strip():
+            yield line.strip()

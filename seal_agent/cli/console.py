@@ -1,0 +1,188 @@
+"""What the terminal shows: progress bars, tables of answers, one-line errors."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from statistics import fmean
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from seal_agent.types import Answer, Revision, SelfEdit, Stage, Verdict
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+_TICKS = {Verdict.CORRECT: ("✓", "green"), Verdict.WRONG: ("✗", "red"), Verdict.UNGRADED: ("?", "yellow")}
+
+
+class StageBars:
+    """One bar per stage, added when the stage begins; implements the model's Progress."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=None)
+        if total > 1 or done:
+            self._bars.update(self._tasks[stage], completed=done, total=total)
+
+
+@contextmanager
+def stage_bars(quiet: bool = False) -> Iterator[StageBars]:
+    """Live bars on standard error; plain silence where `quiet` or where nobody watches."""
+    bars = Progress(
+        TextColumn("{task.description:<18}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.completed:>4.0f}/{task.total:.0f}", justify="right"),
+        TimeElapsedColumn(),
+        console=err,
+        disable=quiet or not err.is_terminal,
+    )
+    with bars:
+        yield StageBars(bars)
+
+
+class RoundBars:
+    """One bar per stage of every round, with its rate, the time left and the rewards so far; the outer loop's Tell."""
+
+    def __init__(self, bars: Progress, rounds: int, work: Callable[[str, int], float]) -> None:
+        """`work` says what the first so many pieces of a stage weigh, since some take longer than others."""
+        self._bars, self._rounds, self._work = bars, rounds, work
+        self._tasks: dict[tuple[int, str], TaskID] = {}
+        self._begun: dict[tuple[int, str], tuple[float, int]] = {}
+
+    def __call__(self, round_: int, stage: str, done: int, total: int, rewards: Sequence[float] = ()) -> None:
+        key = round_, stage
+        if key not in self._tasks:
+            name = f"round {round_ + 1}/{self._rounds} · {stage}"
+            self._tasks[key] = self._bars.add_task(name, total=total, pace="", rewards="")
+            self._begun[key] = time.monotonic(), done
+        best = f"best {max(rewards):+.2f} mean {fmean(rewards):+.2f}" if rewards else ""
+        self._bars.update(
+            self._tasks[key], completed=done, total=total, pace=self._pace(key, done, total), rewards=best
+        )
+
+    def _pace(self, key: tuple[int, str], done: int, total: int) -> str:
+        """Rate and time left by what was done since the stage was first seen here: what was on file took no time."""
+        started, before = self._begun[key]
+        seconds, stage = time.monotonic() - started, key[1]
+        worked = self._work(stage, done) - self._work(stage, before)
+        if done <= before or not worked or not seconds:
+            return ""
+        left = (self._work(stage, total) - self._work(stage, done)) * seconds / worked
+        rate = f"{60 * (done - before) / seconds:.1f}/min"
+        return f"{rate}, {duration(left)} left" if left else rate
+
+
+@contextmanager
+def round_bars(rounds: int, work: Callable[[str, int], float], quiet: bool = False) -> Iterator[RoundBars]:
+    """Live bars of the outer loop on standard error; silence where `quiet` or where nobody watches."""
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}", justify="right"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[pace]}"),
+        TextColumn("{task.fields[rewards]}", style="green"),
+        console=err,
+        expand=True,
+        disable=quiet or not err.is_terminal,
+    )
+    with bars:
+        yield RoundBars(bars, rounds, work)
+
+
+def duration(seconds: float) -> str:
+    """ "12 s", "3 min", "2 h 05 min" """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+@contextmanager
+def waiting(message: str, quiet: bool = False) -> Iterator[None]:
+    """A spinner for one step without known length."""
+    if quiet or not err.is_terminal:
+        yield
+        return
+    with err.status(message):
+        yield
+
+
+def answers_table(before: Sequence[Answer], after: Sequence[Answer]) -> Table:
+    """Question, gold, and both answers with ticks."""
+    table = Table(show_lines=True)
+    for heading, ratio in (("question", 5), ("gold", 3), ("before", 6), ("after", 6)):
+        table.add_column(heading, ratio=ratio, overflow="fold")
+    for old, new in zip(before, after, strict=True):
+        gold = old.question.golds[0] if old.question.golds else "—"
+        table.add_row(old.question.text, gold, _ticked(old), _ticked(new))
+    return table
+
+
+def notes_lines(edit: SelfEdit) -> list[str]:
+    """The usable notes of a self-edit, a line each; the raw text where nothing was checked."""
+    if edit.checked is None:
+        return [" ".join(edit.completion.split())]
+    notes = [checked.note for checked in edit.checked if checked.kept]
+    return [note.text if note.answer is None else f"{note.text} {note.answer}" for note in notes]
+
+
+def stages_line(stages: Sequence[Stage]) -> str:
+    """ "train 12.3 s · ask after 4.5 s" """
+    return " · ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in stages)
+
+
+def revision_row(revision: Revision, active: str | None) -> tuple[str, ...]:
+    """Cells of one line of `seal history`."""
+    mark = "●" if revision.id == active else " " if revision.accepted else "✗"
+    title = revision.context.title or _short(revision.context.text, 40)
+    return mark, revision.id, revision.parent or "base", revision.created[:19].replace("T", " "), title, revision.reason
+
+
+def revision_json(revision: Revision) -> dict[str, Any]:
+    """A revision as the ledger keeps it, and how long it took."""
+    from seal_agent.store.ledger import to_json
+
+    return {**json.loads(to_json(revision)), "seconds": round(revision.seconds, 2)}
+
+
+def history_table(revisions: Sequence[Revision], active: str | None) -> Table:
+    """All revisions of an adapter; ● marks the active one, ✗ one that was taken back."""
+    table = Table()
+    for heading in ("", "revision", "parent", "created (UTC)", "context", "result"):
+        table.add_column(heading, overflow="fold")
+    for revision in revisions:
+        table.add_row(*revision_row(revision, active))
+    return table
+
+
+def _ticked(answer: Answer) -> Text:
+    mark, colour = _TICKS[answer.verdict]
+    return Text.assemble((mark, colour), " ", _excerpt(answer.text, answer.question.golds, 72))
+
+
+def _excerpt(text: str, golds: Sequence[str], width: int) -> str:
+    """The beginning, or where that does not show a gold answer which the text holds, the part around it."""
+    flat = " ".join(text.split())
+    spans = [(at, at + len(gold)) for gold in golds if (at := flat.casefold().find(gold.casefold())) >= 0]
+    first, end = min(spans, default=(0, 0))
+    if end < width:
+        return _short(flat, width)
+    start = flat.find(" ", max(0, first - width // 2)) + 1
+    return _short("… " + flat[start:], width)
+
+
+def _short(text: str, width: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= width else flat[: width - 1].rstrip() + "…"

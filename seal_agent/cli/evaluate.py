@@ -1,0 +1,40 @@
+"""`seal eval` and `seal tasks`: lm-eval with our model and our tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from seal_agent.cli.options import Json, print_json
+
+EVAL_EXAMPLE = "Example: seal eval --model_args pretrained=default,mode=passage --tasks seal_novel --limit 12"
+TASKS_EXAMPLE = 'Example: lm_eval --model seal --include_path "$(seal tasks)" --tasks seal_novel'
+PASS_THROUGH: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+
+
+def tasks(as_json: Json = False) -> None:
+    """Print the folder of the lm-eval tasks."""
+    from seal_agent.integrations.lm_eval.tasks import tasks_folder
+
+    folder = tasks_folder()
+    if as_json:
+        print_json(folder=str(folder), tasks=sorted(p.name for p in folder.iterdir() if (p / "README.md").is_file()))
+    else:
+        typer.echo(folder)
+
+
+def evaluate(ctx: typer.Context) -> None:
+    """lm-eval with `--model seal` and our tasks; every argument but --json goes to lm_eval as it is."""
+    from seal_agent.integrations.lm_eval.command import lm_eval_results, run_lm_eval
+
+    arguments = [argument for argument in ctx.args if argument != "--json"]
+    if not arguments or "--help" in arguments or "-h" in arguments:
+        typer.echo(f"{evaluate.__doc__}\n--json prints the results as one JSON object.\n{EVAL_EXAMPLE}\n")
+        arguments = arguments or ["--help"]
+    if len(arguments) == len(ctx.args):
+        raise typer.Exit(run_lm_eval(arguments))
+    code, results = lm_eval_results(arguments)
+    if results:
+        print_json(**results)
+    raise typer.Exit(code)

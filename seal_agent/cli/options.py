@@ -1,0 +1,106 @@
+"""Options that several commands share, in groups, and how every command prints JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+from seal_agent.cli import console
+
+if TYPE_CHECKING:
+    from seal_agent.config import ArcConfig, InnerLoopConfig, SelfEditConfig
+    from seal_agent.model import SelfAdaptingModel
+    from seal_agent.store.ledger import Ledger
+
+Model = Annotated[str, typer.Option("--model", "-m", help='"default" (bundled), a hub id, or a folder.')]
+Home = Annotated[Path | None, typer.Option(help="Adapter store. [default: $SEAL_HOME or ~/.local/share/seal-agent]")]
+Adapter = Annotated[str, typer.Option("--adapter", "-a", help="Name of the adapter.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
+Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run model code from the hub.")]
+PolicyName = Annotated[
+    str | None, typer.Option(help="Who writes the notes: a folder of `seal train`, or a stored adapter's name.")
+]
+
+Config = TypeVar("Config", "SelfEditConfig", "InnerLoopConfig", "ArcConfig")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """Which base model a command loads, and how."""
+
+    model: Model = "default"
+    device: Device = "auto"
+    dtype: Dtype = "auto"
+    trust_remote_code: TrustRemoteCode = False
+
+    def load(self, home: Path | None = None, seed: int = 0, policy: str | None = None) -> SelfAdaptingModel:
+        """The model with its adapter store. Raises ModelError, InputError."""
+        from seal_agent.model import SelfAdaptingModel
+
+        with console.waiting("loading the model"):
+            return SelfAdaptingModel.from_pretrained(
+                self.model,
+                home=home,
+                device=self.device,
+                dtype=self.dtype,
+                policy=policy,
+                seed=seed,
+                trust_remote_code=self.trust_remote_code,
+            )
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """A command for typer in which every parameter that is a dataclass stands for that dataclass's fields."""
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint) and isinstance(hint, type)}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        parameters += _fields_of(groups[name]) if name in groups else [parameter.replace(annotation=hints[name])]
+
+    def flat(**values: Any) -> None:
+        made = {
+            name: group(**{field.name: values.pop(field.name) for field in dataclasses.fields(group)})
+            for name, group in groups.items()
+        }
+        command(**made, **values)
+
+    flat.__name__, flat.__doc__ = command.__name__, command.__doc__
+    flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return flat
+
+
+def _fields_of(group: type[Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return [
+        inspect.Parameter(field.name, kind, default=field.default, annotation=hints[field.name])
+        for field in dataclasses.fields(group)
+    ]
+
+
+def open_ledger(home: Path | None) -> Ledger:
+    """The ledger alone: to look at it, no model is loaded."""
+    from seal_agent.paths import default_home
+    from seal_agent.store.ledger import Ledger
+
+    return Ledger(home.expanduser() if home else default_home())
+
+
+def configured(config: Config, **chosen: Any) -> Config:
+    """The config with the options that were given; the others keep their defaults."""
+    return dataclasses.replace(config, **{name: value for name, value in chosen.items() if value is not None})
+
+
+def print_json(**values: Any) -> None:
+    """Print one object on one line of standard output."""
+    typer.echo(json.dumps(values, ensure_ascii=False))

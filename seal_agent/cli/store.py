@@ -1,0 +1,124 @@
+"""What adapters have learnt: `seal history | rollback | forget | adapters | export`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seal_agent.cli import console
+from seal_agent.cli.options import Adapter, Home, Json, Model, ModelOptions, Seed, open_ledger, print_json
+from seal_agent.errors import InputError
+
+if TYPE_CHECKING:
+    from seal_agent.adaptation.forget import ForgetPlan
+
+
+def history(adapter: Adapter = "default", home: Home = None, as_json: Json = False) -> None:
+    """What an adapter has learnt, oldest first; ● is in use, ✗ was taken back."""
+    from seal_agent.model import DEFAULT_ADAPTER
+
+    ledger = open_ledger(home)
+    if adapter != DEFAULT_ADAPTER:
+        ledger.check_known(adapter)
+    revisions, active, forgotten = ledger.history(adapter), ledger.active(adapter), ledger.forgotten(adapter)
+    if as_json:
+        gone = [dataclasses.asdict(revision) for revision in forgotten]
+        rows = [console.revision_json(revision) for revision in revisions]
+        print_json(adapter=adapter, active=active, revisions=rows, forgotten=gone)
+        return
+    if revisions:
+        console.out.print(console.history_table(revisions, active))
+    for revision in forgotten:
+        became = f"; {revision.became} was learnt in its place" if revision.became else ""
+        line = f"{revision.id} was forgotten on {revision.forgotten[:10]}{became}"
+        console.out.print(line, style="dim", soft_wrap=True)
+    if not revisions and not forgotten:
+        console.out.print(f"adapter {adapter!r} has learnt nothing yet; begin with: seal adapt FILE.txt", markup=False)
+
+
+def rollback(
+    adapter: Adapter = "default",
+    to: Annotated[str | None, typer.Option(help='A revision, or "base". [default: the parent]')] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Make an earlier revision active again. Nothing is deleted."""
+    now = open_ledger(home).rollback(adapter, to)
+    if as_json:
+        print_json(adapter=adapter, active=now.id if now else None)
+    else:
+        console.out.print(f"adapter {adapter!r} is now at {now.id if now else 'the base model'}", markup=False)
+
+
+def forget(
+    revision: Annotated[str, typer.Argument(help="Its id, from `seal history`.")],
+    loading: ModelOptions,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; it cannot be undone.")] = False,
+    home: Home = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Erase what a revision learnt, for good; what was learnt after it is trained again without it."""
+    from seal_agent.adaptation.forget import erase, plan_forget
+
+    ledger = open_ledger(home)
+    plan = plan_forget(ledger, revision)
+    if not yes:
+        _confirm_forgetting(plan)
+    if plan.again:
+        seal = loading.load(home, seed)
+        with console.stage_bars(quiet=as_json) as bars:
+            now = seal.forget(revision, progress=bars)
+    else:
+        now = erase(ledger, revision)
+    adapter, active = plan.target.adapter, now.id if now else None
+    gone = {old.id: old.became for old in ledger.forgotten(adapter) if old.id in plan.erased}
+    if as_json:
+        print_json(adapter=adapter, active=active, forgotten=gone)
+        return
+    for old, became in gone.items():
+        console.out.print(f"{old} is forgotten" + (f"; {became} was learnt in its place" if became else ""))
+    console.out.print(f"adapter {adapter!r} is now at {active or 'the base model'}", markup=False)
+
+
+def adapters(home: Home = None, as_json: Json = False) -> None:
+    """All adapters, and the revision that each one uses."""
+    active = open_ledger(home).adapters()
+    if as_json:
+        print_json(adapters=active)
+    elif active:
+        for name, revision in active.items():
+            console.out.print(f"{name}\t{revision or 'base'}", markup=False)
+    else:
+        console.out.print("no adapters yet; begin with: seal adapt FILE.txt")
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    adapter: Adapter = "default",
+    model: Model = "default",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write an adapter as a plain PEFT folder that PEFT and vLLM load."""
+    written = ModelOptions(model).load(home).export(adapter, folder)
+    if as_json:
+        print_json(adapter=adapter, folder=str(written))
+    else:
+        console.out.print(f"wrote {written}", markup=False)
+
+
+def _confirm_forgetting(plan: ForgetPlan) -> None:
+    """Ends the command unless a person agrees."""
+    if not sys.stdin.isatty():
+        raise InputError("forgetting cannot be undone; add --yes to do it without being asked")
+    context = plan.target.context
+    what = f"{plan.target.id} ({context.title or ' '.join(context.text.split())[:40]})"
+    more = [revision for revision in plan.erased if revision != plan.target.id]
+    with_it = f", and {', '.join(more)} with it, since they learnt it too," if more else ""
+    again = f"; training {len(plan.again)} of them again without it comes first" if plan.again else ""
+    typer.confirm(f"Erase {what}{with_it} from the store for good{again}?", abort=True, err=True)

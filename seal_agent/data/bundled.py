@@ -1,0 +1,23 @@
+"""The passages that come with the package."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+from seal_agent.data.contexts import context_from_row, contexts_from_lines
+from seal_agent.types import Context
+
+
+def novel() -> list[Context]:
+    """The bundled 40 passages of invented facts, 6 questions each."""
+    return contexts_from_lines(_bundled("novel.jsonl"), "novel.jsonl")
+
+
+def demo() -> Context:
+    """The invented passage of `seal demo`."""
+    return context_from_row(json.loads(_bundled("demo.json")))
+
+
+def _bundled(name: str) -> str:
+    return (resources.files("seal_agent") / "data" / name).read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Is an answer right? Graders behind one small protocol."""

@@ -1,1 +1,0 @@
-"""From notes to weights: encode a self-edit, train LoRA adapters on it."""

@@ -1,0 +1,1 @@
+"""What an agent learns with: tools and middleware."""

@@ -1,0 +1,1 @@
+"""ChatSeal: the chat model."""

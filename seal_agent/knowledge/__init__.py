@@ -1,1 +1,0 @@
-"""Knowledge incorporation: write notes about a passage, ask about it without it, grade the answers."""

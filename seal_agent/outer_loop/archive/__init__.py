@@ -1,0 +1,1 @@
+"""A run on disk: its ledger, its manifest, how far it is."""

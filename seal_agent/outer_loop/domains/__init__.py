@@ -1,0 +1,1 @@
+"""What the outer loop learns about: passages, puzzles."""

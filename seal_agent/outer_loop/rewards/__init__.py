@@ -1,0 +1,1 @@
+"""What a self-edit is worth."""

@@ -1,0 +1,1 @@
+"""Self-edits: the study notes that a model writes about a passage."""

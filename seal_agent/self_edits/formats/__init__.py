@@ -1,0 +1,1 @@
+"""One file for each self-edit format that is made sentence by sentence."""

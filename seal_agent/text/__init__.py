@@ -1,0 +1,1 @@
+"""Sentences, words, numbers and spelling; needs no model."""

@@ -1,0 +1,42 @@
+"""Gradient checkpointing for decoder layers, switched on by the thread's route rather than by the model's state."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from seal_agent.lora.routing import current_route, routed
+from seal_agent.training.bank.route import BankRoute
+
+
+def make_checkpointable(model: nn.Module) -> int:
+    """Prepare the decoder layers and return how many there are. Safe to repeat."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    layers = [layer for layer in model.modules() if isinstance(layer, GradientCheckpointingLayer)]
+    for layer in layers:
+        if not getattr(layer, "_seal_checkpointable", False):
+            _wrap(layer)
+    return len(layers)
+
+
+def _wrap(layer: nn.Module) -> None:
+    plain = layer.forward
+
+    def forward(*inputs: Any, **options: Any) -> Any:
+        route = current_route()
+        if not (isinstance(route, BankRoute) and route.checkpointing and torch.is_grad_enabled()):
+            return plain(*inputs, **options)
+
+        def again() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+            # The layer runs a second time after the pass has left its route, on a GPU even in another thread.
+            return nullcontext(), routed(route)
+
+        return checkpoint(plain, *inputs, use_reentrant=False, context_fn=again, preserve_rng_state=False, **options)
+
+    layer.forward = forward
+    layer._seal_checkpointable = True  # type: ignore[assignment]

@@ -1,0 +1,96 @@
+"""One job on its way: its epochs, its batches, its losses."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from dataclasses import dataclass, field
+
+from seal_agent.base_model.model import BaseModel
+from seal_agent.errors import InputError, TrainingError
+from seal_agent.lora.adapter import LoraAdapter, new_adapter
+from seal_agent.lora.targets import find_targets
+from seal_agent.training.jobs import TrainedAdapter, TrainJob, epochs_of, steps_in
+from seal_agent.training.packing import shareable_prefixes
+from seal_agent.types import TrainingSequence, TrainingSummary
+
+
+@dataclass(slots=True)
+class JobRun:
+    """What a job has done so far, wherever its weights are."""
+
+    job: TrainJob
+    targets: tuple[str, ...]
+    sequences: list[TrainingSequence]
+    shares: bool
+    """Whether the base lets sequences share their beginnings."""
+    step: int = 0
+    tokens: int = 0
+    epoch_losses: list[float] = field(default_factory=list)
+    outcome: TrainedAdapter | TrainingError | None = None
+    epochs: list[list[TrainingSequence]] = field(init=False)
+    """The sequences of each epoch."""
+    _prefixes: dict[int, int] = field(init=False)
+    _order: random.Random = field(init=False)
+    _epoch: deque[list[TrainingSequence]] = field(init=False)
+    _losses: list[float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.epochs = epochs_of(self.sequences, self.job.config)
+        if not self.epochs:
+            raise InputError("there is nothing to train on: no sequence has a token to learn")
+        sharing = self.shares and not self.job.config.dropout  # whose draws are a sequence's own
+        shared = shareable_prefixes(self.sequences) if sharing else [0] * len(self.sequences)
+        self._prefixes = dict(zip(map(id, self.sequences), shared, strict=True))
+        self.restart()
+
+    def restart(self) -> None:
+        self.step, self.tokens, self.epoch_losses = 0, 0, []
+        self._order, self._epoch, self._losses = random.Random(self.job.config.seed), deque(), []
+
+    @property
+    def rank(self) -> int:
+        return self.job.start.rank if self.job.start else self.job.config.rank
+
+    def start(self, base: BaseModel) -> LoraAdapter:
+        """What training begins from; a new one is made when its turn comes, since a queue may be long."""
+        if self.job.start:
+            return self.job.start
+        config = self.job.config
+        targets = find_targets(base.module, config.targets)
+        return new_adapter(base.module, targets, config.rank, config.alpha, config.seed)
+
+    @property
+    def total(self) -> int:
+        return sum(steps_in(epoch, self.job.config) for epoch in self.epochs)
+
+    def next_batch(self) -> list[TrainingSequence]:
+        """The sequences of the coming step; every epoch in an order of its own."""
+        if not self._epoch:
+            sequences = self.epochs[len(self.epoch_losses)]
+            size, shuffled = self.job.config.batch_size, self._order.sample(sequences, len(sequences))
+            self._epoch.extend(shuffled[i : i + size] for i in range(0, len(shuffled), size))
+        return self._epoch.popleft()
+
+    def prefix_of(self, sequence: TrainingSequence) -> int:
+        """Tokens at its beginning that others of this job share."""
+        return self._prefixes[id(sequence)]
+
+    def finish_step(self, loss: float, tokens: int) -> bool:
+        """Count a step; True when it was the last."""
+        self.step += 1
+        self.tokens += tokens
+        self._losses.append(loss)
+        if self._epoch:
+            return False
+        self.epoch_losses.append(sum(self._losses) / len(self._losses))
+        self._losses = []
+        enough = self.job.config.stop_below_loss
+        return self.step == self.total or (enough is not None and self.epoch_losses[-1] < enough)
+
+    def summary(self) -> TrainingSummary:
+        return TrainingSummary(len(self.sequences), self.step, self.tokens, tuple(self.epoch_losses))
+
+    def result(self) -> TrainedAdapter | TrainingError:
+        assert self.outcome is not None
+        return self.outcome

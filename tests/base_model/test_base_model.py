@@ -1,0 +1,189 @@
+"""Base models: loaded from where they lie, told apart by what they hold, refused with the fix."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from seal_agent.base_model.bundled import _publish
+from seal_agent.base_model.loading import load_model, pick_device, pick_dtype
+from seal_agent.base_model.model import BaseModel
+from seal_agent.errors import ModelError
+from seal_agent.paths import cache_home
+from seal_agent.types import Message
+
+Save = Callable[[BaseModel, Path], Path]
+TURNS = (Message("system", "Be brief."), Message("user", "Hi"), Message("assistant", "Yes?"), Message("user", "Go"))
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+def load(folder: Path) -> BaseModel:
+    return load_model(folder, device="cpu", dtype="float32")
+
+
+# ---------------------------------------------------------------- loading
+
+
+def test_a_folder_loads_without_a_network_frozen_and_the_same(
+    tiny_base: BaseModel, tmp_path: Path, save_model: Save
+) -> None:
+    base = load(save_model(tiny_base, tmp_path / "m"))
+    ids = torch.tensor([base.tokens("Tarawa")])
+    assert torch.equal(base.module(input_ids=ids).logits, tiny_base.module(input_ids=ids).logits)
+    assert not any(p.requires_grad for p in base.module.parameters())
+    assert not base.module.training
+    assert base.name == str(tmp_path / "m")
+    assert base.window == 2048
+
+
+def test_the_identity_is_that_of_the_files(
+    tiny_base: BaseModel, tiny_gpt2_base: BaseModel, tmp_path: Path, save_model: Save
+) -> None:
+    first, copy = (load(save_model(tiny_base, tmp_path / name)) for name in ("a", "b"))
+    assert first.identity == copy.identity
+    tiny_base.module.model.layers[1].mlp.up_proj.weight.data += 0.01
+    finetuned = load(save_model(tiny_base, tmp_path / "c"))
+    other = load(save_model(tiny_gpt2_base, tmp_path / "d"))
+    assert len({first.identity, finetuned.identity, other.identity}) == 3
+
+
+def test_another_tokenizer_makes_another_identity(
+    tiny_base: BaseModel, tiny_base_plain: BaseModel, tmp_path: Path, save_model: Save
+) -> None:
+    with_template, without = save_model(tiny_base, tmp_path / "a"), save_model(tiny_base_plain, tmp_path / "b")
+    assert load(with_template).identity != load(without).identity
+
+
+def test_a_missing_folder_is_a_model_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="there is no model folder at"):
+        load(tmp_path / "none")
+
+
+def test_a_folder_without_a_config_is_a_model_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"holds no config\.json"):
+        load(tmp_path)
+
+
+def test_a_hub_id_that_is_not_here_is_a_model_error_that_says_offline() -> None:
+    with pytest.raises(ModelError, match="not on this machine and HF_HUB_OFFLINE is set"):
+        load_model("nobody/no-such-model", device="cpu")
+
+
+@pytest.mark.parametrize(
+    "damage", ["truncated weights", "no weights", "broken config", "unknown type", "no tokenizer", "other shapes"]
+)
+def test_a_damaged_folder_is_a_model_error(tiny_base: BaseModel, tmp_path: Path, save_model: Save, damage: str) -> None:
+    folder = save_model(tiny_base, tmp_path / "m")
+    weights = folder / "model.safetensors"
+    if damage == "truncated weights":
+        weights.write_bytes(weights.read_bytes()[:-1000])
+    elif damage == "no weights":
+        weights.unlink()
+    elif damage == "broken config":
+        (folder / "config.json").write_text("{not json")
+    elif damage == "unknown type":
+        (folder / "config.json").write_text('{"model_type": "never_heard_of"}')
+    elif damage == "other shapes":
+        config = (folder / "config.json").read_text()
+        (folder / "config.json").write_text(config.replace('"intermediate_size": 96', '"intermediate_size": 80'))
+    else:
+        for path in folder.glob("token*"):
+            path.unlink()
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load(folder)
+
+
+def test_code_of_a_models_own_runs_only_if_asked_for(tiny_base: BaseModel, tmp_path: Path, save_model: Save) -> None:
+    folder = save_model(tiny_base, tmp_path / "m")
+    mark = tmp_path / "ran"
+    (folder / "own.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    (folder / "config.json").write_text(
+        '{"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Own"}}'
+    )
+    with pytest.raises(ModelError, match="pass trust_remote_code=True if you trust its authors"):
+        load(folder)
+    assert not mark.exists()
+
+
+def test_devices_and_dtypes_that_are_none_are_model_errors() -> None:
+    with pytest.raises(ModelError, match="use auto, cpu, cuda"):
+        pick_device("abacus")
+    with pytest.raises(ModelError, match="use auto, float32, bfloat16, float16"):
+        pick_dtype("float3", "cpu")
+    assert pick_dtype("float16", "cpu") is torch.float16
+    assert pick_device("auto") in ("cpu", "cuda")
+
+
+# ---------------------------------------------------------------- prompts
+
+
+def test_a_chat_template_is_used_where_there_is_one(tiny_base: BaseModel) -> None:
+    text = tiny_base.tokenizer.decode(tiny_base.encode(TURNS))
+    assert text == (
+        "<turn>system\nBe brief.</turn>\n<turn>user\nHi</turn>\n<turn>assistant\nYes?</turn>\n<turn>user\nGo</turn>\n"
+        "<turn>assistant\n"
+    )
+
+
+def test_without_one_turns_become_a_transcript(tiny_base_plain: BaseModel) -> None:
+    text = tiny_base_plain.tokenizer.decode(tiny_base_plain.encode(TURNS))
+    assert text == "Be brief.\nUser: Hi\nAssistant: Yes?\nUser: Go\nAssistant:"
+
+
+def test_text_is_sent_as_it_stands(tiny_base: BaseModel) -> None:
+    assert tiny_base.tokenizer.decode(tiny_base.encode("Tarawa «is» 大")) == "Tarawa «is» 大"
+
+
+def test_a_text_is_ended_once(tiny_base: BaseModel) -> None:
+    end = tiny_base.tokenizer.eos_token_id
+    assert tiny_base.tokens_ended([5]) == [5, end]
+    assert tiny_base.tokens_ended([5, end]) == [5, end]
+
+
+# ---------------------------------------------------------------- the cache
+
+PUBLISH = """
+import pathlib, sys, time
+from seal_agent.base_model.bundled import _publish
+def write(folder):
+    (folder / "weights").write_text(sys.argv[2])
+    time.sleep(0.3)
+    (folder / "config.json").write_text(sys.argv[2])
+_publish(pathlib.Path(sys.argv[1]), write)
+"""
+
+
+def test_two_processes_that_convert_at_once_leave_one_good_folder(tmp_path: Path) -> None:
+    target = tmp_path / "cache" / "model"
+    runs = [subprocess.Popen([sys.executable, "-c", PUBLISH, str(target), name]) for name in ("one", "two")]
+    assert [run.wait(60) for run in runs] == [0, 0]
+    assert (target / "config.json").read_text() == (target / "weights").read_text()
+    assert [path.name for path in target.parent.iterdir()] == ["model"]
+
+
+def test_a_conversion_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def write(folder: Path) -> None:
+        (folder / "weights").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _publish(tmp_path / "model", write)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SEAL_CACHE", str(tmp_path))
+    assert cache_home() == tmp_path
+    monkeypatch.delenv("SEAL_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_home() == tmp_path / "xdg" / "seal-agent"

@@ -1,0 +1,207 @@
+"""The command line, with a tiny model: what it prints, and what it exits with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import Call, Ran, caller
+
+from seal_agent.base_model.model import BaseModel
+from seal_agent.cli import app as cli
+from seal_agent.cli import options
+
+TEXT = "The mill of Orrin turns by night. Its miller is called Tamsin Vole."
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    """Runs `seal …` in this process, with a store of its own."""
+    monkeypatch.setenv("SEAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "120")
+    return caller(monkeypatch, capsys)
+
+
+@pytest.fixture
+def model(tiny_base: BaseModel, save_model: Callable[[BaseModel, Path], Path], tmp_path: Path) -> Path:
+    return save_model(tiny_base, tmp_path / "model")
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "mill.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def adapt(run: Call, model: Path, text: Path, *more: object) -> Ran:
+    return run("adapt", text, "--model", model, "--recipe", "paper", "--format", "passage", "--epochs", 2, *more)
+
+
+def test_adapt_ask_history_rollback_as_a_user_types_them(run: Call, model: Path, text: Path) -> None:
+    first = adapt(run, model, text, "--title", "Orrin", "--json").json
+    assert first["accepted"]
+    assert first["parent"] is None
+    assert first["context"] == {"text": TEXT, "title": "Orrin", "questions": []}
+
+    second = adapt(run, model, text, "--json").json
+    assert second["parent"] == first["id"]
+
+    answer = run("ask", "Who is the miller?", "--model", model, "--json").json
+    assert answer["revision"] == second["id"]
+
+    history = run("history", "--json").json
+    assert [r["id"] for r in history["revisions"]] == [first["id"], second["id"]]
+    assert history["active"] == second["id"]
+    assert run("rollback", "--json").json == {"adapter": "default", "active": first["id"]}
+    assert run("rollback").out.strip().endswith("the base model")
+    assert run("adapters", "--json").json == {"adapters": {"default": None}}
+
+
+def test_people_see_words_not_json(run: Call, model: Path, text: Path) -> None:
+    assert "kept: there were no questions" in adapt(run, model, text).out
+    assert "●" in run("history").out
+    assert "default" in run("adapters").out
+
+
+def test_questions_are_asked_before_and_after_and_gate_the_change(
+    run: Call, model: Path, text: Path, tmp_path: Path
+) -> None:
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"question": "Who is the miller?", "answer": ["Tamsin Vole"]}\n', encoding="utf-8")
+    revision = adapt(run, model, text, "--questions", questions, "--minimum-gain", 0.5, "--json").json
+    assert [a["question"]["golds"] for a in revision["before"]] == [["Tamsin Vole"]]
+    assert not revision["accepted"]
+    assert run("history", "--json").json["active"] is None
+
+
+def test_text_comes_from_standard_input_too(run: Call, model: Path) -> None:
+    ran = run("adapt", "-", "--model", model, "--format", "passage", "--epochs", 1, "--json", stdin=TEXT)
+    assert ran.json["context"]["text"] == TEXT
+
+
+def test_chat_reads_lines_and_answers_each(run: Call, model: Path) -> None:
+    ran = run("chat", "--model", model, "--max-tokens", 5, "--json", stdin="hello\n\nand again\n")
+    assert [json.loads(line)["user"] for line in ran.out.splitlines()] == ["hello", "and again"]
+    assert run("chat", "--model", model, "--max-tokens", 5, stdin="hello\n").code == 0
+
+
+def test_export_writes_a_peft_folder(run: Call, model: Path, text: Path, tmp_path: Path) -> None:
+    adapt(run, model, text)
+    written = Path(run("export", tmp_path / "out", "--model", model, "--json").json["folder"])
+    assert {p.name for p in written.iterdir()} >= {"adapter_config.json", "adapter_model.safetensors"}
+    assert run("export", tmp_path / "out", "--model", model).code == 2, "an existing folder is not overwritten"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b" \n\t ", "is empty"),
+        (b"PK\x03\x04\0\0", "is a binary file"),
+        ("Grüße".encode("latin-1"), "is not UTF-8"),
+        (b"word " * 300_000, "split it"),
+    ],
+)
+def test_an_unusable_text_is_one_sentence_and_exit_2(
+    run: Call, model: Path, tmp_path: Path, content: bytes, says: str
+) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(content)
+    ran = run("adapt", path, "--model", model)
+    assert ran.code == 2
+    assert says in " ".join(ran.err.split())
+    assert len(ran.err.strip().splitlines()) == 1
+    assert ran.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("adapt", "no-such-file.txt"), 2, "there is no file"),
+        (("history", "--adapter", "nobody"), 1, "there is no adapter 'nobody'"),
+        (("history", "--adapter", "../x"), 2, "cannot name an adapter"),
+        (("rollback",), 1, "there is no adapter 'default'"),
+        (("ask", "hm?", "--model", "/nowhere/model"), 1, "there is no model folder"),
+        (("frobnicate",), 2, "No such command"),
+    ],
+)
+def test_misuse_and_failure_have_their_exit_codes(run: Call, arguments: tuple[str, ...], code: int, says: str) -> None:
+    ran = run(*arguments)
+    assert ran.code == code
+    assert says in " ".join(ran.err.split())
+    assert "Traceback" not in ran.err
+
+
+def test_bad_settings_are_refused_before_the_model_is_loaded(run: Call, text: Path) -> None:
+    ran = run("adapt", text, "--model", "/nowhere/model", "--epochs", 0)
+    assert ran.code == 2
+    assert "epochs must be at least 1" in ran.err
+    ran = run("adapt", text, "--model", "/nowhere/model", "--format", "sonnet")
+    assert ran.code == 2
+    assert "implications-long" in ran.err
+
+
+def test_debug_shows_the_traceback(run: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["seal", "adapt", "no-such-file.txt", "--debug"])
+    with pytest.raises(cli.InputError):
+        cli.main()
+
+
+def test_ctrl_c_exits_130(run: Call, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(options.ModelOptions, "load", interrupted)
+    ran = run("adapt", text)
+    assert ran.code == 130
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["demo", "adapt", "ask", "chat", "history", "rollback", "forget", "adapters", "export", "tasks", "eval"],
+)
+def test_every_help_shows_an_example(run: Call, command: str) -> None:
+    ran = run(command, "--help")
+    assert ran.code == 0
+    assert "Example:" in ran.out
+    assert "--json" in ran.out
+
+
+def test_a_table_of_answers_shows_the_gold_that_a_long_answer_ends_with() -> None:
+    from seal_agent.cli import console
+    from seal_agent.types import Answer, Question, Verdict
+
+    question = Question("Who built it?", ("Odile Brannock",))
+    long = "The lighthouse on the island is old and tall and was built, as everybody here knows, by "
+    for text, shown in ((long + "Odile Brannock.", "Odile Brannock"), (long, "The lighthouse on the island")):
+        assert shown in console._excerpt(text, question.golds, 72)
+    table = console.answers_table(
+        [Answer(question, long, Verdict.WRONG)], [Answer(question, long + "odile brannock", Verdict.CORRECT)]
+    )
+    assert len(table.rows) == 1
+
+
+def test_version_and_bare_call(run: Call) -> None:
+    assert run("--version").out.strip() == "0.1.0"
+    assert run().code == 2
+
+
+@pytest.mark.real_model
+@pytest.mark.timeout(400)
+def test_the_demo_teaches_at_least_three_more_answers() -> None:
+    seal = Path(sys.executable).with_name("seal")
+    ran = subprocess.run([seal, "demo", "--json"], capture_output=True, text=True, check=True)
+    result = json.loads(ran.stdout)
+    gained = (result["accuracy_after"] - result["accuracy_before"]) * len(result["questions"])
+    assert round(gained) >= 3, result
+    assert len(result["questions"]) == 6
+    assert 0 < result["seconds"] < 180, "90 on two idle cores, where it takes 60"
+    assert 0 <= result["accuracy_in_context"] <= 1
+    assert result["self_test"], "it found no question that it could answer itself"
+    assert {"question", "golds", "before", "after"} == set(result["self_test"][0])

@@ -1,0 +1,43 @@
+"""The bundled passages: their shape, and that nobody can know their answers beforehand."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from seal_agent.adaptation.answering import answer_questions
+from seal_agent.base_model.loading import load_model
+from seal_agent.data.bundled import novel
+from seal_agent.generation.hf import HFEngine
+from seal_agent.grading.graders import default_grader
+from seal_agent.types import Verdict, accuracy
+
+
+def test_forty_passages_with_six_short_answers_stated_in_the_passage() -> None:
+    contexts = novel()
+    assert len({context.title for context in contexts}) == len(contexts) == 40
+    for context in contexts:
+        assert 80 <= len(context.text.split()) <= 160, context.title
+        assert len(context.questions) == 6
+        for question in context.questions:
+            assert question.golds[0].casefold() in context.text.casefold(), question
+            assert len(question.golds[0].split()) <= 6, question
+
+
+def test_the_sentence_that_states_a_gold_is_a_right_answer_and_an_evasion_is_not() -> None:
+    grader = default_grader()
+    for context in novel():
+        sentences = re.split(r"(?<=[.!?;:]) ", context.text)
+        for question in context.questions:
+            stating = [s for s in sentences if question.golds[0].casefold() in s.casefold()]
+            assert any(grader.grade(question.text, question.golds, s) is Verdict.CORRECT for s in stating), question
+            assert grader.grade(question.text, question.golds, "I do not know.") is Verdict.WRONG
+
+
+@pytest.mark.real_model
+def test_the_bundled_model_cannot_know_the_answers() -> None:
+    """Invented facts: at most 5 % of the 240 questions are right without the passage and without training."""
+    base = load_model()
+    answered = answer_questions(HFEngine(base), novel(), default_grader())
+    assert accuracy([answer for answers in answered for answer in answers]) <= 0.05

@@ -1,0 +1,105 @@
+"""Many adapters in one batch: how they are stacked, and who sees them."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import pytest
+import torch
+from conftest import random_adapter
+from torch.testing import assert_close
+
+from seal_agent.base_model.model import BaseModel
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.lora.routing import Route, make_routable, routed
+from seal_agent.lora.serving import SingleAdapterCache, serving_route, stack
+
+CPU = torch.device("cpu")
+IDS = torch.arange(10, 22).reshape(3, 4)
+
+
+def logits(base: BaseModel, route: Route | None = None, ids: torch.Tensor = IDS) -> torch.Tensor:
+    with torch.no_grad(), routed(route):
+        out: torch.Tensor = base.module(input_ids=ids).logits
+    return out
+
+
+def route(base: BaseModel, *adapters: LoraAdapter | None) -> Route | None:
+    return serving_route(base.module, adapters, CPU, torch.float32)
+
+
+def test_ranks_may_differ_and_the_last_slot_is_none(tiny_base: BaseModel) -> None:
+    small, large = random_adapter(tiny_base, 1, rank=2), random_adapter(tiny_base, 2, rank=6)
+    for pair in stack([small, large], CPU, torch.float32).values():
+        assert pair.a_KDR.shape[0] == 3
+        assert pair.a_KDR.shape[2] == 6
+        assert not pair.b_KRO[2].any()
+        assert not pair.a_KDR[0, :, 2:].any()
+
+
+def test_each_row_gets_its_own_adapter_or_none(tiny_base: BaseModel) -> None:
+    small, large = random_adapter(tiny_base, 1, rank=2), random_adapter(tiny_base, 2, rank=6, targets=("all",))
+    mixed = logits(tiny_base, route(tiny_base, small, None, large))
+    for row, adapter in enumerate((small, None, large)):
+        stack_single = logits(tiny_base, route(tiny_base, adapter), IDS[row : row + 1])
+        assert_close(mixed[row : row + 1], stack_single, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("which", ["tiny_base", "tiny_gpt2_base"])
+def test_routing_adds_scale_times_xab(which: str, request: pytest.FixtureRequest) -> None:
+    base: BaseModel = request.getfixturevalue(which)
+    adapter = random_adapter(base, 1)
+    name, pair = next(iter(adapter.pairs.items()))
+    layer = base.module.get_submodule(name)
+    make_routable(base.module, [name])
+    x_BTD = torch.randn(1, 3, 64)
+    plain = layer(x_BTD)
+    with routed(route(base, adapter)):
+        got = layer(x_BTD)
+    assert_close(got, plain + adapter.scale * x_BTD @ pair.a_DR @ pair.b_RO)
+
+
+def test_a_route_ends_with_its_block_even_on_an_error(tiny_base: BaseModel) -> None:
+    plain, adapter = logits(tiny_base), random_adapter(tiny_base, 1)
+    assert not torch.equal(logits(tiny_base, route(tiny_base, adapter)), plain)
+    assert torch.equal(logits(tiny_base), plain)
+    with pytest.raises(ZeroDivisionError), routed(route(tiny_base, adapter)):
+        _ = 1 / 0
+    assert torch.equal(logits(tiny_base), plain)
+
+
+def test_a_route_is_not_seen_by_another_thread(tiny_base: BaseModel) -> None:
+    plain, got = logits(tiny_base), []
+    with routed(route(tiny_base, random_adapter(tiny_base, 1))), torch.no_grad():
+        other = threading.Thread(target=lambda: got.append(tiny_base.module(input_ids=IDS).logits.detach()))
+        other.start()
+        other.join()
+    assert torch.equal(got[0], plain)
+
+
+def test_an_inner_route_gives_way_to_the_outer_one(tiny_base: BaseModel) -> None:
+    first, second = (route(tiny_base, random_adapter(tiny_base, seed)) for seed in (1, 2))
+    want = logits(tiny_base, first)
+    with routed(first), torch.no_grad():
+        with routed(second):
+            pass
+        assert torch.equal(tiny_base.module(input_ids=IDS).logits, want)
+
+
+def test_making_a_layer_routable_twice_adds_its_adapter_once(tiny_base: BaseModel) -> None:
+    adapter = random_adapter(tiny_base, 1)
+    once = logits(tiny_base, route(tiny_base, adapter))
+    make_routable(tiny_base.module, list(adapter.pairs))
+    assert torch.equal(logits(tiny_base, route(tiny_base, adapter)), once)
+
+
+def test_what_was_made_ready_for_an_adapter_goes_with_it(tiny_base: BaseModel) -> None:
+    ready, first, second = SingleAdapterCache(most=1), random_adapter(tiny_base, 1), random_adapter(tiny_base, 2)
+    pairs = ready.pairs_of(first, CPU, torch.float32)
+    assert ready.pairs_of(first, CPU, torch.float32) is pairs
+    assert ready.pairs_of(second, CPU, torch.float32) is not pairs
+    assert len(ready._known) == 1
+    del second
+    gc.collect()
+    assert not ready._known

@@ -1,0 +1,24 @@
+"""A revision as the ledger keeps it."""
+
+from __future__ import annotations
+
+from seal_agent.types import Context, Revision, SelfEdit, Stage, TrainingSummary
+
+
+def revision(id: str, parent: str | None = None, adapter: str = "a", accepted: bool = True) -> Revision:
+    return Revision(
+        id=id,
+        adapter=adapter,
+        parent=parent,
+        created=f"2026-01-01T00:00:00.{len(id):03d}+00:00",
+        base="base",
+        context=Context("Tarawa «is» big\u2028.", "Kiribati"),
+        self_edits=(SelfEdit("implications", "p", "c"), SelfEdit("passage")),
+        before=(),
+        after=(),
+        stages=(Stage("train", 0.1),),
+        training=TrainingSummary(1, 2, 3, (0.5,)),
+        accepted=accepted,
+        reason="because",
+        metadata=(("user", "u1"),),
+    )

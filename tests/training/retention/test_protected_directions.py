@@ -1,0 +1,135 @@
+"""Adapters that may not read what ordinary text says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from fakes import ScriptedEngine
+
+from seal_agent.base_model.model import BaseModel
+from seal_agent.config import InnerLoopConfig
+from seal_agent.errors import InputError
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.lora.targets import find_targets
+from seal_agent.training.jobs import TrainJob
+from seal_agent.training.retention.protected_directions import Directions, principal_directions
+from seal_agent.training.retention.reference_text import protected_directions
+from seal_agent.training.train import train
+from seal_agent.types import TrainingSequence
+
+ORDINARY = [[5 + (i * 7 + k * 3) % 90 for i in range(24)] for k in range(6)]
+CONFIG = InnerLoopConfig(rank=4, alpha=8, epochs=3, batch_size=2, learning_rate=1e-2, null_space=0.75, shrink=0.0)
+
+
+def jobs(base: BaseModel, start: LoraAdapter | None = None) -> list[TrainJob]:
+    ids = tuple(range(120, 140))
+    sequences = tuple(TrainingSequence(ids[k:], ids[k:]) for k in range(4))
+    directions = principal_directions(base, find_targets(base.module, CONFIG.targets), ORDINARY)
+    return [TrainJob(sequences, CONFIG, start, directions)]
+
+
+def strongest(directions: Directions, name: str, share: float = 0.75) -> torch.Tensor:
+    return (of := directions[name]).directions_DD[:, : of.first_behind(share)]
+
+
+def share_read(base: BaseModel, adapter: LoraAdapter, share: float = 0.75) -> float:
+    """The largest part of any layer's A that lies in the protected directions."""
+    directions = principal_directions(base, tuple(adapter.pairs), ORDINARY)
+    return max(
+        float((strongest(directions, name, share).T @ pair.a_DR).norm() / pair.a_DR.norm())
+        for name, pair in adapter.pairs.items()
+    )
+
+
+def test_directions_are_orthonormal_and_sorted_and_shared_by_layers_with_the_same_input(tiny_base: BaseModel) -> None:
+    names = find_targets(tiny_base.module, ("all",))
+    found = principal_directions(tiny_base, names, ORDINARY)
+    inputs = {}
+    layer = tiny_base.module.get_submodule(names[0])
+    handle = layer.register_forward_pre_hook(lambda _, x: inputs.setdefault("x", x[0][0].float()))
+    tiny_base.module(torch.tensor([ORDINARY[0]]))
+    handle.remove()
+    for whole in found.values():
+        torch.testing.assert_close(
+            whole.directions_DD.T @ whole.directions_DD, torch.eye(len(whole.energy_D)), atol=1e-4, rtol=0
+        )
+    energy = (inputs["x"] @ found[names[0]].directions_DD).square().sum(0)
+    assert energy[: len(energy) // 2].sum() > 3 * energy[len(energy) // 2 :].sum()
+    for one in found.values():
+        assert one.energy_D.min() >= 0
+        assert torch.equal(one.energy_D, one.energy_D.sort(descending=True).values)
+    q, k = (next(n for n in names if n.endswith(end)) for end in ("q_proj", "k_proj"))
+    assert found[q] is found[k]
+    assert found[q] is not found[next(n for n in names if n.endswith("down_proj"))]
+
+
+def test_a_new_adapter_never_reads_a_protected_direction_and_still_learns(tiny_base: BaseModel) -> None:
+    (trained,) = train(tiny_base, jobs(tiny_base))
+    assert share_read(tiny_base, trained.adapter) < 1e-4
+    assert trained.summary.epoch_losses[-1] < trained.summary.epoch_losses[0]
+    without = [TrainJob(job.sequences, job.config) for job in jobs(tiny_base)]
+    assert share_read(tiny_base, train(tiny_base, without)[0].adapter) > 0.5, "without directions nothing is protected"
+
+
+def test_a_continued_adapter_keeps_what_it_read_and_adds_nothing_protected(tiny_base: BaseModel) -> None:
+    (first,) = train(tiny_base, [TrainJob(job.sequences, job.config) for job in jobs(tiny_base)])
+    (second,) = train(tiny_base, jobs(tiny_base, first.adapter))
+    directions = principal_directions(tiny_base, tuple(first.adapter.pairs), ORDINARY)
+    for name, pair in second.adapter.pairs.items():
+        added = pair.a_DR - first.adapter.pairs[name].a_DR
+        assert added.norm() > 0
+        assert (strongest(directions, name).T @ added).norm() < 1e-4 * pair.a_DR.norm()
+
+
+def test_what_the_base_says_of_ordinary_text_moves_less(tiny_base: BaseModel) -> None:
+    from seal_agent.lora.routing import routed
+    from seal_agent.lora.serving import serving_route
+
+    def moved(adapter: LoraAdapter) -> float:
+        ids = torch.tensor([ORDINARY[0]])
+        with torch.no_grad():
+            before = tiny_base.module(ids).logits
+            with routed(serving_route(tiny_base.module, [adapter], tiny_base.device, tiny_base.dtype)):
+                return float((tiny_base.module(ids).logits - before).abs().mean())
+
+    (protected,) = train(tiny_base, jobs(tiny_base))
+    (free,) = train(tiny_base, [TrainJob(job.sequences, job.config) for job in jobs(tiny_base)])
+    assert moved(protected.adapter) < 0.5 * moved(free.adapter)
+
+
+def test_an_alpha_that_only_protection_tames_is_refused_without_it() -> None:
+    with pytest.raises(InputError, match=r"alpha 512 ruins a model .* use alpha 64, or leave null_space"):
+        InnerLoopConfig(null_space=0.0)
+    assert InnerLoopConfig(null_space=0.0, alpha=64.0).alpha == 64
+
+
+def test_null_space_is_a_share(tiny_base: BaseModel) -> None:
+    with pytest.raises(ValueError, match="null_space"):
+        InnerLoopConfig(null_space=1.0)
+
+
+def test_the_directions_of_a_model_are_found_once_and_kept_on_disk(
+    tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEAL_CACHE", str(tmp_path))
+    engine = ScriptedEngine(lambda prompt, adapter: f"{prompt[:9]} and the kettle sang.")
+    assert protected_directions(engine, tiny_base, InnerLoopConfig(alpha=64, null_space=0.0, shrink=0.0)) is None
+    assert not engine.calls
+    first = protected_directions(engine, tiny_base, CONFIG)
+    assert first is protected_directions(engine, tiny_base, CONFIG)
+    assert len(engine.calls) == 1
+    tiny_base.memo.clear()
+    again = protected_directions(engine, tiny_base, CONFIG)
+    assert len(engine.calls) == 1, "the second time they come from disk"
+    assert first is not None
+    assert again is not None
+    for name, one in first.items():
+        torch.testing.assert_close(again[name].directions_DD, one.directions_DD, atol=5e-3, rtol=0)
+        torch.testing.assert_close(again[name].energy_D, one.energy_D)
+    (path,) = (tmp_path / "directions").iterdir()
+    path.write_bytes(b"broken")
+    tiny_base.memo.clear()
+    assert protected_directions(engine, tiny_base, CONFIG) is not None
+    assert len(engine.calls) == 2, "a damaged file is made again"
