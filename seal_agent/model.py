@@ -24,7 +24,9 @@ from seal_agent.lora.peft_files import write_peft
 from seal_agent.outer_loop.policy import Policy, load_policy
 from seal_agent.paths import default_home
 from seal_agent.progress import StageClock, StageProgress
-from seal_agent.self_edits.writing import check_self_edits, is_model_written, passages_of, write_self_edits
+from seal_agent.self_edits.checking import check_self_edits
+from seal_agent.self_edits.formats.registry import is_model_written
+from seal_agent.self_edits.writing import passages_of, write_self_edits
 from seal_agent.store import files as files
 from seal_agent.store.ledger import Ledger
 from seal_agent.store.names import check_name

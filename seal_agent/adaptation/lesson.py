@@ -15,9 +15,11 @@ from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
+from seal_agent.self_edits.checking import check_self_edits_of
 from seal_agent.self_edits.formats.evidence import EVIDENCE, truncated_cues
+from seal_agent.self_edits.parsing import notes_of
 from seal_agent.self_edits.questions import statements_of
-from seal_agent.self_edits.writing import check_self_edits_of, notes_of, passages_of, write_self_edits_for
+from seal_agent.self_edits.writing import passages_of, write_self_edits_for
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention.anchors import anchors
 from seal_agent.training.retention.reference_text import protected_directions

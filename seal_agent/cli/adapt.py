@@ -135,7 +135,7 @@ def adapt(
     """Learn a text: write notes about it, train the adapter on them, keep the change."""
     from seal_agent.adaptation.gate import MinimumGain
     from seal_agent.config import recipe_named
-    from seal_agent.self_edits.writing import check_format
+    from seal_agent.self_edits.formats.registry import check_format
 
     for name in noting.formats or ():
         check_format(name)

@@ -38,6 +38,7 @@ class Constraint:
 
     def allowed(self, vocabulary: int) -> Tensor:
         """Bool, one for each of the model's `vocabulary` logits; the end of the text is allowed where it may end."""
+        # llguidance.numpy unpacks its mask ten times as slowly, and llguidance.torch needs a C++ compiler to do it.
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         allowed_V = torch.zeros(vocabulary, dtype=torch.bool)
         unpacked = torch.from_numpy(np.unpackbits(bits, bitorder="little")[:vocabulary]).bool()

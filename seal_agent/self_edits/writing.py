@@ -1,49 +1,22 @@
-"""Self-edits: their formats, and how they are asked for."""
+"""Writing self-edits about passages, in the formats that a config names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import SelfEditConfig, Strictness
-from seal_agent.errors import InputError
+from seal_agent.config import SelfEditConfig
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.prompts import fill, load_prompt
-from seal_agent.self_edits.formats.cloze import cloze_notes
-from seal_agent.self_edits.formats.evidence import EVIDENCE, evidence_notes
-from seal_agent.self_edits.formats.sentences import sentence_notes, shuffled_notes
-from seal_agent.self_edits.parsing import notes_of as notes_of
-from seal_agent.self_edits.parsing import parse as parse
-from seal_agent.self_edits.questions import ask_and_answer, sources_of, statements_of
-from seal_agent.self_edits.synonyms import synonyms_of
-from seal_agent.self_edits.verification import split_notes, verify
+from seal_agent.self_edits.formats.format import TitledPassage
+from seal_agent.self_edits.formats.registry import DERIVED, PASSAGE, check_format, is_model_written
 from seal_agent.text.documents import split_document
-from seal_agent.types import CheckedNote, Message, Note, SelfEdit
+from seal_agent.types import Message, SelfEdit
 
-PASSAGE = "passage"
-WRITTEN_FORMATS = ("implications", "implications-long", "rewrite", "self-qa")
-DERIVED_FORMATS = ("sentences", "shuffled", "cloze", "sentence-qa", EVIDENCE)
-"""Made sentence by sentence instead of by one prompt about the whole passage."""
-FORMATS = (PASSAGE, *WRITTEN_FORMATS, *DERIVED_FORMATS)
-
-
-def check_format(name: str) -> None:
-    """A bundled format, or a text file of one's own with {context} in it. Raises InputError."""
-    if name in FORMATS:
-        return
-    if name.endswith(".txt"):
-        if "{context}" not in load_prompt(name):
-            raise InputError(f"the format file {name} has no {{context}}; write {{context}} where the passage belongs")
-        return
-    raise InputError(f"there is no self-edit format {name!r}; use {', '.join(FORMATS)} or the path of a .txt file")
-
-
-def is_model_written(name: str) -> bool:
-    """Whether a self-edit of this format is one text that a model writes, and so a policy can learn to write."""
-    return name not in (PASSAGE, *DERIVED_FORMATS)
+Source = tuple[str, Sequence[str]]
+"""A context: its title and its passages."""
 
 
 def passages_of(base: BaseModel, text: str, limit: int) -> list[str]:
@@ -69,17 +42,35 @@ def write_self_edits(
 
 def write_self_edits_for(
     engine: Engine,
-    sources: Sequence[tuple[str, Sequence[str]]],
+    sources: Sequence[Source],
     config: SelfEditConfig,
     *,
     writer: LoraAdapter | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[tuple[SelfEdit, ...]]:
-    """The self-edits of several contexts, each given as title and passages, all written in one batch."""
+    """The self-edits of several contexts, those of one format all in one batch. Raises InputError."""
     for name in config.formats:
         check_format(name)
-    asked = [
+    edits: list[list[SelfEdit]] = [[SelfEdit(PASSAGE)] if PASSAGE in config.formats else [] for _ in sources]
+    for index, edit in _written(engine, sources, config, writer, seed, progress):
+        edits[index].append(edit)
+    for name in dict.fromkeys(name for name in config.formats if name in DERIVED):
+        for index, edit in _derived(engine, sources, name, config, seed, progress):
+            edits[index].append(edit)
+    return [tuple(of_source) for of_source in edits]
+
+
+def _written(
+    engine: Engine,
+    sources: Sequence[Source],
+    config: SelfEditConfig,
+    writer: LoraAdapter | None,
+    seed: int,
+    progress: Progress | None,
+) -> list[tuple[int, SelfEdit]]:
+    """Self-edits of the formats that are one prompt each, with the index of their source."""
+    requests = [
         (source, part, name, fill(load_prompt(name), title=title, context=passage))
         for source, (title, passages) in enumerate(sources)
         for part, passage in enumerate(passages)
@@ -88,94 +79,30 @@ def write_self_edits_for(
         for _ in range(config.per_format)
     ]
     sampling = config.sampling(seed)
-    completions = engine.generate(
-        [(Message("user", prompt),) for *_, prompt in asked], sampling, [writer] * len(asked), progress
-    )
-    edits: list[list[SelfEdit]] = [[SelfEdit(PASSAGE)] if PASSAGE in config.formats else [] for _ in sources]
-    for index, ((source, part, name, prompt), completion) in enumerate(zip(asked, completions, strict=True)):
-        edits[source].append(SelfEdit(name, prompt, completion.text, sampling, seed + index, part))
-    for name in dict.fromkeys(name for name in config.formats if name in DERIVED_FORMATS):
-        for of_source, derived in zip(edits, _derive(engine, sources, name, config, seed, progress), strict=True):
-            of_source += derived
-    return [tuple(of_source) for of_source in edits]
+    prompts = [(Message("user", prompt),) for *_, prompt in requests]
+    completions = engine.generate(prompts, sampling, [writer] * len(requests), progress)
+    return [
+        (source, SelfEdit(name, prompt, completion.text, sampling, seed + row, part))
+        for row, ((source, part, name, prompt), completion) in enumerate(zip(requests, completions, strict=True))
+    ]
 
 
-def _derive(
+def _derived(
     engine: Engine,
-    sources: Sequence[tuple[str, Sequence[str]]],
+    sources: Sequence[Source],
     name: str,
     config: SelfEditConfig,
     seed: int,
     progress: Progress | None,
-) -> list[list[SelfEdit]]:
-    """One self-edit of this format for every passage."""
-    if name in ("sentence-qa", EVIDENCE):
-        cutter = statements_of if name == EVIDENCE else sources_of
-        cut = [[cutter(title, passage) for passage in passages] for title, passages in sources]
-        every = [sentence for of_source in cut for of_passage in of_source for sentence in of_passage]
-        if name == EVIDENCE:
-            pairs = iter(evidence_notes(engine, every, config.per_sentence, config.cues, seed=seed, progress=progress))
-        else:
-            pairs = iter(ask_and_answer(engine, every, config.per_sentence, seed=seed, progress=progress))
-        found = [[[c for _ in of_passage for c in next(pairs)] for of_passage in of_source] for of_source in cut]
-    else:
-        found = [
-            [[CheckedNote(n, True) for n in _rearranged(name, p, seed)] for p in passages] for _, passages in sources
-        ]
-    words = iter(
-        synonyms_of(
-            engine,
-            [p for _, passages in sources for p in passages],
-            config.synonyms if name == EVIDENCE else 0,
-            progress,
-        )
-    )
+) -> list[tuple[int, SelfEdit]]:
+    """A self-edit of this format for every passage, with the index of its source."""
+    passages = [
+        (source, part, TitledPassage(title, passage))
+        for source, (title, of_source) in enumerate(sources)
+        for part, passage in enumerate(of_source)
+    ]
+    derived = DERIVED[name].derive(engine, [passage for *_, passage in passages], config, seed, progress)
     return [
-        [
-            SelfEdit(name, seed=seed, part=part, checked=tuple(notes), synonyms=next(words))
-            for part, notes in enumerate(of_source)
-        ]
-        for of_source in found
+        (source, SelfEdit(name, seed=seed, part=part, checked=notes.notes, synonyms=notes.synonyms))
+        for (source, part, _), notes in zip(passages, derived, strict=True)
     ]
-
-
-def _rearranged(name: str, passage: str, seed: int) -> list[Note]:
-    """Notes in the passage's own words."""
-    if name == "shuffled":
-        return shuffled_notes(passage, seed)
-    return sentence_notes(passage) if name == "sentences" else cloze_notes(passage)
-
-
-def check_self_edits(
-    engine: Engine, title: str, passages: Sequence[str], edits: Sequence[SelfEdit], strictness: Strictness
-) -> tuple[SelfEdit, ...]:
-    """The same self-edits, with a verdict on each line; as they are where strictness is "off"."""
-    (checked,) = check_self_edits_of(engine, [(title, passages)], [edits], strictness)
-    return checked
-
-
-def check_self_edits_of(
-    engine: Engine,
-    sources: Sequence[tuple[str, Sequence[str]]],
-    edits: Sequence[Sequence[SelfEdit]],
-    strictness: Strictness,
-) -> list[tuple[SelfEdit, ...]]:
-    """As `check_self_edits` for several contexts, each given as title and passages, in one batch."""
-    if strictness == "off":
-        return [tuple(of_source) for of_source in edits]
-    written = [
-        (title, passages[edit.part], split_notes(parse(edit, title)))
-        for (title, passages), of_source in zip(sources, edits, strict=True)
-        for edit in of_source
-        if _is_unchecked(edit)
-    ]
-    verdicts = iter(verify(engine, written, strictness))
-    return [
-        tuple(replace(edit, checked=next(verdicts)) if _is_unchecked(edit) else edit for edit in of_source)
-        for of_source in edits
-    ]
-
-
-def _is_unchecked(edit: SelfEdit) -> bool:
-    """Derived formats are checked as they are made."""
-    return edit.format != PASSAGE and edit.checked is None

@@ -18,13 +18,14 @@ from seal_agent.errors import InputError
 from seal_agent.generation.hf import HFEngine
 from seal_agent.lora.adapter import new_adapter
 from seal_agent.lora.targets import find_targets
+from seal_agent.self_edits.checking import check_self_edits
 from seal_agent.self_edits.cues import cues_of
 from seal_agent.self_edits.formats.cloze import GAP, cloze_notes
 from seal_agent.self_edits.formats.evidence import OPENING, evidence_notes, truncated_cues
 from seal_agent.self_edits.formats.sentences import sentence_notes, shuffled_notes
 from seal_agent.self_edits.questions import Sentence, ask_and_answer, question_words, sources_of, statements_of
 from seal_agent.self_edits.synonyms import synonyms_of
-from seal_agent.self_edits.writing import check_self_edits, write_self_edits
+from seal_agent.self_edits.writing import write_self_edits
 from seal_agent.text.phrases import phrases_of, sentences_of
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention.anchors import anchors

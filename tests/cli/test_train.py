@@ -25,7 +25,7 @@ from seal_agent.outer_loop.executors.workers import MakeWorker
 from seal_agent.outer_loop.plan import plan
 from seal_agent.outer_loop.policy import load_policy, save_policy
 from seal_agent.outer_loop.rewards.reward import QuestionReward
-from seal_agent.self_edits.writing import DERIVED_FORMATS
+from seal_agent.self_edits.formats.registry import DERIVED_FORMATS
 from seal_agent.types import Context, Question
 
 

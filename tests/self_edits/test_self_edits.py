@@ -14,7 +14,9 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.config import SelfEditConfig
 from seal_agent.errors import InputError
 from seal_agent.prompts import fill, load_prompt
-from seal_agent.self_edits.writing import check_format, notes_of, parse, write_self_edits
+from seal_agent.self_edits.formats.registry import check_format
+from seal_agent.self_edits.parsing import notes_of, parse
+from seal_agent.self_edits.writing import write_self_edits
 from seal_agent.training.sequences import encode
 from seal_agent.types import Note, SelfEdit
 

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from seal_agent.config import ARC_INNER_LOOPS, ArcConfig, InnerLoopConfig, SelfEditConfig, recipe_named
 from seal_agent.errors import InputError
-from seal_agent.self_edits.writing import PASSAGE, check_format
+from seal_agent.self_edits.formats.registry import PASSAGE, check_format
 
 Mode = Literal["base", "in_context", "passage", "ttt", "self_edit"]
 """`in_context` and `passage` are for knowledge, `ttt` (training at test time by fixed settings) is for ARC."""

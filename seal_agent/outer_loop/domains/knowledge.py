@@ -17,13 +17,9 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.outer_loop.selection import leaks
 from seal_agent.outer_loop.units import Asked, Case, CaseResult, Evaluated, Tried, Unit, Worker, kept
 from seal_agent.progress import Progress
-from seal_agent.self_edits.writing import (
-    check_format,
-    check_self_edits_of,
-    is_model_written,
-    passages_of,
-    write_self_edits_for,
-)
+from seal_agent.self_edits.checking import check_self_edits_of
+from seal_agent.self_edits.formats.registry import check_format, is_model_written
+from seal_agent.self_edits.writing import passages_of, write_self_edits_for
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.train import train_each
 from seal_agent.types import Answer, Context, Question, SelfEdit, content_hash

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seal_agent.prompts import fill, load_prompt
+from seal_agent.self_edits.formats.format import rearranged
 from seal_agent.text.phrases import phrases_of, sentences_of
 from seal_agent.types import Note
 
@@ -19,3 +20,6 @@ def cloze_notes(passage: str) -> list[Note]:
         if len(sentence.split()) >= SHORTEST_SENTENCE
         for phrase in phrases_of(sentence)
     ]
+
+
+CLOZE = rearranged("cloze", lambda passage, seed: cloze_notes(passage))

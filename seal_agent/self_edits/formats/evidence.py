@@ -17,10 +17,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.config import SelfEditConfig
 from seal_agent.generation.engine import Engine
 from seal_agent.progress import Progress
 from seal_agent.self_edits.cues import cues_of
-from seal_agent.self_edits.questions import Sentence, ask, is_long, question_flaw
+from seal_agent.self_edits.formats.format import DerivedFormat, DerivedNotes, TitledPassage
+from seal_agent.self_edits.questions import Sentence, ask, is_long, question_flaw, statements_of
+from seal_agent.self_edits.synonyms import synonyms_of
 from seal_agent.training.sequences import encode_truncated
 from seal_agent.types import CheckedNote, Note, TrainingSequence
 
@@ -74,3 +77,17 @@ def truncated_cues(
         for cue in cues_of(source, count, seed + 1 + epoch, synonyms)
         if cue not in asked
     ]
+
+
+def _derive(
+    engine: Engine, passages: Sequence[TitledPassage], config: SelfEditConfig, seed: int, progress: Progress | None
+) -> list[DerivedNotes]:
+    sentences = [statements_of(passage.title, passage.text) for passage in passages]
+    every = [sentence for of_passage in sentences for sentence in of_passage]
+    notes = iter(evidence_notes(engine, every, config.per_sentence, config.cues, seed=seed, progress=progress))
+    checked = [tuple(note for _ in of_passage for note in next(notes)) for of_passage in sentences]
+    synonyms = synonyms_of(engine, [passage.text for passage in passages], config.synonyms, progress)
+    return [DerivedNotes(*derived) for derived in zip(checked, synonyms, strict=True)]
+
+
+EVIDENCE_FORMAT = DerivedFormat(EVIDENCE, _derive)

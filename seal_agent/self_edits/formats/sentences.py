@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 
+from seal_agent.self_edits.formats.format import rearranged
 from seal_agent.text.phrases import sentences_of
 from seal_agent.types import Note
 
@@ -25,3 +26,7 @@ def shuffled_notes(passage: str, seed: int = 0) -> list[Note]:
     sentences, draw = sentences_of(passage), random.Random(seed)
     orders = {" ".join(draw.sample(sentences, len(sentences))) for _ in range(ORDERS)} - {" ".join(sentences)}
     return [Note(order) for order in sorted(orders)]
+
+
+SENTENCES = rearranged("sentences", lambda passage, seed: sentence_notes(passage))
+SHUFFLED = rearranged("shuffled", shuffled_notes)

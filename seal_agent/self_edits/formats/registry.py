@@ -1,0 +1,44 @@
+"""Every self-edit format, by name. To add one, see "A self-edit format" in CONTRIBUTING."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from seal_agent.errors import InputError
+from seal_agent.prompts import load_prompt
+from seal_agent.self_edits.formats.cloze import CLOZE
+from seal_agent.self_edits.formats.evidence import EVIDENCE_FORMAT
+from seal_agent.self_edits.formats.format import DerivedFormat
+from seal_agent.self_edits.formats.sentence_qa import SENTENCE_QA
+from seal_agent.self_edits.formats.sentences import SENTENCES, SHUFFLED
+
+PASSAGE = "passage"
+"""The passage itself, without notes."""
+
+WRITTEN_FORMATS = ("implications", "implications-long", "rewrite", "self-qa")
+"""Written by one prompt about the whole passage, prompts/NAME.txt."""
+
+DERIVED: Mapping[str, DerivedFormat] = {
+    derived.name: derived for derived in (SENTENCES, SHUFFLED, CLOZE, SENTENCE_QA, EVIDENCE_FORMAT)
+}
+"""Derived sentence by sentence, and checked as they are made."""
+
+DERIVED_FORMATS = tuple(DERIVED)
+
+FORMATS = (PASSAGE, *WRITTEN_FORMATS, *DERIVED_FORMATS)
+
+
+def check_format(name: str) -> None:
+    """Accept a bundled format, or a text file of one's own with {context} in it. Raises InputError for all else."""
+    if name in FORMATS:
+        return
+    if name.endswith(".txt"):
+        if "{context}" not in load_prompt(name):
+            raise InputError(f"the format file {name} has no {{context}}; write {{context}} where the passage belongs")
+        return
+    raise InputError(f"there is no self-edit format {name!r}; use {', '.join(FORMATS)} or the path of a .txt file")
+
+
+def is_model_written(name: str) -> bool:
+    """Whether a self-edit of this format is one text that a model writes, and so a policy can learn to write."""
+    return name != PASSAGE and name not in DERIVED
