@@ -29,5 +29,9 @@ class CollapseError(SealError):
     """A model that rewards itself has begun to do so for nothing; the outer loop was stopped."""
 
 
+class BaseModelWarning(UserWarning):
+    """An adapter is used with settings of its base model that are not those it was trained with."""
+
+
 class MissingDependency(SealError, ImportError):
     """An optional package is not installed; the message names the install command."""

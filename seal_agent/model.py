@@ -1,7 +1,12 @@
-"""SelfAdaptingModel: a language model that can take something in, and take it back."""
+"""SelfAdaptingModel: a language model that learns what it is given, and can take it back.
+
+One class, longer than other files: it is the one object that most users touch, and its methods share the ledger and
+the weights in memory. Each method is a few calls into the rooms above.
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,11 +15,13 @@ from typing import Literal, overload
 from seal_agent.adaptation.adapt import Trainer
 from seal_agent.adaptation.forget import clean_up, plan_forget, record_forget, retrain
 from seal_agent.adaptation.gate import Gate, KeepAll
-from seal_agent.adaptation.self_test import write_self_tests
+from seal_agent.adaptation.inputs import MessageLike, as_context, as_message, as_metadata
+from seal_agent.adaptation.propose import write_proposal
+from seal_agent.base_model.identity import differing_settings
 from seal_agent.base_model.loading import DEFAULT_MODEL, load_model
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES, AnswerConfig, InnerLoopConfig, SelfEditConfig
-from seal_agent.errors import AdapterError, InputError
+from seal_agent.errors import AdapterError, BaseModelWarning, InputError
 from seal_agent.generation.engine import Engine
 from seal_agent.generation.hf import HFEngine
 from seal_agent.grading.grader import Grader
@@ -24,9 +31,7 @@ from seal_agent.lora.peft_files import write_peft
 from seal_agent.outer_loop.policy import Policy, load_policy
 from seal_agent.paths import default_home
 from seal_agent.progress import StageClock, StageProgress
-from seal_agent.self_edits.checking import check_self_edits
 from seal_agent.self_edits.formats.registry import is_model_written
-from seal_agent.self_edits.writing import passages_of, write_self_edits
 from seal_agent.store import files as files
 from seal_agent.store.ledger import Ledger
 from seal_agent.store.names import check_name
@@ -42,13 +47,12 @@ from seal_agent.types import (
 )
 
 DEFAULT_ADAPTER = "default"
-MessageLike = Message | Mapping[str, str]
 
 
 class SelfAdaptingModel:
-    """A frozen base model, the adapters it has learnt, and the ledger of how it learnt them.
+    """A frozen base model, the adapters it has learned, and the ledger of how it learned them.
 
-    Safe for threads: adapters belong to calls, not to the model.
+    Threads may share it: adapters belong to calls, not to the model.
     """
 
     def __init__(
@@ -67,6 +71,8 @@ class SelfAdaptingModel:
         self.grader = grader or default_grader()
         self.seed = seed
         self.ledger = Ledger(self.home)
+        if base.former_identity:
+            self.ledger.adopt_base(base.identity, base.former_identity)
         self._loaded: dict[str, LoraAdapter] = {}
         self._policy_source = policy
         self.policy = self._find_policy(policy)
@@ -85,11 +91,20 @@ class SelfAdaptingModel:
         seed: int = 0,
         trust_remote_code: bool = False,
     ) -> SelfAdaptingModel:
-        """Load "default" (the bundled small instruct model), a hub id, or a folder.
+        """Load a base model with its adapter store.
 
-        `home` holds the adapters ($SEAL_HOME or ~/.local/share/seal-agent); `grader` judges answers (LexicalGrader
-        unless another is given); `policy` writes the self-edits: the folder of a run of `seal train`, one of its
-        policies, any PEFT folder, or a stored adapter's name. Raises ModelError, InputError, AdapterError.
+        Args:
+            name_or_path: "default" (the bundled small instruct model), a hub id, or a folder.
+            home: The adapter store; default: $SEAL_HOME or ~/.local/share/seal-agent.
+            device: "auto", "cpu", "cuda" or "cuda:N".
+            dtype: "auto", "float32", "bfloat16" or "float16".
+            grader: Judges answers; default: LexicalGrader.
+            policy: Writes the self-edits: the folder of a `seal train` run, one of its policies, any PEFT folder, or a
+                stored adapter's name.
+            seed: Of every random choice.
+            trust_remote_code: Run code that comes with the model.
+
+        Raises ModelError, InputError, AdapterError.
         """
         if engine != "hf":
             raise InputError(f"there is no engine {engine!r}; use engine='hf'")
@@ -113,10 +128,20 @@ class SelfAdaptingModel:
     ) -> Revision:
         """Write notes about a context, train the adapter on them, and keep the change if the gate agrees.
 
-        On an adapter that exists, this continues from its active revision. With `questions`, they are asked
-        closed-book before and after; without, the model writes some for itself and the revision shows them.
-        Raises InputError for an unusable context, TrainingError where the loss is not finite; in both cases nothing
-        has changed.
+        An adapter that exists is continued from its active revision.
+
+        Args:
+            questions: Asked closed-book before and after. Without them the model writes a self-test, which the revision
+                shows.
+            title: What the context is about; put before every note.
+            self_edit: How notes are written; default: the default recipe's.
+            inner_loop: How they are trained; default: the default recipe's.
+            gate: Decides whether the revision becomes active; default: KeepAll.
+            metadata: Kept with the revision.
+            progress: Told how far each stage is.
+
+        Raises InputError for an unusable context, TrainingError where the loss is not finite. In both cases nothing has
+        changed.
         """
         proposal = self.propose(
             context, adapter=adapter, questions=questions, title=title, self_edit=self_edit, progress=progress
@@ -133,31 +158,23 @@ class SelfAdaptingModel:
         self_edit: SelfEditConfig | None = None,
         progress: StageProgress | None = None,
     ) -> Proposal:
-        """Self-edits only: nothing is trained or stored. `commit` trains on what this returns.
+        """Write self-edits only: nothing is trained or stored. `commit` trains on what this returns.
 
-        A policy writes the formats that it learnt unless a config says others. Raises InputError where it would have
-        nothing to write.
+        A policy writes the formats that it learned unless `self_edit` names others. Raises InputError where it would
+        have nothing to write.
         """
         check_name(adapter)
-        whole = _as_context(context, title, questions)
-        config = self._self_edit(self_edit)
-        clock = StageClock(progress)
-        passages = passages_of(self.base, whole.text, config.max_context_tokens)
-        with clock.stage("write self-edits") as tell:
-            edits = write_self_edits(
-                self.engine, whole.title, passages, config, writer=self._writer, seed=self.seed, progress=tell
-            )
-        if config.verify != "off":
-            with clock.stage("check self-edits"):
-                edits = check_self_edits(self.engine, whole.title, passages, edits, config.verify)
-        test: tuple[Question, ...] = ()
-        if config.self_test and not whole.questions:
-            with clock.stage("write self-test") as tell:
-                (test,) = write_self_tests(
-                    self.engine, [(whole.title, passages)], config.self_test, seed=self.seed, progress=tell
-                )
-        parent = self.ledger.active(adapter)
-        return Proposal(adapter, whole, tuple(passages), edits, parent, self.base.identity, test, clock.stages)
+        return write_proposal(
+            self.engine,
+            self.base,
+            as_context(context, title, questions),
+            self._self_edit(self_edit),
+            StageClock(progress),
+            adapter=adapter,
+            parent=self.ledger.active(adapter),
+            writer=self._writer,
+            seed=self.seed,
+        )
 
     def commit(
         self,
@@ -170,20 +187,20 @@ class SelfAdaptingModel:
     ) -> Revision:
         """Train on a proposal. Committing the same proposal twice trains once and returns the same revision."""
         check_name(proposal.adapter)
-        if proposal.base != self.base.identity:
+        if not self.base.is_same_as(proposal.base):
             raise AdapterError("this proposal was written for another base model; propose again with this one")
         config = inner_loop or self._inner_loop
-        key, facts = content_hash([proposal.id, asdict(config)]), _check_metadata(metadata or {})
+        key, pairs = content_hash([proposal.id, asdict(config)]), as_metadata(metadata or {})
         with self.ledger.only_writer_of(proposal.adapter):
             return self._committed(proposal, key) or self._train_and_record(
-                proposal, key, config, gate or KeepAll(), facts, progress
+                proposal, key, config, gate or KeepAll(), pairs, progress
             )
 
     def _committed(self, proposal: Proposal, key: str) -> Revision | None:
-        """What this proposal has already become, if that is active or only needs to be made active again."""
-        known = {revision.id for revision in self.ledger.lineage(proposal.adapter)}
+        """The revision of an earlier commit of this proposal, if it is active or can be made active again."""
+        lineage = {revision.id for revision in self.ledger.lineage(proposal.adapter)}
         for revision in self.ledger.find(proposal.adapter, key):
-            if revision.id in known:
+            if revision.id in lineage:
                 return revision
             if revision.accepted and revision.parent == self.ledger.active(proposal.adapter):
                 self.ledger.activate(proposal.adapter, revision.id)
@@ -214,14 +231,14 @@ class SelfAdaptingModel:
     # ------------------------------------------------------------ answering
 
     def ask(self, question: str, *, adapter: str = DEFAULT_ADAPTER, title: str = "") -> str:
-        """A short greedy answer, from the weights alone. A title, if given, is named as the topic."""
+        """A short greedy answer from the weights alone. A title, if given, is named as the topic."""
         from seal_agent.prompts import question_prompt
 
         if not question.strip():
             raise InputError("the question is empty; ask something")
         prompt = (Message("user", question_prompt(title, question)),)
-        (said,) = self.engine.generate([prompt], AnswerConfig().sampling(), [self.adapter(adapter)])
-        return said.text.strip()
+        (completion,) = self.engine.generate([prompt], AnswerConfig().sampling(), [self.adapter(adapter)])
+        return completion.text.strip()
 
     @overload
     def chat(
@@ -258,20 +275,20 @@ class SelfAdaptingModel:
         stream: bool = False,
     ) -> str | Iterator[str]:
         """The assistant's next turn, with an adapter or (None) as the base model; in pieces if `stream`."""
-        turns = tuple(_as_message(message) for message in messages)
+        turns = tuple(as_message(message) for message in messages)
         if not turns:
             raise InputError("there are no messages; give at least one user turn")
         sampling = Sampling(max_tokens, temperature, stop=tuple(stop or ()), seed=self.seed)
         lora = self.adapter(adapter) if adapter is not None else None
         if stream:
             return self.engine.stream(turns, sampling, lora)
-        (said,) = self.engine.generate([turns], sampling, [lora])
-        return said.text
+        (completion,) = self.engine.generate([turns], sampling, [lora])
+        return completion.text
 
     # ------------------------------------------------------------ the store
 
     def history(self, adapter: str = DEFAULT_ADAPTER) -> list[Revision]:
-        """Every revision of an adapter, oldest first, taken-back ones included."""
+        """Every revision of an adapter, oldest first, including those that were taken back."""
         self.ledger.check_known(adapter)
         return self.ledger.history(adapter)
 
@@ -289,34 +306,37 @@ class SelfAdaptingModel:
     def forget(
         self, revision: str, *, adapter: str | None = None, progress: StageProgress | None = None
     ) -> Revision | None:
-        """Take a revision's text out for good: of the weights, of the store and of this model's memory.
+        """Remove a revision's text for good: from the weights, the store and this model's memory.
 
-        What the adapter learnt after it is trained again without it, from the weights before it, with the notes and
-        settings of then; that takes as long as it took then. Erased are all revisions of this adapter that learnt the
-        text and all that came after one, rolled back or not; only their ids and dates stay, see `forgotten`. Other
-        adapters are not touched, nor copies made by `export`. With `adapter`, the revision must be one of that.
+        What the adapter learned after it is retrained without it, from the weights before it, with the same notes and
+        settings; that takes as long as it took then. Every revision of this adapter that learned the text is erased,
+        and every descendant, rolled back or not. Only their ids and dates stay: see `forgotten`. Other adapters and
+        copies made by `export` are not touched.
 
-        Returns the revision now active, None for the base model. Raises AdapterError for a revision that is unknown
-        or was forgotten before; then, and where training fails, nothing has changed. Raises StoreError where it is
-        done but a file could not be deleted.
+        Args:
+            adapter: The adapter that the revision must belong to, if given.
+
+        Returns the revision now active, None for the base model. Raises AdapterError for a revision that is unknown or
+        was forgotten before; then, and where training fails, nothing has changed. Raises StoreError where all is done
+        but a file could not be deleted.
         """
         with self.ledger.only_writer_of(self.ledger.get(revision).adapter):
             plan = plan_forget(self.ledger, revision, adapter)
             again = retrain(self._trainer, plan, self._load, self._inner_loop, progress)
-            learnt = record_forget(self.ledger, plan, again, self.base.name)
+            revisions = record_forget(self.ledger, plan, again, self.base.name)
             self._drop(plan.erased)
-            self._loaded |= {new.id: one.trained.adapter for new, one in zip(learnt, again, strict=True)}
+            self._loaded |= {new.id: old.trained.adapter for new, old in zip(revisions, again, strict=True)}
             clean_up(self.ledger)
-        now = [*reversed(plan.kept), *learnt]
-        return now[-1] if now else None
+        lineage = [*reversed(plan.kept), *revisions]
+        return lineage[-1] if lineage else None
 
     def forgotten(self, adapter: str = DEFAULT_ADAPTER) -> list[Forgotten]:
-        """What was erased of an adapter by `forget`, oldest first: ids and dates, no text."""
+        """What `forget` erased of an adapter, oldest first: ids and dates, no text."""
         self.ledger.check_known(adapter)
         return self.ledger.forgotten(adapter)
 
     def export(self, adapter: str, path: str | Path) -> Path:
-        """Write the active revision as a plain PEFT folder that PEFT and vLLM load; returns the folder."""
+        """Write the active revision as a plain PEFT folder, which PEFT and vLLM load. Returns the folder."""
         lora = self.adapter(adapter)
         if lora is None:
             raise AdapterError(f"adapter {adapter!r} is the base model itself; there is nothing to export")
@@ -329,7 +349,7 @@ class SelfAdaptingModel:
     def adapter(self, name: str) -> LoraAdapter | None:
         """The weights of an adapter's active revision; None where that is the base model.
 
-        "default" is the base model until something has been learnt; another unknown name is an AdapterError.
+        "default" is the base model until something has been learned; another unknown name is an AdapterError.
         """
         while (revision := self.ledger.active(check_name(name))) is not None:
             try:
@@ -349,19 +369,32 @@ class SelfAdaptingModel:
 
     @property
     def _inner_loop(self) -> InnerLoopConfig:
-        """The settings where none are given. A policy learnt by the paper's which self-edits are good for it."""
+        """The settings where none are given: the paper's with a policy, since it was rewarded under them."""
         return replace(RECIPES["paper" if self.policy else "default"].inner_loop, seed=self.seed)
 
     def _load(self, revision: str) -> LoraAdapter:
         if revision not in self._loaded:
             folder = self.ledger.adapters_folder / self.ledger.folder(revision)
-            self._loaded[revision] = files.load(folder, self.base.identity)
+            also = self.ledger.former_identities(self.base.identity)
+            self._loaded[revision] = files.load(folder, self.base.identity, also)
+            self._warn_of_settings(revision)
         return self._loaded[revision]
 
+    def _warn_of_settings(self, revision: str) -> None:
+        """An adapter whose base model has another chat template, say, is used all the same; its user should know."""
+        recorded = self.ledger.get(revision)
+        if changes := differing_settings(recorded.base_settings, self.base.settings):
+            warnings.warn(
+                f"adapter {recorded.adapter!r} was trained with other settings of the base model: "
+                f"{'; '.join(changes)}. It is used all the same",
+                BaseModelWarning,
+                stacklevel=2,
+            )
+
     def _drop(self, revisions: Iterable[str]) -> None:
-        """Let go of weights, also where they are the policy because it is one of the stored adapters."""
-        gone = [self._loaded.pop(revision) for revision in revisions if revision in self._loaded]
-        if self.policy and any(self.policy.adapter is lora for lora in gone):
+        """Forget weights in memory. Where one of them is the policy, look the policy up again."""
+        dropped = [self._loaded.pop(revision) for revision in revisions if revision in self._loaded]
+        if self.policy and any(self.policy.adapter is lora for lora in dropped):
             self.policy = self._find_policy(self._policy_source)
 
     def _find_policy(self, policy: str | Path | None) -> Policy | None:
@@ -371,12 +404,12 @@ class SelfAdaptingModel:
         if not folder.is_dir() and len(folder.parts) == 1:
             adapter = self.adapter(str(policy))
             return Policy(adapter, ()) if adapter else None
-        found = load_policy(folder)
-        if found.base not in ("", self.base.identity):
+        loaded = load_policy(folder)
+        if loaded.base and not self.base.is_same_as(loaded.base):
             raise AdapterError(
                 f"the policy in {folder} was trained on another base model; load that one, or train anew"
             )
-        return found
+        return loaded
 
     @property
     def _writer(self) -> LoraAdapter | None:
@@ -384,35 +417,12 @@ class SelfAdaptingModel:
 
     def _self_edit(self, config: SelfEditConfig | None) -> SelfEditConfig:
         """The caller's config, else the default with the policy's formats."""
-        known = self.policy.formats if self.policy else ()
-        chosen = config or (SelfEditConfig(formats=known) if known else SelfEditConfig())
+        formats = self.policy.formats if self.policy else ()
+        chosen = config or (SelfEditConfig(formats=formats) if formats else SelfEditConfig())
         if self.policy and not any(map(is_model_written, chosen.formats)):
-            use = ", ".join(known) or "implications"
+            use = ", ".join(formats) or "implications"
             raise InputError(
                 f"the policy writes whole self-edits, but the format asked for, {', '.join(chosen.formats)}, is not "
                 f"written that way; use SelfEditConfig(formats=…) or --format with {use}, or leave the policy out"
             )
         return chosen
-
-
-def _as_context(context: str | Context, title: str | None, questions: Sequence[Question] | None) -> Context:
-    whole = Context(context) if isinstance(context, str) else context
-    if title is not None:
-        whole = replace(whole, title=" ".join(title.split()))
-    return whole if questions is None else replace(whole, questions=tuple(questions))
-
-
-def _as_message(message: MessageLike) -> Message:
-    if isinstance(message, Message):
-        return message
-    role, content = message.get("role"), message.get("content")
-    if role not in ("system", "user", "assistant") or not isinstance(content, str):
-        raise InputError('each message is {"role": "system" | "user" | "assistant", "content": "…"}')
-    return Message(role, content)  # type: ignore[arg-type]
-
-
-def _check_metadata(metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    for key, value in metadata.items():
-        if not isinstance(key, str) or not isinstance(value, str):
-            raise InputError(f"metadata maps text to text, but it has {key!r}: {value!r}; give both as strings")
-    return tuple(sorted(metadata.items()))

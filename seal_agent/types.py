@@ -293,6 +293,8 @@ class Revision:
     """The parts of the context that the self-edits are about; none in ledgers before this was kept."""
     settings: str = ""
     """The InnerLoopConfig it was trained with, as JSON; "" in ledgers before this was kept."""
+    base_settings: tuple[tuple[str, str], ...] = ()
+    """Chat template and generation settings of the base model then; none in ledgers before this was kept."""
 
     @property
     def seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""From a proposal to trained weights: asked before, trained, asked after. What comes of it is recorded elsewhere."""
+"""From a proposal to trained weights: ask, train, ask again. The caller records the result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SETTINGS: TypeAdapter[InnerLoopConfig] = TypeAdapter(InnerLoopConfig)
 
 @dataclass(frozen=True, slots=True)
 class TrainedProposal:
-    """An adapter after its training, in memory only, and what its revision will say of it."""
+    """A trained adapter, in memory only, and what its revision will say about it."""
 
     proposal: Proposal
     config: InnerLoopConfig
@@ -36,6 +36,7 @@ class TrainedProposal:
     summary: TrainingSummary
     before: tuple[Answer, ...]
     after: tuple[Answer, ...]
+    base_settings: tuple[tuple[str, str], ...] = ()
 
     def revision(
         self,
@@ -46,7 +47,7 @@ class TrainedProposal:
         metadata: tuple[tuple[str, str], ...],
         stages: tuple[Stage, ...],
     ) -> Revision:
-        """`key` is the hash of what was committed and how, `folder` where the weights lie."""
+        """The revision of this training. `key` hashes what was committed and how; `folder` holds the weights."""
         return Revision(
             id=content_hash([key, parent, folder])[:12],
             adapter=self.proposal.adapter,
@@ -65,12 +66,13 @@ class TrainedProposal:
             self_tested=bool(self.proposal.self_test),
             passages=self.proposal.passages,
             settings=_SETTINGS.dump_json(self.config).decode(),
+            base_settings=self.base_settings,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """What every adaptation of one model has in common."""
+    """Trains adapters of one base model, and asks them before and after."""
 
     base: BaseModel
     engine: Engine
@@ -84,43 +86,50 @@ class Trainer:
         earlier: Sequence[Revision],
         clock: StageClock,
     ) -> TrainedProposal:
-        """Go on from `start`, which has learnt `earlier`, newest first. InputError where its shape is another."""
+        """Train on a proposal, continuing from `start`.
+
+        Args:
+            start: The adapter to continue from; None for a new one.
+            earlier: The revisions that `start` has learned, newest first. Their lessons are replayed.
+
+        Raises InputError where `config` does not fit the shape of `start`.
+        """
         check_shape(proposal.adapter, start, config, self.base)
-        asked = replace(proposal.context, questions=proposal.context.questions or proposal.self_test)
-        before = self._ask_all("ask before", asked, start, clock)
+        context = replace(proposal.context, questions=proposal.context.questions or proposal.self_test)
+        before = self._ask_all("ask before", context, start, clock)
         if config.null_space:
-            with clock.stage("protect the rest") as tell:
-                protected_directions(self.engine, self.base, config, tell)
-        with clock.stage("train") as tell:
+            with clock.stage("protect the rest") as report:
+                protected_directions(self.engine, self.base, config, report)
+        with clock.stage("train") as report:
             lesson = Lesson(proposal.context.title, proposal.passages, proposal.self_edits, proposal.self_test)
             replayed = [lesson_of(revision) for revision in earlier] if config.replay else []
             job = job_of(self.engine, self.base, lesson, config, start=start, earlier=replayed)
-            (trained,) = train(self.base, [job], tell)
-        after = self._ask_all("ask after", asked, trained.adapter, clock)
-        return TrainedProposal(proposal, config, trained.adapter, trained.summary, before, after)
+            (trained,) = train(self.base, [job], report)
+        after = self._ask_all("ask after", context, trained.adapter, clock)
+        return TrainedProposal(proposal, config, trained.adapter, trained.summary, before, after, self.base.settings)
 
     def _ask_all(
         self, stage: str, context: Context, adapter: LoraAdapter | None, clock: StageClock
     ) -> tuple[Answer, ...]:
         if not context.questions:
             return ()
-        with clock.stage(stage) as tell:
-            (answers,) = answer_questions(self.engine, [context], self.grader, adapters=[adapter], progress=tell)
+        with clock.stage(stage) as report:
+            (answers,) = answer_questions(self.engine, [context], self.grader, adapters=[adapter], progress=report)
         return answers
 
 
 def settings_of(revision: Revision) -> InnerLoopConfig | None:
-    """What a revision was trained with; None where its ledger is older than that was kept."""
+    """The settings a revision was trained with; None in ledgers that did not keep them yet."""
     return _SETTINGS.validate_json(revision.settings) if revision.settings else None
 
 
 def lesson_of(revision: Revision) -> Lesson:
-    """What a revision was trained on. Its self-test may be learnt now: later revisions have tests of their own."""
+    """What a revision was trained on. Its self-test may be trained on too: later revisions have tests of their own."""
     return Lesson(revision.context.title, revision.passages or (revision.context.text,), revision.self_edits)
 
 
 def check_shape(name: str, start: LoraAdapter | None, config: InnerLoopConfig, base: BaseModel) -> None:
-    """An adapter that exists keeps its rank, alpha and target modules; InputError where others are asked for."""
+    """Raises InputError where `config` asks for another rank, alpha or other targets than an existing adapter has."""
     if start is None:
         return
     if (start.rank, start.alpha) != (config.rank, config.alpha):

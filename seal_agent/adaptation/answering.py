@@ -23,31 +23,37 @@ def answer_questions(
     config: AnswerConfig | None = None,
     progress: Progress | None = None,
 ) -> list[tuple[Answer, ...]]:
-    """Graded answers to every context's questions, in one batch; context i is answered with adapters[i]."""
+    """Ask every context's questions in one batch and grade the answers.
+
+    Args:
+        adapters: One for each context, None for the base model; all None where not given.
+        in_context: Put the passage into the prompt.
+    """
     adapters = adapters if adapters is not None else [None] * len(contexts)
-    asked = [
+    rows = [
         (context, question, adapter)
         for context, adapter in zip(contexts, adapters, strict=True)
         for question in context.questions
     ]
-    prompts = [(Message("user", _prompt(context, question, in_context)),) for context, question, _ in asked]
+    prompts = [(Message("user", _prompt(context, question, in_context)),) for context, question, _ in rows]
     sampling = (config or AnswerConfig()).sampling()
-    completions = engine.generate(prompts, sampling, [adapter for _, _, adapter in asked], progress)
-    said = [completion.text for completion in completions]
-    items = [(question.text, question.golds, text) for (_, question, _), text in zip(asked, said, strict=True)]
+    completions = engine.generate(prompts, sampling, [adapter for _, _, adapter in rows], progress)
+    texts = [completion.text for completion in completions]
+    items = [(question.text, question.golds, text) for (_, question, _), text in zip(rows, texts, strict=True)]
     answers = iter(
         Answer(question, text.strip(), verdict)
-        for (_, question, _), text, verdict in zip(asked, said, grade_all(grader, items), strict=True)
+        for (_, question, _), text, verdict in zip(rows, texts, grade_all(grader, items), strict=True)
     )
     return [tuple(next(answers) for _ in context.questions) for context in contexts]
 
 
 def ask_closed_book(
-    engine: Engine, asked: Sequence[tuple[str, str, LoraAdapter | None]], sampling: Sampling
+    engine: Engine, rows: Sequence[tuple[str, str, LoraAdapter | None]], sampling: Sampling
 ) -> list[str]:
-    """What is said to each question, given as title, question and adapter, in one batch; nothing is graded."""
-    prompts = [(Message("user", question_prompt(title, question)),) for title, question, _ in asked]
-    return [said.text.strip() for said in engine.generate(prompts, sampling, [adapter for *_, adapter in asked])]
+    """Answers to rows of (title, question, adapter), in one batch, ungraded."""
+    prompts = [(Message("user", question_prompt(title, question)),) for title, question, _ in rows]
+    completions = engine.generate(prompts, sampling, [adapter for *_, adapter in rows])
+    return [completion.text.strip() for completion in completions]
 
 
 def _prompt(context: Context, question: Question, in_context: bool) -> str:

@@ -1,8 +1,7 @@
-"""Context distillation: the model that has the passage before it teaches the one that has not.
+"""Context distillation: the model with the passage in its prompt teaches the model without it.
 
-The answer's tokens are learnt as the teacher would have spoken them, all its likely alternatives weighed, instead of as
-the one text that was written down (Askell et al., 2021, arXiv 2112.00861, on prompts; Snell et al., 2022, arXiv
-2209.15189).
+The labels of an answer's tokens are the teacher's distributions, not the one text that was written down (Askell et al.,
+2021, arXiv 2112.00861, on prompts; Snell et al., 2022, arXiv 2209.15189).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from seal_agent.generation.engine import Engine
 from seal_agent.prompts import question_with_passage
 from seal_agent.types import IGNORE_LABEL, Message, Note, TrainingSequence
 
-TOP = 16  # our choice: the tokens of a teacher's distribution that are stored, as a rule over 95 % of its mass
+TOP = 16  # tokens kept of a teacher's distribution; mostly over 95 % of its mass
 
 
 def distilled(
@@ -25,13 +24,16 @@ def distilled(
     sequences: Sequence[TrainingSequence],
     weight: float = 1.0,
 ) -> list[TrainingSequence]:
-    """The question-answer pairs among `notes`, as `encode_note` made them into `sequences`, with the teacher's labels.
+    """The question-answer pairs among `notes` as sequences with the teacher's soft labels.
 
-    `weight` multiplies the loss of each. Statements have no question to put to a teacher and are left out.
+    Args:
+        notes: Statements among them are left out: they hold no question to put to a teacher.
+        sequences: The notes as `encode_note` encoded them, in the same order.
+        weight: Multiplies the loss of each sequence.
     """
     pairs = [(note, s) for note, s in zip(notes, sequences, strict=True) if note.answer is not None]
     prompts = [(Message("user", question_with_passage(title, passage, note.text)),) for note, _ in pairs]
-    starts = [_first_learnt(sequence) for _, sequence in pairs]
+    starts = [_first_label(sequence) for _, sequence in pairs]
     answers = [sequence.input_ids[start:] for (_, sequence), start in zip(pairs, starts, strict=True)]
     labels = engine.soft_labels(prompts, answers, TOP)
     return [
@@ -40,5 +42,5 @@ def distilled(
     ]
 
 
-def _first_learnt(sequence: TrainingSequence) -> int:
-    return next(at for at, label in enumerate(sequence.labels) if label != IGNORE_LABEL)
+def _first_label(sequence: TrainingSequence) -> int:
+    return next(position for position, label in enumerate(sequence.labels) if label != IGNORE_LABEL)

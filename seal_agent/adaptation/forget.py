@@ -1,8 +1,8 @@
-"""Forgetting: what was learnt after a text is learnt again without it, and then every trace of the text is erased.
+"""Forgetting: retrain what was learned after a text without it, then erase every trace of the text.
 
-The base model → r1 → r2 → r3, and r2 is to be forgotten: the weights of r1 never saw its text, so what r3 learnt is
-trained again from there, with the notes and settings of then, and takes the place of r3. Nothing is erased before that
-is done, and what the ledger says changes in one transaction.
+Take base model → r1 → r2 → r3, and r2 is to be forgotten. The weights of r1 never saw its text, so r3 is trained again
+from r1, with its own notes and settings, and replaces r3. Nothing is erased before that is done, and the ledger changes
+in one transaction.
 """
 
 from __future__ import annotations
@@ -25,50 +25,50 @@ from seal_agent.store.ledger import Entry, Ledger
 from seal_agent.types import Proposal, Revision
 
 RETRAINED = "retrained_without"
-"""Metadata of a revision that was trained again: ids of what was forgotten, with commas between them."""
+"""Metadata key of a retrained revision: the ids of what was forgotten, separated by commas."""
 
 _OURS = re.compile(r"[0-9a-f]{64}|\.(draft|gone)-.*")
 
 
 @dataclass(frozen=True, slots=True)
 class ForgetPlan:
-    """What forgetting a revision comes to: which ones are erased, and which of those are learnt again."""
+    """What forgetting a revision takes: which revisions are erased, and which of those are trained again."""
 
     target: Revision
     erased: tuple[str, ...]
-    """Every revision of the same text, and all that came after one: their weights know it too. Oldest first."""
+    """Every revision of the same text and all descendants, whose weights know it too. Oldest first."""
     kept: tuple[Revision, ...]
-    """The part of the active lineage that never saw the text, newest first; training starts from the first."""
+    """The part of the active lineage that never saw the text, newest first. Training starts from the first."""
     again: tuple[Revision, ...]
-    """What the active adapter learnt after the text, oldest first."""
+    """What the active adapter learned after the text, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retrained:
-    """A revision that is to be erased, and what came of learning the same without the forgotten text."""
+    """A revision that is to be erased, and its training without the forgotten text."""
 
     old: Revision
     trained: TrainedProposal
     clock: StageClock
 
 
-def plan_forget(ledger: Ledger, revision: str, adapter: str | None = None) -> ForgetPlan:
-    """What is to be done to forget a revision. Changes nothing.
+def plan_forget(ledger: Ledger, revision_id: str, adapter: str | None = None) -> ForgetPlan:
+    """Plan how to forget a revision. Changes nothing.
 
-    Raises AdapterError where it is unknown, was forgotten before, or belongs to another adapter than the one given.
+    Raises AdapterError where it is unknown, was forgotten before, or does not belong to `adapter`.
     """
-    target = ledger.get(revision)
+    target = ledger.get(revision_id)
     if adapter not in (None, target.adapter):
-        raise AdapterError(f"adapter {adapter!r} has no revision {revision!r}; `seal history` lists those it has")
+        raise AdapterError(f"adapter {adapter!r} has no revision {revision_id!r}; `seal history` lists those it has")
     history, lineage = ledger.history(target.adapter), ledger.lineage(target.adapter)
-    # A text learnt twice, or refused by a gate before it was kept, would survive in the other revision.
-    same = {one.id for one in history if _words(one) == _words(target)}
-    erased = _with_descendants(same, history)
+    # A text learned twice, or refused by a gate before it was kept, would survive in the other revision.
+    same_text = {revision.id for revision in history if _words(revision) == _words(target)}
+    erased = _with_descendants(same_text, history)
     return ForgetPlan(
         target,
-        tuple(one.id for one in history if one.id in erased),
-        tuple(one for one in lineage if one.id not in erased),
-        tuple(one for one in reversed(lineage) if one.id in erased - same),
+        tuple(revision.id for revision in history if revision.id in erased),
+        tuple(revision for revision in lineage if revision.id not in erased),
+        tuple(revision for revision in reversed(lineage) if revision.id in erased - same_text),
     )
 
 
@@ -77,13 +77,13 @@ def _words(revision: Revision) -> list[str]:
 
 
 def _with_descendants(revisions: set[str], history: Sequence[Revision]) -> set[str]:
-    known = set(revisions)
-    while more := {one.id for one in history if one.parent in known} - known:
-        known |= more
-    return known
+    tree = set(revisions)
+    while children := {revision.id for revision in history if revision.parent in tree} - tree:
+        tree |= children
+    return tree
 
 
-# ---------------------------------------------------------------- learning again
+# ---------------------------------------------------------------- retraining
 
 
 def retrain(
@@ -93,29 +93,32 @@ def retrain(
     default: InnerLoopConfig,
     progress: StageProgress | None = None,
 ) -> list[Retrained]:
-    """Train what a plan says is to be learnt again, one after the other; all of it stays in memory.
+    """Train the revisions of `plan.again` one after the other; the results stay in memory.
 
-    `load` gives a revision's weights. `default` are the settings for revisions that did not keep theirs. Raises
-    AdapterError where one was trained on another base model.
+    Args:
+        load: Gives the weights of a revision by its id.
+        default: Settings for revisions that did not keep theirs.
+
+    Raises AdapterError where a revision was trained on another base model.
     """
     for old in plan.again:
-        if old.base != trainer.base.identity:
+        if not trainer.base.is_same_as(old.base):
             raise AdapterError(
                 f"revision {old.id} has to be trained again, on the base model it was made for; load that"
             )
-    earlier, done = list(plan.kept), list[Retrained]()
+    earlier, retrained = list(plan.kept), list[Retrained]()
     start = load(earlier[0].id) if earlier and plan.again else None
     for number, old in enumerate(plan.again, 1):
         clock = StageClock(_numbered(progress, number, len(plan.again)))
         config = settings_of(old) or _shaped_as(load(old.id), default)
         trained = trainer.train(_proposal_of(old), config, start, earlier, clock)
-        done.append(Retrained(old, trained, clock))
+        retrained.append(Retrained(old, trained, clock))
         start, earlier = trained.adapter, [old, *earlier]
-    return done
+    return retrained
 
 
 def _proposal_of(revision: Revision) -> Proposal:
-    """What was committed then; its self-test is held out again."""
+    """The proposal that was committed then, with its self-test held out again."""
     test = tuple(answer.question for answer in revision.before) if revision.self_tested else ()
     passages = revision.passages or (revision.context.text,)
     return Proposal(
@@ -129,35 +132,35 @@ def _shaped_as(adapter: LoraAdapter, config: InnerLoopConfig) -> InnerLoopConfig
 
 
 def _numbered(progress: StageProgress | None, number: int, total: int) -> StageProgress | None:
-    """Stages of several trainings told apart: "train 2/3"."""
+    """Stage names that tell several trainings apart: "train 2/3"."""
     if progress is None or total == 1:
         return progress
-    return lambda stage, done, of: progress(f"{stage} {number}/{total}", done, of)
+    return lambda stage, done, steps: progress(f"{stage} {number}/{total}", done, steps)
 
 
 # ---------------------------------------------------------------- erasing
 
 
 def record_forget(ledger: Ledger, plan: ForgetPlan, again: Sequence[Retrained], base_name: str) -> list[Revision]:
-    """Save what was learnt again, and then switch the ledger in one transaction. `clean_up` is to follow.
+    """Save what was retrained, then switch the ledger in one transaction. Call `clean_up` afterwards.
 
     Returns the new revisions, oldest first.
     """
     with ledger.only_writer_of_folders():
         parent = plan.kept[0].id if plan.kept else None
         entries: list[Entry] = []
-        for one in again:
-            entries.append(_saved(ledger, plan, one, parent, base_name))
+        for retrained in again:
+            entries.append(_saved(ledger, plan, retrained, parent, base_name))
             parent = entries[-1].revision.id
-        became = {one.old.id: entry.revision.id for one, entry in zip(again, entries, strict=True)}
+        became = {retrained.old.id: entry.revision.id for retrained, entry in zip(again, entries, strict=True)}
         ledger.erase(plan.target.adapter, {gone: became.get(gone) for gone in plan.erased}, entries, parent)
     return [entry.revision for entry in entries]
 
 
 def clean_up(ledger: Ledger) -> None:
-    """Delete the weights that no revision uses, those that a killed process left too, and what the database remembers.
+    """Delete weights that no revision uses, including those a killed process left, and old pages of the database.
 
-    Raises StoreError where something cannot be deleted; the next time it is tried again.
+    Raises StoreError where something cannot be deleted; the next call tries again.
     """
     try:
         with ledger.only_writer_of_folders():
@@ -172,7 +175,7 @@ def clean_up(ledger: Ledger) -> None:
 
 
 def _delete_unused(parent: Path, used: set[str]) -> None:
-    """A folder is renamed first: under its own name it is whole, or not there."""
+    """A folder is renamed before it is deleted: under its own name it is whole, or not there."""
     for folder in parent.iterdir() if parent.is_dir() else ():
         if folder.name in used or not _OURS.fullmatch(folder.name):
             continue
@@ -182,7 +185,7 @@ def _delete_unused(parent: Path, used: set[str]) -> None:
 
 
 def erase(ledger: Ledger, revision: str) -> Revision | None:
-    """Forget a revision after which nothing has to be learnt again: no model is needed.
+    """Forget a revision after which nothing must be retrained, without a model.
 
     Returns the revision now active, None for the base model. Raises AdapterError.
     """
@@ -196,14 +199,14 @@ def erase(ledger: Ledger, revision: str) -> Revision | None:
     return plan.kept[0] if plan.kept else None
 
 
-def _saved(ledger: Ledger, plan: ForgetPlan, one: Retrained, parent: str | None, base_name: str) -> Entry:
-    """Not gated again: what was kept stays kept, and what was refused and chosen all the same stays refused."""
-    trained, key = one.trained, ledger.entry(one.old.id).proposal
-    with one.clock.stage("save"):
-        folder = files.save(trained.adapter, base_name, one.old.base, ledger.adapters_folder)
+def _saved(ledger: Ledger, plan: ForgetPlan, retrained: Retrained, parent: str | None, base_name: str) -> Entry:
+    """No gate is asked again: what was kept stays kept, and what was refused stays refused."""
+    trained, key = retrained.trained, ledger.entry(retrained.old.id).proposal
+    with retrained.clock.stage("save"):
+        folder = files.save(trained.adapter, base_name, retrained.old.base, ledger.adapters_folder)
     change = KeepAll().decide(trained.before, trained.after).reason
-    decision = Decision(one.old.accepted, f"learnt again without {plan.target.id}: {change}")
-    facts = dict(one.old.metadata)
+    decision = Decision(retrained.old.accepted, f"learnt again without {plan.target.id}: {change}")
+    facts = dict(retrained.old.metadata)
     facts[RETRAINED] = ",".join([*filter(None, [facts.get(RETRAINED)]), plan.target.id])
     metadata = tuple(sorted(facts.items()))
-    return Entry(trained.revision(key, parent, folder, decision, metadata, one.clock.stages), key, folder)
+    return Entry(trained.revision(key, parent, folder, decision, metadata, retrained.clock.stages), key, folder)

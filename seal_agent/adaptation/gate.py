@@ -1,4 +1,4 @@
-"""May this revision become active?"""
+"""Gates: may a revision become active?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seal_agent.types import Answer, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a revision is kept, and why, in words for a person."""
+    """Whether a revision is kept, and why, in a sentence for a person."""
 
     accepted: bool
     reason: str
@@ -25,7 +25,7 @@ class Gate(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KeepAll:
-    """Keeps every revision that trained without an error, and says what changed."""
+    """Keeps every revision; its reason says what changed."""
 
     def decide(self, before: Sequence[Answer], after: Sequence[Answer]) -> Decision:
         return Decision(True, _change(before, after))
@@ -33,7 +33,7 @@ class KeepAll:
 
 @dataclass(frozen=True, slots=True)
 class MinimumGain:
-    """Keeps a revision whose accuracy on its own questions rose by at least `gain` (0..1)."""
+    """Keeps a revision if accuracy on its own questions rose by at least `gain` (0..1)."""
 
     gain: float = 0.0
 

@@ -1,4 +1,4 @@
-"""What an adapter is trained on: notes and passage, a teacher's labels, earlier lessons again, and the base's own ways.
+"""What an adapter is trained on: notes and passages, a teacher's labels, replayed lessons, and anchors.
 
 The order of the parts does not matter: training shuffles them in every epoch.
 """
@@ -31,7 +31,7 @@ from seal_agent.types import Context, Question, SelfEdit, TrainingSequence
 class Lesson:
     """A context cut into passages that fit the window, and the notes about them.
 
-    `held_out` are questions that test what was learnt: a note that asks one of them is not trained on.
+    `held_out` are the questions of the self-test: a note that asks one of them is not trained on.
     """
 
     title: str
@@ -49,7 +49,7 @@ def write_lessons(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Lesson]:
-    """The lesson of each context: self-edits written and checked, those of all contexts in one batch."""
+    """Write and check the self-edits of several contexts, all in one batch."""
     sources = [(c.title, passages_of(base, c.text, config.max_context_tokens)) for c in contexts]
     edits = write_self_edits_for(engine, sources, config, seed=seed, progress=progress)
     edits = check_self_edits_of(engine, sources, edits, config.verify)
@@ -65,9 +65,12 @@ def job_of(
     start: LoraAdapter | None = None,
     earlier: Sequence[Lesson] = (),
 ) -> TrainJob:
-    """The training of one adapter on a lesson, with all that its config asks for beside the notes.
+    """The training job of one adapter on a lesson.
 
-    One that goes on from `start` knows already how to answer, and learns at `config.continued` of the rate.
+    Args:
+        start: The adapter to continue from. It knows how to answer already, so it learns at `config.continued` of the
+            learning rate.
+        earlier: Lessons that `start` has learned; they are replayed.
     """
     sequences = sequences_of(engine, base, lesson, config, earlier)
     rate = config.learning_rate * (config.continued if start else 1)
@@ -77,18 +80,15 @@ def job_of(
 def sequences_of(
     engine: Engine, base: BaseModel, lesson: Lesson, config: InnerLoopConfig, earlier: Sequence[Lesson] = ()
 ) -> tuple[TrainingSequence, ...]:
-    """The training sequences of one adapter.
-
-    `earlier` are the lessons that the adapter has had: `config.replay` of their sequences join every new one.
-    """
+    """The training sequences of one adapter; `config.replay` sequences of `earlier` lessons join every new one."""
     new = _own(engine, base, lesson, config)
-    old = [sequence for one in earlier for sequence in _own(engine, base, one, config)] if config.replay else []
+    old = [sequence for before in earlier for sequence in _own(engine, base, before, config)] if config.replay else []
     kept = anchors(engine, base, config.anchors, config.anchor_weight, config.seed) if config.anchors else []
-    return (*new, *_again(old, new, config), *kept)
+    return (*new, *_replayed(old, new, config), *kept)
 
 
 def _own(engine: Engine, base: BaseModel, lesson: Lesson, config: InnerLoopConfig) -> list[TrainingSequence]:
-    """Notes, each once whichever passage it is about, and passages."""
+    """The notes, each once even where two passages have it, and the passages."""
     held_out = {question.text.casefold() for question in lesson.held_out}
     left = {note for note in notes_of(lesson.self_edits, lesson.title) if note.text.casefold() not in held_out}
     sequences: list[TrainingSequence] = []
@@ -101,29 +101,29 @@ def _own(engine: Engine, base: BaseModel, lesson: Lesson, config: InnerLoopConfi
         if config.objective == "distill":
             encoded = [s for note, s in zip(notes, encoded, strict=True) if note.answer is None]
         else:
-            encoded += _openings(base, lesson, passage, edits, config)
+            encoded += _truncated_cues(base, lesson, passage, edits, config)
         sequences += [*encoded, *taught, whole]
     return sequences
 
 
-def _openings(
+def _truncated_cues(
     base: BaseModel, lesson: Lesson, passage: str, edits: Sequence[SelfEdit], config: InnerLoopConfig
 ) -> list[TrainingSequence]:
-    """Of what is answered with whole sentences: more ways to each, of which only its first words are learnt."""
+    """Truncated cues for the sentences that the notes of the format evidence answer with."""
     edits = [edit for edit in edits if edit.format == EVIDENCE]
     notes = notes_of(edits, lesson.title) if config.openings else []
-    asked, answers = {note.text for note in notes}, {note.answer for note in notes}
+    cues, answers = {note.text for note in notes}, {note.answer for note in notes}
     sources = [source for source in statements_of(lesson.title, passage) if source.sentence in answers]
     synonyms = {word: others for edit in edits for word, others in edit.synonyms}
-    return truncated_cues(base, sources, asked, synonyms, config.openings, config.epochs, config.seed)
+    return truncated_cues(base, sources, cues, synonyms, config.openings, config.epochs, config.seed)
 
 
-def _again(
+def _replayed(
     old: Sequence[TrainingSequence], new: Sequence[TrainingSequence], config: InnerLoopConfig
 ) -> Iterator[TrainingSequence]:
-    """For every epoch other sequences of earlier lessons, `config.replay` for each new one in it."""
+    """Sequences of earlier lessons, `config.replay` for each new one, drawn anew in every epoch."""
     draw = random.Random(config.seed)
     for epoch in range(config.epochs):
-        there = [s for s in old if s.epoch in (None, epoch)]
+        candidates = [s for s in old if s.epoch in (None, epoch)]
         count = round(config.replay * sum(s.epoch in (None, epoch) for s in new))
-        yield from (replace(s, epoch=epoch) for s in draw.sample(there, min(len(there), count)))
+        yield from (replace(s, epoch=epoch) for s in draw.sample(candidates, min(len(candidates), count)))

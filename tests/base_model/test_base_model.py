@@ -57,11 +57,12 @@ def test_the_identity_is_that_of_the_files(
     assert len({first.identity, finetuned.identity, other.identity}) == 3
 
 
-def test_another_tokenizer_makes_another_identity(
+def test_another_chat_template_is_a_setting_and_no_other_model(
     tiny_base: BaseModel, tiny_base_plain: BaseModel, tmp_path: Path, save_model: Save
 ) -> None:
     with_template, without = save_model(tiny_base, tmp_path / "a"), save_model(tiny_base_plain, tmp_path / "b")
-    assert load(with_template).identity != load(without).identity
+    assert load(with_template).identity == load(without).identity
+    assert load(with_template).settings != load(without).settings
 
 
 def test_a_missing_folder_is_a_model_error(tmp_path: Path) -> None:
