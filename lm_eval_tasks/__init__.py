@@ -1,1 +1,1 @@
-"""Tasks for lm-eval: give this folder to `--include_path`; `seal tasks` prints it."""
+"""lm-eval tasks. Pass this folder to `--include_path`; `seal tasks` prints its path."""

@@ -1,4 +1,4 @@
-"""What the knowledge tasks share: documents, the question as it is asked, grading, and the paper's mean."""
+"""Shared by the knowledge tasks: documents, the prompt, grading, and the paper's mean over passages."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from seal_agent.prompts import question_prompt
 from seal_agent.types import Context, Verdict
 
 Graded = tuple[str, float]
-"""A passage's number and whether one of its questions was answered correctly (1.0 or 0.0)."""
+"""A passage's index, and whether one of its questions was answered correctly (1.0 or 0.0)."""
 
 
 def documents(contexts: Sequence[Context], limit_contexts: int | None = None) -> dict[str, Dataset]:
-    """One document per question of the first `limit_contexts` passages (None: all), as the split "test"."""
+    """One document per question of the first `limit_contexts` contexts (None: all), as lm-eval's split "test"."""
     rows = [
         {
             DOMAIN_FIELD: KNOWLEDGE,
-            "passage": str(number),
+            "passage": str(index),
             "title": context.title,
             "context": context.text,
             "question": question.text,
             "answers": list(question.golds),
         }
-        for number, context in enumerate(contexts[:limit_contexts])
+        for index, context in enumerate(contexts[:limit_contexts])
         for question in context.questions
     ]
     return {"test": Dataset.from_list(rows)}
 
 
 def question(doc: Mapping[str, Any]) -> str:
-    """The question without its passage: what a model other than `seal` is asked."""
+    """The question without its passage: the prompt for models other than `seal`."""
     return question_prompt(doc["title"], doc["question"])
 
 
 def target(doc: Mapping[str, Any]) -> str:
-    """The preferred answer, for the log of samples."""
+    """The first gold answer, for lm-eval's sample log."""
     return str(doc["answers"][0])
 
 
 def grade(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float | Graded]:
-    """The metrics of one question. An ungraded answer enters no mean; it is counted in `ungraded`."""
+    """The metrics of one question. An ungraded answer counts only in `ungraded`."""
     (answer,) = results
     verdict = Verdict.UNGRADED
     if not answer.startswith(UNANSWERED):
@@ -54,27 +54,27 @@ def grade(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float | G
     if verdict is Verdict.UNGRADED:
         return {"ungraded": 1.0}
     correct = float(verdict is Verdict.CORRECT)
-    of_passage = (doc["passage"], correct)
-    return {"acc": correct, "passage_acc": of_passage, "passage_acc_stderr": of_passage, "ungraded": 0.0}
+    graded = (doc["passage"], correct)
+    return {"acc": correct, "passage_acc": graded, "passage_acc_stderr": graded, "ungraded": 0.0}
 
 
 def passage_mean(items: Sequence[Graded]) -> float:
-    """Mean over passages of the fraction of each passage's questions answered correctly (SEAL's metric)."""
-    return fmean(_by_passage(items))
+    """Mean over passages of the fraction of each passage's questions answered correctly, 0..1 (SEAL's metric)."""
+    return fmean(_passage_means(items))
 
 
 def passage_stderr(items: Sequence[Graded]) -> float | str:
-    """Standard error of `passage_mean`, passages being the independent draws; "N/A" for a single one.
+    """Standard error of `passage_mean` with passages as independent draws; "N/A" for a single passage.
 
-    lm-eval knows no standard error for an aggregation of one's own and writes "N/A" under `passage_acc_stderr`;
-    a metric of that name, listed after it, puts the number in its place, in the table too.
+    lm-eval cannot compute a standard error for a custom aggregation and writes "N/A" under `passage_acc_stderr`. A
+    metric of that name, listed after `passage_acc`, replaces it, in the table too.
     """
-    means = _by_passage(items)
+    means = _passage_means(items)
     return stdev(means) / math.sqrt(len(means)) if len(means) > 1 else "N/A"
 
 
-def _by_passage(items: Sequence[Graded]) -> list[float]:
-    grouped: dict[str, list[float]] = {}
+def _passage_means(items: Sequence[Graded]) -> list[float]:
+    by_passage: dict[str, list[float]] = {}
     for passage, correct in items:
-        grouped.setdefault(passage, []).append(correct)
-    return [fmean(of_passage) for of_passage in grouped.values()]
+        by_passage.setdefault(passage, []).append(correct)
+    return [fmean(passage_scores) for passage_scores in by_passage.values()]

@@ -1,4 +1,4 @@
-"""The documents of the tasks of ARC; lm-eval hands all model arguments on by name."""
+"""The documents of the ARC tasks. lm-eval passes all model arguments and metadata by name."""
 
 from __future__ import annotations
 

@@ -13,14 +13,17 @@ HUB_ID = "rajpurkar/squad"
 
 
 def dataset(squad_file: str | None = None, limit_contexts: int | None = None, **_: object) -> dict[str, Dataset]:
-    """SQuAD's validation passages, or a local file's. lm-eval passes all model arguments and metadata by name."""
+    """The passages of SQuAD's validation split, or of a local file.
+
+    lm-eval passes all model arguments and metadata by name.
+    """
     return documents(read_contexts(squad_file) if squad_file else _from_hub(), limit_contexts)
 
 
 def _from_hub() -> list[Context]:
     try:
         rows = load_dataset(HUB_ID, split="validation")
-    except Exception as err:  # datasets raises whatever its many layers raise
+    except Exception as err:  # datasets does not wrap the errors of its dependencies
         raise InputError(
             f"{HUB_ID} could not be loaded from the hub ({type(err).__name__}); "
             """give a local copy by --metadata '{"squad_file": "dev-v1.1.json"}'"""

@@ -1,1 +1,1 @@
-"""Borders with other projects, one module each; nothing in the package imports them."""
+"""Integrations with other projects. Nothing else in the package imports them, except the command line."""

@@ -1,4 +1,4 @@
-"""What an agent is about to learn, what became of it, and the thread that learns while the agent goes on."""
+"""Drafts (what an agent is about to learn), their outcomes, and a thread that learns drafts in the background."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pydantic import TypeAdapter
 from seal_agent.types import Context, Proposal, content_hash
 
 Source = Literal["documents", "corrections"]
-KEPT_RESULTS = 1000  # our choice: the newest that nobody has asked for yet
+MAX_UNREAD_OUTCOMES = 1000  # newer outcomes replace older ones that nobody has read; not tuned
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Something to learn. The notes come later where nobody has to approve of them."""
+    """Something to learn. `proposal` holds the notes; without approval they may be written later."""
 
     adapter: str
     source: Source
@@ -30,7 +30,7 @@ class Draft:
 
     @property
     def id(self) -> str:
-        """The same for the same text and title, with notes or without."""
+        """A hash of adapter, title and text; the notes do not change it."""
         return content_hash([self.adapter, self.context.title, self.context.text])[:12]
 
     @property
@@ -40,7 +40,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class LearningOutcome:
-    """What became of a draft: a revision, kept or not and why, or an error."""
+    """What became of a draft: a revision with the reason for keeping it or not, or an error."""
 
     adapter: str
     source: Source
@@ -59,25 +59,25 @@ _DRAFT: TypeAdapter[Draft] = TypeAdapter(Draft)
 
 
 def to_json(draft: Draft) -> str:
-    """A draft as JSON text, which any checkpointer keeps; from_json gives it back unchanged."""
+    """A draft as JSON text, which any checkpointer can store. `from_json` restores it unchanged."""
     return _DRAFT.dump_json(draft).decode()
 
 
 def from_json(text: str) -> Draft:
-    """The draft that to_json wrote."""
+    """The draft that `to_json` wrote."""
     return _DRAFT.validate_json(text)
 
 
 def subject_of(context: Context) -> str:
-    """What a person may call a text by: its title, else how it begins."""
+    """A short label for a context: its title, else its first 60 characters."""
     flat = " ".join(context.text.split())
     return context.title or (flat if len(flat) <= 60 else flat[:59] + "…")
 
 
-class Background:
-    """Learns drafts one by one in a thread of its own: trainings at once would only take turns.
+class BackgroundLearner:
+    """Learns drafts one by one in a thread of its own; several trainings at once would only take turns.
 
-    Results, errors among them, are kept for whoever waits and for the next run of the same adapter.
+    Outcomes, errors included, are kept for `wait` and for the adapter's next run.
     """
 
     def __init__(self, learn: Callable[[Draft], LearningOutcome]) -> None:
@@ -91,10 +91,10 @@ class Background:
     def begin(self, draft: Draft) -> None:
         future = self._pool.submit(self._run, draft)
         with self._lock:
-            self._running = {one for one in self._running if not one.done()} | {future}
+            self._running = {running for running in self._running if not running.done()} | {future}
 
     def wait(self, timeout: float | None = None) -> list[LearningOutcome]:
-        """Wait for what was begun, at most so many seconds; returns what has finished since the last time."""
+        """Wait at most `timeout` seconds for all drafts begun so far. Returns outcomes that are new since last time."""
         with self._lock:
             running = list(self._running)
         wait(running, timeout)
@@ -103,20 +103,20 @@ class Background:
         return finished
 
     def unreported(self, adapter: str) -> list[LearningOutcome]:
-        """What has finished of one adapter since this was last asked."""
+        """The adapter's outcomes that are new since this was last called."""
         with self._lock:
-            mine = [one for one in self._unreported if one.adapter == adapter]
-            self._unreported = [one for one in self._unreported if one.adapter != adapter]
-        return mine
+            outcomes = [outcome for outcome in self._unreported if outcome.adapter == adapter]
+            self._unreported = [outcome for outcome in self._unreported if outcome.adapter != adapter]
+        return outcomes
 
     def _run(self, draft: Draft) -> None:
         try:
-            result = self._learn(draft)
-        except Exception as error:  # nobody would see it here
+            outcome = self._learn(draft)
+        except Exception as error:  # nobody would see it in this thread
             _LOG.exception("learning %r in the background failed", draft.subject)
-            result = LearningOutcome.failed(draft, f"{type(error).__name__}: {error}")
-        if result.error:
-            _LOG.warning("adapter %s did not learn %r: %s", result.adapter, result.subject, result.error)
+            outcome = LearningOutcome.failed(draft, f"{type(error).__name__}: {error}")
+        if outcome.error:
+            _LOG.warning("adapter %s did not learn %r: %s", outcome.adapter, outcome.subject, outcome.error)
         with self._lock:
-            self._finished = [*self._finished, result][-KEPT_RESULTS:]
-            self._unreported = [*self._unreported, result][-KEPT_RESULTS:]
+            self._finished = [*self._finished, outcome][-MAX_UNREAD_OUTCOMES:]
+            self._unreported = [*self._unreported, outcome][-MAX_UNREAD_OUTCOMES:]

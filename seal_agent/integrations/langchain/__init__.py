@@ -1,4 +1,4 @@
-"""seal-agent in LangChain: the chat model, tools by which an agent adapts it, and middleware that does so by itself.
+"""LangChain integration: the chat model, tools that adapt it, and middleware that adapts it automatically.
 
 from seal_agent.integrations.langchain import ChatSeal, create_adaptation_tools, AdaptationMiddleware
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from seal_agent.integrations.langchain.agent.tools import create_adaptation_tools as create_adaptation_tools
     from seal_agent.integrations.langchain.chat.model import ChatSeal as ChatSeal
 
-_HOMES = {
+_MODULES = {
     "AdaptationMiddleware": "agent.middleware",
     "ChatSeal": "chat.model",
     "create_adaptation_tools": "agent.tools",
@@ -29,7 +29,7 @@ __all__ = ["AdaptationMiddleware", "ChatSeal", "create_adaptation_tools"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: the middleware needs langchain, the others only langchain-core."""
-    if name not in _HOMES:
+    """Import on first use: the middleware needs langchain, the rest only langchain-core."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

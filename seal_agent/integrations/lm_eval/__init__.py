@@ -1,6 +1,7 @@
-"""lm-eval's model `seal`: `lm_eval --model seal`.
+"""The lm-eval model `seal`: `lm_eval --model seal`.
 
-Importing this package is cheap, since every interpreter beside an lm-eval without plug-ins does it (`hook`).
+Importing this package must be cheap: with an lm-eval that lacks plug-in discovery, every process that imports
+`lm_eval.models` imports it too (see `hook`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`--model_args` as one checked value."""
+"""`--model_args`, checked and sorted into configs."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from seal_agent.errors import InputError
 from seal_agent.self_edits.formats.registry import PASSAGE, check_format
 
 Mode = Literal["base", "in_context", "passage", "ttt", "self_edit"]
-"""`in_context` and `passage` are for knowledge, `ttt` (training at test time by fixed settings) is for ARC."""
+"""`in_context` and `passage` are for knowledge; `ttt` (test-time training with fixed settings) is for ARC."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelArguments:
-    """How the model is loaded and what it does with a context."""
+    """How to load the model, and what to do with a context."""
 
-    mode: Mode | None = None  # None: base with a stored adapter, else self_edit
-    recipe: str | None = None  # where the other arguments start from; None: "paper" for mode=passage, else "default"
-    adapter: str | None = None  # a stored adapter that answers instead of the base model
-    home: str | None = None  # where it is stored; None: $SEAL_HOME or the user's data folder
+    mode: Mode | None = None  # None: "base" if a stored adapter is named, else "self_edit"
+    recipe: str | None = None  # defaults of the other arguments; None: "paper" for mode=passage, else "default"
+    adapter: str | None = None  # a stored adapter that answers in place of the base model
+    home: str | None = None  # the adapter store; None: $SEAL_HOME or the user's data folder
     device: str = "auto"
     dtype: str = "auto"
     trust_remote_code: bool = False
-    limit_contexts: int | None = None  # read by our tasks, which get the same arguments as metadata
-    eval_batch_size: int | str = 1  # what `--batch_size` says
+    limit_contexts: int | None = None  # read by our tasks, which receive these arguments as metadata
+    eval_batch_size: int | str = 1  # lm-eval's flag `--batch_size`
     max_batch_size: int = 64  # lm-eval's default
 
 
@@ -42,7 +42,7 @@ class Settings:
     self_edit: SelfEditConfig
     arc: ArcConfig
     arc_inner_loop: InnerLoopConfig
-    """The same arguments on top of ARC's own settings."""
+    """The same arguments applied to ARC's own defaults."""
 
     @property
     def mode(self) -> Mode:
@@ -50,26 +50,27 @@ class Settings:
 
     @property
     def adapts(self) -> bool:
+        """Whether the mode trains an adapter."""
         return self.mode in ("passage", "ttt", "self_edit")
 
 
-_PARTS = (ModelArguments, InnerLoopConfig, SelfEditConfig, ArcConfig)
+_CONFIGS = (ModelArguments, InnerLoopConfig, SelfEditConfig, ArcConfig)
 _ALIASES = {"format": "formats"}
 
 
 def read_arguments(arguments: Mapping[str, object]) -> Settings:
-    """Check and sort arguments by name; several values of one argument are joined by "+".
+    """Check arguments and sort them into configs by name. "+" joins several values of one argument.
 
-    Raises InputError for an unknown name (naming the near ones), an unusable value, or two that contradict.
+    Raises InputError for an unknown name (with similar names), an unusable value, or contradictory arguments.
     """
-    values: dict[type, dict[str, Any]] = {part: {} for part in _PARTS}
-    hints = {part: get_type_hints(part) for part in _PARTS}
-    for given, value in arguments.items():
-        name = _ALIASES.get(given, given)
-        part = next((part for part in _PARTS if name in hints[part]), None)
-        if part is None:
-            raise InputError(_unknown(given))
-        values[part][name] = _converted(given, value, hints[part][name])
+    values: dict[type, dict[str, Any]] = {config: {} for config in _CONFIGS}
+    hints = {config: get_type_hints(config) for config in _CONFIGS}
+    for argument, value in arguments.items():
+        field = _ALIASES.get(argument, argument)
+        config = next((config for config in _CONFIGS if field in hints[config]), None)
+        if config is None:
+            raise InputError(_unknown_argument(argument))
+        values[config][field] = _convert(argument, value, hints[config][field])
     model = ModelArguments(**values[ModelArguments])
     if model.mode == "passage":
         values[SelfEditConfig].setdefault("formats", (PASSAGE,))
@@ -88,31 +89,35 @@ def read_arguments(arguments: Mapping[str, object]) -> Settings:
 
 def known_names() -> list[str]:
     """Every argument's name, "pretrained" first."""
-    names = dict.fromkeys(_shown(field.name) for part in _PARTS for field in fields(part))
+    names = dict.fromkeys(_argument_name(field.name) for config in _CONFIGS for field in fields(config))
     return ["pretrained", *names]
 
 
-def _shown(name: str) -> str:
-    return next((alias for alias, target in _ALIASES.items() if target == name), name)
+def _argument_name(field_name: str) -> str:
+    return next((alias for alias, target in _ALIASES.items() if target == field_name), field_name)
 
 
-def _unknown(name: str) -> str:
-    near = get_close_matches(name, known_names(), n=3, cutoff=0.5)
-    advice = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known_names())}"
+def _unknown_argument(name: str) -> str:
+    """The error message for an argument that does not exist."""
+    close_matches = get_close_matches(name, known_names(), n=3, cutoff=0.5)
+    advice = f"did you mean {' or '.join(close_matches)}?" if close_matches else f"known: {', '.join(known_names())}"
     return f"there is no model argument {name!r}; {advice}"
 
 
-def _converted(name: str, value: object, hint: Any) -> Any:
+def _convert(name: str, value: object, hint: Any) -> Any:
+    """The value as the field's type. Raises InputError."""
     if hint == tuple[str, ...] and isinstance(value, str):
         value = tuple(part.strip() for part in value.split("+"))
     try:
         return TypeAdapter(hint, config=ConfigDict(coerce_numbers_to_str=True)).validate_python(value)
     except ValidationError as err:
-        rule = err.errors()[0]["msg"]
-        raise InputError(f"the model argument {name}={value!r} cannot be used: {rule[0].lower()}{rule[1:]}") from err
+        detail = err.errors()[0]["msg"]
+        detail = f"{detail[0].lower()}{detail[1:]}"
+        raise InputError(f"the model argument {name}={value!r} cannot be used: {detail}") from err
 
 
 def _check(settings: Settings) -> None:
+    """Raises InputError for contradictory settings and unknown formats."""
     model = settings.model
     for name in settings.self_edit.formats:
         check_format(name)

@@ -1,9 +1,9 @@
-"""Lets `lm_eval --model seal` find us on lm-eval releases that do not look for plug-ins.
+"""Registers the model `seal` with lm-eval releases that do not discover plug-ins.
 
-Such a release knows only the models that `lm_eval.models` registers, and imports that module when the first
-model is asked for. `hook.pth`, installed beside the packages, watches for this one import and calls
-`spec_of_models`; an interpreter that never imports lm_eval pays for nothing else. SEAL_NO_LM_EVAL_HOOK=1 turns
-it off. A later lm-eval discovers the entry-point group `lm_eval.models` instead.
+Such a release knows only the models that `lm_eval.models` registers, and imports that module when the first model is
+requested. `hook.pth`, installed in site-packages, watches for this one import and calls `spec_of_models`. A process
+that never imports lm_eval pays nothing else. SEAL_NO_LM_EVAL_HOOK=1 turns the hook off. Later lm-eval releases
+discover the entry-point group `lm_eval.models` instead.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ TARGET = "seal_agent.integrations.lm_eval:SealLM"
 
 
 def spec_of_models(path: Sequence[str] | None) -> ModuleSpec | None:
-    """`lm_eval.models` as it is found anyway; once it has run, our name is in its registry too."""
+    """The usual import spec of `lm_eval.models`, with a loader that registers our model after the module has run."""
     spec = PathFinder.find_spec("lm_eval.models", path)
     if spec is None or spec.loader is None:
         return spec
-    run = spec.loader.exec_module
+    exec_module = spec.loader.exec_module
 
-    def run_and_register(module: ModuleType) -> None:
-        run(module)
-        with suppress(Exception):  # whatever a later lm-eval changes, its own models must go on working
+    def exec_and_register(module: ModuleType) -> None:
+        exec_module(module)
+        with suppress(Exception):  # whatever a later lm-eval changes, its own models must keep working
             register()
 
-    spec.loader.exec_module = run_and_register  # type: ignore[method-assign]
+    spec.loader.exec_module = exec_and_register  # type: ignore[method-assign]
     return spec
 
 
 def register() -> None:
-    """Add our model's name to lm-eval's registry, unless lm-eval loads plug-ins itself.
+    """Add our model to lm-eval's registry, unless lm-eval loads plug-ins itself.
 
-    As a string: the registry imports the class when it is asked for. Registering before `lm_eval.models` has
+    The target is a string, so the registry imports the class only on use. Registering before `lm_eval.models` has
     run would hide lm-eval's own models, which it imports only while the registry is empty.
     """
     from lm_eval.api import registry

@@ -1,4 +1,4 @@
-"""What our lm-eval tasks and our lm-eval model have to agree on. Imports neither lm-eval nor torch."""
+"""Conventions shared by our lm-eval tasks and our lm-eval model. Imports neither lm-eval nor torch."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from pathlib import Path
 from seal_agent.errors import InputError
 
 DOMAIN_FIELD = "seal"
-"""A task document with this field is one to adapt to; its value names the domain."""
+"""The field that marks a task document as one to adapt to; its value names the domain."""
 
 KNOWLEDGE = "knowledge"
-"""The domain of documents with "title", "context" and "question": adapt to the context, ask without it."""
+"""Documents with "title", "context" and "question": adapt to the context, then ask without it."""
 
 ARC = "arc"
-"""The domain of documents with "task" (an ARC task as JSON) and "test" (the number of the test input asked about)."""
+"""Documents with "task" (an ARC task as JSON) and "test" (the index of the test input to answer)."""
 
 UNANSWERED = "[no answer: "
-"""How an answer begins whose context could not be learnt. Tasks leave it ungraded: failure is not zero."""
+"""Prefix of an answer whose context could not be learnt. Tasks leave it ungraded: a failure is not a zero."""
 
 
 def domain_of(doc: object) -> str:
-    """The domain that a task's document names; "" where it is not one of ours."""
+    """The document's domain; "" if the document is not from one of our tasks."""
     return str(doc.get(DOMAIN_FIELD, "")) if isinstance(doc, Mapping) else ""
 
 
 def tasks_folder() -> Path:
-    """The folder of the lm-eval tasks, for `--include_path`. Raises InputError where it is not installed."""
+    """The folder of our lm-eval tasks, for `--include_path`. Raises InputError if it is not installed."""
     folder = Path(__file__).resolve().parents[3] / "lm_eval_tasks"
     if not folder.is_dir():
         raise InputError(f"the lm-eval tasks are missing from {folder}; reinstall seal-agent")

@@ -1,1 +1,1 @@
-"""What an agent learns with: tools and middleware."""
+"""Tools and middleware by which an agent learns."""

@@ -1,4 +1,4 @@
-"""What a conversation gives to learn: documents that were handed over, and corrections of the last answer."""
+"""What a conversation offers to learn: attached documents, and corrections of the last answer."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ try:
 except ImportError as err:
     raise MissingDependency("agents need LangChain: pip install 'seal-agent[langchain]'") from err
 
-_TEXTS = ("text/plain", "text/markdown")
-_MARK = re.compile(
+_TEXT_TYPES = ("text/plain", "text/markdown")
+_CORRECTION_OPENING = re.compile(
     r"(?:(?:no+|nope|wrong|incorrect|actually|correction|not quite|sorry|(?:that|this|it)(?:['’]s| is| was) "
     r"(?:not (?:right|correct|true)|wrong|incorrect|false)|you(?:['’]re| are) (?:wrong|mistaken))\b[\s,.:;!—–-]*)+",
     re.IGNORECASE,
 )
-_NO_STATEMENT = re.compile(
+_NOT_A_STATEMENT = re.compile(
     r"(?:i|i'[a-z]+|please|do|don't|let's|you|can|could|would|should|what|why|how|who|where|when|which|try|just|thanks|"
     r"thank|need|problem|worries|never|more|longer|one)"
 )
-_FEWEST_WORDS = 3  # of a correction: "no, thanks" teaches nothing
+_MIN_WORDS = 3  # of a correction: "no, thanks" teaches nothing
 
 
 # ---------------------------------------------------------------- documents
 
 
 def as_context(document: object) -> Context:
-    """A text, a LangChain Document, a mapping with "text" (or "page_content") and "title", or a Context.
+    """The context in a text, a LangChain Document, a mapping with "text" or "page_content", or a Context.
 
     Raises InputError for anything else.
     """
@@ -43,46 +43,46 @@ def as_context(document: object) -> Context:
     if isinstance(document, str):
         return Context(document)
     if isinstance(document, Document):
-        return Context(document.page_content, _line(document.metadata.get("title")))
+        return Context(document.page_content, _single_line(document.metadata.get("title")))
     if isinstance(document, Mapping) and isinstance(text := document.get("text", document.get("page_content")), str):
-        return Context(text, _line(document.get("title")))
+        return Context(text, _single_line(document.get("title")))
     raise InputError(
         f'a document is a text, a Document or {{"text": …, "title": …}}, but this is of type {type(document).__name__}'
     )
 
 
 def documents_in(messages: Sequence[BaseMessage]) -> Iterator[Context]:
-    """Texts attached to a user's messages (blocks text-plain, and file of a text type), and Documents that tools found.
+    """Texts attached to user messages (text-plain blocks, and file blocks of a text type), and Documents from tools.
 
-    Blocks that only point elsewhere, by an address or a file's id, are left alone.
+    Blocks that hold only a URL or a file id are skipped.
     """
     for message in messages:
         if isinstance(message, HumanMessage):
-            yield from _attached(message)
+            yield from _attachments(message)
         elif isinstance(message, ToolMessage):
-            found = message.artifact if isinstance(message.artifact, list | tuple) else [message.artifact]
-            yield from (as_context(one) for one in found if isinstance(one, Document))
+            artifacts = message.artifact if isinstance(message.artifact, list | tuple) else [message.artifact]
+            yield from (as_context(artifact) for artifact in artifacts if isinstance(artifact, Document))
 
 
-def _attached(message: HumanMessage) -> Iterator[Context]:
-    for block in message.content_blocks:
-        facts: Mapping[str, object] = {**block}
-        if facts.get("type") not in ("text-plain", "file") or facts.get("mime_type", "text/plain") not in _TEXTS:
+def _attachments(message: HumanMessage) -> Iterator[Context]:
+    for content_block in message.content_blocks:
+        block: Mapping[str, object] = {**content_block}
+        if block.get("type") not in ("text-plain", "file") or block.get("mime_type", "text/plain") not in _TEXT_TYPES:
             continue
-        text = facts.get("text") or _decoded(facts.get("base64"))
+        text = block.get("text") or _decode(block.get("base64"))
         if isinstance(text, str) and text.strip():
-            yield Context(text, _line(facts.get("title")))
+            yield Context(text, _single_line(block.get("title")))
 
 
-def _decoded(data: object) -> str:
-    """Base64 of UTF-8; "" for what is none."""
+def _decode(data: object) -> str:
+    """The text behind base64 of UTF-8; "" if `data` is not that."""
     try:
         return base64.b64decode(data, validate=True).decode() if isinstance(data, str) else ""
     except (binascii.Error, UnicodeDecodeError):
         return ""
 
 
-def _line(title: object) -> str:
+def _single_line(title: object) -> str:
     return " ".join(title.split()) if isinstance(title, str) else ""
 
 
@@ -90,38 +90,39 @@ def _line(title: object) -> str:
 
 
 def is_correction(messages: Sequence[BaseMessage]) -> str | None:
-    """What to learn from the user's last turn, with which `messages` end, if it corrects the answer before it.
+    """The text to learn if the last message, from the user, corrects the answer before it; else None.
 
-    A turn that begins with "No, …", "That's wrong: …", "Actually, …" and goes on with a statement. The question that
-    was answered is put before it, since "It is Tarawa." teaches nothing. A simple rule for English: it takes neither
-    requests nor what a person says of themselves; give AdaptationMiddleware another for more.
+    A correction begins with "No, …", "That's wrong: …" or "Actually, …" and goes on with a statement. The question
+    that was answered is put in front, since "It is Tarawa." teaches nothing by itself. This is a simple rule for
+    English: it skips requests and what users say about themselves. Give AdaptationMiddleware another for more.
     """
-    if not messages or not isinstance(messages[-1], HumanMessage) or not _answered(messages[:-1]):
+    if not messages or not isinstance(messages[-1], HumanMessage) or not _ends_with_answer(messages[:-1]):
         return None
-    said = " ".join(str(messages[-1].text).split())
-    mark = _MARK.match(said)
-    statement = said[mark.end() :] if mark else ""
+    turn = " ".join(str(messages[-1].text).split())
+    opening = _CORRECTION_OPENING.match(turn)
+    statement = turn[opening.end() :] if opening else ""
     words = statement.split()
-    if len(words) < _FEWEST_WORDS or statement.endswith("?") or _NO_STATEMENT.fullmatch(_plain(words[0])):
+    if len(words) < _MIN_WORDS or statement.endswith("?") or _NOT_A_STATEMENT.fullmatch(_normalise(words[0])):
         return None
-    return f"{_question_before(messages[:-1])}{statement[0].upper()}{statement[1:]}"
+    return f"{_last_question(messages[:-1])}{statement[0].upper()}{statement[1:]}"
 
 
-def _plain(word: str) -> str:
+def _normalise(word: str) -> str:
     return word.lower().replace("’", "'").strip(",.:;!")
 
 
-def _answered(messages: Sequence[BaseMessage]) -> bool:
+def _ends_with_answer(messages: Sequence[BaseMessage]) -> bool:
     return bool(messages) and isinstance(messages[-1], AIMessage) and bool(str(messages[-1].text).strip())
 
 
-def _question_before(messages: Sequence[BaseMessage]) -> str:
-    """The last question of the user with a space behind it, or ""."""
-    asked = next((str(one.text).strip() for one in reversed(messages) if isinstance(one, HumanMessage)), "")
-    return f"{asked} " if asked.endswith("?") else ""
+def _last_question(messages: Sequence[BaseMessage]) -> str:
+    """The user's last turn and a space, if that turn is a question; else ""."""
+    turns = (str(message.text).strip() for message in reversed(messages) if isinstance(message, HumanMessage))
+    turn = next(turns, "")
+    return f"{turn} " if turn.endswith("?") else ""
 
 
 def up_to_last_turn(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
-    """The conversation as it was when the user had last spoken."""
-    since = sum(1 for _ in takewhile(lambda one: not isinstance(one, HumanMessage), reversed(messages)))
-    return messages[: len(messages) - since]
+    """The conversation up to and including the user's last message."""
+    later = sum(1 for _ in takewhile(lambda message: not isinstance(message, HumanMessage), reversed(messages)))
+    return messages[: len(messages) - later]

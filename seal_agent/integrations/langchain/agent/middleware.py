@@ -1,7 +1,7 @@
-"""Middleware by which an agent learns as it talks: documents and corrections, each user's into an adapter of their own.
+"""Middleware that lets an agent learn documents and corrections as it talks, into one adapter per user.
 
-What is to be learnt is drafted after the model has spoken, shown for approval if that is wanted, and learnt when the
-agent has finished. A graph that was interrupted begins its node again, so each of these is a node, or is done after
+Texts are drafted after each model call, shown for approval if required, and learnt when the agent has finished.
+An interrupted graph runs its node again from the start. So drafting is a node of its own, and training comes after
 the interrupt: nothing is drafted or trained twice.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NotRequired, get_args
 from pydantic import BaseModel, model_validator
 
 from seal_agent.errors import InputError, MissingDependency, SealError
-from seal_agent.integrations.drafts import Background, Draft, LearningOutcome, Source, from_json, to_json
+from seal_agent.integrations.drafts import BackgroundLearner, Draft, LearningOutcome, Source, from_json, to_json
 from seal_agent.integrations.langchain.agent.documents import as_context, documents_in, up_to_last_turn
 from seal_agent.integrations.langchain.agent.documents import is_correction as is_correction
 from seal_agent.integrations.langchain.agent.tools import adapter_for, find_learnt
@@ -42,16 +42,16 @@ if TYPE_CHECKING:
     from seal_agent.model import SelfAdaptingModel
     from seal_agent.types import Revision
 
-SHOWN_CHARACTERS = 2000  # our choice: of a text, in the question whether it may be learnt
+SHOWN_CHARACTERS = 2000  # of each text in an approval request; not tuned
 
 
 class AdaptationState(AgentState[Any]):
-    """What the middleware adds to an agent's state; all of it is plain JSON, so any checkpointer keeps it."""
+    """What the middleware adds to an agent's state: plain JSON, which any checkpointer can store."""
 
     documents: NotRequired[list[Any]]
     """Input: texts, Documents or {"text", "title"} to learn."""
     adaptations: NotRequired[Annotated[list[dict[str, Any]], OmitFromSchema(input=True, output=False)]]
-    """Output: what this run learnt, or could not; see Learning."""
+    """Output: what this run learnt or failed to learn, as LearningOutcome dictionaries."""
     adaptation_drafts: NotRequired[Annotated[list[str], OmitFromSchema()]]
     adaptation_seen: NotRequired[Annotated[list[str], OmitFromSchema()]]
 
@@ -63,7 +63,7 @@ class Approval(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _alone(cls, value: Any) -> Any:
+    def _wrap_bare_value(cls, value: Any) -> Any:
         return {"approve": value} if isinstance(value, bool | list) else value
 
     def includes(self, draft: Draft) -> bool:
@@ -71,10 +71,10 @@ class Approval(BaseModel):
 
 
 class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
-    """Teaches each user's adapter what they hand over or put right, and answers with that adapter.
+    """Trains each user's adapter on their documents and corrections, and answers with that adapter.
 
-    Learns from state["documents"], texts attached to a user's messages, Documents that tools return as artifacts, and
-    turns that `is_correction` recognises. A text is learnt once. Tools may return texts that a stranger wrote: with
+    Learns from state["documents"], texts attached to user messages, Documents that tools return as artifacts, and
+    turns that `is_correction` recognises. Each text is learnt once. Tools may return texts written by strangers: with
     `approve` a person sees the notes before anything is trained.
     """
 
@@ -95,11 +95,19 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
         inner_loop: InnerLoopConfig | None = None,
         gate: Gate | None = None,
     ) -> None:
-        """`namespace` says whose adapter it is, see `adapter_for`.
+        """
+        Args:
+            model: the model whose adapters are trained.
+            namespace: whose adapter is trained; see `adapter_for`.
+            on: what to learn from.
+            background: learn in a separate thread while the agent goes on; see `wait`.
+            approve: interrupt the graph before learning, which needs a checkpointer. Resume it with True, False or
+                {"approve": …}.
+            route: pass the adapter to every chat model call as the model setting `adapter`, which ChatSeal reads;
+                False for other chat models.
+            is_correction: returns the text to learn from the user's last turn, or None.
+            self_edit, inner_loop, gate: as for `SelfAdaptingModel.adapt`.
 
-        `background`: learn in a thread of its own while the agent goes on; see `wait`. `approve`: interrupt the graph
-        before learning, which takes a checkpointer; resume it with True, False or {"approve": …}. `route`: hand the
-        adapter to the chat model in every call, as the setting `adapter` that ChatSeal knows; False for others.
         Raises InputError for an unusable namespace or an unknown source.
         """
         super().__init__()
@@ -110,15 +118,12 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
         self._background, self._approve, self._route = background, approve, route
         self._is_correction = is_correction
         self._self_edit, self._inner_loop, self._gate = self_edit, inner_loop, gate
-        self._apart = Background(self._learn)
+        self._learner = BackgroundLearner(self._learn)
 
     # ------------------------------------------------------------ the agent's steps
 
     def before_agent(self, state: AdaptationState, runtime: Runtime[Any]) -> dict[str, Any]:
-        """Look at what the run was given before anything is said.
-
-        Raises InputError where it does not tell whose adapter it is, and for a document that is none.
-        """
+        """Check the run's input. Raises InputError if it does not identify the adapter, or for an unusable document."""
         self._adapter(runtime)
         for document in state.get("documents") or ():
             as_context(document)
@@ -130,36 +135,36 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
-        """Answer with the user's adapter; as the chat model is set up where they have none yet."""
-        return handler(self._routed(request))
+        """Answer with the user's adapter; a user without one yet gets the chat model's own default."""
+        return handler(self._route_request(request))
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> ModelResponse[Any]:
-        return await handler(self._routed(request))
+        return await handler(self._route_request(request))
 
     def after_model(self, state: AdaptationState, runtime: Runtime[Any]) -> dict[str, Any] | None:
-        """Draft what is new."""
-        return self._drafted(state, self._adapter(runtime))
+        """Draft new documents and corrections."""
+        return self._draft(state, self._adapter(runtime))
 
     async def aafter_model(self, state: AdaptationState, runtime: Runtime[Any]) -> dict[str, Any] | None:
-        return await asyncio.to_thread(self._drafted, state, self._adapter(runtime))
+        return await asyncio.to_thread(self._draft, state, self._adapter(runtime))
 
     def after_agent(self, state: AdaptationState, runtime: Runtime[Any]) -> dict[str, Any] | None:
-        """Ask whether the drafts may be learnt, if that is wanted, and learn them."""
+        """Ask for approval if required, then learn the drafts."""
         adapter = self._adapter(runtime)
         drafts = self._approved(self._pending(state, adapter))
-        return self._settled(state, adapter, self._learn_all(drafts, adapter))
+        return self._finish(state, adapter, self._learn_all(drafts, adapter))
 
     async def aafter_agent(self, state: AdaptationState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         adapter = self._adapter(runtime)
         drafts = self._approved(self._pending(state, adapter))
-        return self._settled(state, adapter, await asyncio.to_thread(self._learn_all, drafts, adapter))
+        return self._finish(state, adapter, await asyncio.to_thread(self._learn_all, drafts, adapter))
 
     # ------------------------------------------------------------ learning
 
     def to_learn(self, state: AdaptationState) -> Iterable[tuple[Source, Context]]:
-        """Everything in a conversation that may be learnt, old and new; override it to find more, or less."""
+        """Everything in a conversation that may be learnt, old and new. Override it to find more or less."""
         messages = state["messages"]
         if "documents" in self._on:
             for document in state.get("documents") or ():
@@ -170,16 +175,16 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
             yield "corrections", Context(text)
 
     def wait(self, timeout: float | None = None) -> list[LearningOutcome]:
-        """Wait until what was begun in the background is done, or for so many seconds.
+        """Wait at most `timeout` seconds for background learning. Returns outcomes that are new since the last call.
 
-        Returns what came of it since the last time, errors included; a run's state tells of them as well, under
-        `adaptations`, the next time that the same adapter is used.
+        Errors are among the outcomes. The adapter's next run also lists them in its state, under `adaptations`.
         """
-        return self._apart.wait(timeout)
+        return self._learner.wait(timeout)
 
-    def _drafted(self, state: AdaptationState, adapter: str) -> dict[str, Any] | None:
+    def _draft(self, state: AdaptationState, adapter: str) -> dict[str, Any] | None:
+        """The state update with new drafts; None if there is nothing new."""
         seen = dict.fromkeys(state.get("adaptation_seen") or ())
-        drafts, failed, before = [], [], len(seen)
+        drafts, failures, seen_before = [], [], len(seen)
         for source, context in self.to_learn(state):
             draft = Draft(adapter, source, context)
             if draft.id in seen:
@@ -190,13 +195,13 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
             try:
                 drafts.append(draft if self._background and not self._approve else self._with_notes(draft))
             except SealError as error:
-                failed.append(LearningOutcome.failed(draft, str(error)))
-        if len(seen) == before:
+                failures.append(LearningOutcome.failed(draft, str(error)))
+        if len(seen) == seen_before:
             return None
         return {
             "adaptation_seen": list(seen),
             "adaptation_drafts": [*(state.get("adaptation_drafts") or ()), *map(to_json, drafts)],
-            "adaptations": [*(state.get("adaptations") or ()), *map(asdict, failed)],
+            "adaptations": [*(state.get("adaptations") or ()), *map(asdict, failures)],
         }
 
     def _with_notes(self, draft: Draft) -> Draft:
@@ -204,31 +209,33 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
         return replace(draft, proposal=proposal)
 
     def _pending(self, state: AdaptationState, adapter: str) -> list[Draft]:
-        """This adapter's drafts. Those of another user of the same thread wait for that user."""
+        """This adapter's drafts. Drafts of another user of the same thread wait for that user."""
         drafts = [from_json(text) for text in state.get("adaptation_drafts") or ()]
         return [draft for draft in drafts if draft.adapter == adapter]
 
     def _approved(self, drafts: list[Draft]) -> list[Draft]:
-        """What runs before the interrupt runs again when it is answered: nothing but reading the drafts."""
+        """The drafts that a person approved, or all if no approval is required.
+
+        Code before the interrupt runs again on resume, so it only reads the drafts.
+        """
         if not self._approve or not drafts:
             return drafts
-        answer = interrupt(_question(drafts), response_schema=Approval)
-        return [draft for draft in drafts if answer.includes(draft)]
+        approval = interrupt(_approval_request(drafts), response_schema=Approval)
+        return [draft for draft in drafts if approval.includes(draft)]
 
     def _learn_all(self, drafts: Sequence[Draft], adapter: str) -> list[LearningOutcome]:
-        """What there is to tell: what was learnt, or in the background what was since the adapter's last run."""
+        """Outcomes to report: of these drafts, or in background mode of what finished since the adapter's last run."""
         if not self._background:
             return [self._learn(draft) for draft in drafts]
-        since = self._apart.unreported(adapter)
+        finished = self._learner.unreported(adapter)
         for draft in drafts:
-            self._apart.begin(draft)
-        return since
+            self._learner.begin(draft)
+        return finished
 
     def _learn(self, draft: Draft) -> LearningOutcome:
-        """Done twice it is learnt once. An error that the library raises on purpose is a result."""
+        """Learn a draft unless its text is learnt already. A SealError becomes a failed outcome."""
         try:
-            known = find_learnt(self._model, draft.adapter, draft.context.text)
-            revision = known or self._commit(draft)
+            revision = find_learnt(self._model, draft.adapter, draft.context.text) or self._commit(draft)
         except SealError as error:
             return LearningOutcome.failed(draft, str(error))
         subject = draft.subject
@@ -237,47 +244,48 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
     def _commit(self, draft: Draft) -> Revision:
         proposal = draft.proposal or self._with_notes(draft).proposal
         assert proposal is not None
-        facts = {"learnt_from": draft.source}
-        return self._model.commit(proposal, inner_loop=self._inner_loop, gate=self._gate, metadata=facts)
+        metadata = {"learnt_from": draft.source}
+        return self._model.commit(proposal, inner_loop=self._inner_loop, gate=self._gate, metadata=metadata)
 
-    def _settled(self, state: AdaptationState, adapter: str, told: Sequence[LearningOutcome]) -> dict[str, Any]:
-        """What is left of the drafts, and what there is to tell."""
-        others = [text for text in state.get("adaptation_drafts") or () if from_json(text).adapter != adapter]
+    def _finish(self, state: AdaptationState, adapter: str, outcomes: Sequence[LearningOutcome]) -> dict[str, Any]:
+        """The state update after learning: other adapters' drafts remain, and the outcomes are reported."""
+        remaining = [text for text in state.get("adaptation_drafts") or () if from_json(text).adapter != adapter]
         return {
-            "adaptation_drafts": others,
-            "adaptations": [*(state.get("adaptations") or ()), *map(asdict, told)],
+            "adaptation_drafts": remaining,
+            "adaptations": [*(state.get("adaptations") or ()), *map(asdict, outcomes)],
         }
 
-    # ------------------------------------------------------------ whose adapter
+    # ------------------------------------------------------------ the user's adapter
 
     def _adapter(self, runtime: Runtime[Any]) -> str:
-        return adapter_for(self._namespace, runtime.context, _config_of_run())
+        return adapter_for(self._namespace, runtime.context, _run_config())
 
-    def _routed(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
+    def _route_request(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
         adapter = self._adapter(request.runtime)
         if not self._route:
             return request
-        # ChatSeal takes an adapter from the run's config before any other: that would be anybody's.
-        named = (_config_of_run().get("configurable") or {}).get("adapter", adapter)
-        if named != adapter:
+        # ChatSeal prefers the config's adapter to any other, so a name there could be another user's adapter.
+        chosen = (_run_config().get("configurable") or {}).get("adapter", adapter)
+        if chosen != adapter:
             raise InputError(
-                f"the run's config asks for adapter {named!r}, but its user's is {adapter!r}; leave adapter out of the "
-                "config, or make the middleware with route=False"
+                f"the run's config asks for adapter {chosen!r}, but its user's is {adapter!r}; leave adapter out of "
+                "the config, or make the middleware with route=False"
             )
         if adapter not in self._model.adapters():
             return request
         return request.override(model_settings={**request.model_settings, "adapter": adapter})
 
 
-def _config_of_run() -> RunnableConfig:
+def _run_config() -> RunnableConfig:
+    """The current run's config; empty outside a run."""
     try:
         return get_config()
     except RuntimeError:
         return {}
 
 
-def _question(drafts: Sequence[Draft]) -> dict[str, Any]:
-    """What a person is asked: may this be learnt?"""
+def _approval_request(drafts: Sequence[Draft]) -> dict[str, Any]:
+    """The interrupt's value: the drafts that a person is asked to approve."""
     return {
         "action": "adapt",
         "adapter": drafts[0].adapter,
@@ -287,14 +295,14 @@ def _question(drafts: Sequence[Draft]) -> dict[str, Any]:
                 "source": draft.source,
                 "title": draft.context.title,
                 "text": draft.context.text[:SHOWN_CHARACTERS],
-                "notes": _notes(draft),
+                "notes": _note_lines(draft),
             }
             for draft in drafts
         ],
     }
 
 
-def _notes(draft: Draft) -> list[str]:
-    """The lines that would be trained on beside the text itself."""
-    edits = draft.proposal.self_edits if draft.proposal else ()
-    return [f"{note.text} {note.answer or ''}".strip() for note in notes_of(edits, draft.context.title)]
+def _note_lines(draft: Draft) -> list[str]:
+    """The notes that would be trained on beside the text itself."""
+    self_edits = draft.proposal.self_edits if draft.proposal else ()
+    return [f"{note.text} {note.answer or ''}".strip() for note in notes_of(self_edits, draft.context.title)]

@@ -1,9 +1,10 @@
-"""Tools by which an agent learns and unlearns: remember, rollback, history and forget, each for its own user only."""
+"""Tools by which an agent learns and unlearns: remember, rollback, history and forget, each for the run's user only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seal_agent.errors import InputError, MissingDependency, SealError
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
     from seal_agent.model import SelfAdaptingModel
     from seal_agent.types import Revision
 
-SHOWN = 20  # our choice: revisions that `history` tells the model about
+MAX_LISTED = 20  # newest revisions that `history` lists; not tuned
 
 
 class UnknownUser(ToolException):
-    """The run does not say whose adapter is meant. For the agent's author: the model is not told, the run ends."""
+    """The run does not identify the user. It ends the run, since only the agent's author can fix it, not the model."""
 
 
 class RememberInput(BaseModel):
@@ -57,100 +58,137 @@ def create_adaptation_tools(
     inner_loop: InnerLoopConfig | None = None,
     gate: Gate | None = None,
 ) -> list[BaseTool]:
-    """remember, rollback, history and forget, for the adapter that `namespace` means in each run.
+    """The tools remember, rollback, history and forget, for the adapter that `namespace` denotes in each run.
 
-    A part such as "{user_id}" is filled from the run's context or from config["configurable"], see `adapter_for`;
-    the chat model that calls the tools neither sees it nor can it choose another. Where it is missing the run ends
-    with a ToolException. Other errors go to the chat model as a tool message. The settings are those of
-    `SelfAdaptingModel.adapt`. Raises InputError for an unusable namespace.
+    The chat model that calls the tools neither sees the adapter's name nor can it choose another.
+
+    Args:
+        model: the model whose adapters the tools change.
+        namespace: parts such as "{user_id}" are filled from the run's context or config["configurable"]; see
+            `adapter_for`. If the value is missing, the run ends with a ToolException.
+        self_edit, inner_loop, gate: as for `SelfAdaptingModel.adapt`.
+
+    Other errors reach the chat model as a tool message. Raises InputError for an unusable namespace.
     """
     check_namespace(namespace)
+    tools = _AdapterTools(model, namespace, self_edit, inner_loop, gate)
+    return [
+        _tool(
+            tools.remember,
+            RememberInput,
+            "Learn a text for good, so that it is known without being shown again. Slow.",
+        ),
+        _tool(tools.rollback, NoInput, "Undo what was learnt last. Nothing is deleted."),
+        _tool(tools.history, NoInput, "List what was learnt, oldest first, with the id of each revision."),
+        _tool(
+            tools.forget,
+            ForgetInput,
+            "Erase for good what one revision learnt; what was learnt after it stays known.",
+        ),
+    ]
 
-    def adapter(config: RunnableConfig) -> str:
+
+@dataclass(frozen=True, slots=True)
+class _AdapterTools:
+    """The tools' functions. Each returns the text that the chat model reads; `config` is LangChain's, of the run."""
+
+    model: SelfAdaptingModel
+    namespace: Sequence[str]
+    self_edit: SelfEditConfig | None
+    inner_loop: InnerLoopConfig | None
+    gate: Gate | None
+
+    def remember(self, text: str, config: RunnableConfig, title: str = "") -> str:
+        adapter = self._adapter(config)
+        with _as_tool_errors():
+            if learnt := find_learnt(self.model, adapter, text):
+                return f"Already known, as revision {learnt.id} of {learnt.created[:10]}; nothing was learnt again."
+            revision = self.model.adapt(
+                text,
+                adapter=adapter,
+                title=title,
+                self_edit=self.self_edit,
+                inner_loop=self.inner_loop,
+                gate=self.gate,
+            )
+            return _learning_report(revision)
+
+    def rollback(self, config: RunnableConfig) -> str:
+        adapter = self._adapter(config)
+        with _as_tool_errors():
+            lineage = self.model.ledger.lineage(adapter)
+            if not lineage:
+                raise ToolException("there is nothing to roll back; nothing is learnt at present")
+            active = self.model.rollback(adapter)
+            return f"Rolled back {_describe(lineage[0])}. Now in use: {_describe(active)}."
+
+    def history(self, config: RunnableConfig) -> str:
+        adapter = self._adapter(config)
+        with _as_tool_errors():
+            return _history_text(self.model, adapter)
+
+    def forget(self, revision: str, config: RunnableConfig) -> str:
+        adapter = self._adapter(config)
+        with _as_tool_errors():
+            _check_ownership(self.model, adapter, revision)
+            active = self.model.forget(revision, adapter=adapter)
+            return f"Forgot {revision} for good. Now in use: {_describe(active)}."
+
+    def _adapter(self, config: RunnableConfig) -> str:
         try:
-            return adapter_for(namespace, _context_of_run(), config)
+            return adapter_for(self.namespace, _run_context(), config)
         except InputError as error:
             raise UnknownUser(str(error)) from error
 
-    def remember(text: str, config: RunnableConfig, title: str = "") -> str:
-        name = adapter(config)
-        with _told():
-            if known := find_learnt(model, name, text):
-                return f"Already known, as revision {known.id} of {known.created[:10]}; nothing was learnt again."
-            learnt = model.adapt(text, adapter=name, title=title, self_edit=self_edit, inner_loop=inner_loop, gate=gate)
-            return _reported(learnt)
 
-    def rollback(config: RunnableConfig) -> str:
-        name = adapter(config)
-        with _told():
-            in_use = model.ledger.lineage(name)
-            if not in_use:
-                raise ToolException("there is nothing to roll back; nothing is learnt at present")
-            now = model.rollback(name)
-            return f"Rolled back {_described(in_use[0])}. Now in use: {_described(now)}."
-
-    def history(config: RunnableConfig) -> str:
-        name = adapter(config)
-        with _told():
-            return _listed(model, name)
-
-    def forget(revision: str, config: RunnableConfig) -> str:
-        name = adapter(config)
-        with _told():
-            _check_own(model, name, revision)
-            now = model.forget(revision, adapter=name)
-            return f"Forgot {revision} for good. Now in use: {_described(now)}."
-
-    return [
-        _tool(remember, RememberInput, "Learn a text for good, so that it is known without being shown again. Slow."),
-        _tool(rollback, NoInput, "Undo what was learnt last. Nothing is deleted."),
-        _tool(history, NoInput, "List what was learnt, oldest first, with the id of each revision."),
-        _tool(forget, ForgetInput, "Erase for good what one revision learnt; what was learnt after it stays known."),
-    ]
-
-
-# ---------------------------------------------------------------- what an adapter knows
+# ---------------------------------------------------------------- an adapter's revisions
 
 
 def find_learnt(model: SelfAdaptingModel, adapter: str, text: str) -> Revision | None:
-    """The revision in use that learnt just this text, white space aside."""
-    same = (one for one in model.ledger.lineage(adapter) if one.context.text.split() == text.split())
-    return next(same, None)
+    """The revision in use that learnt exactly this text, white space aside; None if there is none."""
+    matches = (revision for revision in model.ledger.lineage(adapter) if revision.context.text.split() == text.split())
+    return next(matches, None)
 
 
-def _check_own(model: SelfAdaptingModel, adapter: str, revision: str) -> None:
-    """ToolException for a revision that is not this adapter's; whether it is another's is not said."""
-    used = adapter in model.adapters()
-    if used and revision in {one.id for one in model.history(adapter)}:
+def _check_ownership(model: SelfAdaptingModel, adapter: str, revision_id: str) -> None:
+    """Raises ToolException for a revision that is not this adapter's, without saying whether another adapter has it."""
+    exists = adapter in model.adapters()
+    if exists and revision_id in {revision.id for revision in model.history(adapter)}:
         return
-    if used and revision in {one.id for one in model.forgotten(adapter)}:
-        raise ToolException(f"revision {revision!r} was forgotten before; history lists what is left")
-    raise ToolException(f"there is no revision {revision!r} here; history lists those that can be forgotten")
+    if exists and revision_id in {forgotten.id for forgotten in model.forgotten(adapter)}:
+        raise ToolException(f"revision {revision_id!r} was forgotten before; history lists what is left")
+    raise ToolException(f"there is no revision {revision_id!r} here; history lists those that can be forgotten")
 
 
-# ---------------------------------------------------------------- what the chat model is told
+# ---------------------------------------------------------------- texts that the chat model reads
 
 
-def _reported(revision: Revision) -> str:
-    done = "Learnt" if revision.accepted else "Not kept"
-    return f"{done}: {_described(revision)}, in {revision.seconds:.0f} seconds; {revision.reason}."
+def _learning_report(revision: Revision) -> str:
+    result = "Learnt" if revision.accepted else "Not kept"
+    return f"{result}: {_describe(revision)}, in {revision.seconds:.0f} seconds; {revision.reason}."
 
 
-def _listed(model: SelfAdaptingModel, adapter: str) -> str:
-    """A line for each revision, the newest ones where they are many."""
+def _history_text(model: SelfAdaptingModel, adapter: str) -> str:
+    """One line per revision, oldest first; only the newest MAX_LISTED of a long history."""
     if adapter not in model.adapters():
         return "Nothing has been learnt yet."
-    in_use = {one.id for one in model.ledger.lineage(adapter)}
+    in_use = {revision.id for revision in model.ledger.lineage(adapter)}
     lines = [
-        f"{_described(one)}, {one.created[:10]}, {'in use' if one.id in in_use else 'not in use'}"
-        for one in model.history(adapter)
+        f"{_describe(revision)}, {revision.created[:10]}, {'in use' if revision.id in in_use else 'not in use'}"
+        for revision in model.history(adapter)
     ]
-    gone = [f"{one.id}, forgotten on {one.forgotten[:10]}" for one in model.forgotten(adapter) if one.became is None]
-    left_out = [f"… and {len(lines) - SHOWN} older ones"] if len(lines) > SHOWN else []
-    return "\n".join([*left_out, *lines[-SHOWN:], *gone[-SHOWN:]]) or "Nothing is learnt at present."
+    forgotten_lines = [
+        f"{forgotten.id}, forgotten on {forgotten.forgotten[:10]}"
+        for forgotten in model.forgotten(adapter)
+        if forgotten.became is None
+    ]
+    omitted = [f"… and {len(lines) - MAX_LISTED} older ones"] if len(lines) > MAX_LISTED else []
+    return (
+        "\n".join([*omitted, *lines[-MAX_LISTED:], *forgotten_lines[-MAX_LISTED:]]) or "Nothing is learnt at present."
+    )
 
 
-def _described(revision: Revision | None) -> str:
+def _describe(revision: Revision | None) -> str:
     if revision is None:
         return "the model as it was before it learnt anything"
     return f"{revision.id} ({subject_of(revision.context)})"
@@ -161,27 +199,28 @@ def _described(revision: Revision | None) -> str:
 
 def _tool(function: Callable[..., str], arguments: type[BaseModel], description: str) -> BaseTool:
     return StructuredTool.from_function(
-        function, name=function.__name__, description=description, args_schema=arguments, handle_tool_error=_for_model
+        function, name=function.__name__, description=description, args_schema=arguments, handle_tool_error=_error_text
     )
 
 
-def _for_model(error: ToolException) -> str:
+def _error_text(error: ToolException) -> str:
+    """The error as the tool's result; an UnknownUser is raised again, so that it ends the run."""
     if isinstance(error, UnknownUser):
         raise error
     return f"Error: {error}"
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """What the library raises on purpose becomes a ToolException, which the chat model reads."""
+def _as_tool_errors() -> Iterator[None]:
+    """Turns a SealError into a ToolException, which the chat model reads."""
     try:
         yield
     except SealError as error:
         raise ToolException(str(error)) from error
 
 
-def _context_of_run() -> object:
-    """The context that the graph was invoked with; None outside of one."""
+def _run_context() -> object:
+    """The context that the graph was invoked with; None outside a graph."""
     try:
         from langgraph.runtime import get_runtime
     except ImportError:

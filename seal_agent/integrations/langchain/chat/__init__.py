@@ -1,1 +1,1 @@
-"""ChatSeal: the chat model."""
+"""ChatSeal, the chat model."""

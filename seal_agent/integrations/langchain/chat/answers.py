@@ -1,4 +1,4 @@
-"""What a model wrote as LangChain's messages: one whole message, or chunks that add up to it."""
+"""A model's completion as LangChain messages: one whole message, or chunks that add up to it."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, 
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
-from seal_agent.integrations.langchain.chat.reading import BrokenCall, CallPiece, Part, Reader
+from seal_agent.integrations.langchain.chat.reading import CallPiece, InvalidCall, Part, Reader
 from seal_agent.types import Completion
 
 
-def whole_message(said: Completion, reader: Reader, facts: Mapping[str, Any]) -> AIMessage:
-    """The message of a finished answer; `facts` go into its response_metadata."""
-    parts = [*reader.feed(said.text), *reader.end()]
-    pieces = [part for part in parts if isinstance(part, CallPiece)]
-    calls, cut = _calls_of(pieces)
-    broken = [_invalid(part) for part in parts if isinstance(part, BrokenCall)]
+def whole_message(completion: Completion, reader: Reader, metadata: Mapping[str, Any]) -> AIMessage:
+    """The message of a finished completion; `metadata` goes into its response_metadata."""
+    parts = [*reader.feed(completion.text), *reader.end()]
+    calls, truncated = _join_calls(part for part in parts if isinstance(part, CallPiece))
+    invalid = [_invalid_tool_call(part) for part in parts if isinstance(part, InvalidCall)]
     return AIMessage(
         content="".join(part for part in parts if isinstance(part, str)),
         tool_calls=calls,
-        invalid_tool_calls=[*cut, *broken],
-        usage_metadata=_usage(said),
-        response_metadata=_metadata(said, facts, bool(calls)),
+        invalid_tool_calls=[*truncated, *invalid],
+        usage_metadata=_usage(completion),
+        response_metadata=_response_metadata(completion, metadata, bool(calls)),
     )
 
 
 def chunks_of(
-    pieces: Generator[str, None, Completion], reader: Reader, facts: Mapping[str, Any]
+    pieces: Generator[str, None, Completion], reader: Reader, metadata: Mapping[str, Any]
 ) -> Iterator[ChatGenerationChunk]:
-    """The answer as it comes. The last chunk is empty and carries the usage and the facts."""
+    """The message in chunks as text comes in. The last chunk is empty and carries the usage and the metadata."""
     called = False
     while True:
         try:
             piece = next(pieces)
         except StopIteration as end:
-            said: Completion = end.value
+            completion: Completion = end.value
             break
         for part in reader.feed(piece):
             called |= not isinstance(part, str)
@@ -49,8 +48,8 @@ def chunks_of(
     yield ChatGenerationChunk(
         message=AIMessageChunk(
             content="",
-            usage_metadata=_usage(said),
-            response_metadata=_metadata(said, facts, called),
+            usage_metadata=_usage(completion),
+            response_metadata=_response_metadata(completion, metadata, called),
             chunk_position="last",
         )
     )
@@ -60,43 +59,43 @@ def _chunk(part: Part) -> ChatGenerationChunk:
     match part:
         case str():
             message = AIMessageChunk(content=part)
-        case BrokenCall():
-            message = AIMessageChunk(content="", invalid_tool_calls=[_invalid(part)])
+        case InvalidCall():
+            message = AIMessageChunk(content="", invalid_tool_calls=[_invalid_tool_call(part)])
         case CallPiece():
-            named = (part.name, part.id) if part.name else (None, None)
-            piece = tool_call_chunk(name=named[0], id=named[1], args=part.arguments, index=part.index)
-            message = AIMessageChunk(content="", tool_call_chunks=[piece])
+            name, id_ = (part.name, part.id) if part.name else (None, None)
+            call_chunk = tool_call_chunk(name=name, id=id_, args=part.arguments, index=part.index)
+            message = AIMessageChunk(content="", tool_call_chunks=[call_chunk])
     return ChatGenerationChunk(message=message)
 
 
-def _calls_of(pieces: Iterable[CallPiece]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
-    """Whole calls, and those whose arguments were cut off."""
-    written: dict[str, tuple[str, str]] = {}
+def _join_calls(pieces: Iterable[CallPiece]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+    """Complete calls, and those whose arguments were truncated."""
+    name_and_arguments: dict[str, tuple[str, str]] = {}
     for piece in pieces:
-        name, before = written.get(piece.id, (piece.name or "", ""))
-        written[piece.id] = (name, before + piece.arguments)
-    whole: list[ToolCall] = []
-    cut: list[InvalidToolCall] = []
-    for id_, (name, arguments) in written.items():
+        name, arguments = name_and_arguments.get(piece.id, (piece.name or "", ""))
+        name_and_arguments[piece.id] = (name, arguments + piece.arguments)
+    complete: list[ToolCall] = []
+    truncated: list[InvalidToolCall] = []
+    for id_, (name, arguments) in name_and_arguments.items():
         try:
-            whole.append(tool_call(name=name, args=json.loads(arguments), id=id_))
+            complete.append(tool_call(name=name, args=json.loads(arguments), id=id_))
         except ValueError:
-            cut.append(invalid_tool_call(name=name, args=arguments, id=id_, error="cut off; raise max_tokens"))
-    return whole, cut
+            truncated.append(invalid_tool_call(name=name, args=arguments, id=id_, error="cut off; raise max_tokens"))
+    return complete, truncated
 
 
-def _invalid(part: BrokenCall) -> InvalidToolCall:
-    return invalid_tool_call(name=None, args=part.text, id=part.id, error=part.why)
+def _invalid_tool_call(call: InvalidCall) -> InvalidToolCall:
+    return invalid_tool_call(name=None, args=call.text, id=call.id, error=call.error)
 
 
-def _usage(said: Completion) -> UsageMetadata:
+def _usage(completion: Completion) -> UsageMetadata:
     return UsageMetadata(
-        input_tokens=said.prompt_tokens,
-        output_tokens=said.tokens,
-        total_tokens=said.prompt_tokens + said.tokens,
+        input_tokens=completion.prompt_tokens,
+        output_tokens=completion.tokens,
+        total_tokens=completion.prompt_tokens + completion.tokens,
     )
 
 
-def _metadata(said: Completion, facts: Mapping[str, Any], called: bool) -> dict[str, Any]:
-    finish = "tool_calls" if called and said.finish_reason == "stop" else said.finish_reason
-    return {**facts, "finish_reason": finish}
+def _response_metadata(completion: Completion, metadata: Mapping[str, Any], called: bool) -> dict[str, Any]:
+    finish_reason = "tool_calls" if called and completion.finish_reason == "stop" else completion.finish_reason
+    return {**metadata, "finish_reason": finish_reason}

@@ -1,4 +1,4 @@
-"""The models behind ChatSeal: loaded on first use, shared by the whole process; and who speaks in one call."""
+"""The models behind ChatSeal, loaded on first use and shared by the process; and which adapter answers a call."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from seal_agent.model import SelfAdaptingModel
 
 _lock = threading.Lock()
-_bases: dict[tuple[str, str, str], BaseModel] = {}
+_base_models: dict[tuple[str, str, str], BaseModel] = {}
 _models: dict[tuple[str, str, str, Path], SelfAdaptingModel] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterInUse:
-    """Who speaks: an adapter at one of its revisions, or the base model (`revision` and `weights` are None)."""
+    """What answers a call: an adapter at one revision, or the base model (`revision` and `weights` are None)."""
 
     adapter: str | None
     revision: str | None
@@ -30,49 +30,52 @@ class AdapterInUse:
 
 
 def shared_model(model: str, home: str | Path | None, device: str, dtype: str) -> SelfAdaptingModel:
-    """The one model of this process for these arguments; models of several homes share the base's weights."""
+    """The process's one model for these arguments. Models that differ only in `home` share the base model's weights."""
     from seal_agent.base_model.loading import load_model, resolve
     from seal_agent.model import SelfAdaptingModel
     from seal_agent.paths import default_home
 
     folder = Path(home).expanduser() if home is not None else default_home()
     with _lock:
-        source = (resolve(model), device, dtype)
-        place = (*source, folder.resolve())
-        if place not in _models:
-            if source not in _bases:
-                _bases[source] = load_model(model, device=device, dtype=dtype)
-            _models[place] = SelfAdaptingModel(_bases[source], home=folder)
-        return _models[place]
+        base_key = (resolve(model), device, dtype)
+        model_key = (*base_key, folder.resolve())
+        if model_key not in _models:
+            if base_key not in _base_models:
+                _base_models[base_key] = load_model(model, device=device, dtype=dtype)
+            _models[model_key] = SelfAdaptingModel(_base_models[base_key], home=folder)
+        return _models[model_key]
 
 
 def active_revision(seal: SelfAdaptingModel, adapter: str | None) -> str | None:
-    """The revision that speaks for an adapter now; None for the base model. Raises InputError for what is no name."""
+    """The adapter's active revision; None for the base model. Raises InputError for an invalid name."""
     if adapter is not None and not isinstance(adapter, str):
         raise InputError(f"adapter is a name, or None for the base model, but it is {adapter!r}")
     return None if adapter is None else seal.ledger.active(check_name(adapter))
 
 
 def adapter_in_use(seal: SelfAdaptingModel, adapter: str | None, revision: str | None) -> AdapterInUse:
-    """The weights for a call that began when `revision` was active. Raises AdapterError for an unknown adapter.
+    """The weights for a call that began while `revision` was active. Raises AdapterError for an unknown adapter.
 
-    A revision that has been forgotten since then is answered for by the one that took its place.
+    If that revision has been forgotten since, the revision that is active now answers.
     """
     if adapter is None or revision is None:
         if adapter is not None:
-            _check_known(seal, adapter)
+            _check_exists(seal, adapter)
         return AdapterInUse(adapter, None, None)
     try:
         return AdapterInUse(adapter, revision, seal._load(revision))
     except AdapterError:
-        now = active_revision(seal, adapter)
-        if now == revision:
+        active = active_revision(seal, adapter)
+        if active == revision:
             raise
-        return adapter_in_use(seal, adapter, now)
+        return adapter_in_use(seal, adapter, active)
 
 
-def _check_known(seal: SelfAdaptingModel, adapter: str) -> None:
-    """ "default" is the base model until something has been learnt; so is an adapter that was rolled back to it."""
+def _check_exists(seal: SelfAdaptingModel, adapter: str) -> None:
+    """Raises AdapterError for an adapter that was never trained, except "default", which begins as the base model.
+
+    An adapter that was rolled back to the base model exists.
+    """
     from seal_agent.model import DEFAULT_ADAPTER
 
     if adapter != DEFAULT_ADAPTER:

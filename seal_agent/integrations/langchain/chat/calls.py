@@ -1,4 +1,4 @@
-"""What an answer may look like: tools that may or must be called, a schema that it must follow, or free text."""
+"""The form of an answer: tools that may or must be called, a schema that it must follow, or free text."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
 from seal_agent.errors import InputError
-from seal_agent.integrations.langchain.chat.schemas import grammar_of, loops, moved, unrolled
+from seal_agent.integrations.langchain.chat.schemas import grammar_of, rebase_refs, recursive_refs, unrolled
 from seal_agent.types import Grammar
 
 CALL, CALL_END = "<tool_call>", "</tool_call>"
 ToolLike = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
 ToolChoice = str | bool | Mapping[str, Any] | None
-_ANY = ("any", "required", True)
-_FREE = ("auto", None, False)
+_MUST_CALL = ("any", "required", True)
+_MAY_CALL = ("auto", None, False)
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool as the model is told of it; `schema` is the JSON schema of its arguments."""
+    """A tool as the model sees it; `schema` is the JSON schema of its arguments."""
 
     name: str
     description: str
@@ -32,6 +32,7 @@ class Tool:
 
     @property
     def openai(self) -> dict[str, Any]:
+        """The tool in OpenAI's format."""
         function = {"name": self.name, "description": self.description, "parameters": dict(self.schema)}
         return {"type": "function", "function": function}
 
@@ -43,29 +44,29 @@ class Form:
     tools: tuple[Tool, ...] = ()
     must_call: bool = False
     schema: Mapping[str, Any] | None = None
-    """What the answer must follow where it calls no tool."""
+    """The JSON schema of an answer that calls no tool."""
     show_schema: bool = True
-    """Whether the model is told the schema, or only held to it."""
+    """Whether the prompt shows the schema; decoding follows it either way."""
 
     @property
     def only_call(self) -> Tool | None:
-        """The tool whose call is all that may be written; the model then writes its arguments and nothing else."""
+        """The one tool that must be called, if there is exactly one. The model then writes only its arguments."""
         return self.tools[0] if self.must_call and len(self.tools) == 1 else None
 
-    def begun(self, wrap: str = CALL) -> str:
-        """How an answer begins that must be a call; `wrap` is what the model writes before a call."""
+    def begun(self, mark: str = CALL) -> str:
+        """The fixed beginning of an answer that must be a call; `mark` is what the model writes before a call."""
         if self.only_call:
-            return f'{wrap}{{"name": {json.dumps(self.only_call.name)}, "arguments": '
-        return wrap if self.must_call else ""
+            return f'{mark}{{"name": {json.dumps(self.only_call.name)}, "arguments": '
+        return mark if self.must_call else ""
 
     def grammar(self, max_tokens: int) -> Grammar | None:
-        """What the rest of the answer is held to; None where it is free."""
+        """The grammar of the rest of the answer; None for free text."""
         if self.only_call:
             return grammar_of([self.only_call.schema], max_tokens)
-        calls = [_call_schema(tool) for tool in self.tools]
+        call_schemas = [_call_schema(tool) for tool in self.tools]
         if self.must_call:
-            return grammar_of(calls, max_tokens)
-        return grammar_of([*calls, self.schema], max_tokens) if self.schema is not None else None
+            return grammar_of(call_schemas, max_tokens)
+        return grammar_of([*call_schemas, self.schema], max_tokens) if self.schema is not None else None
 
 
 def form_of(
@@ -73,29 +74,37 @@ def form_of(
     choice: ToolChoice = None,
     response_format: Mapping[str, Any] | type | None = None,
 ) -> Form:
-    """Understand what LangChain and its users pass as tools, tool_choice and response_format. Raises InputError."""
+    """The form that a call asks for.
+
+    Args:
+        tools: functions, classes, LangChain tools or dictionaries.
+        choice: LangChain's tool_choice: a tool's name, "any", "auto", "none", or a provider's dictionary.
+        response_format: a class, or a dictionary in OpenAI's format.
+
+    Raises InputError for anything that none of these allows.
+    """
     if isinstance(response_format, type):
         response_format = as_response_format(response_format, show=True)
-    known, schema = tuple(map(tool_of, tools)), _schema_asked(response_format)
+    available, schema = tuple(map(tool_of, tools)), _response_schema(response_format)
     show = bool((response_format or {}).get("show_schema", True))
-    if choice == "none" or not known:
+    if choice == "none" or not available:
         return Form(schema=schema, show_schema=show)
-    if choice in _FREE:
-        return Form(known, schema=schema, show_schema=show)
-    if choice in _ANY:
-        return Form(known, must_call=True)
-    name = _name_chosen(choice)
-    chosen = tuple(tool for tool in known if tool.name == name)[:1]
+    if choice in _MAY_CALL:
+        return Form(available, schema=schema, show_schema=show)
+    if choice in _MUST_CALL:
+        return Form(available, must_call=True)
+    name = _chosen_name(choice)
+    chosen = tuple(tool for tool in available if tool.name == name)[:1]
     if not chosen:
         raise InputError(
-            f"tool_choice asks for {name!r}, but the tools are {', '.join(tool.name for tool in known)}; "
+            f"tool_choice asks for {name!r}, but the tools are {', '.join(tool.name for tool in available)}; "
             'choose one of them, "any", "auto" or "none"'
         )
     return Form(chosen, must_call=True)
 
 
 def tool_of(tool: ToolLike) -> Tool:
-    """A tool from a function, a class, a BaseTool or a dictionary. Raises InputError for any other."""
+    """A tool from a function, a class, a BaseTool or a dictionary. Raises InputError for anything else."""
     try:
         function = convert_to_openai_tool(tool)["function"]
         schema = _recursive_schema(tool) or function.get("parameters") or {"type": "object", "properties": {}}
@@ -108,7 +117,10 @@ def tool_of(tool: ToolLike) -> Tool:
 
 
 def schema_of(schema: Mapping[str, Any] | type) -> dict[str, Any]:
-    """The JSON schema of a Pydantic class, a TypedDict, an OpenAI tool, or the schema itself. Raises InputError."""
+    """The JSON schema of a Pydantic class, a TypedDict or an OpenAI tool; a JSON schema is returned as it is.
+
+    Raises InputError for anything else.
+    """
     if isinstance(schema, Mapping) and not {"function", "parameters", "input_schema"} & set(schema):
         return dict(schema)
     try:
@@ -121,30 +133,31 @@ def schema_of(schema: Mapping[str, Any] | type) -> dict[str, Any]:
 
 
 def _recursive_schema(tool: ToolLike) -> dict[str, Any] | None:
-    """The schema of a class that holds itself, which LangChain's conversion would cut off; None for others."""
-    kind = tool.tool_call_schema if isinstance(tool, BaseTool) else tool
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        schema = kind.model_json_schema()
+    """The schema of a recursive class, which LangChain's conversion would cut off; None for other tools."""
+    source = tool.tool_call_schema if isinstance(tool, BaseTool) else tool
+    if isinstance(source, type) and issubclass(source, BaseModel):
+        schema = source.model_json_schema()
     else:
-        schema = {**kind} if isinstance(kind, Mapping) and "title" in kind else {}
-    if not loops(schema):
+        schema = {**source} if isinstance(source, Mapping) and "title" in source else {}
+    if not recursive_refs(schema):
         return None
     return {key: value for key, value in schema.items() if key not in ("title", "description")}
 
 
 def as_response_format(schema: Mapping[str, Any] | type | None, *, show: bool) -> dict[str, Any]:
-    """A schema as the `response_format` of a call, the way OpenAI has it; None is any JSON object.
+    """A schema as a `response_format` in OpenAI's format; None is any JSON object.
 
-    Where `show` is False the model is not told the schema.
+    If `show` is False, the prompt does not show the schema.
     """
     if schema is None:
         return {"type": "json_object"}
-    found = schema_of(schema)
-    named = {"name": str(found.get("title", "answer")), "schema": found}
-    return {"type": "json_schema", "json_schema": named, **({} if show else {"show_schema": False})}
+    json_schema = schema_of(schema)
+    named_schema = {"name": str(json_schema.get("title", "answer")), "schema": json_schema}
+    return {"type": "json_schema", "json_schema": named_schema, **({} if show else {"show_schema": False})}
 
 
-def _schema_asked(response_format: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _response_schema(response_format: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The JSON schema in a response_format; None for text. Raises InputError."""
     match (response_format or {}).get("type", "text"):
         case "text":
             return None
@@ -158,19 +171,19 @@ def _schema_asked(response_format: Mapping[str, Any] | None) -> Mapping[str, Any
     )
 
 
-def _name_chosen(choice: ToolChoice) -> str:
-    """The tool's name: alone, or in the dictionary of OpenAI or Anthropic."""
+def _chosen_name(choice: ToolChoice) -> str:
+    """The chosen tool's name, which is given alone or in OpenAI's or Anthropic's dictionary."""
     if isinstance(choice, Mapping):
         return str(choice.get("function", choice).get("name", ""))
     return str(choice)
 
 
 def _call_schema(tool: Tool) -> dict[str, Any]:
-    """Schema of a whole call."""
+    """The JSON schema of a whole call."""
     return {
         "type": "object",
         "properties": {"name": {"const": tool.name}, "arguments": {"$ref": "#/$defs/arguments"}},
         "required": ["name", "arguments"],
         "additionalProperties": False,
-        "$defs": {"arguments": moved(unrolled(tool.schema), "#/$defs/arguments")},
+        "$defs": {"arguments": rebase_refs(unrolled(tool.schema), "#/$defs/arguments")},
     }

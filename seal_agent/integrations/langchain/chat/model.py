@@ -36,27 +36,27 @@ if TYPE_CHECKING:
     from seal_agent.model import SelfAdaptingModel
 
 _DEFAULT_MODEL = "default"
-_DEFAULT_WINDOW = 8192  # tokens of the bundled model, which is not loaded to find out
-_PINNED = "active_revision"
+_DEFAULT_WINDOW = 8192  # tokens; of the bundled model, so that it need not be loaded to find out
+_REVISION = "active_revision"  # the keyword that pins a call to a revision
 _PER_CALL = ("model", "adapter", "temperature", "top_p", "seed")
 
 
 class ChatSeal(AdapterPerCall):
     """A self-adapting model behind LangChain's chat interface.
 
-    `adapter` is the stored adapter that speaks, at its active revision; None is the base model. It can be given anew in
-    every call, by config={"configurable": {"adapter": …}} (or with_config), by bind(adapter=…), or as a keyword; the
-    config comes first. So can model, temperature, max_tokens, top_p, seed and stop.
+    `adapter` is the stored adapter that answers, at its active revision; None is the base model. Each call can name
+    another: by config={"configurable": {"adapter": …}} (or with_config), by bind(adapter=…), or as a keyword. The
+    config comes first. bind and keywords can also set model, temperature, max_tokens, top_p, seed and stop.
 
-    The weights are loaded by the first call and shared by all instances of the process. `backend` is a
-    SelfAdaptingModel that is there already, and stands for model, home, device and dtype. Forced calls of tools and
-    structured output are held to their schema while they are written; stop sequences do not apply to them.
+    The first call loads the weights; all instances in the process share them. `backend` is a SelfAdaptingModel that
+    exists already; it replaces model, home, device and dtype. Forced tool calls and structured output are decoded
+    under their schema, and stop sequences do not apply to them.
     """
 
     model: str = _DEFAULT_MODEL
     """ "default" (the bundled small model), a hub id, or a folder."""
     home: str | Path | None = None
-    """Where the adapters are: $SEAL_HOME or ~/.local/share/seal-agent if it is not given."""
+    """The adapter store; default: $SEAL_HOME or ~/.local/share/seal-agent."""
     device: str = "auto"
     dtype: str = "auto"
     temperature: float = 0.0
@@ -65,31 +65,31 @@ class ChatSeal(AdapterPerCall):
     stop: list[str] | str | None = None
     seed: int = 0
     streaming: bool = False
-    """Whether `invoke` goes through `stream` too."""
+    """Whether `invoke` streams internally."""
     backend: Any = Field(default=None, exclude=True, repr=False)
     timeout: Any = None
-    """Accepted so that models can be swapped, and not used; so are max_retries and api_key."""
+    """Accepted but not used, like max_retries and api_key, so that ChatSeal can replace other chat models."""
     max_retries: int | None = None
     api_key: SecretStr | None = None
 
-    # ------------------------------------------------------------ making one
+    # ------------------------------------------------------------ construction
 
     @model_validator(mode="before")
     @classmethod
-    def _warn_of_unknown(cls, given: Any) -> Any:
-        for name in set(given) - set(cls.model_fields) if isinstance(given, Mapping) else ():
-            close = difflib.get_close_matches(str(name), cls.model_fields, 1)
-            meant = f"; did you mean {close[0]}?" if close else ""
-            warnings.warn(f"ChatSeal knows no {name!r} and leaves it out{meant}", stacklevel=3)
-        return given
+    def _warn_about_unknown(cls, values: Any) -> Any:
+        for name in set(values) - set(cls.model_fields) if isinstance(values, Mapping) else ():
+            close_matches = difflib.get_close_matches(str(name), cls.model_fields, 1)
+            suggestion = f"; did you mean {close_matches[0]}?" if close_matches else ""
+            warnings.warn(f"ChatSeal knows no {name!r} and leaves it out{suggestion}", stacklevel=3)
+        return values
 
     @field_validator("model", mode="before")
     @classmethod
-    def _name_of(cls, model: Any) -> Any:
+    def _path_to_text(cls, model: Any) -> Any:
         return str(model) if isinstance(model, Path) else model
 
     @model_validator(mode="after")
-    def _named_after_backend(self) -> ChatSeal:
+    def _take_backend_name(self) -> ChatSeal:
         if self.backend is not None:
             from seal_agent.model import SelfAdaptingModel
 
@@ -121,19 +121,19 @@ class ChatSeal(AdapterPerCall):
         )
 
     def _window(self) -> int | None:
-        """Tokens, where that is known without loading the model."""
+        """The context window in tokens, if known without loading the model."""
         if self.backend is not None:
             return int(self.backend.base.window)
         config = Path(self.model).expanduser() / "config.json"
         if config.is_file():
-            found = json.loads(config.read_text(encoding="utf-8")).get("max_position_embeddings")
-            return int(found) if found else None
+            window = json.loads(config.read_text(encoding="utf-8")).get("max_position_embeddings")
+            return int(window) if window else None
         return _DEFAULT_WINDOW if self.model == _DEFAULT_MODEL else None
 
     @property
     def seal(self) -> SelfAdaptingModel:
-        """The model itself, to adapt, roll back and ask; loaded if need be. Raises ModelError."""
-        return self._seal_named(self.model)
+        """The SelfAdaptingModel behind it, loaded if necessary. Raises ModelError."""
+        return self._model_named(self.model)
 
     @property
     def model_name(self) -> str:
@@ -158,8 +158,8 @@ class ChatSeal(AdapterPerCall):
         **kwargs: Any,
     ) -> ChatResult:
         call = self._call(messages, stop, kwargs)
-        (said,) = call.seal.engine.generate([call.prompt], call.sampling, [call.voice.weights])
-        message = whole_message(said, Reader(call.form), call.facts)
+        (completion,) = call.seal.engine.generate([call.prompt], call.sampling, [call.in_use.weights])
+        message = whole_message(completion, Reader(call.form), call.metadata)
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _stream(
@@ -170,8 +170,8 @@ class ChatSeal(AdapterPerCall):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         call = self._call(messages, stop, kwargs)
-        pieces = call.seal.engine.stream(call.prompt, call.sampling, call.voice.weights)
-        for chunk in chunks_of(pieces, Reader(call.form), call.facts):
+        pieces = call.seal.engine.stream(call.prompt, call.sampling, call.in_use.weights)
+        for chunk in chunks_of(pieces, Reader(call.form), call.metadata):
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
@@ -183,52 +183,54 @@ class ChatSeal(AdapterPerCall):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async for chunk in super()._astream(messages, stop, None, **kwargs):  # which runs _stream in threads
+        async for chunk in super()._astream(messages, stop, None, **kwargs):  # runs _stream in threads
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
 
     def _call(self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any]) -> _Call:
-        """Understand a call's arguments; what is not among them is the instance's own."""
-        own = {name: kwargs.get(name, getattr(self, name)) for name in _PER_CALL}
-        seal = self._seal_named(own["model"])
-        pinned = kwargs[_PINNED] if _PINNED in kwargs else active_revision(seal, own["adapter"])
+        """Resolve a call's arguments; the instance's fields are their defaults."""
+        settings = {name: kwargs.get(name, getattr(self, name)) for name in _PER_CALL}
+        seal = self._model_named(settings["model"])
+        revision = kwargs[_REVISION] if _REVISION in kwargs else active_revision(seal, settings["adapter"])
         form = form_of(kwargs.get("tools") or (), kwargs.get("tool_choice"), kwargs.get("response_format"))
         max_tokens = kwargs.get("max_tokens") or self.max_tokens
         grammar = form.grammar(max_tokens)
-        stops = () if grammar else tuple(self._stops(stop))
-        sampling = Sampling(max_tokens, own["temperature"], own["top_p"], stops, own["seed"], grammar)
-        voice = adapter_in_use(seal, own["adapter"], pinned)
-        return _Call(seal, str(own["model"]), voice, form, prompt_of(messages, form, seal.base), sampling)
+        stop_sequences = () if grammar else tuple(self._stop_sequences(stop))
+        sampling = Sampling(
+            max_tokens, settings["temperature"], settings["top_p"], stop_sequences, settings["seed"], grammar
+        )
+        in_use = adapter_in_use(seal, settings["adapter"], revision)
+        return _Call(seal, str(settings["model"]), in_use, form, prompt_of(messages, form, seal.base), sampling)
 
-    def _stops(self, stop: list[str] | None) -> list[str]:
-        chosen = stop if stop is not None else self.stop
-        return [chosen] if isinstance(chosen, str) else list(chosen or ())
+    def _stop_sequences(self, stop: list[str] | None) -> list[str]:
+        sequences = stop if stop is not None else self.stop
+        return [sequences] if isinstance(sequences, str) else list(sequences or ())
 
-    def _seal_named(self, model: str) -> SelfAdaptingModel:
+    def _model_named(self, model: str) -> SelfAdaptingModel:
         if self.backend is not None and model == self.model:
             return self.backend  # type: ignore[no-any-return]
         home = self.backend.home if self.home is None and self.backend is not None else self.home
         return shared_model(str(model), home, self.device, self.dtype)
 
-    # ------------------------------------------------------------ whose weights
+    # ------------------------------------------------------------ revisions
 
-    def _pinned(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The call's keywords with the revision that is active now, so that cache and weights cannot disagree."""
+    def _pin_revision(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The call's keywords with the adapter's active revision, so that cache and weights cannot disagree."""
         adapter = kwargs.get("adapter", self.adapter)
         if adapter is None:
             return kwargs
-        return {**kwargs, _PINNED: active_revision(self._seal_named(kwargs.get("model", self.model)), adapter)}
+        return {**kwargs, _REVISION: active_revision(self._model_named(kwargs.get("model", self.model)), adapter)}
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        """The cache's key: beside the settings, whose weights speak."""
-        seal, adapter = self._seal_named(kwargs.get("model", self.model)), kwargs.get("adapter", self.adapter)
-        revision = kwargs[_PINNED] if _PINNED in kwargs else active_revision(seal, adapter)
-        settings = super()._get_llm_string(stop=self._stops(stop), **kwargs)
+        """The cache's key: the settings, the base model, and the adapter at its revision."""
+        seal, adapter = self._model_named(kwargs.get("model", self.model)), kwargs.get("adapter", self.adapter)
+        revision = kwargs[_REVISION] if _REVISION in kwargs else active_revision(seal, adapter)
+        settings = super()._get_llm_string(stop=self._stop_sequences(stop), **kwargs)
         return f"{settings}---{seal.base.identity}---{adapter}@{revision}"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        return super()._get_ls_params(stop=self._stops(stop), **kwargs)
+        return super()._get_ls_params(stop=self._stop_sequences(stop), **kwargs)
 
     # ------------------------------------------------------------ tools and schemas
 
@@ -241,11 +243,16 @@ class ChatSeal(AdapterPerCall):
         parallel_tool_calls: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """A model that may call tools, or must: tool_choice is "auto", "any" (or "required", True), a name, or "none".
+        """A model that may or must call tools.
 
-        A call that must be made is held to the tool's schema, with `strict` or without. Where it may be made, the model
-        writes freely, several calls if it likes, and what is no valid call becomes one of invalid_tool_calls. Raises
-        InputError for what is no tool, and for a tool_choice that is none of them.
+        Args:
+            tools: functions, classes, LangChain tools or dictionaries.
+            tool_choice: "auto" (the model may call), "any" (it must; also "required" and True), the name of the tool
+                that it must call, or "none".
+            strict, parallel_tool_calls: accepted but not used.
+
+        A forced call is decoded under the tool's schema. Otherwise the model writes freely and may call several tools;
+        an invalid call appears in invalid_tool_calls. Raises InputError for an unusable tool or an unknown tool_choice.
         """
         form_of(tools, tool_choice)
         return self.bind(tools=[tool_of(tool).openai for tool in tools], tool_choice=tool_choice, **kwargs)
@@ -259,11 +266,12 @@ class ChatSeal(AdapterPerCall):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """A model whose answers are values of a schema: a Pydantic class's, else dictionaries. Raises InputError.
+        """A model that answers with instances of a Pydantic class, or with dictionaries for other schemas.
 
-        The answer is held to the schema by every method. With include_raw it is {"raw", "parsed", "parsing_error"}.
+        Every method constrains decoding to the schema. With include_raw the answer is {"raw", "parsed",
+        "parsing_error"}. Raises InputError for an unusable schema.
         """
-        return structured(self, schema, method, include_raw=include_raw, strict=strict, more=kwargs)
+        return structured(self, schema, method, include_raw=include_raw, strict=strict, call_kwargs=kwargs)
 
     # ------------------------------------------------------------ counting
 
@@ -277,21 +285,21 @@ class ChatSeal(AdapterPerCall):
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One call, understood."""
+    """A call's resolved arguments."""
 
     seal: SelfAdaptingModel
     model: str
-    voice: AdapterInUse
+    in_use: AdapterInUse
     form: Form
     prompt: Prompt
     sampling: Sampling
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What response_metadata says of the call."""
+    def metadata(self) -> dict[str, Any]:
+        """The call's part of response_metadata."""
         return {
             "model_provider": "seal",
             "model_name": self.model,
-            "adapter": self.voice.adapter,
-            "revision": self.voice.revision,
+            "adapter": self.in_use.adapter,
+            "revision": self.in_use.revision,
         }

@@ -1,6 +1,7 @@
-"""The adapter of one call: from LangChain's config into the call's keywords, on every way in.
+"""The adapter of one call, copied from LangChain's config into the call's keywords at every entry point.
 
-LangChain keeps the config from `_generate`, and what `_generate` would look up by itself is not in the cache's key.
+LangChain does not pass the config to `_generate`, and anything that `_generate` looked up itself would be missing from
+the cache's key.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ Keywords = dict[str, Any]
 
 
 class AdapterPerCall(BaseChatModel):
-    """A chat model whose `adapter` is config["configurable"]["adapter"] where the config names one."""
+    """A chat model whose `adapter` can be set per call, by config["configurable"]["adapter"]."""
 
     adapter: str | None = None
-    """The stored adapter that speaks, at its active revision; None is the base model."""
+    """The stored adapter that answers, at its active revision; None is the base model."""
 
     @abstractmethod
-    def _pinned(self, kwargs: Keywords) -> Keywords:
-        """A call's keywords with the revision that is active now."""
+    def _pin_revision(self, kwargs: Keywords) -> Keywords:
+        """The call's keywords with the adapter's active revision."""
 
     def invoke(
         self,
@@ -35,7 +36,7 @@ class AdapterPerCall(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AIMessage:
-        return super().invoke(input, config, stop=stop, **self._pinned(chosen(config, kwargs)))
+        return super().invoke(input, config, stop=stop, **self._pin_revision(with_adapter(config, kwargs)))
 
     async def ainvoke(
         self,
@@ -45,7 +46,7 @@ class AdapterPerCall(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AIMessage:
-        keywords = await run_in_executor(None, self._pinned, chosen(config, kwargs))
+        keywords = await run_in_executor(None, self._pin_revision, with_adapter(config, kwargs))
         return await super().ainvoke(input, config, stop=stop, **keywords)
 
     def stream(
@@ -56,7 +57,7 @@ class AdapterPerCall(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
-        return super().stream(input, config, stop=stop, **chosen(config, kwargs))
+        return super().stream(input, config, stop=stop, **with_adapter(config, kwargs))
 
     def astream(
         self,
@@ -66,24 +67,24 @@ class AdapterPerCall(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
-        return super().astream(input, config, stop=stop, **chosen(config, kwargs))
+        return super().astream(input, config, stop=stop, **with_adapter(config, kwargs))
 
     def stream_events(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        return super().stream_events(input, config, **chosen(config, kwargs))
+        return super().stream_events(input, config, **with_adapter(config, kwargs))
 
     def astream_events(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        return super().astream_events(input, config, **chosen(config, kwargs))
+        return super().astream_events(input, config, **with_adapter(config, kwargs))
 
     def with_config(
         self, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        # bind_tools and with_structured_output behind it would drop the config, so the model takes the adapter too.
+        # A later bind_tools or with_structured_output would drop the config, so the model itself takes the adapter too.
         settings = {**(config or {}), **kwargs}.get("configurable") or {}
-        speaker = self.model_copy(update={"adapter": settings["adapter"]}) if "adapter" in settings else self
-        return super(AdapterPerCall, speaker).with_config(config, **kwargs)
+        model = self.model_copy(update={"adapter": settings["adapter"]}) if "adapter" in settings else self
+        return super(AdapterPerCall, model).with_config(config, **kwargs)
 
 
-def chosen(config: RunnableConfig | None, kwargs: Keywords) -> Keywords:
-    """The call's keywords with the config's adapter, if it names one."""
+def with_adapter(config: RunnableConfig | None, kwargs: Keywords) -> Keywords:
+    """The call's keywords with the config's adapter, if the config names one."""
     settings = ensure_config(config).get("configurable") or {}
     return {**kwargs, "adapter": settings["adapter"]} if "adapter" in settings else kwargs

@@ -1,4 +1,4 @@
-"""From what the model writes to what LangChain shows: text, and calls of tools, piece by piece as they come."""
+"""Parses a model's answer into text and tool calls, piece by piece as it is written."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 from seal_agent.integrations.langchain.chat.calls import CALL, CALL_END, Form
 
-_ID = "call_"
-_NAMES_OF_ARGUMENTS = ("arguments", "parameters")  # Hermes and Qwen say the one, Llama the other
+_ID_PREFIX = "call_"
+_ARGUMENT_KEYS = ("arguments", "parameters")  # Hermes and Qwen write the former, Llama the latter
 
 
 @dataclass(frozen=True, slots=True)
 class CallPiece:
-    """A part of a call: its name and id come first, its arguments (JSON) in one or several parts."""
+    """A piece of a tool call. The first has the name; the arguments (JSON) come in one or several pieces."""
 
     index: int
     id: str
@@ -26,125 +26,128 @@ class CallPiece:
 
 
 @dataclass(frozen=True, slots=True)
-class BrokenCall:
-    """What was begun as a call and is none, as it was written, and why."""
+class InvalidCall:
+    """Text that begins like a tool call but is not a valid one."""
 
     id: str
     text: str
-    why: str
+    error: str
 
 
-Part = str | CallPiece | BrokenCall
+Part = str | CallPiece | InvalidCall
 
 
 class Reader:
-    """Reads one answer. `feed` it the pieces in order, then `end` it; together they give the answer's parts.
+    """Parses one answer. `feed` it the pieces in order, then `end` it; together they give the answer's parts.
 
-    Calls are read in Hermes' form, or where the whole answer is one or a list of them in JSON. Text behind a call is
-    left out: small models go on with what they think the tool said.
+    Calls are read in Hermes' form, or as JSON if the whole answer is a call or a list of calls. Text after a call is
+    dropped: small models go on with what they imagine the tool returned.
     """
 
     def __init__(self, form: Form) -> None:
-        self._names = frozenset(tool.name for tool in form.tools)
-        self._only = form.only_call.name if form.only_call else None
-        self._held = "" if self._only else form.begun()
-        self._inside = self._said_text = False
-        self._calls = 0
-        self._only_id = _new_id()
+        self._tool_names = frozenset(tool.name for tool in form.tools)
+        self._forced_tool = form.only_call.name if form.only_call else None
+        self._buffer = "" if self._forced_tool else form.begun()
+        self._in_call = self._has_text = False
+        self._call_count = 0
+        self._forced_id = _new_id()
 
     def feed(self, piece: str) -> Iterator[Part]:
-        """The parts that are certain now."""
-        if self._only:
-            yield CallPiece(0, self._only_id, None if self._calls else self._only, piece)
-            self._calls = 1
-        elif not self._names:
+        """The parts that are certain after this piece."""
+        if self._forced_tool:
+            yield CallPiece(0, self._forced_id, None if self._call_count else self._forced_tool, piece)
+            self._call_count = 1
+        elif not self._tool_names:
             yield piece
         else:
-            self._held += piece
-            yield from self._ready()
+            self._buffer += piece
+            yield from self._drain()
 
     def end(self) -> Iterator[Part]:
-        """What was held back because it might have become a call."""
-        held, self._held = self._held, ""
-        if self._inside:
-            yield from self._read(held)
-        elif held and not self._calls:
-            calls = [] if self._said_text else self._bare(held)
-            yield from self._pieces(calls)
+        """The parts held back because they might have become a call."""
+        buffer, self._buffer = self._buffer, ""
+        if self._in_call:
+            yield from self._parse_marked(buffer)
+        elif buffer and not self._call_count:
+            calls = [] if self._has_text else self._parse_unmarked(buffer)
+            yield from self._call_pieces(calls)
             if not calls:
-                yield held
+                yield buffer
 
-    def _ready(self) -> Iterator[Part]:
+    def _drain(self) -> Iterator[Part]:
+        """Everything in the buffer that is certain."""
         while True:
-            mark = CALL_END if self._inside else CALL
-            before, found, after = self._held.partition(mark)
-            if not found:
+            mark = CALL_END if self._in_call else CALL
+            before, match, after = self._buffer.partition(mark)
+            if not match:
                 break
-            self._held = after
-            if self._inside:
-                yield from self._read(before)
+            self._buffer = after
+            if self._in_call:
+                yield from self._parse_marked(before)
             elif text := before.rstrip():
                 yield from self._text(text)
-            self._inside = not self._inside
-        if not self._inside and not self._may_be_bare():
-            sure = _certain(self._held)
-            text, self._held = self._held[:sure], self._held[sure:]
+            self._in_call = not self._in_call
+        if not self._in_call and not self._may_be_unmarked_call():
+            size = _certain_length(self._buffer)
+            text, self._buffer = self._buffer[:size], self._buffer[size:]
             yield from self._text(text)
 
     def _text(self, text: str) -> Iterator[Part]:
-        if text and not self._calls:
-            self._said_text = True
+        if text and not self._call_count:
+            self._has_text = True
             yield text
 
-    def _may_be_bare(self) -> bool:
-        """Whether the answer, so far, may be JSON as a whole."""
-        return not self._said_text and not self._calls and self._held.lstrip()[:1] in ("", "{", "[")
+    def _may_be_unmarked_call(self) -> bool:
+        """Whether the whole answer so far may be JSON."""
+        return not self._has_text and not self._call_count and self._buffer.lstrip()[:1] in ("", "{", "[")
 
-    def _read(self, text: str) -> Iterator[Part]:
-        """The calls between the marks."""
+    def _parse_marked(self, text: str) -> Iterator[Part]:
+        """The calls between a pair of marks."""
         try:
-            calls = [_call(found) for found in _as_list(json.loads(text))]
+            calls = _parse_calls(text)
         except ValueError as err:
-            yield BrokenCall(_new_id(), CALL + text, f"this is no call of a tool: {err}")
-            self._calls += 1
+            yield InvalidCall(_new_id(), CALL + text, f"this is no call of a tool: {err}")
+            self._call_count += 1
         else:
-            yield from self._pieces(calls)
+            yield from self._call_pieces(calls)
 
-    def _bare(self, text: str) -> list[tuple[str, str]]:
+    def _parse_unmarked(self, text: str) -> list[tuple[str, str]]:
+        """The calls in an answer that is JSON as a whole; none if it is something else or names unknown tools."""
         try:
-            calls = [_call(found) for found in _as_list(json.loads(text))]
+            calls = _parse_calls(text)
         except ValueError:
             return []
-        return calls if all(name in self._names for name, _ in calls) else []
+        return calls if all(name in self._tool_names for name, _ in calls) else []
 
-    def _pieces(self, calls: Sequence[tuple[str, str]]) -> Iterator[Part]:
+    def _call_pieces(self, calls: Sequence[tuple[str, str]]) -> Iterator[Part]:
         for name, arguments in calls:
-            # Text is block 0 where LangChain numbers blocks, so calls are numbered from 1 behind it.
-            yield CallPiece(self._calls + self._said_text, _new_id(), name, arguments)
-            self._calls += 1
+            # LangChain numbers content blocks and text is block 0, so calls after text are numbered from 1.
+            yield CallPiece(self._call_count + self._has_text, _new_id(), name, arguments)
+            self._call_count += 1
 
 
-def _call(found: Any) -> tuple[str, str]:
-    """Name and arguments, as JSON, of one call. Raises ValueError."""
-    if not isinstance(found, dict) or not isinstance(found.get("name"), str):
+def _parse_calls(text: str) -> list[tuple[str, str]]:
+    """Name and JSON arguments of each call in a JSON call or list of calls. Raises ValueError."""
+    calls = json.loads(text)
+    return [_parse_call(call) for call in (calls if isinstance(calls, list) else [calls])]
+
+
+def _parse_call(call: Any) -> tuple[str, str]:
+    if not isinstance(call, dict) or not isinstance(call.get("name"), str):
         raise ValueError("it has no name")
-    given = [found[key] for key in _NAMES_OF_ARGUMENTS if key in found]
-    if not given and len(found) > 1:
+    candidates = [call[key] for key in _ARGUMENT_KEYS if key in call]
+    if not candidates and len(call) > 1:
         raise ValueError("it has no arguments")
-    arguments = given[0] if given else {}
+    arguments = candidates[0] if candidates else {}
     if isinstance(arguments, str):
         arguments = json.loads(arguments)
     if not isinstance(arguments, dict):
         raise ValueError("its arguments are no JSON object")
-    return found["name"], json.dumps(arguments, ensure_ascii=False)
+    return call["name"], json.dumps(arguments, ensure_ascii=False)
 
 
-def _as_list(found: Any) -> list[Any]:
-    return found if isinstance(found, list) else [found]
-
-
-def _certain(text: str) -> int:
-    """How many characters can be shown: not the blanks at the end, nor what may be the beginning of a call's mark."""
+def _certain_length(text: str) -> int:
+    """How many characters can be shown now: all but trailing white space and a possible beginning of a call's mark."""
     for size in range(min(len(CALL) - 1, len(text)), 0, -1):
         if text.endswith(CALL[:size]):
             text = text[:-size]
@@ -153,4 +156,4 @@ def _certain(text: str) -> int:
 
 
 def _new_id() -> str:
-    return _ID + uuid.uuid4().hex
+    return _ID_PREFIX + uuid.uuid4().hex

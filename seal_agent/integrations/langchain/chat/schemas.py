@@ -1,4 +1,4 @@
-"""JSON schemas as decoding is held to them: everything the schema allows, only shorter, so that it comes to an end."""
+"""JSON schemas with bounds for constrained decoding: what the schema allows, but short enough to come to an end."""
 
 from __future__ import annotations
 
@@ -9,161 +9,164 @@ from typing import Any
 
 from seal_agent.types import Grammar
 
-# Our choices. Where it may, a small model goes on and on; what is written within bounds is valid without them too.
-# Of the bounds below, the widest is taken whose longest text can be written with the tokens that there are.
-ITEMS = (64, 32, 16, 8, 4, 2, 1)  # of a list, and of an object whose keys are free
+# Small models write on and on if they may. Text within these bounds is valid under the original schema, too.
+# The widest bounds are used whose longest text fits in max_tokens. The values were not tuned.
+ITEMS = (64, 32, 16, 8, 4, 2, 1)  # of a list, and of an object with free keys
 CHARACTERS = (16384, 4096, 2048, 1024, 512, 256, 128, 96, 64, 48, 32, 16, 8)  # of a string
-FEWEST_CHARACTERS = 32  # rather fewer items than shorter strings
+MIN_CHARACTERS = 32  # the number of items is reduced before strings get shorter than this
 MAX_NUMBER = 2**53 - 1  # the largest integer that every JSON reader keeps exact
-SMALLEST_STEP = 1e-6  # decimals of a number
+SMALLEST_STEP = 1e-6  # between two numbers, which limits their decimals
 
 CHARACTERS_PER_TOKEN = 2  # English has about four; names and other languages have fewer
-_TOKENS = {"integer": 17, "number": 24, "boolean": 1, "null": 1}  # a token per digit
+_TOKENS = {"integer": 17, "number": 24, "boolean": 1, "null": 1}  # one token per digit
 _TOKENS_OF_FORMAT = {"uuid": 38, "date-time": 34, "date": 13, "time": 24, "duration": 12}
 _TOKENS_OF_PATTERN, _TOKENS_OF_ANYTHING, _TOKENS_OF_KEY = 24, 24, 4
-_DEPTH = 3  # of definitions that hold themselves
+_MAX_DEPTH = 3  # of recursive definitions
 
 _DEFINITIONS = ("$defs", "definitions")
-_MAPS = ("properties", "patternProperties", *_DEFINITIONS)
-_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
-_SINGLE = ("items", "additionalProperties")
-_FIXED = ("enum", "const")
+_SCHEMA_MAPS = ("properties", "patternProperties", *_DEFINITIONS)
+_SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+_SINGLE_SCHEMAS = ("items", "additionalProperties")
+_FIXED_VALUES = ("enum", "const")
 JsonSchema = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How long what a schema leaves open may become."""
+    """Upper bounds of what a schema leaves open: characters of a string, items of a list or object."""
 
     characters: int
     items: int
 
 
 def grammar_of(schemas: Sequence[JsonSchema], max_tokens: int) -> Grammar:
-    """What decoding is held to for what follows one of these schemas, if at most `max_tokens` may be written."""
-    schema = any_of([unrolled(one) for one in schemas])
-    held = bounded(schema, bounds_for(schema, max_tokens))
-    return Grammar("json_schema", json.dumps(held, ensure_ascii=False))
+    """The grammar of a text that follows one of these schemas and fits in `max_tokens`."""
+    schema = any_of([unrolled(schema) for schema in schemas])
+    bounded_schema = bounded(schema, bounds_for(schema, max_tokens))
+    return Grammar("json_schema", json.dumps(bounded_schema, ensure_ascii=False))
 
 
 def bounds_for(schema: JsonSchema, max_tokens: int) -> Bounds:
-    """The widest bounds that leave room for the longest text within them; the narrowest, where none do."""
-    for shortest in (FEWEST_CHARACTERS, min(CHARACTERS)):
+    """The widest bounds whose longest text fits in `max_tokens`; the narrowest bounds if none fit."""
+    for min_characters in (MIN_CHARACTERS, min(CHARACTERS)):
         for items in ITEMS:
             for characters in CHARACTERS:
-                if characters >= shortest:
+                if characters >= min_characters:
                     bounds = Bounds(characters, items)
-                    if _Longest(schema, bounds).tokens(schema) <= max_tokens:
+                    if _LengthEstimator(schema, bounds).tokens(schema) <= max_tokens:
                         return bounds
     return Bounds(min(CHARACTERS), min(ITEMS))
 
 
 def any_of(schemas: Sequence[JsonSchema]) -> dict[str, Any]:
-    """A schema for what fulfils one of these; references inside of each still point at its own definitions."""
+    """A schema for text that follows one of these; references inside each still point at its own definitions."""
     if len(schemas) == 1:
         return dict(schemas[0])
-    homes = {str(i): moved(schema, f"#/$defs/{i}") for i, schema in enumerate(schemas)}
-    return {"anyOf": [{"$ref": f"#/$defs/{name}"} for name in homes], "$defs": homes}
+    definitions = {str(i): rebase_refs(schema, f"#/$defs/{i}") for i, schema in enumerate(schemas)}
+    return {"anyOf": [{"$ref": f"#/$defs/{name}"} for name in definitions], "$defs": definitions}
 
 
-def moved(schema: Any, home: str) -> Any:
-    """The schema with its references rewritten for a new place, `home`, in a larger one."""
+def rebase_refs(schema: Any, root: str) -> Any:
+    """The schema with its references rewritten for its new place, `root`, in a larger schema."""
     if isinstance(schema, list):
-        return [moved(part, home) for part in schema]
+        return [rebase_refs(part, root) for part in schema]
     if not isinstance(schema, Mapping):
         return schema
     return {
-        key: home + value[1:]
+        key: root + value[1:]
         if key == "$ref" and isinstance(value, str) and value.startswith("#")
-        else moved(value, home)
+        else rebase_refs(value, root)
         for key, value in schema.items()
     }
 
 
-def loops(schema: JsonSchema) -> frozenset[str]:
-    """References to those definitions of a schema that lead back to themselves."""
-    homes = {f"#/{key}/{name}": part for key in _DEFINITIONS for name, part in schema.get(key, {}).items()}
-    reached = {home: set(_references(part)) for home, part in homes.items()}
-    for _ in homes:
-        reached = {home: refs.union(*(reached.get(ref, set()) for ref in refs)) for home, refs in reached.items()}
-    return frozenset(home for home, refs in reached.items() if home in refs)
+def recursive_refs(schema: JsonSchema) -> frozenset[str]:
+    """References to the definitions of a schema that lead back to themselves."""
+    definitions = {f"#/{key}/{name}": part for key in _DEFINITIONS for name, part in schema.get(key, {}).items()}
+    reachable = {ref: set(_references(part)) for ref, part in definitions.items()}
+    for _ in definitions:
+        reachable = {
+            ref: targets.union(*(reachable.get(target, set()) for target in targets))
+            for ref, targets in reachable.items()
+        }
+    return frozenset(ref for ref, targets in reachable.items() if ref in targets)
 
 
 def unrolled(schema: JsonSchema) -> JsonSchema:
-    """The schema with a copy of every definition that holds itself for each depth, and nothing below the last one."""
-    looping = loops(schema)
-    if not looping:
+    """The schema with a copy of each recursive definition per depth; below the last depth nothing is allowed."""
+    recursive = recursive_refs(schema)
+    if not recursive:
         return schema
 
-    def at(part: Any, depth: int) -> Any:
+    def copy_at(part: Any, depth: int) -> Any:
         if isinstance(part, list):
-            return [at(one, depth) for one in part]
+            return [copy_at(item, depth) for item in part]
         if not isinstance(part, Mapping):
             return part
-        if part.get("$ref") in looping:
-            return depth < _DEPTH and {**part, "$ref": f"{part['$ref']}.{depth}"}
-        return {key: at(value, depth) for key, value in part.items()}
+        if part.get("$ref") in recursive:
+            return depth < _MAX_DEPTH and {**part, "$ref": f"{part['$ref']}.{depth}"}
+        return {key: copy_at(value, depth) for key, value in part.items()}
 
-    out: dict[str, Any] = at({key: value for key, value in schema.items() if key not in _DEFINITIONS}, 0)
+    out: dict[str, Any] = copy_at({key: value for key, value in schema.items() if key not in _DEFINITIONS}, 0)
     for key in set(_DEFINITIONS) & set(schema):
-        out[key] = {name: at(part, 0) for name, part in schema[key].items() if f"#/{key}/{name}" not in looping}
-        for name in (name for name in schema[key] if f"#/{key}/{name}" in looping):
-            out[key] |= {f"{name}.{depth}": at(schema[key][name], depth + 1) for depth in range(_DEPTH)}
+        out[key] = {name: copy_at(part, 0) for name, part in schema[key].items() if f"#/{key}/{name}" not in recursive}
+        for name in (name for name in schema[key] if f"#/{key}/{name}" in recursive):
+            out[key] |= {f"{name}.{depth}": copy_at(schema[key][name], depth + 1) for depth in range(_MAX_DEPTH)}
     return out
 
 
 def bounded(schema: Any, bounds: Bounds, close: bool = True) -> Any:
-    """The schema with an end to every string, list and number, and no keys that it does not name.
+    """The schema with bounds on every string, list and number, and without keys that it does not name.
 
-    `close` is False inside of allOf, where each part would forbid the keys of the others.
+    `close` is False inside allOf, where each part would forbid the keys of the others.
     """
     if not isinstance(schema, Mapping):
         return schema
     out = dict(schema)
-    for key in _MAPS:
+    for key in _SCHEMA_MAPS:
         if isinstance(out.get(key), Mapping):
             out[key] = {name: bounded(part, bounds, close) for name, part in out[key].items()}
-    for key in _LISTS:
+    for key in _SCHEMA_LISTS:
         if isinstance(out.get(key), list):
             out[key] = [bounded(part, bounds, close and key != "allOf") for part in out[key]]
-    for key in _SINGLE:
+    for key in _SINGLE_SCHEMAS:
         if key in out:
             out[key] = bounded(out[key], bounds, close)
-    return out if any(key in out for key in _FIXED) else {**out, **_limits(out, bounds, close)}
+    return out if any(key in out for key in _FIXED_VALUES) else {**out, **_limits(out, bounds, close)}
 
 
 def _limits(schema: JsonSchema, bounds: Bounds, close: bool) -> dict[str, Any]:
-    kinds, limits = _kinds(schema), {}
-    if "string" in kinds and not _has_own_length(schema):
-        limits["maxLength"] = _between(schema, "Length", bounds.characters)
-    if "array" in kinds and "prefixItems" not in schema:
-        limits["maxItems"] = _between(schema, "Items", bounds.items)
+    types, limits = _types(schema), {}
+    if "string" in types and not _has_pattern_or_format(schema):
+        limits["maxLength"] = _clamp(schema, "Length", bounds.characters)
+    if "array" in types and "prefixItems" not in schema:
+        limits["maxItems"] = _clamp(schema, "Items", bounds.items)
     if "properties" in schema:
         if close and "patternProperties" not in schema:
             limits["additionalProperties"] = schema.get("additionalProperties", False)
-    elif "object" in kinds:
-        limits["maxProperties"] = _between(schema, "Properties", bounds.items)
-    return limits | (_number_limits(schema, "number" not in kinds) if {"integer", "number"} & kinds else {})
+    elif "object" in types:
+        limits["maxProperties"] = _clamp(schema, "Properties", bounds.items)
+    return limits | (_number_limits(schema, "number" not in types) if {"integer", "number"} & types else {})
 
 
-def _between(schema: JsonSchema, what: str, wanted: int) -> int:
-    """As many as wanted, but not fewer nor more than the schema itself says."""
-    return int(max(schema.get(f"min{what}", 0), min(wanted, schema.get(f"max{what}", wanted))))
+def _clamp(schema: JsonSchema, keyword: str, limit: int) -> int:
+    """The limit, clamped to the schema's own minimum and maximum of `keyword` ("Length", "Items", "Properties")."""
+    return int(max(schema.get(f"min{keyword}", 0), min(limit, schema.get(f"max{keyword}", limit))))
 
 
-def _number_limits(schema: JsonSchema, whole: bool) -> dict[str, Any]:
+def _number_limits(schema: JsonSchema, integer: bool) -> dict[str, Any]:
     limits: dict[str, Any] = {}
     if "minimum" not in schema and "exclusiveMinimum" not in schema:
         limits["minimum"] = min(-MAX_NUMBER, schema.get("maximum", 0), schema.get("exclusiveMaximum", 0) - 1)
     if "maximum" not in schema and "exclusiveMaximum" not in schema:
         limits["maximum"] = max(MAX_NUMBER, schema.get("minimum", 0), schema.get("exclusiveMinimum", 0) + 1)
-    if not whole and "multipleOf" not in schema:
+    if not integer and "multipleOf" not in schema:
         limits["multipleOf"] = SMALLEST_STEP
     return limits
 
 
-class _Longest:
-    """Estimates the tokens of the longest text that a schema within bounds allows; it must be unrolled."""
+class _LengthEstimator:
+    """Estimates the tokens of the longest text that a schema allows within bounds. The schema must be unrolled."""
 
     def __init__(self, root: JsonSchema, bounds: Bounds) -> None:
         self._root, self._bounds = root, bounds
@@ -171,53 +174,53 @@ class _Longest:
     def tokens(self, schema: Any) -> int:
         if not isinstance(schema, Mapping):
             return 0 if schema is False else _TOKENS_OF_ANYTHING
-        if any(key in schema for key in _FIXED):
+        if any(key in schema for key in _FIXED_VALUES):
             return max(len(json.dumps(value)) for value in schema.get("enum", [schema.get("const")])) // 2 + 1
         if isinstance(ref := schema.get("$ref"), str):
-            return self.tokens(_found(self._root, ref)) if ref != "#" else _TOKENS_OF_ANYTHING
+            return self.tokens(_resolve(self._root, ref)) if ref != "#" else _TOKENS_OF_ANYTHING
         if choices := schema.get("anyOf", schema.get("oneOf")):
             return max(self.tokens(choice) for choice in choices)
-        whole = sum(self.tokens(part) for part in schema.get("allOf", ()))
-        kinds = _kinds(schema) or ({"object"} if "properties" in schema else set())
-        return whole or max((self._of_kind(kind, schema) for kind in kinds), default=_TOKENS_OF_ANYTHING)
+        total = sum(self.tokens(part) for part in schema.get("allOf", ()))
+        types = _types(schema) or ({"object"} if "properties" in schema else set())
+        return total or max((self._tokens_of_type(type_, schema) for type_ in types), default=_TOKENS_OF_ANYTHING)
 
-    def _of_kind(self, kind: str, schema: JsonSchema) -> int:
-        match kind:
+    def _tokens_of_type(self, type_: str, schema: JsonSchema) -> int:
+        match type_:
             case "string" if "pattern" in schema:
                 return _TOKENS_OF_PATTERN
-            case "string" if _has_own_length(schema):
+            case "string" if _has_pattern_or_format(schema):
                 return _TOKENS_OF_FORMAT[schema["format"]]
             case "string":
-                return 2 + _between(schema, "Length", self._bounds.characters) // CHARACTERS_PER_TOKEN
+                return 2 + _clamp(schema, "Length", self._bounds.characters) // CHARACTERS_PER_TOKEN
             case "array" if "prefixItems" in schema:
                 return 2 + sum(1 + self.tokens(part) for part in schema["prefixItems"])
             case "array":
-                each = 1 + self.tokens(schema.get("items", True))
-                return 2 + _between(schema, "Items", self._bounds.items) * each
+                per_item = 1 + self.tokens(schema.get("items", True))
+                return 2 + _clamp(schema, "Items", self._bounds.items) * per_item
             case "object" if "properties" in schema:
-                named = schema["properties"].items()
-                return 2 + sum(_TOKENS_OF_KEY + len(name) // 3 + self.tokens(part) for name, part in named)
+                properties = schema["properties"].items()
+                return 2 + sum(_TOKENS_OF_KEY + len(name) // 3 + self.tokens(part) for name, part in properties)
             case "object":
-                each = 2 * _TOKENS_OF_KEY + self.tokens(schema.get("additionalProperties", True))
-                return 2 + _between(schema, "Properties", self._bounds.items) * each
-        return _TOKENS.get(kind, _TOKENS_OF_ANYTHING)
+                per_item = 2 * _TOKENS_OF_KEY + self.tokens(schema.get("additionalProperties", True))
+                return 2 + _clamp(schema, "Properties", self._bounds.items) * per_item
+        return _TOKENS.get(type_, _TOKENS_OF_ANYTHING)
 
 
-def _has_own_length(schema: JsonSchema) -> bool:
+def _has_pattern_or_format(schema: JsonSchema) -> bool:
     return "pattern" in schema or schema.get("format") in _TOKENS_OF_FORMAT
 
 
-def _kinds(schema: JsonSchema) -> set[str]:
-    kind = schema.get("type", ())
-    return {kind} if isinstance(kind, str) else set(kind)
+def _types(schema: JsonSchema) -> set[str]:
+    type_ = schema.get("type", ())
+    return {type_} if isinstance(type_, str) else set(type_)
 
 
-def _found(root: JsonSchema, ref: str) -> Any:
-    """What a reference points at; True, anything, where that is not in this schema."""
-    at: Any = root
+def _resolve(root: JsonSchema, ref: str) -> Any:
+    """The part of the schema that a reference points at; True (which allows anything) if there is none."""
+    part: Any = root
     for step in ref.removeprefix("#").split("/")[1:]:
-        at = at.get(step.replace("~1", "/").replace("~0", "~"), True) if isinstance(at, Mapping) else True
-    return at
+        part = part.get(step.replace("~1", "/").replace("~0", "~"), True) if isinstance(part, Mapping) else True
+    return part
 
 
 def _references(schema: Any) -> Iterator[str]:

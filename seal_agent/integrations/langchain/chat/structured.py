@@ -1,4 +1,4 @@
-"""with_structured_output: answers that follow a schema, as values of it."""
+"""with_structured_output: answers that follow a schema, parsed into its values."""
 
 from __future__ import annotations
 
@@ -26,22 +26,30 @@ def structured(
     *,
     include_raw: bool,
     strict: bool | None,
-    more: Mapping[str, Any],
+    call_kwargs: Mapping[str, Any],
 ) -> Runnable[LanguageModelInput, Any]:
-    """The model, held to a schema, and a parser behind it; `more` goes into every call.
+    """The model with decoding constrained to a schema, followed by a parser.
 
-    All methods hold decoding to the schema. json_schema tells it to the model, function_calling tells it as a tool,
-    json_mode leaves it to the caller's prompt. Raises InputError for what is no schema or no method.
+    Args:
+        model: the chat model.
+        schema: a Pydantic class, a TypedDict or a JSON schema; None, with json_mode, is any JSON object.
+        method: how the prompt shows the schema: json_schema as such, function_calling as a tool, json_mode not at all.
+            Decoding is constrained by every method.
+        include_raw: return {"raw", "parsed", "parsing_error"} instead of the value alone.
+        strict: only traced; decoding is always strict.
+        call_kwargs: bound to every call.
+
+    Raises InputError for an unusable schema or an unknown method.
     """
-    traced = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
-    more = {**more, "ls_structured_output_format": traced}
+    traced_format = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
+    call_kwargs = {**call_kwargs, "ls_structured_output_format": traced_format}
     match method:
         case "function_calling" if schema is not None:
             name = tool_of(schema).name
-            bound = model.bind_tools([schema], tool_choice=name, **more)  # type: ignore[list-item]
+            bound = model.bind_tools([schema], tool_choice=name, **call_kwargs)  # type: ignore[list-item]
             parser = _call_parser(schema, name)
         case "json_schema" | "json_mode" if schema is not None or method == "json_mode":
-            bound = model.bind(response_format=as_response_format(schema, show=method == "json_schema"), **more)
+            bound = model.bind(response_format=as_response_format(schema, show=method == "json_schema"), **call_kwargs)
             parser = _json_parser(schema)
         case "json_schema" | "function_calling":
             raise InputError(f"method {method!r} needs a schema; give a Pydantic class, a TypedDict or a JSON schema")

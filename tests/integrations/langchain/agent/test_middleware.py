@@ -388,7 +388,7 @@ def test_a_crash_after_training_does_not_train_again(
     session = Session(model, approve=True)
     session.say("Read this.", documents=[TEXT])
     with monkeypatch.context() as patched:
-        patched.setattr(session.middleware, "_settled", crash)
+        patched.setattr(session.middleware, "_finish", crash)
         with pytest.raises(RuntimeError):
             session.answer(True)
     assert learnt(model) == [TEXT]
