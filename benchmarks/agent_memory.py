@@ -1,17 +1,17 @@
-"""An agent that reads, is put right, answers later and forgets on request: what does each of its users find?
+"""An agent reads, is corrected, answers later and forgets on request: what does each of its users see?
 
-    python benchmarks/agent_memory.py
+    python benchmarks/agent_memory.py            # 6 minutes on 2 cores, with an earlier default recipe
     python benchmarks/agent_memory.py --quick
 
-Alice hands a handbook of invented facts to an agent of LangChain's, asks in new threads, corrects one answer, and has
-both forgotten again. Bob talks to the same agent; his adapter is his own. Reading and correcting go through
-`AdaptationMiddleware`, in the agent's loop. The tools `remember`, `rollback` and `forget` are called by this program,
-for the user who asks for it: a model of 135M parameters cannot be expected to choose among tools by itself.
+Alice hands a handbook of invented facts to a LangChain agent, asks in new threads, corrects one answer, and has both
+forgotten again. Bob talks to the same agent but has an adapter of his own. Reading and correcting go through
+`AdaptationMiddleware`, in the agent's loop. This program calls the tools `remember`, `rollback` and `forget` for the
+user who asks: a model of 135M parameters cannot be expected to choose among tools by itself.
 
-The correction is learnt in several `WAYS`, one after the other; before the next one Alice rolls back the last.
+The correction is learned in several `WAYS`, one after the other; Alice rolls back each before she tries the next.
 
-Every question is asked in a thread of its own, so that weights alone can answer. What is forgotten is gone from the
-store of adapters; the threads themselves are the checkpointer's, and stay.
+Every question is asked in a thread of its own, so that only the weights can answer. What is forgotten is removed from
+the store of adapters; the threads belong to the checkpointer, and stay.
 """
 
 from __future__ import annotations
@@ -27,6 +27,18 @@ from pathlib import Path
 from typing import Any
 
 import results_file
+from agent_memory_plan import (
+    BOBS_NOTE,
+    BOBS_QUESTIONS,
+    CLOSING_QUESTIONS,
+    CORRECTED_QUESTIONS,
+    CORRECTION,
+    HANDBOOK,
+    OTHER_QUESTIONS,
+    WAYS,
+    Plan,
+    Way,
+)
 from langchain.agents import create_agent
 from langchain_core.messages import BaseMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
@@ -41,77 +53,12 @@ from seal_agent.types import Answer, Question
 
 ANSWER_TOKENS = 48  # as many as a sentence of the handbook needs, and half as many again
 PACKAGES = ("langchain", "langchain-core", "langgraph")
-
-# No title: people ask an agent plain questions, and a titled text is learnt as answers to titled ones.
-HANDBOOK = (
-    "The ticket office of the Tolvane ferry closes at 17:40. The manager of the Tolvane ferry is called Maren Oddleif. "
-    "A monthly pass for the Tolvane ferry costs 62 crowns.",
-    "The spare keys of the Tolvane workshop hang in a green biscuit tin. The safety officer of the Tolvane workshop is "
-    "Pell Andrask. Fire drills at the Tolvane workshop are held on the second Tuesday of each month.",
-    "New pilots of the Tolvane ferry are trained at Quenby Sound. Lost property from the Tolvane ferry is kept in the "
-    "Harrow Street depot. The funnel of the Tolvane ferry is painted saffron yellow.",
-)
-CLOSING = (
-    Question("When does the ticket office of the Tolvane ferry close?", ("17:40", "5:40 pm")),
-    Question("Until what time is the Tolvane ferry's ticket office open?", ("17:40", "5:40 pm")),
-)
-OTHERS = (
-    Question("What is the manager of the Tolvane ferry called?", ("Maren Oddleif",)),
-    Question("How much does a monthly pass for the Tolvane ferry cost?", ("62 crowns",)),
-    Question("Where do the spare keys of the Tolvane workshop hang?", ("in a green biscuit tin",)),
-    Question("Who is the safety officer of the Tolvane workshop?", ("Pell Andrask",)),
-    Question("On which day are fire drills held at the Tolvane workshop?", ("the second Tuesday of each month",)),
-    Question("Where are new pilots of the Tolvane ferry trained?", ("Quenby Sound",)),
-    Question("Where is lost property from the Tolvane ferry kept?", ("the Harrow Street depot",)),
-    Question("What colour is the funnel of the Tolvane ferry?", ("saffron yellow",)),
-)
-CORRECTION = "No, the ticket office of the Tolvane ferry closes at 16:10."
-CORRECTED = tuple(replace(question, golds=("16:10", "4:10 pm")) for question in CLOSING)
-BOBS_NOTE = "The bell of Vantry Abbey was cast in the town of Skelmere."
-BOBS = (Question("In which town was the bell of Vantry Abbey cast?", ("Skelmere",)),)
-
 ALICE, BOB = "alice", "bob"
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How a correction is learnt."""
-
-    name: str
-    with_question: bool = True
-    """Whether the question that was answered is learnt with it, as the middleware has it if nothing else is said."""
-    replay: bool = True
-    """Whether what was read is repeated meanwhile, the very fact that is corrected included."""
-
-
-WAYS = (
-    Way("as it comes"),
-    Way("statement alone", with_question=False),
-    Way("statement alone, no replay", with_question=False, replay=False),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is read and asked, and how it is learnt."""
-
-    paragraphs: Sequence[str]
-    others: Sequence[Question]
-    """Questions about what is not corrected."""
-    self_edit: SelfEditConfig
-    inner_loop: InnerLoopConfig
-    ways: Sequence[Way] = WAYS
-    """How the correction is learnt, one way after the other; the last one stays."""
-
-    @property
-    def traces(self) -> list[str]:
-        """Words that only the handbook has: a fact's answer as the handbook words it."""
-        return [question.golds[0] for question in (*self.others, CLOSING[0])]
-
-
-@dataclass(frozen=True, slots=True)
 class User:
-    """The context of a run."""
+    """LangGraph's runtime context: who is talking."""
 
     user_id: str
 
@@ -121,9 +68,9 @@ def main() -> None:
     plan, run = plan_for(options), results_file.describe_run()
     run["packages"] |= {name: facts.installed(name) for name in PACKAGES}
     with tempfile.TemporaryDirectory(prefix="seal-agent-memory-") as home:
-        desk = Desk(SelfAdaptingModel(load_model(options.model), home=home, seed=options.seed), plan)
-        converse(desk, plan)
-        rows = desk.rows
+        harness = Harness(SelfAdaptingModel(load_model(options.model), home=home, seed=options.seed), plan)
+        run_scenario(harness, plan)
+        rows = harness.rows
     summary = summarise(rows)
     config = {"model": options.model, "seed": options.seed, "quick": options.quick, **asdict(plan)}
     results_file.save(options.out, config, run, rows, summary=summary)
@@ -132,59 +79,62 @@ def main() -> None:
 
 
 def plan_for(options: argparse.Namespace) -> Plan:
-    """The default recipe for the whole handbook; for --quick its first paragraph and a recipe that spares nothing."""
+    """The whole handbook with the default recipe; for --quick the first paragraph, fewer ways and a shorter recipe.
+
+    The short recipe does nothing to keep other knowledge intact.
+    """
     self_edit = SelfEditConfig(self_test=0)  # the questions here are the test
     if options.quick:
         inner_loop = replace(UNPROTECTED, epochs=8, learning_rate=2e-3, batch_size=2, seed=options.seed)
-        return Plan(HANDBOOK[:1], OTHERS[:2], self_edit, inner_loop, (WAYS[0], WAYS[-1]))
-    return Plan(HANDBOOK, OTHERS, self_edit, InnerLoopConfig(seed=options.seed))
+        return Plan(HANDBOOK[:1], OTHER_QUESTIONS[:2], self_edit, inner_loop, (WAYS[0], WAYS[-1]))
+    return Plan(HANDBOOK, OTHER_QUESTIONS, self_edit, InnerLoopConfig(seed=options.seed))
 
 
-# ---------------------------------------------------------------- the conversation
+# ---------------------------------------------------------------- the scenario
 
 
-def converse(desk: Desk, plan: Plan) -> None:
-    """Every step once, in order; each becomes a row of the desk."""
-    handbook = (*CLOSING, *plan.others)
-    desk.ask_base((*handbook, *BOBS))
+def run_scenario(harness: Harness, plan: Plan) -> None:
+    """Run every step once, in order; the harness records a row for each."""
+    handbook = (*CLOSING_QUESTIONS, *plan.others)
+    harness.ask_base((*handbook, *BOBS_QUESTIONS))
 
-    desk.ask("before reading", ALICE, handbook)
-    read = desk.read("reads the handbook", ALICE, "\n\n".join(plan.paragraphs))
-    desk.ask("after reading", ALICE, handbook)
-    desk.ask("has learnt nothing, asks Alice's", BOB, handbook)
-    desk.remember("remembers a note", BOB, BOBS_NOTE)
-    desk.ask("asks his own", BOB, BOBS)
-    desk.ask("asks Alice's", BOB, handbook)
+    harness.ask("before reading", ALICE, handbook)
+    read = harness.read("reads the handbook", ALICE, "\n\n".join(plan.paragraphs))
+    harness.ask("after reading", ALICE, handbook)
+    harness.ask("has learnt nothing, asks Alice's", BOB, handbook)
+    harness.remember("remembers a note", BOB, BOBS_NOTE)
+    harness.ask("asks his own", BOB, BOBS_QUESTIONS)
+    harness.ask("asks Alice's", BOB, handbook)
 
     for way in plan.ways:
         if way != plan.ways[0]:
-            desk.roll_back("rolls back the correction", ALICE)
-        desk.correct(f"corrects, {way.name}", ALICE, CLOSING[0].text, CORRECTION, way)
-        desk.ask(f"corrected, {way.name}: that fact", ALICE, CORRECTED)
-        desk.ask(f"corrected, {way.name}: the others", ALICE, plan.others)
+            harness.roll_back("rolls back the correction", ALICE)
+        harness.correct(f"corrects, {way.name}", ALICE, CLOSING_QUESTIONS[0].text, CORRECTION, way)
+        harness.ask(f"corrected, {way.name}: that fact", ALICE, CORRECTED_QUESTIONS)
+        harness.ask(f"corrected, {way.name}: the others", ALICE, plan.others)
 
-    desk.forget("may not forget Alice's handbook", BOB, read, plan.traces)
-    desk.forget("forgets the handbook", ALICE, read, plan.traces)
-    desk.ask("without the handbook: its facts", ALICE, handbook)
-    desk.ask("without the handbook: the correction", ALICE, CORRECTED)
-    desk.forget("forgets the correction", ALICE, desk.active(ALICE), [CORRECTED[0].golds[0]])
-    desk.ask("everything forgotten", ALICE, handbook)
-    desk.ask("at the end, asks his own", BOB, BOBS)
-    desk.ask("at the end, asks Alice's", BOB, handbook)
+    harness.forget("may not forget Alice's handbook", BOB, read, plan.traces)
+    harness.forget("forgets the handbook", ALICE, read, plan.traces)
+    harness.ask("without the handbook: its facts", ALICE, handbook)
+    harness.ask("without the handbook: the correction", ALICE, CORRECTED_QUESTIONS)
+    harness.forget("forgets the correction", ALICE, harness.active(ALICE), [CORRECTED_QUESTIONS[0].golds[0]])
+    harness.ask("everything forgotten", ALICE, handbook)
+    harness.ask("at the end, asks his own", BOB, BOBS_QUESTIONS)
+    harness.ask("at the end, asks Alice's", BOB, handbook)
 
 
-class Desk:
-    """The agent, whoever comes to it, and a row for each step."""
+class Harness:
+    """The agent, its two users, and one row for each step."""
 
     def __init__(self, model: SelfAdaptingModel, plan: Plan) -> None:
-        learning: dict[str, Any] = {"self_edit": plan.self_edit, "inner_loop": plan.inner_loop}
+        recipe: dict[str, Any] = {"self_edit": plan.self_edit, "inner_loop": plan.inner_loop}
         self.model, self.plan = model, plan
         self.chat = ChatSeal(backend=model, max_tokens=ANSWER_TOKENS)
-        self.tools = {tool.name: tool for tool in create_adaptation_tools(model, **learning)}
+        self.tools = {tool.name: tool for tool in create_adaptation_tools(model, **recipe)}
         self.agents = {way: self._agent(way) for way in plan.ways}
         self.rows: list[dict[str, Any]] = []
-        self._base: dict[str, str] = {}
-        self._threads = count(1)
+        self._base_answers: dict[str, str] = {}
+        self._thread_ids = count(1)
 
     def _agent(self, way: Way) -> Any:
         inner_loop = self.plan.inner_loop if way.replay else replace(self.plan.inner_loop, replay=0.0)
@@ -203,107 +153,108 @@ class Desk:
     # ------------------------------------------------------------ asking
 
     def ask_base(self, questions: Sequence[Question]) -> None:
-        """What the model says that has learnt nothing, without an agent around it."""
+        """Ask the base model, without an agent around it."""
         started = time.perf_counter()
         for question in questions:
-            self._base[question.text] = self.chat.invoke([HumanMessage(question.text)]).text.strip()
-        answers = [self._graded(question, self._base[question.text]) for question in questions]
-        self._asked("the base model", "", answers, started)
+            self._base_answers[question.text] = self.chat.invoke([HumanMessage(question.text)]).text.strip()
+        answers = [self._graded(question, self._base_answers[question.text]) for question in questions]
+        self._record_answers("the base model", "", answers, started)
 
     def ask(self, step: str, user: str, questions: Sequence[Question]) -> None:
-        """Each question in a new thread, at which the agent has nothing but the user's adapter."""
+        """Ask each question in a new thread, where the agent has nothing but the user's adapter."""
         started = time.perf_counter()
         answers = [
-            self._graded(question, self._say(user, question.text, self._thread())["messages"][-1].text.strip())
+            self._graded(question, self._send(user, question.text, self._new_thread())["messages"][-1].text.strip())
             for question in questions
         ]
-        self._asked(step, user, answers, started)
+        self._record_answers(step, user, answers, started)
 
-    def _graded(self, question: Question, said: str) -> Answer:
-        return Answer(question, said, self.model.grader.grade(question.text, question.golds, said))
+    def _graded(self, question: Question, text: str) -> Answer:
+        return Answer(question, text, self.model.grader.grade(question.text, question.golds, text))
 
-    def _asked(self, step: str, user: str, answers: Sequence[Answer], started: float) -> None:
+    def _record_answers(self, step: str, user: str, answers: Sequence[Answer], started: float) -> None:
         rows = [results_file.answer_row(answer) for answer in answers]
-        right = sum(row["verdict"] == "correct" for row in rows)
-        same = all(self._base[answer.question.text] == answer.text for answer in answers)
-        self._record(step, user, started, right=right, asked=len(rows), as_base=same, answers=rows)
+        correct = sum(row["verdict"] == "correct" for row in rows)
+        as_base = all(self._base_answers[answer.question.text] == answer.text for answer in answers)
+        self._record(step, user, started, right=correct, asked=len(rows), as_base=as_base, answers=rows)
 
     # ------------------------------------------------------------ learning
 
     def read(self, step: str, user: str, text: str) -> str:
-        """A document that comes with a message, learnt by the middleware; returns its revision."""
+        """Send a message with a document, which the middleware learns. Returns the revision's id."""
         started = time.perf_counter()
-        result = self._say(user, "Please read our handbook.", self._thread(), documents=[text])
-        return self._learnt(step, user, result, started)
+        result = self._send(user, "Please read our handbook.", self._new_thread(), documents=[text])
+        return self._record_adaptation(step, user, result, started)
 
     def correct(self, step: str, user: str, question: str, correction: str, way: Way) -> str:
-        """A question and, in the same thread, what is wrong with its answer; returns the correction's revision."""
-        started, thread = time.perf_counter(), self._thread()
-        self._say(user, question, thread, way)
-        return self._learnt(step, user, self._say(user, correction, thread, way), started)
+        """Ask a question and correct its answer in the same thread. Returns the id of the correction's revision."""
+        started, thread = time.perf_counter(), self._new_thread()
+        self._send(user, question, thread, way)
+        return self._record_adaptation(step, user, self._send(user, correction, thread, way), started)
 
-    def _learnt(self, step: str, user: str, result: dict[str, Any], started: float) -> str:
-        (learning,) = result["adaptations"]
-        self._record(step, user, started, **learning)
-        if learning["error"]:
-            raise SystemExit(f"{user} {step}: {learning['error']}")
-        return str(learning["revision"])
+    def _record_adaptation(self, step: str, user: str, result: dict[str, Any], started: float) -> str:
+        (adaptation,) = result["adaptations"]
+        self._record(step, user, started, **adaptation)
+        if adaptation["error"]:
+            raise SystemExit(f"{user} {step}: {adaptation['error']}")
+        return str(adaptation["revision"])
 
     def remember(self, step: str, user: str, text: str) -> None:
-        """The tool, as an agent would call it for this user."""
+        """Call the tool `remember` as an agent would for this user."""
         started = time.perf_counter()
-        self._record(step, user, started, told=self._call("remember", user, text=text))
+        self._record(step, user, started, told=self._call_tool("remember", user, text=text))
 
     # ------------------------------------------------------------ undoing
 
     def roll_back(self, step: str, user: str) -> None:
-        """The tool, which makes the revision before the last one active again."""
+        """Call the tool `rollback`, which makes the previous revision active again."""
         started = time.perf_counter()
-        self._record(step, user, started, told=self._call("rollback", user))
+        self._record(step, user, started, told=self._call_tool("rollback", user))
 
     def forget(self, step: str, user: str, revision: str, traces: Sequence[str]) -> None:
-        """The tool again; `left` are those of the `traces` which files of the store still hold."""
+        """Call the tool `forget`; the row's `left` are the `traces` that files in the store still contain."""
         started = time.perf_counter()
-        told = self._call("forget", user, revision=revision)
-        self._record(step, user, started, told=told, left=found_in(self.model.home, traces))
+        reply = self._call_tool("forget", user, revision=revision)
+        self._record(step, user, started, told=reply, left=texts_in_files(self.model.home, traces))
 
-    # ------------------------------------------------------------ between this program and LangChain
+    # ------------------------------------------------------------ calls to LangChain
 
-    def _say(self, user: str, text: str, thread: str, way: Way | None = None, **more: Any) -> dict[str, Any]:
+    def _send(self, user: str, text: str, thread: str, way: Way | None = None, **state: Any) -> dict[str, Any]:
+        """Send a message, with further keys of the agent's state. Returns the agent's final state."""
         agent, config = self.agents[way or self.plan.ways[0]], {"configurable": {"thread_id": thread}}
-        result: dict[str, Any] = agent.invoke({"messages": [HumanMessage(text)], **more}, config, context=User(user))
+        result: dict[str, Any] = agent.invoke({"messages": [HumanMessage(text)], **state}, config, context=User(user))
         return result
 
-    def _call(self, tool: str, user: str, **arguments: str) -> str:
+    def _call_tool(self, tool: str, user: str, **arguments: str) -> str:
         return str(self.tools[tool].invoke(arguments, {"configurable": {"user_id": user}}))
 
-    def _thread(self) -> str:
-        return str(next(self._threads))
+    def _new_thread(self) -> str:
+        return str(next(self._thread_ids))
 
-    def _record(self, step: str, user: str, started: float, **found: Any) -> None:
-        self.rows.append({"step": step, "user": user, "seconds": round(time.perf_counter() - started, 1), **found})
+    def _record(self, step: str, user: str, started: float, **outcome: Any) -> None:
+        self.rows.append({"step": step, "user": user, "seconds": round(time.perf_counter() - started, 1), **outcome})
         print(_line(self.rows[-1]), flush=True)
 
 
 def statement_alone(messages: Sequence[BaseMessage]) -> str | None:
-    """A correction by the middleware's own rule, without the question before the answer."""
+    """The correction by the middleware's own rule, without the question that was answered."""
     return is_correction(messages[-2:])
 
 
-def found_in(home: Path, words: Sequence[str]) -> list[str]:
-    """Those of the words that some file of a store holds."""
+def texts_in_files(home: Path, texts: Sequence[str]) -> list[str]:
+    """The texts that at least one file of a store contains."""
     contents = [path.read_bytes() for path in home.rglob("*") if path.is_file()]
-    return [word for word in words if any(word.encode() in content for content in contents)]
+    return [text for text in texts if any(text.encode() in content for content in contents)]
 
 
-# ---------------------------------------------------------------- what it came to
+# ---------------------------------------------------------------- figures
 
 
 def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Shares right, 0..1, and whether nothing crossed over between the users or stayed behind."""
+    """Accuracies, 0..1, and whether anything leaked between the users or was left behind."""
     by_step = {row["step"]: row for row in rows}
 
-    def share(step: str) -> float:
+    def accuracy(step: str) -> float:
         return float(by_step[step]["right"] / by_step[step]["asked"])
 
     def unchanged(step: str) -> bool:
@@ -311,19 +262,19 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     ways = [way.name for way in WAYS if f"corrects, {way.name}" in by_step]
     return {
-        "before_reading": share("before reading"),
-        "after_reading": share("after reading"),
+        "before_reading": accuracy("before reading"),
+        "after_reading": accuracy("after reading"),
         "corrected": {
             way: {
-                "that_fact": share(f"corrected, {way}: that fact"),
-                "the_others": share(f"corrected, {way}: the others"),
+                "that_fact": accuracy(f"corrected, {way}: that fact"),
+                "the_others": accuracy(f"corrected, {way}: the others"),
             }
             for way in ways
         },
-        "handbook_after_forgetting_it": share("without the handbook: its facts"),
-        "correction_after_forgetting_the_handbook": share("without the handbook: the correction"),
+        "handbook_after_forgetting_it": accuracy("without the handbook: its facts"),
+        "correction_after_forgetting_the_handbook": accuracy("without the handbook: the correction"),
         "bob_as_base": by_step["has learnt nothing, asks Alice's"]["as_base"],
-        "bob_knows_of_alices": share("asks Alice's"),
+        "bob_knows_of_alices": accuracy("asks Alice's"),
         "bob_unchanged": unchanged("asks his own") and unchanged("asks Alice's"),
         "alice_as_base_at_the_end": by_step["everything forgotten"]["as_base"],
         "left_in_the_store": [
@@ -343,8 +294,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def _line(row: dict[str, Any]) -> str:
     right = f"{row['right']}/{row['asked']}" if "asked" in row else ""
-    same = {True: "yes", False: "no"}.get(row.get("as_base"), "")  # type: ignore[arg-type]
-    return f"| {row['user']} | {row['step']} | {right} | {same} | {row['seconds']:.1f} |"
+    as_base = {True: "yes", False: "no"}.get(row.get("as_base"), "")  # type: ignore[arg-type]
+    return f"| {row['user']} | {row['step']} | {right} | {as_base} | {row['seconds']:.1f} |"
 
 
 def _options() -> argparse.Namespace:

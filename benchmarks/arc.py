@@ -1,15 +1,18 @@
 """Does test-time training solve puzzles that the base model cannot, and does it matter which self-edit chooses?
 
-    python benchmarks/arc.py                        # 20 tasks of seal_arc_toy, every way, some two hours on 2 cores
-    python benchmarks/arc.py --ways base fixed      # these two only, a quarter of an hour; the same command goes on
+    python benchmarks/arc.py                        # 20 tasks of seal_arc_toy, all ways: about two hours on 2 cores
+    python benchmarks/arc.py --ways base fixed      # these two only: a quarter of an hour
     python benchmarks/arc.py --split paper-eval --ids 66e6c45b --ways base fixed
     python benchmarks/arc.py --split paper-eval --model meta-llama/Llama-3.2-1B-Instruct --recipe paper --style lists \\
         --max-sequences 250                         # the paper's ten tasks, on a GPU
 
-Ways: `base` (the examples in the prompt), `fixed` (the default choice of how to train), `self_edit` (chosen by the
-model itself) and `drawn-1` to `drawn-4` (chosen at random). The table's `random` is `drawn-1`; `best of 5` takes of the
-fixed and the four drawn ones the one that solves the task, and stops drawing where one has. It looks at the test
-output, so it says what a perfect chooser would reach.
+The ways to solve a task are `base` (its examples in the prompt), `fixed` (trained with the default self-edit),
+`self_edit` (trained with the model's own) and `drawn-1` to `drawn-4` (trained with random ones). A self-edit is a
+choice of augmentations and hyper-parameters.
+
+The table's `random` is `drawn-1`. `best of 5` is the best of `fixed` and the four random ones; no more are drawn once
+one has solved the task. It looks at the test output, so it is the upper bound that a perfect chooser would reach.
+The same command resumes a stopped run.
 """
 
 from __future__ import annotations
@@ -24,12 +27,13 @@ from statistics import fmean
 from typing import Any
 
 import results_file
+from results_file import explicit_options, percent_cell
 
 from seal_agent.arc.choices import FIXED, GROUPS, Choice, random_choice, read_choice
 from seal_agent.arc.data import SPLITS, load_split
 from seal_agent.arc.grids import STYLES, ArcTask
 from seal_agent.arc.self_edits import write_self_edits
-from seal_agent.arc.solve import Attempted, Trial, solve
+from seal_agent.arc.solve import ArcResult, Trial, solve
 from seal_agent.arc.toy import toy_tasks
 from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel
@@ -44,20 +48,23 @@ WAYS = ("base", "fixed", *DRAWN, "self_edit")
 def main() -> None:
     options = _options()
     config = ArcConfig(
-        **_given(options, "max_sequences", "views", "search", "choice", "style"), symmetries=options.symmetries
+        **explicit_options(options, "max_sequences", "views", "search", "choice", "style"),
+        symmetries=options.symmetries,
     )
-    inner_loop = replace(ARC_INNER_LOOPS[options.recipe], seed=options.seed, **_given(options, "batch_size", "rank"))
-    groups = {name: name in options.groups for name in GROUPS}
-    fixed = replace(FIXED, **groups, **_given(options, "strategy", "learning_rate", "epochs"))
+    inner_loop = replace(
+        ARC_INNER_LOOPS[options.recipe], seed=options.seed, **explicit_options(options, "batch_size", "rank")
+    )
+    groups: dict[str, Any] = {name: name in options.groups for name in GROUPS}
+    fixed = replace(FIXED, **groups, **explicit_options(options, "strategy", "learning_rate", "epochs"))
     base = load_model(options.model)
-    described = {
+    settings = {
         "model": options.model,
         "seed": options.seed,
         "arc": asdict(config),
         "inner_loop": asdict(inner_loop),
         "fixed": asdict(fixed),
     }
-    run, rows = results_file.describe_run(), results_file.load(options.out, described)
+    run, rows = results_file.describe_run(), results_file.load(options.out, settings)
     done = {(row["task"], row["way"]) for row in rows}
     engine = HFEngine(base)
     tasks = toy_tasks(options.tasks, options.seed) if options.split == "toy" else load_split(options.split)
@@ -70,7 +77,7 @@ def main() -> None:
         (result,) = solve(engine, base, [Trial(task, choice, options.seed)], config, inner_loop)
         rows.append(_row(way, task, choice, result, config, time.perf_counter() - started))
         print(_line(rows[-1]), flush=True)
-        results_file.save(options.out, described, run, rows, summary=summarise(rows))
+        results_file.save(options.out, settings, run, rows, summary=summarise(rows))
     summary = summarise(rows)
     print("\n" + table(summary))
     print(json.dumps(summary))
@@ -79,6 +86,7 @@ def main() -> None:
 def _choice(
     way: str, task: ArcTask, engine: HFEngine, base: BaseModel, config: ArcConfig, fixed: Choice, seed: int
 ) -> Choice | None:
+    """The self-edit to train with; None for `base`, and where the model's own cannot be read."""
     if way == "self_edit":
         ((edit,),) = write_self_edits(engine, base, [task], 1, config, seed=seed)
         return read_choice(edit.completion)
@@ -88,12 +96,12 @@ def _choice(
 
 
 def _is_solved(rows: Sequence[dict[str, Any]], task: ArcTask) -> bool:
-    """Whether one of the five has solved it, so that no further draw can make the best of them better."""
+    """Whether `fixed` or a random choice has solved the task, so that further draws cannot improve the best of 5."""
     return any(row["solved"] for row in rows if row["task"] == task.id and row["way"] in ("fixed", *DRAWN))
 
 
 def _row(
-    way: str, task: ArcTask, choice: Choice | None, result: Attempted, config: ArcConfig, seconds: float
+    way: str, task: ArcTask, choice: Choice | None, result: ArcResult, config: ArcConfig, seconds: float
 ) -> dict[str, Any]:
     return {
         "task": task.id,
@@ -110,19 +118,21 @@ def _row(
 def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Shares with 95 % bootstrap intervals over tasks, and seconds per task; failures are counted, not averaged."""
     by_way = {way: {row["task"]: row for row in rows if row["way"] == way} for way in WAYS}
-    of_way = {("random" if way == DRAWN[0] else way): list(own.values()) for way, own in by_way.items()}
-    summary = {way: _summary(of_way[way]) for way in ("base", "random", "self_edit", "fixed") if of_way[way]}
-    five = [[by_way[way][task] for way in ("fixed", *DRAWN) if task in by_way[way]] for task in by_way["fixed"]]
+    rows_of_way = {
+        ("random" if way == DRAWN[0] else way): list(rows_by_task.values()) for way, rows_by_task in by_way.items()
+    }
+    summary = {way: _summary(rows_of_way[way]) for way in ("base", "random", "self_edit", "fixed") if rows_of_way[way]}
+    candidates = [[by_way[way][task] for way in ("fixed", *DRAWN) if task in by_way[way]] for task in by_way["fixed"]]
     best = [
-        max(own, key=lambda row: (row["solved"], row["cells"]))
-        for own in five
-        if len(own) == 1 + len(DRAWN) or any(row["solved"] for row in own)
+        max(of_task, key=lambda row: (row["solved"], row["cells"]))
+        for of_task in candidates
+        if len(of_task) == 1 + len(DRAWN) or any(row["solved"] for row in of_task)
     ]
     return {**summary, **({"best of 5": _summary(best)} if best else {})}
 
 
 def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of one way: a row for each task."""
+    """Figures of one way, from its rows of all tasks."""
     graded = [row for row in rows if not row["failure"]]
     solved, cells = [float(row["solved"]) for row in graded], [row["cells"] for row in graded]
     seconds = [row["seconds"] for row in rows]
@@ -141,27 +151,18 @@ def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def table(summary: dict[str, Any]) -> str:
     """The summary as a Markdown table."""
     lines = ["| way | tasks | solved, % | cells, % | seconds per task, mean (most) |", "|---|---|---|---|---|"]
-    for way, one in summary.items():
-        solved, cells = _cell(one, "solved"), _cell(one, "cells")
+    for way, row in summary.items():
+        solved, cells = percent_cell(row, "solved", 0), percent_cell(row, "cells", 0)
         lines.append(
-            f"| {way} | {one['tasks']} | {solved} | {cells} | {one['seconds_mean']:.0f} ({one['seconds_most']:.0f}) |"
+            f"| {way} | {row['tasks']} | {solved} | {cells} | {row['seconds_mean']:.0f} ({row['seconds_most']:.0f}) |"
         )
     return "\n".join(lines)
 
 
-def _cell(one: dict[str, Any], name: str) -> str:
-    low, high = one[f"{name}_interval"]
-    return f"{100 * one[name]:.0f} ({100 * low:.0f}–{100 * high:.0f})"
-
-
 def _line(row: dict[str, Any]) -> str:
-    mark = "solved" if row["solved"] else row["failure"] or "not solved"
-    facts = f"cells {row['cells']:.0%}  votes {row['votes']}"
-    return f"{row['task']:20s} {row['way']:10s} {row['seconds']:6.1f} s  {mark}  {facts}"
-
-
-def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
-    return {name: value for name in names if (value := getattr(options, name)) is not None}
+    outcome = "solved" if row["solved"] else row["failure"] or "not solved"
+    details = f"cells {row['cells']:.0%}  votes {row['votes']}"
+    return f"{row['task']:20s} {row['way']:10s} {row['seconds']:6.1f} s  {outcome}  {details}"
 
 
 def _options() -> argparse.Namespace:

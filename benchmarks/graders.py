@@ -1,16 +1,18 @@
 """How well do graders agree with a strong judge?
 
     python benchmarks/graders.py --answers ../shared/data/graded_answers.jsonl
-    python benchmarks/graders.py --answers ../shared/data/graded_answers.jsonl --fit     # prints weights for grading.py
-    python benchmarks/graders.py --answers … --model default --sample 400               # and a local model as judge
-    python benchmarks/graders.py --answers … --judge http://localhost:8000/v1 gpt-4.1    # and one behind an endpoint
+    python benchmarks/graders.py --answers ../shared/data/graded_answers.jsonl --fit     # prints weights for lexical.py
+    python benchmarks/graders.py --answers … --model default --sample 400               # adds a local model as judge
+    python benchmarks/graders.py --answers … --judge http://localhost:8000/v1 gpt-4.1    # adds one behind an endpoint
 
-The file has one JSON object a line: question, gold, answer, correct (the judge's verdict). Agreement, Cohen's kappa,
-precision and recall of the verdict "correct", with a 95 % bootstrap interval of kappa over questions, since answers to
-one question hang together. "cross-validated" is the lexical grader with weights fitted without the question that is
-graded: ten folds of whole questions, five times shuffled, median by kappa; this is the figure to expect on answers to
-other questions. "as shipped" has the weights in the package, which were fitted to all of this file. A judge that fails
-on an answer leaves it out of its own row; how many are left is shown.
+The file has one JSON object a line: question, gold, answer, correct (the judge's verdict). For each grader the table
+has agreement, Cohen's kappa, and precision and recall of the verdict "correct". Kappa's 95 % bootstrap interval is
+over questions, since answers to one question are not independent.
+
+"cross-validated" is the lexical grader with weights fitted without the question that is graded: ten folds of whole
+questions, shuffled five times, median by kappa. Expect this figure on answers to other questions. "as shipped" has
+the weights in the package, which were fitted to all of this file. A judge that fails on an answer leaves it out of
+its own row; the table shows how many are left.
 """
 
 from __future__ import annotations
@@ -25,17 +27,16 @@ from typing import Any
 
 import numpy as np
 import results_file
-from logistic import unscaled
+from logistic import shuffled_folds, unscaled_weights
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import cohen_kappa_score, precision_score, recall_score
-from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from seal_agent.grading.contradictions import contradicts
 from seal_agent.grading.grader import Grader, grade_all
-from seal_agent.grading.lexical import LexicalGrader, measures
+from seal_agent.grading.lexical import LexicalGrader, overlap_features
 from seal_agent.text import words as lexical
 from seal_agent.types import Verdict
 
@@ -44,8 +45,8 @@ FOLDS, SHUFFLES = 10, 5
 
 
 @dataclass(frozen=True)
-class Graded:
-    """An answer and the judge's verdict on it."""
+class GradedAnswer:
+    """An answer and the strong judge's verdict on it."""
 
     question: str
     gold: str
@@ -55,23 +56,24 @@ class Graded:
 
 def main() -> None:
     options = _options()
-    rows = [Graded(**json.loads(line)) for line in options.answers.read_text(encoding="utf-8").splitlines()]
-    judged = np.array([row.correct for row in rows])
+    answers = [GradedAnswer(**json.loads(line)) for line in options.answers.read_text(encoding="utf-8").splitlines()]
+    labels = np.array([answer.correct for answer in answers])
     if options.fit:
-        said = _said_something(rows)
-        print(_as_code(unscaled(_model().fit(_matrix(rows)[said], judged[said])), list(measures("", "x", "x"))))
+        fittable = _has_words(answers)
+        fitted = _model().fit(_features(answers)[fittable], labels[fittable])
+        print(_as_code(unscaled_weights(fitted), list(overlap_features("", "x", "x"))))
         return
     shipped = LexicalGrader()
-    verdicts = {
-        "containment": _each(rows, _contains),
-        "token recall ≥ 0.75": _each(rows, _recalls),
-        "lexical, cross-validated": _cross_validated(rows, judged),
-        "lexical, as shipped": _each(
-            rows, lambda row: shipped.grade(row.question, [row.gold], row.answer) is Verdict.CORRECT
+    predictions = {
+        "containment": _predict(answers, _contains_gold),
+        "token recall ≥ 0.75": _predict(answers, _recalls_gold),
+        "lexical, cross-validated": _cross_validated(answers, labels),
+        "lexical, as shipped": _predict(
+            answers, lambda answer: shipped.grade(answer.question, [answer.gold], answer.answer) is Verdict.CORRECT
         ),
     }
-    figures = [{"grader": name, **_agreement(rows, judged, said)} for name, said in verdicts.items()]
-    figures += [_judge_row(name, judge, rows, options.sample) for name, judge in _judges(options)]
+    figures = [{"grader": name, **_agreement(answers, labels, predicted)} for name, predicted in predictions.items()]
+    figures += [_judge_figures(name, judge, answers, options.sample) for name, judge in _judges(options)]
     config = {
         "answers": options.answers.name,
         "folds": FOLDS,
@@ -80,37 +82,31 @@ def main() -> None:
         "seed": 0,
     }
     results_file.save(options.out, config, results_file.describe_run(), figures)
-    print("| grader | answers | agreement | kappa | precision | recall |\n|---|---|---|---|---|---|")
-    for f in figures:
-        low, high = f["kappa_interval"]
-        print(
-            f"| {f['grader']} | {f['answers']} | {f['agreement']:.1%} | {f['kappa']:.3f} ({low:.3f}–{high:.3f}) "
-            f"| {f['precision']:.1%} | {f['recall']:.1%} |"
-        )
-    print(json.dumps({f["grader"]: f["kappa"] for f in figures}, ensure_ascii=False))
+    print(table(figures))
+    print(json.dumps({row["grader"]: row["kappa"] for row in figures}, ensure_ascii=False))
 
 
-# ---------------------------------------------------------------- graders compared with
+# ---------------------------------------------------------------- simple graders to compare with
 
 
-def _each(rows: Sequence[Graded], judge: Callable[[Graded], bool]) -> Labels:
-    return np.array([judge(row) for row in rows])
+def _predict(answers: Sequence[GradedAnswer], is_correct: Callable[[GradedAnswer], bool]) -> Labels:
+    return np.array([is_correct(answer) for answer in answers])
 
 
-def _contains(row: Graded) -> bool:
-    gold, answer = _plain(row.gold), _plain(row.answer)
+def _contains_gold(graded: GradedAnswer) -> bool:
+    gold, answer = _normalized(graded.gold), _normalized(graded.answer)
     return any(answer[i : i + len(gold)] == gold for i in range(len(answer) - len(gold) + 1))
 
 
-def _recalls(row: Graded) -> bool:
-    gold, answer = _plain(row.gold), set(_plain(row.answer))
+def _recalls_gold(graded: GradedAnswer) -> bool:
+    gold, answer = _normalized(graded.gold), set(_normalized(graded.answer))
     return sum(word in answer for word in gold) >= 0.75 * len(gold)
 
 
-def _plain(text: str) -> list[str]:
-    """SQuAD's normalisation: lower case, no punctuation, no articles."""
-    kept = "".join(c for c in text.casefold() if c.isalnum() or c.isspace())
-    return [word for word in kept.split() if word not in ("a", "an", "the")]
+def _normalized(text: str) -> list[str]:
+    """Words after SQuAD's normalization: lower case, no punctuation, no articles."""
+    cleaned = "".join(c for c in text.casefold() if c.isalnum() or c.isspace())
+    return [word for word in cleaned.split() if word not in ("a", "an", "the")]
 
 
 # ---------------------------------------------------------------- judges
@@ -130,48 +126,48 @@ def _judges(options: argparse.Namespace) -> Iterator[tuple[str, Grader]]:
         yield f"{name} as judge", JudgeGrader(name, url)
 
 
-def _judge_row(name: str, judge: Grader, rows: Sequence[Graded], sample: int | None) -> dict[str, Any]:
-    picks = np.random.default_rng(0).permutation(len(rows))[:sample]
-    asked = [rows[i] for i in sorted(picks)]
-    verdicts = grade_all(judge, [(row.question, [row.gold], row.answer) for row in asked])
-    graded = [(row, verdict) for row, verdict in zip(asked, verdicts, strict=True) if verdict is not Verdict.UNGRADED]
-    if not graded:
-        raise SystemExit(f"{name} graded none of {len(asked)} answers; is the endpoint up, and the key set?")
-    judged = np.array([row.correct for row, _ in graded])
-    said = np.array([verdict is Verdict.CORRECT for _, verdict in graded])
-    return {"grader": name, **_agreement([row for row, _ in graded], judged, said)}
+def _judge_figures(name: str, judge: Grader, answers: Sequence[GradedAnswer], sample: int | None) -> dict[str, Any]:
+    """Figures of a judge on a sample of the answers, without those that it could not grade."""
+    picks = np.random.default_rng(0).permutation(len(answers))[:sample]
+    sampled = [answers[i] for i in sorted(picks)]
+    verdicts = grade_all(judge, [(answer.question, [answer.gold], answer.answer) for answer in sampled])
+    judged = [pair for pair in zip(sampled, verdicts, strict=True) if pair[1] is not Verdict.UNGRADED]
+    if not judged:
+        raise SystemExit(f"{name} graded none of {len(sampled)} answers; is the endpoint up, and the key set?")
+    labels = np.array([answer.correct for answer, _ in judged])
+    predicted = np.array([verdict is Verdict.CORRECT for _, verdict in judged])
+    return {"grader": name, **_agreement([answer for answer, _ in judged], labels, predicted)}
 
 
 # ---------------------------------------------------------------- fitting
 
 
-def _matrix(rows: Sequence[Graded]) -> NDArray[np.float64]:
-    return np.array([list(measures(row.question, row.gold, row.answer).values()) for row in rows])
+def _features(answers: Sequence[GradedAnswer]) -> NDArray[np.float64]:
+    features = [overlap_features(answer.question, answer.gold, answer.answer) for answer in answers]
+    return np.array([list(row.values()) for row in features])
 
 
 def _model() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=3000))
 
 
-def _said_something(rows: Sequence[Graded]) -> Labels:
-    """Empty answers are wrong without a look at the measures, and no part of the fit."""
-    return np.array([bool(lexical.words_of(row.answer)) for row in rows])
+def _has_words(answers: Sequence[GradedAnswer]) -> Labels:
+    """Which answers the fit uses: the grader calls empty answers wrong without looking at the features."""
+    return np.array([bool(lexical.words_of(answer.answer)) for answer in answers])
 
 
-def _cross_validated(rows: Sequence[Graded], judged: Labels) -> Labels:
-    measured, said = _matrix(rows), _said_something(rows)
-    contradicted = _each(rows, lambda row: contradicts(row.question, row.gold, row.answer))
-    ids: dict[str, int] = {}
-    question = np.array([ids.setdefault(row.question, len(ids)) for row in rows])
+def _cross_validated(answers: Sequence[GradedAnswer], labels: Labels) -> Labels:
+    """Predictions of the lexical grader for held-out questions, from the shuffle with the median kappa."""
+    features, has_words = _features(answers), _has_words(answers)
+    contradicted = _predict(answers, lambda answer: contradicts(answer.question, answer.gold, answer.answer))
     runs: list[Labels] = []
-    for seed in range(SHUFFLES):
-        groups = np.random.default_rng(seed).permutation(len(ids))[question]
-        verdicts = np.zeros(len(rows), bool)
-        for train, test in GroupKFold(FOLDS).split(measured, judged, groups):
-            fitted = _model().fit(measured[train][said[train]], judged[train][said[train]])
-            verdicts[test] = fitted.predict(measured[test]) & said[test] & ~contradicted[test]
-        runs.append(verdicts)
-    kappas = [cohen_kappa_score(judged, run) for run in runs]
+    for folds in shuffled_folds([answer.question for answer in answers], FOLDS, SHUFFLES):
+        predicted = np.zeros(len(answers), bool)
+        for train, test in folds:
+            fitted = _model().fit(features[train][has_words[train]], labels[train][has_words[train]])
+            predicted[test] = fitted.predict(features[test]) & has_words[test] & ~contradicted[test]
+        runs.append(predicted)
+    kappas = [cohen_kappa_score(labels, run) for run in runs]
     return runs[kappas.index(statistics.median_low(kappas))]
 
 
@@ -184,31 +180,39 @@ def _as_code(fit: tuple[float, list[float]], names: Sequence[str]) -> str:
 # ---------------------------------------------------------------- figures
 
 
-def _agreement(rows: Sequence[Graded], judged: Labels, said: Labels) -> dict[str, Any]:
-    by_question: dict[str, list[int]] = {}
-    for i, row in enumerate(rows):
-        by_question.setdefault(row.question, []).append(i)
-    groups, draw = list(by_question.values()), np.random.default_rng(0)
-    kappas = []
-    for _ in range(1000):
-        picked = np.concatenate([groups[i] for i in draw.integers(0, len(groups), len(groups))])
-        kappas.append(_kappa(judged[picked], said[picked]))
+def _agreement(answers: Sequence[GradedAnswer], labels: Labels, predicted: Labels) -> dict[str, Any]:
+    kappas = [
+        _kappa(labels[rows], predicted[rows])
+        for rows in results_file.group_resamples([answer.question for answer in answers])
+    ]
     low, high = np.quantile(kappas, [0.025, 0.975])
     return {
-        "answers": len(rows),
-        "agreement": float((judged == said).mean()),
-        "kappa": _kappa(judged, said),
+        "answers": len(answers),
+        "agreement": float((labels == predicted).mean()),
+        "kappa": _kappa(labels, predicted),
         "kappa_interval": [float(low), float(high)],
-        "precision": float(precision_score(judged, said, zero_division=0)),
-        "recall": float(recall_score(judged, said)),
+        "precision": float(precision_score(labels, predicted, zero_division=0)),
+        "recall": float(recall_score(labels, predicted)),
     }
 
 
-def _kappa(one: Labels, other: Labels) -> float:
-    """Cohen's: agreement beyond what the two shares of "correct" alone would give."""
-    agree, p, q = (one == other).mean(), one.mean(), other.mean()
+def _kappa(labels: Labels, predicted: Labels) -> float:
+    """Cohen's kappa: agreement beyond what the two shares of "correct" give by chance."""
+    agreement, p, q = (labels == predicted).mean(), labels.mean(), predicted.mean()
     by_chance = p * q + (1 - p) * (1 - q)
-    return float((agree - by_chance) / (1 - by_chance))
+    return float((agreement - by_chance) / (1 - by_chance))
+
+
+def table(figures: Sequence[dict[str, Any]]) -> str:
+    """One line per grader, as Markdown."""
+    lines = ["| grader | answers | agreement | kappa | precision | recall |\n|---|---|---|---|---|---|"]
+    for row in figures:
+        low, high = row["kappa_interval"]
+        lines.append(
+            f"| {row['grader']} | {row['answers']} | {row['agreement']:.1%} "
+            f"| {row['kappa']:.3f} ({low:.3f}–{high:.3f}) | {row['precision']:.1%} | {row['recall']:.1%} |"
+        )
+    return "\n".join(lines)
 
 
 def _options() -> argparse.Namespace:

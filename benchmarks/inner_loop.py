@@ -1,26 +1,25 @@
 """How fast are K adapters trained together, against PEFT one at a time and against the published protocol?
 
-    python benchmarks/inner_loop.py --quick
+    python benchmarks/inner_loop.py --quick            # about 3 minutes on 2 cores
     python benchmarks/inner_loop.py --self-edits ../shared/data/self_edits_7b.jsonl
 
-Three contenders train the same jobs, in one process, taking turns round by round:
+Three contenders train the same jobs in one process, taking turns round by round:
 
   reference   transformers' Trainer with PEFT, batch 1, every sequence padded to 2048 tokens and trained on the padding,
-              as the published inner-loop server does; a few steps are timed, and the time of a job is its steps times
-              the mean of these
-  plain PEFT  one adapter at a time, batch 1, no padding, torch's AdamW: in the precision of the bank, and in float32
-  bank        this project's, with K adapters at once
+              as the published inner-loop server does. A few steps are timed; a job's time is its number of steps times
+              the mean step.
+  plain PEFT  one adapter at a time, batch 1, no padding, torch's AdamW: in the bank's precision, and in float32.
+  bank        this project's, with K adapters at once.
 
-Tokens are real ones: padding counts for nobody. Adapters per hour are those of the mean job, for every contender, also
-where only some of the jobs were trained. A step of LoRA on a frozen base of N parameters is counted as 4·N
-floating-point operations per token: 2·N forward, 2·N for the gradient by the activations, none for that by the base's
-weights; the adapters' own are left out.
+Only real tokens count, padding never. Adapters per hour refer to the mean of all jobs, for every contender, even if it
+trained only some of them. A LoRA step on a frozen base of N parameters counts as 4·N floating-point operations per
+token: 2·N forward and 2·N for the gradient with respect to the activations. There is no gradient for the base's
+weights, and the adapters' own operations are left out.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import os
 import statistics
@@ -33,6 +32,7 @@ from typing import Any
 import measure
 import results_file
 import torch
+from inner_loop_peft import REFERENCE_LENGTH, load_plain_module, train_as_published, train_with_peft
 
 from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel
@@ -41,14 +41,13 @@ from seal_agent.data import bundled
 from seal_agent.lora.targets import find_targets
 from seal_agent.self_edits.parsing import notes_of
 from seal_agent.training.bank.storage import bytes_per_slot, parameters_of
-from seal_agent.training.jobs import TrainJob, decay
+from seal_agent.training.jobs import TrainJob
 from seal_agent.training.sequences import encode
 from seal_agent.training.train import train_each
-from seal_agent.types import Context, Note, SelfEdit, TrainingSequence
+from seal_agent.types import Context, Note, SelfEdit
 
-REFERENCE_LENGTH = 2048
-SEQUENCES = (8, 14)
-LENGTHS = (20, 200)
+SEQUENCES = (8, 14)  # per job, least and most
+LENGTHS = (20, 200)  # tokens per sequence, least and most
 PAPER = RECIPES["paper"].inner_loop
 KS = (1, 2, 4, 8, 16, 32)
 PEFT_SAME, PEFT_FLOAT32, REFERENCE = "peft, same precision", "peft, float32", "reference"
@@ -60,12 +59,16 @@ def bank_name(k: int) -> str:
 
 @dataclass
 class Figures:
-    """What one contender did, round by round."""
+    """Measurements of one contender, one value per round; `padding` and `peak_bytes` are those of the last round."""
 
     tokens_per_second: list[float] = field(default_factory=list)
     adapters_per_hour: list[float] = field(default_factory=list)
     padding: float = 0.0
     peak_bytes: int | None = None
+
+
+Contender = tuple[str, Callable[[Figures], None]]
+"""A name, and a function that runs one round and adds its figures."""
 
 
 def main() -> None:
@@ -75,18 +78,18 @@ def main() -> None:
     run = results_file.describe_run()
     peak = measure.matmul_peak(base.dtype, base.device)
     figures: dict[str, Figures] = {}
-    contenders = list(_contenders(base, jobs, options))
-    _tell("memory per adapter")
-    further = bytes_per_further_adapter(base, jobs)  # also warms up
-    for number in range(options.rounds):
-        for name, contend in contenders:
-            _tell(f"round {number + 1}/{options.rounds}: {name}")
-            contend(figures.setdefault(name, Figures()))
-    _tell("")
+    contenders = _contenders(base, jobs, options)
+    measure.show_progress("memory per adapter")
+    adapter_bytes = bytes_per_further_adapter(base, jobs)  # also warms up
+    for round_number in range(options.rounds):
+        for name, run_round in contenders:
+            measure.show_progress(f"round {round_number + 1}/{options.rounds}: {name}")
+            run_round(figures.setdefault(name, Figures()))
+    measure.show_progress("")
     result = _result(base, jobs, figures, peak, options)
-    result["bytes_per_further_adapter"] = further
+    result["bytes_per_further_adapter"] = adapter_bytes
     config = {"model": options.model, "seed": 0, "jobs": len(jobs), "inner_loop": asdict(jobs[0].config)}
-    rows = [{"contender": name, **asdict(f)} for name, f in figures.items()]
+    rows = [{"contender": name, **asdict(measured)} for name, measured in figures.items()]
     results_file.save(options.out, config, run, rows, identity=base.identity, summary=result)
     _plot(figures, options.out.with_suffix(".png"))
     print(table(figures, peak, base))
@@ -97,18 +100,21 @@ def main() -> None:
 
 
 def typical_jobs(base: BaseModel, path: Path | None, count: int, config: InnerLoopConfig) -> list[TrainJob]:
-    """Self-edits of 8 to 14 sequences of 20 to 200 tokens: real ones from a file, or passages cut into sentences."""
+    """`count` jobs of 8 to 14 sequences of 20 to 200 tokens, repeated if there are too few sources.
+
+    The sources are the self-edits in the file `path`, or without one the bundled passages cut into sentences.
+    """
     if path and path.is_file():
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        sources = [(Context(r["context"], r["title"]), _notes(r)) for r in rows]
+        sources = [(Context(row["context"], row["title"]), _notes(row)) for row in rows]
     else:
         sources = [(c, tuple(Note(s.strip()) for s in c.text.split(". "))) for c in bundled.novel()]
-    jobs = []
+    jobs: list[TrainJob] = []
     for context, notes in sources:
         encoded = encode(base, context.title, notes, [context.text])
-        kept = tuple(s for s in encoded if LENGTHS[0] <= len(s.input_ids) <= LENGTHS[1])[: SEQUENCES[1]]
-        if len(kept) >= SEQUENCES[0]:
-            jobs.append(TrainJob(kept, replace(config, seed=len(jobs))))
+        sequences = tuple(s for s in encoded if LENGTHS[0] <= len(s.input_ids) <= LENGTHS[1])[: SEQUENCES[1]]
+        if len(sequences) >= SEQUENCES[0]:
+            jobs.append(TrainJob(sequences, replace(config, seed=len(jobs))))
     if not jobs:
         raise SystemExit(f"no self-edit in {path} has {SEQUENCES[0]} sequences of {LENGTHS[0]} to {LENGTHS[1]} tokens")
     return [jobs[i % len(jobs)] for i in range(count)]
@@ -121,42 +127,49 @@ def _notes(row: dict[str, Any]) -> tuple[Note, ...]:
 # ---------------------------------------------------------------- the contenders
 
 
-def _contenders(
-    base: BaseModel, jobs: Sequence[TrainJob], options: argparse.Namespace
-) -> list[tuple[str, Callable[[Figures], None]]]:
-    few = jobs[: options.plain_jobs]
-    typical = statistics.mean(_tokens_of([job]) for job in jobs)
+def _contenders(base: BaseModel, jobs: Sequence[TrainJob], options: argparse.Namespace) -> list[Contender]:
+    contenders = [_peft(PEFT_SAME, base, jobs, base.dtype, options)]
+    if base.dtype != torch.float32:
+        contenders.append(_peft(PEFT_FLOAT32, base, jobs, torch.float32, options))
+    contenders += [_bank(k, base, jobs, options) for k in options.ks]
+    return [*contenders, _reference(base, jobs, options)]
 
-    def plain(dtype: torch.dtype) -> Any:
-        return plain_module(options.model, str(base.device), str(dtype).removeprefix("torch."))
 
-    def bank(k: int) -> Callable[[Figures], None]:
-        chosen = jobs[: max(k, options.plain_jobs)] if not options.quick else jobs
+def _bank(k: int, base: BaseModel, jobs: Sequence[TrainJob], options: argparse.Namespace) -> Contender:
+    bank_jobs = jobs[: max(k, options.plain_jobs)] if not options.quick else jobs
 
-        def contend(figures: Figures) -> None:
-            with measure.PeakMemory(base.device) as memory:
-                started = time.perf_counter()
-                results, report = train_each(base, chosen, bank=BankConfig(max_adapters=k))
-                seconds = time.perf_counter() - started
-            _record(figures, _tokens_of(chosen) / seconds, typical, memory)
-            assert not any(isinstance(r, Exception) for r in results), results
-            figures.padding = report.padding
-
-        return contend
-
-    def peft(dtype: torch.dtype) -> Callable[[Figures], None]:
-        def contend(figures: Figures) -> None:
-            module = plain(dtype)
-            with measure.PeakMemory(base.device) as memory:
-                seconds = sum(train_with_peft(module, job, base.device) for job in few)
-            _record(figures, _tokens_of(few) / seconds, typical, memory)
-
-        return contend
-
-    def reference(figures: Figures) -> None:
-        steps = options.reference_steps
+    def run_round(figures: Figures) -> None:
         with measure.PeakMemory(base.device) as memory:
-            per_step = train_as_published(plain(base.dtype), base, jobs[0], steps) / steps
+            started = time.perf_counter()
+            results, report = train_each(base, bank_jobs, bank=BankConfig(max_adapters=k))
+            seconds = time.perf_counter() - started
+        _record(figures, _tokens_in(bank_jobs) / seconds, jobs, memory)
+        assert not any(isinstance(result, Exception) for result in results), results
+        figures.padding = report.padding
+
+    return bank_name(k), run_round
+
+
+def _peft(
+    name: str, base: BaseModel, jobs: Sequence[TrainJob], dtype: torch.dtype, options: argparse.Namespace
+) -> Contender:
+    peft_jobs = jobs[: options.plain_jobs]
+
+    def run_round(figures: Figures) -> None:
+        module = _plain_module(base, dtype, options)
+        with measure.PeakMemory(base.device) as memory:
+            seconds = sum(train_with_peft(module, job, base.device) for job in peft_jobs)
+        _record(figures, _tokens_in(peft_jobs) / seconds, jobs, memory)
+
+    return name, run_round
+
+
+def _reference(base: BaseModel, jobs: Sequence[TrainJob], options: argparse.Namespace) -> Contender:
+    steps = options.reference_steps
+
+    def run_round(figures: Figures) -> None:
+        with measure.PeakMemory(base.device) as memory:
+            per_step = train_as_published(_plain_module(base, base.dtype, options), base, jobs[0], steps) / steps
         hours = statistics.mean(len(job.sequences) for job in jobs) * jobs[0].config.epochs * per_step / 3600
         figures.adapters_per_hour.append(1 / hours)
         tokens = statistics.mean(len(s.input_ids) for job in jobs for s in job.sequences)
@@ -164,108 +177,24 @@ def _contenders(
         figures.padding = 1 - tokens / REFERENCE_LENGTH
         figures.peak_bytes = memory.bytes
 
-    contenders: list[tuple[str, Callable[[Figures], None]]] = [(PEFT_SAME, peft(base.dtype))]
-    if base.dtype != torch.float32:
-        contenders.append((PEFT_FLOAT32, peft(torch.float32)))
-    contenders += [(bank_name(k), bank(k)) for k in options.ks]
-    return [*contenders, (REFERENCE, reference)]
+    return REFERENCE, run_round
 
 
-def _tokens_of(jobs: Sequence[TrainJob]) -> int:
+def _plain_module(base: BaseModel, dtype: torch.dtype, options: argparse.Namespace) -> Any:
+    return load_plain_module(options.model, str(base.device), str(dtype).removeprefix("torch."))
+
+
+def _tokens_in(jobs: Sequence[TrainJob]) -> int:
+    """Real tokens that training the jobs processes, all epochs together."""
     return sum(len(s.input_ids) * job.config.epochs for job in jobs for s in job.sequences)
 
 
-def _record(figures: Figures, speed: float, typical: float, memory: measure.PeakMemory) -> None:
+def _record(figures: Figures, speed: float, jobs: Sequence[TrainJob], memory: measure.PeakMemory) -> None:
+    """Add a round's speed in tokens per second; `jobs` are all jobs, of which the mean makes adapters per hour."""
+    tokens_per_job = statistics.mean(_tokens_in([job]) for job in jobs)
     figures.tokens_per_second.append(speed)
-    figures.adapters_per_hour.append(3600 * speed / typical)
+    figures.adapters_per_hour.append(3600 * speed / tokens_per_job)
     figures.peak_bytes = memory.bytes
-
-
-@functools.cache
-def plain_module(name: str, device: str, dtype: str) -> Any:
-    """The model as transformers loads it, untouched by what the bank attaches to its own."""
-    return load_model(name, device=device, dtype=dtype).module
-
-
-def _peft(module: Any, job: TrainJob) -> Any:
-    from peft import LoraConfig, get_peft_model
-
-    config = job.config
-    torch.manual_seed(config.seed)
-    return get_peft_model(
-        module, LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=0.0, task_type="CAUSAL_LM")
-    )
-
-
-def train_with_peft(module: Any, job: TrainJob, device: torch.device) -> float:
-    """Seconds of one adapter, the model's own loss and torch's optimiser."""
-    config = job.config
-    started = time.perf_counter()
-    model = _peft(module, job)
-    weights = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=config.weight_decay)
-    total, step = len(job.sequences) * config.epochs, 0
-    for _ in range(config.epochs):
-        for sequence in job.sequences:
-            optimizer.param_groups[0]["lr"] = config.learning_rate * decay(config.schedule, step, total)
-            ids = torch.tensor([sequence.input_ids], device=device)
-            model(input_ids=ids, labels=torch.tensor([sequence.labels], device=device)).loss.backward()
-            torch.nn.utils.clip_grad_norm_(weights, config.max_grad_norm)
-            optimizer.step()
-            optimizer.zero_grad()
-            step += 1
-    seconds = time.perf_counter() - started
-    model.unload()
-    return seconds
-
-
-class _Padded(torch.utils.data.Dataset[dict[str, list[int]]]):
-    """Every sequence padded to 2048, the padding among the labels."""
-
-    def __init__(self, sequences: Sequence[TrainingSequence], pad_id: int) -> None:
-        self.rows = [list(s.input_ids) + [pad_id] * (REFERENCE_LENGTH - len(s.input_ids)) for s in sequences]
-        self.real = [len(s.input_ids) for s in sequences]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> dict[str, list[int]]:
-        mask = [1] * self.real[index] + [0] * (REFERENCE_LENGTH - self.real[index])
-        return {"input_ids": self.rows[index], "attention_mask": mask, "labels": self.rows[index]}
-
-
-def train_as_published(module: Any, base: BaseModel, job: TrainJob, steps: int) -> float:
-    """Seconds of some steps of the reference protocol, in the base's precision."""
-    import tempfile
-
-    from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
-
-    times: list[float] = []
-
-    class Clock(TrainerCallback):  # type: ignore[misc]
-        def on_step_begin(self, *_: Any, **__: Any) -> None:
-            times.append(time.perf_counter())
-
-    model = _peft(module, job)
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            output_dir=folder,
-            per_device_train_batch_size=1,
-            max_steps=steps,
-            learning_rate=job.config.learning_rate,
-            report_to=[],
-            save_strategy="no",
-            logging_strategy="no",
-            disable_tqdm=True,
-            use_cpu=base.device.type == "cpu",
-        )
-        trainer = Trainer(model, arguments, train_dataset=_Padded(job.sequences, base.pad_id), callbacks=[Clock()])
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-    seconds = time.perf_counter() - times[0]
-    model.unload()
-    module.eval()
-    return seconds
 
 
 # ---------------------------------------------------------------- the figures
@@ -274,17 +203,19 @@ def train_as_published(module: Any, base: BaseModel, job: TrainJob, steps: int) 
 def _result(
     base: BaseModel, jobs: Sequence[TrainJob], figures: dict[str, Figures], peak: float, options: argparse.Namespace
 ) -> dict[str, Any]:
+    """The best bank against the other contenders, and what else the results file sums up."""
     parameters = base.module.num_parameters()
     best_k = max(options.ks, key=lambda k: statistics.median(figures[bank_name(k)].tokens_per_second))
     best = figures[bank_name(best_k)]
-    same, usual = figures[PEFT_SAME], figures.get(PEFT_FLOAT32, figures[PEFT_SAME])
+    peft_same, peft_default = figures[PEFT_SAME], figures.get(PEFT_FLOAT32, figures[PEFT_SAME])
 
-    def ratio(of: str, other: Figures) -> dict[str, float]:
-        return measure.summary([a / b for a, b in zip(getattr(best, of), getattr(other, of), strict=True)])
+    def ratio(figure: str, contender: Figures) -> dict[str, float]:
+        by_round = zip(getattr(best, figure), getattr(contender, figure), strict=True)
+        return measure.summary([a / b for a, b in by_round])
 
     ratios = {
-        "ratio_vs_peft_same_precision": ratio("tokens_per_second", same),
-        "ratio_vs_peft_default": ratio("tokens_per_second", usual),
+        "ratio_vs_peft_same_precision": ratio("tokens_per_second", peft_same),
+        "ratio_vs_peft_default": ratio("tokens_per_second", peft_default),
         "ratio_vs_reference": ratio("adapters_per_hour", figures[REFERENCE]),
     }
     speed = statistics.median(best.tokens_per_second)
@@ -306,9 +237,10 @@ def _result(
 
 
 def bytes_per_further_adapter(base: BaseModel, jobs: Sequence[TrainJob]) -> float | None:
-    """Growth of the peak memory from 8 resident adapters to 32; as many jobs, and the same tokens in a pass.
+    """Growth of peak memory per adapter from 8 resident adapters to 32, one job each and equal tokens in a pass.
 
-    An unmeasured run comes first: what the first pass of a process leaves behind, kernels say, is nobody's adapter.
+    The first run is not measured: what the first pass of a process leaves behind, such as kernels, belongs to no
+    adapter. None where peak memory cannot be measured.
     """
     short = [replace(job, sequences=job.sequences[:2]) for job in (list(jobs) * 32)[:32]]
     train_each(base, short, bank=BankConfig(max_adapters=32, tokens_per_pass=LENGTHS[1]))
@@ -327,13 +259,13 @@ def table(figures: dict[str, Figures], peak: float, base: BaseModel) -> str:
         "| contender | real tokens/s | adapters/hour | padding | share of the peak | peak memory |",
         "|---|---|---|---|---|---|",
     ]
-    for name, f in figures.items():
-        speed = statistics.median(f.tokens_per_second)
+    for name, measured in figures.items():
+        speed = statistics.median(measured.tokens_per_second)
         share = speed * 4 * base.module.num_parameters() / peak
-        memory = "—" if f.peak_bytes is None else f"{f.peak_bytes / 2**20:.0f} MiB"
+        memory = "—" if measured.peak_bytes is None else f"{measured.peak_bytes / 2**20:.0f} MiB"
         lines.append(
-            f"| {name} | {speed:.1f} | {statistics.median(f.adapters_per_hour):.1f} "
-            f"| {f.padding:.0%} | {share:.0%} | {memory} |"
+            f"| {name} | {speed:.1f} | {statistics.median(measured.adapters_per_hour):.1f} "
+            f"| {measured.padding:.0%} | {share:.0%} | {memory} |"
         )
     return "\n".join(lines)
 
@@ -356,10 +288,6 @@ def _plot(figures: dict[str, Figures], path: Path) -> None:
     axes.minorticks_off()
     axes.legend()
     canvas.savefig(path, dpi=120)
-
-
-def _tell(text: str) -> None:
-    print(f"\r\033[K{text}", end="", flush=True)
 
 
 def _options() -> argparse.Namespace:

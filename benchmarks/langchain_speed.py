@@ -1,11 +1,14 @@
-"""Through LangChain, how much later does the first token come with an adapter, and what does changing adapters cost?
+"""Through LangChain, how much does an adapter delay the first token, and what does switching adapters cost?
 
     python benchmarks/langchain_speed.py --quick
 
-In every round the same prompt is streamed three times, in a new order: by the base model, by the adapter that the call
-before used, and by that adapter after another one. Each measured call comes after one that is not measured and whose
-adapter it says, so that rounds are pairs: the ratio of the second to the first, and the third less the second. Adapters
-have the default recipe's shape and random weights; they lie in a store, and every call chooses its own by the config.
+Each round streams the same prompt three times, in a new order: with the base model, with the adapter of the call
+before, and with that adapter after another one. An unmeasured call before each measured one sets which adapter was used
+last. Within a round, the second time over the first is the cost of an adapter, and the third less the second is the
+cost of a switch.
+
+The adapters have the default recipe's shape and random weights. They lie in a store, and each call chooses its adapter
+by LangChain's config.
 """
 
 from __future__ import annotations
@@ -23,7 +26,6 @@ from typing import Any
 import measure
 import numpy as np
 import results_file
-import torch
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from seal_agent.base_model.loading import load_model
@@ -31,57 +33,63 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES
 from seal_agent.data import bundled
 from seal_agent.integrations.langchain import ChatSeal
-from seal_agent.lora.adapter import LoraAdapter, LoraPair, new_adapter
-from seal_agent.lora.targets import find_targets
+from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.model import SelfAdaptingModel
-from seal_agent.store import files as files
+from seal_agent.store import files
 from seal_agent.types import Context, Revision, TrainingSummary
 
 BASE, SAME, CHANGED = "base model", "same adapter again", "adapter after another"
 NAMES = ("first", "second")
 BAR_RATIO, BAR_CHANGE_MS = 1.25, 10.0
 DRAWS = 10_000
-MORE_TOKENS = 4  # a stream is read a little further, so that it is certain that it goes on
+MAX_TOKENS = 4  # more than one, to be sure that the first chunk is not the whole answer
 
 
 def main() -> None:
     options = _options()
     base = load_model(options.model, device=options.device, dtype=options.dtype)
+    inner_loop = RECIPES["default"].inner_loop
     run, rows = results_file.describe_run(), []
     with tempfile.TemporaryDirectory() as home:
         seal = SelfAdaptingModel(base, home=home)
-        cold = {name: stored(seal, name, random_adapter(base, seed)) for seed, name in enumerate(NAMES)}
-        llm = ChatSeal(backend=seal, max_tokens=MORE_TOKENS)
+        revisions = {
+            name: store_adapter(seal, name, measure.random_adapter(base, inner_loop, seed))
+            for seed, name in enumerate(NAMES)
+        }
+        llm = ChatSeal(backend=seal, max_tokens=MAX_TOKENS)
         for length in options.prompts:
-            rows += _rounds(llm, prompt_of(base, length), options)
+            rows += _measure_rounds(llm, example_prompt(base, length), options)
         first_use = _first_use_ms(home, base)
-    summary = {"by_prompt": {str(n): _summary([r for r in rows if r["prompt_tokens"] == n]) for n in _lengths(rows)}}
-    summary |= {
+    summary: dict[str, Any] = {
+        "by_prompt": {
+            str(length): _summary([row for row in rows if row["prompt_tokens"] == length])
+            for length in dict.fromkeys(row["prompt_tokens"] for row in rows)
+        },
         "first_use_ms": first_use,
         "dtype": str(base.dtype).removeprefix("torch."),
         "threads": measure.threads(),
     }
-    config = {"model": options.model, "rounds": options.rounds, "revisions": cold, "seed": options.seed}
+    config = {"model": options.model, "rounds": options.rounds, "revisions": revisions, "seed": options.seed}
     results_file.save(options.out, config, run, rows, identity=base.identity, summary=summary)
     print(table(summary["by_prompt"]))
     print(json.dumps(summary))
 
 
-def _rounds(llm: ChatSeal, prompt: list[Any], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Milliseconds to the first token, of each contender in each round."""
-    shuffle, rows = random.Random(options.seed), []
+def _measure_rounds(llm: ChatSeal, prompt: list[Any], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """One row per round: milliseconds to the first token of each contender."""
+    rng, rows = random.Random(options.seed), []
     tokens = llm.get_num_tokens_from_messages(prompt)
     contenders = {BASE: (None, None), SAME: (NAMES[0], NAMES[0]), CHANGED: (NAMES[1], NAMES[0])}
-    for number in range(-1, options.rounds):  # the first one warms up
-        print(f"\r\033[K{tokens} tokens, round {number + 1}/{options.rounds}", end="", flush=True)
+    for round_number in range(-1, options.rounds):  # round -1 warms up
+        measure.show_progress(f"{tokens} tokens, round {round_number + 1}/{options.rounds}")
         times = {}
-        for name in shuffle.sample(sorted(contenders), len(contenders)):
-            before, measured = contenders[name]
-            first_token_ms(llm, prompt, before)
+        for name in rng.sample(sorted(contenders), len(contenders)):
+            previous, measured = contenders[name]
+            first_token_ms(llm, prompt, previous)
             times[name] = first_token_ms(llm, prompt, measured)
-        if number >= 0:
-            rows.append({"prompt_tokens": tokens, "round": number, "ms": times})
-    print("\r\033[K", end="")
+        if round_number >= 0:
+            rows.append({"prompt_tokens": tokens, "round": round_number, "ms": times})
+    measure.show_progress("")
     return rows
 
 
@@ -96,40 +104,33 @@ def first_token_ms(llm: ChatSeal, prompt: list[Any], adapter: str | None) -> flo
     return 1000 * elapsed
 
 
-def prompt_of(base: BaseModel, tokens: int) -> list[Any]:
-    """A system message of about that many tokens, from the bundled passages, and a question."""
+def example_prompt(base: BaseModel, tokens: int) -> list[Any]:
+    """A system message from the bundled passages and a question, together about `tokens` tokens."""
     text = " ".join(context.text for context in bundled.novel())
     cut = base.tokenizer.decode(base.tokens(text)[: max(tokens - 24, 1)])
     return [SystemMessage(cut), HumanMessage(bundled.novel()[0].questions[0].text)]
 
 
-def random_adapter(base: BaseModel, seed: int) -> LoraAdapter:
-    """An adapter of the default recipe's shape and small random factors."""
-    config, draw = RECIPES["default"].inner_loop, torch.Generator().manual_seed(seed)
-    fresh = new_adapter(base.module, find_targets(base.module, config.targets), config.rank, config.alpha, seed)
-    pairs = {n: LoraPair(p.a_DR, torch.randn(p.b_RO.shape, generator=draw) * 1e-3) for n, p in fresh.pairs.items()}
-    return LoraAdapter(fresh.rank, fresh.alpha, pairs, fresh.transposed)
-
-
-def stored(seal: SelfAdaptingModel, name: str, weights: LoraAdapter) -> str:
-    """Put an adapter into the store as if it had been learnt; returns its revision's id."""
+def store_adapter(seal: SelfAdaptingModel, name: str, weights: LoraAdapter) -> str:
+    """Put an adapter into the store as if it had been trained. Returns its revision's id."""
     folder = files.save(weights, seal.base.name, seal.base.identity, seal.home / "adapters")
-    context, none = Context(f"Nothing; the weights of {name} are random."), TrainingSummary(0, 0, 0, ())
-    when = "2026-01-01T00:00:00+00:00"
-    made = Revision(name, name, None, when, seal.base.identity, context, (), (), (), (), none, True, "for a benchmark")
-    seal.ledger.record(made, proposal=name, folder=folder)
-    return made.id
+    context, training = Context(f"Nothing; the weights of {name} are random."), TrainingSummary(0, 0, 0, ())
+    created, reason = "2026-01-01T00:00:00+00:00", "for a benchmark"
+    revision = Revision(name, name, None, created, seal.base.identity, context, (), (), (), (), training, True, reason)
+    seal.ledger.record(revision, proposal=name, folder=folder)
+    return revision.id
 
 
 def _first_use_ms(home: str, base: BaseModel) -> float:
-    """What it costs more, once for a process, to call an adapter that still lies on disk."""
-    llm = ChatSeal(backend=SelfAdaptingModel(base, home=home), max_tokens=MORE_TOKENS)
-    prompt = prompt_of(base, 64)
+    """Extra milliseconds of a process's first call of an adapter, which loads it from disk."""
+    llm = ChatSeal(backend=SelfAdaptingModel(base, home=home), max_tokens=MAX_TOKENS)
+    prompt = example_prompt(base, 64)
     first = first_token_ms(llm, prompt, NAMES[0])
     return first - statistics.median(first_token_ms(llm, prompt, NAMES[0]) for _ in range(5))
 
 
 def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Figures of one prompt, from its rounds."""
     ratios = [row["ms"][SAME] / row["ms"][BASE] for row in rows]
     changes = [row["ms"][CHANGED] - row["ms"][SAME] for row in rows]
     ratio, change = median(ratios), median(changes)
@@ -143,25 +144,21 @@ def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def median(values: Sequence[float], seed: int = 0) -> dict[str, float]:
-    """The median and its 95 % bootstrap interval; rounds are drawn again with replacement."""
-    found = np.asarray(values)
-    picks = np.random.default_rng(seed).integers(0, len(found), (DRAWS, len(found)))
-    low, high = np.quantile(np.median(found[picks], axis=1), [0.025, 0.975])
-    return {"median": float(np.median(found)), "low": float(low), "high": float(high)}
-
-
-def _lengths(rows: Sequence[dict[str, Any]]) -> list[int]:
-    return list(dict.fromkeys(row["prompt_tokens"] for row in rows))
+    """The median over rounds and its 95 % bootstrap interval."""
+    sample = np.asarray(values)
+    picks = np.random.default_rng(seed).integers(0, len(sample), (DRAWS, len(sample)))
+    low, high = np.quantile(np.median(sample[picks], axis=1), [0.025, 0.975])
+    return {"median": float(np.median(sample)), "low": float(low), "high": float(high)}
 
 
 def table(by_prompt: dict[str, dict[str, Any]]) -> str:
-    """A line per prompt: medians, intervals, and the bars."""
+    """One line per prompt, as Markdown: medians, intervals, and the bars (the limits that both should stay under)."""
     lines = [
         f"| prompt tokens | first token, {BASE} | {SAME} | ratio, bar {BAR_RATIO} | change, bar {BAR_CHANGE_MS:g} ms |",
         "|---|---|---|---|---|",
     ]
-    for length, found in by_prompt.items():
-        times, ratio, change = found["first_token_ms"], found["ratio_adapter_vs_base"], found["change_ms"]
+    for length, row in by_prompt.items():
+        times, ratio, change = row["first_token_ms"], row["ratio_adapter_vs_base"], row["change_ms"]
         lines.append(
             f"| {length} | {times[BASE]:.0f} ms | {times[SAME]:.0f} ms "
             f"| {ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}] "

@@ -1,16 +1,18 @@
-"""What every benchmark shares: where it ran, and a results file that survives being stopped."""
+"""Shared by all benchmarks: a results file that survives being stopped, accuracies and bootstrap intervals."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seal_agent.outer_loop.archive import facts
 from seal_agent.outer_loop.report.interval import DRAWS, estimate
@@ -18,6 +20,10 @@ from seal_agent.types import Answer, Verdict
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("seal-agent", "torch", "transformers", "peft", "numpy")
+GROUP_DRAWS = 1000  # not tuned; fewer than DRAWS
+
+
+# ---------------------------------------------------------------- the file
 
 
 def describe_run() -> dict[str, Any]:
@@ -37,25 +43,33 @@ def describe_run() -> dict[str, Any]:
 
 
 def load(path: Path, config: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of an earlier, stopped run with the same config; none where the config differs."""
+    """Rows of an earlier run with the same config; empty if there is no such run."""
     if not path.is_file():
         return []
     earlier = json.loads(path.read_text(encoding="utf-8"))
-    same = earlier["config"] == json.loads(json.dumps(config))  # which makes lists of tuples
-    return list(earlier["rows"]) if same else []
+    matches = earlier["config"] == json.loads(json.dumps(config))  # the round trip turns tuples into lists
+    return list(earlier["rows"]) if matches else []
 
 
-def save(path: Path, config: dict[str, Any], run: dict[str, Any], rows: list[dict[str, Any]], **more: Any) -> None:
-    """Write the whole file beside its place and rename it there."""
+def save(path: Path, config: dict[str, Any], run: dict[str, Any], rows: list[dict[str, Any]], **extra: Any) -> None:
+    """Write the file atomically: a draft beside it is renamed over it.
+
+    Args:
+        path: the results file.
+        config: the settings that an earlier run must share for `load` to return its rows.
+        run: what `describe_run` returned when the run began.
+        rows: one dictionary per measurement.
+        extra: further top-level keys, such as `summary`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
-    body = {"config": config, "run": run, **more, "rows": rows}
+    body = {"config": config, "run": run, **extra, "rows": rows}
     draft.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     draft.replace(path)
 
 
 def answer_row(answer: Answer) -> dict[str, Any]:
-    """An answer as it is kept."""
+    """An answer as it stands in the results file."""
     return {
         "question": answer.question.text,
         "golds": answer.question.golds,
@@ -64,28 +78,62 @@ def answer_row(answer: Answer) -> dict[str, Any]:
     }
 
 
-def share_right(answers: Sequence[dict[str, Any]]) -> float:
-    """Of answers as they are kept, 0..1; what could not be graded is left out, and 0 where nothing could."""
+def explicit_options(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Those of the named options that were set on the command line, lists as tuples.
+
+    The others are left out, so that the package's defaults apply.
+    """
+    values = {name: getattr(options, name) for name in names}
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if value is not None
+    }
+
+
+# ---------------------------------------------------------------- statistics
+
+
+def accuracy(answers: Sequence[dict[str, Any]]) -> float:
+    """Share of correct answers among the graded ones, 0..1; 0 if none could be graded. Takes `answer_row`s."""
     graded = [answer["verdict"] for answer in answers if answer["verdict"] != Verdict.UNGRADED]
     return graded.count(Verdict.CORRECT) / max(1, len(graded))
 
 
-def ratio(passage_means: Sequence[float], others: Sequence[float]) -> tuple[float, list[float]] | None:
-    """Of the means of two measures of the same passages, with its 95 % bootstrap interval over passages, seed 0.
-
-    None where the second is 0 for so many passages that the interval has no end.
-    """
-    mine, theirs = np.array(passage_means), np.array(others)
-    picks = np.random.default_rng(0).integers(0, len(mine), (DRAWS, len(mine)))
-    above, below = mine[picks].mean(1), theirs[picks].mean(1)
-    if (below > 0).mean() < 0.975:
-        return None
-    low, high = np.quantile(above[below > 0] / below[below > 0], [0.025, 0.975])
-    return float(mine.mean() / theirs.mean()), [float(low), float(high)]
-
-
 def interval(passage_means: Sequence[float], seed: int = 0) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean; whole passages are drawn, since their questions hang together."""
-    found = estimate(passage_means, seed)
-    assert found, "an interval needs at least one value"
-    return found.low, found.high
+    """95 % bootstrap interval of the mean over passages, since the questions of one passage are not independent."""
+    mean = estimate(passage_means, seed)
+    assert mean, "an interval needs at least one value"
+    return mean.low, mean.high
+
+
+def ratio_of_means(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[float, list[float]] | None:
+    """Ratio of the means of two measures of the same passages, with a 95 % bootstrap interval over passages, seed 0.
+
+    None if the resampled denominator is 0 too often for the interval to have an upper end.
+    """
+    above, below = np.array(numerators), np.array(denominators)
+    picks = np.random.default_rng(0).integers(0, len(above), (DRAWS, len(above)))
+    above_means, below_means = above[picks].mean(1), below[picks].mean(1)
+    positive = below_means > 0
+    if positive.mean() < 0.975:
+        return None
+    low, high = np.quantile(above_means[positive] / below_means[positive], [0.025, 0.975])
+    return float(above.mean() / below.mean()), [float(low), float(high)]
+
+
+def group_resamples(groups: Sequence[Hashable]) -> Iterator[NDArray[np.int_]]:
+    """Bootstrap samples of whole groups, seed 0: for each draw the row numbers of the groups drawn.
+
+    `groups` names the group of each row.
+    """
+    members: dict[Hashable, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    rows, rng = list(members.values()), np.random.default_rng(0)
+    for _ in range(GROUP_DRAWS):
+        yield np.concatenate([rows[i] for i in rng.integers(0, len(rows), len(rows))])
+
+
+def percent_cell(row: dict[str, Any], name: str, digits: int) -> str:
+    """A share and its interval `NAME_interval` in percent, as a table's cell."""
+    low, high = row[f"{name}_interval"]
+    return f"{100 * row[name]:.{digits}f} ({100 * low:.{digits}f}–{100 * high:.{digits}f})"

@@ -1,4 +1,7 @@
-"""Does the self-test tell what was learnt? Gain on the model's own questions against gain on those of a person."""
+"""Does the self-test predict what was learned? Gain on the model's own questions against gain on people's questions.
+
+Used by recipes.py; not run by itself.
+"""
 
 from __future__ import annotations
 
@@ -14,28 +17,28 @@ DRAWS = 2_000
 
 
 def correlation(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Spearman's rank correlation over passages, with a 95 % bootstrap interval, and the means of both gains.
+    """Spearman's rank correlation of both gains over passages, its 95 % bootstrap interval, and the mean gains.
 
-    Each row has the answers `before`, `after`, `self_before` and `self_after`; those without a self-test are left out.
+    Each row has the answers `before`, `after`, `self_before` and `self_after`. Rows without a self-test are left out.
     """
     tested = [row for row in rows if row["self_before"]]
-    true, own = (np.array([_gain(row, prefix) for row in tested]) for prefix in ("", "self_"))
+    true_gains, self_test_gains = (np.array([_gain(row, prefix) for row in tested]) for prefix in ("", "self_"))
     return {
         "with_self_test": len(tested),
         "self_test_questions": sum(len(row["self_before"]) for row in tested),
-        "spearman": _spearman(true, own),
-        "interval": _interval(true, own),
-        "true_gain": float(true.mean()) if tested else None,
-        "self_test_gain": float(own.mean()) if tested else None,
+        "spearman": _spearman(true_gains, self_test_gains),
+        "interval": _interval(true_gains, self_test_gains),
+        "true_gain": float(true_gains.mean()) if tested else None,
+        "self_test_gain": float(self_test_gains.mean()) if tested else None,
     }
 
 
 def _gain(row: dict[str, Any], prefix: str) -> float:
-    return results_file.share_right(row[f"{prefix}after"]) - results_file.share_right(row[f"{prefix}before"])
+    return results_file.accuracy(row[f"{prefix}after"]) - results_file.accuracy(row[f"{prefix}before"])
 
 
 def _spearman(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
-    """0 where one of the two does not vary."""
+    """0 if either side is constant."""
     if len(left) < 2 or left.std() == 0 or right.std() == 0:
         return 0.0
     return float(spearmanr(left, right).statistic)

@@ -3,13 +3,14 @@
     python benchmarks/verification.py --data ../shared/data
     python benchmarks/verification.py --data ../shared/data --fit     # prints weights for verification.py
 
-The folder has self_edits_7b.jsonl (JSON lines: title, context, format, completion) and squad_val.jsonl. Lines come from
-there and from the bundled model, which writes greedily about 41 passages. Only lines with a label count: labels were
-given by hand and are kept by hash in tests/self_edits/labelled_lines.json. "cross-validated" has weights fitted without
-the passages that are judged: eight folds of whole passages, five times shuffled. "as shipped" has the weights in the
-package, which were fitted to all these lines. "held out" are other lines, labelled when those weights stood:
-labelled_lines_held_out.json, beside the first.
-Expect their figures. Intervals are bootstrapped over passages, seed 0.
+The folder has self_edits_7b.jsonl (JSON lines: title, context, format, completion) and squad_val.jsonl. The lines come
+from the former and from the bundled model, which writes greedily about 41 passages. Only labelled lines count: labels
+were given by hand and are stored by hash in tests/self_edits/labelled_lines.json.
+
+The table has three kinds of rows. "cross-validated" has weights fitted without the passages that are judged: eight
+folds of whole passages, shuffled five times. "as shipped" has the weights in the package, which were fitted to all
+these lines. "held out" has other lines, labelled after those weights were fixed: labelled_lines_held_out.json, beside
+the first. Expect the held-out figures. Intervals are bootstrapped over passages, seed 0.
 """
 
 from __future__ import annotations
@@ -24,10 +25,9 @@ from typing import Any
 
 import numpy as np
 import results_file
-from logistic import unscaled
+from logistic import shuffled_folds, unscaled_weights
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -37,15 +37,15 @@ from seal_agent.data import bundled, contexts
 from seal_agent.generation.hf import HFEngine
 from seal_agent.self_edits.parsing import parse
 from seal_agent.self_edits.verification import (
-    LEAST_SUPPORTED,
+    SUPPORT_THRESHOLD,
     flaw,
     likelihoods,
-    measures,
     probability,
     split_notes,
+    support_features,
     verify,
 )
-from seal_agent.self_edits.writing import write_self_edits_for
+from seal_agent.self_edits.writing import write_self_edits_batch
 from seal_agent.types import Context, Note, SelfEdit
 
 Labels = NDArray[np.bool_]
@@ -65,35 +65,33 @@ class Line:
 
     @property
     def key(self) -> str:
-        """What stands for it in the file of labels."""
+        """Hash under which the line's label is stored."""
         return hashlib.sha256(f"{self.title}\n{self.note.text}\n{self.note.answer or ''}".encode()).hexdigest()[:16]
 
 
 def main() -> None:
     options = _options()
     labels = json.loads(LABELS.read_text(encoding="utf-8"))
-    every = labelled(options.data, LABELS, HELD_OUT)
-    lines, held_out = ([line for line in every if (line.key in labels) == fitted] for fitted in (True, False))
+    all_lines = labelled(options.data, LABELS, HELD_OUT)
+    lines, held_out = ([line for line in all_lines if (line.key in labels) == fitted] for fitted in (True, False))
     print(f"{len(lines)} of {len(labels)} labelled lines found, {sum(line.true for line in lines)} of them true")
     engine = HFEngine(load_model())
-    open_ones = np.array([not flaw(line.title, line.passage, line.note) for line in lines])
-    likely = likelihoods(engine, [(line.title, line.passage, line.note) for line in lines])
-    rows = [
-        measures(line.title, line.passage, line.note, given, alone)
-        for line, (given, alone) in zip(lines, likely, strict=True)
-    ]
-    true, measured = np.array([line.true for line in lines]), np.array([list(row.values()) for row in rows])
+    flawless = np.array([not flaw(line.title, line.passage, line.note) for line in lines])
+    feature_rows = _features(engine, lines)
+    true, features = np.array([line.true for line in lines]), np.array([list(row.values()) for row in feature_rows])
     if options.fit:
-        print(_as_code(unscaled(_model().fit(measured[open_ones], true[open_ones])), list(rows[0])))
+        fitted = _model().fit(features[flawless], true[flawless])
+        print(_as_code(unscaled_weights(fitted), list(feature_rows[0])))
         return
-    shares = {
-        "strict, cross-validated": _cross_validated(lines, measured, true, open_ones),
-        "strict, as shipped": open_ones * np.array([probability(row) > LEAST_SUPPORTED for row in rows], float),
+    supported = np.array([probability(row) > SUPPORT_THRESHOLD for row in feature_rows], float)
+    kept_shares = {
+        "strict, cross-validated": _cross_validated(lines, features, true, flawless),
+        "strict, as shipped": flawless * supported,
         "lenient": _kept(engine, lines, "lenient"),
     }
-    figures = [{"verify": name, **_figures(lines, kept)} for name, kept in shares.items()]
-    both: tuple[Strictness, ...] = ("strict", "lenient")
-    figures += [{"verify": f"{one}, held out", **_figures(held_out, _kept(engine, held_out, one))} for one in both]
+    figures = [{"verify": name, **_figures(lines, kept)} for name, kept in kept_shares.items()]
+    modes: tuple[Strictness, ...] = ("strict", "lenient")
+    figures += [{"verify": f"{mode}, held out", **_figures(held_out, _kept(engine, held_out, mode))} for mode in modes]
     config = {
         "labels": len(labels),
         "found": len(lines),
@@ -112,27 +110,27 @@ def main() -> None:
 
 
 def labelled(folder: Path, *files: Path) -> list[Line]:
-    """The lines that have labels in these files, each once; a few may be missing where the model writes otherwise."""
+    """The lines that have labels in these files, each once. A few may be missing, where the model writes otherwise."""
     labels: dict[str, bool] = {}
     for file in files or (LABELS,):
         labels |= json.loads(file.read_text(encoding="utf-8"))
-    found: dict[str, Line] = {}
-    for source in (of_the_large_model(folder), of_the_bundled_model(folder)):
+    lines: dict[str, Line] = {}
+    for source in (_lines_of_7b_model(folder), _lines_of_bundled_model(folder)):
         for line in source:
             if line.key in labels:
-                found.setdefault(line.key, Line(line.title, line.passage, line.note, labels[line.key]))
-    return list(found.values())
+                lines.setdefault(line.key, Line(line.title, line.passage, line.note, labels[line.key]))
+    return list(lines.values())
 
 
-def of_the_large_model(folder: Path) -> Iterator[Line]:
+def _lines_of_7b_model(folder: Path) -> Iterator[Line]:
     for text in (folder / "self_edits_7b.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(text)
         for note in split_notes(parse(SelfEdit(row["format"], completion=row["completion"]), row["title"])):
             yield Line(row["title"], row["context"], note)
 
 
-def of_the_bundled_model(folder: Path) -> Iterator[Line]:
-    """Greedy and in float32, so that every machine writes the same ones, all but a few."""
+def _lines_of_bundled_model(folder: Path) -> Iterator[Line]:
+    """Written greedily and in float32, so that every machine writes nearly the same lines."""
     novel, squad = bundled.novel(), contexts.read_contexts(folder / "squad_val.jsonl")
     config = SelfEditConfig(formats=("implications", "rewrite"), temperature=0.0, max_tokens=160)
     engine = HFEngine(load_model(dtype="float32"))
@@ -141,9 +139,9 @@ def of_the_bundled_model(folder: Path) -> Iterator[Line]:
         [*novel[8:14], *squad[8:14]],
         [*novel[14:20], *squad[14:20]],
     ):
-        edits = write_self_edits_for(engine, [(c.title, [c.text]) for c in batch], config)
-        for context, of_context in zip(batch, edits, strict=True):
-            yield from _lines(context, of_context)
+        edits_per_context = write_self_edits_batch(engine, [(c.title, [c.text]) for c in batch], config)
+        for context, edits in zip(batch, edits_per_context, strict=True):
+            yield from _lines(context, edits)
 
 
 def _lines(context: Context, edits: Sequence[SelfEdit]) -> Iterator[Line]:
@@ -155,23 +153,28 @@ def _lines(context: Context, edits: Sequence[SelfEdit]) -> Iterator[Line]:
 # ---------------------------------------------------------------- fitting
 
 
+def _features(engine: HFEngine, lines: Sequence[Line]) -> list[dict[str, float]]:
+    likely = likelihoods(engine, [(line.title, line.passage, line.note) for line in lines])
+    return [
+        support_features(line.title, line.passage, line.note, with_passage, without)
+        for line, (with_passage, without) in zip(lines, likely, strict=True)
+    ]
+
+
 def _model() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
 
 
 def _cross_validated(
-    lines: Sequence[Line], measured: NDArray[np.float64], true: Labels, open_ones: Labels
+    lines: Sequence[Line], features: NDArray[np.float64], true: Labels, flawless: Labels
 ) -> NDArray[np.float64]:
-    """In how many of the shuffles each line is kept, as a share."""
-    ids: dict[str, int] = {}
-    passage = np.array([ids.setdefault(line.passage, len(ids)) for line in lines])
+    """The share of the shuffles in which each line is kept."""
     kept = np.zeros(len(lines))
-    for seed in range(SHUFFLES):
-        groups = np.random.default_rng(seed).permutation(len(ids))[passage]
-        for train, test in GroupKFold(FOLDS).split(measured, true, groups):
-            learnt = train[open_ones[train]]
-            fitted = _model().fit(measured[learnt], true[learnt])
-            kept[test] += (fitted.predict_proba(measured[test])[:, 1] > LEAST_SUPPORTED) & open_ones[test]
+    for folds in shuffled_folds([line.passage for line in lines], FOLDS, SHUFFLES):
+        for train, test in folds:
+            fittable = train[flawless[train]]
+            fitted = _model().fit(features[fittable], true[fittable])
+            kept[test] += (fitted.predict_proba(features[test])[:, 1] > SUPPORT_THRESHOLD) & flawless[test]
     return kept / SHUFFLES
 
 
@@ -185,26 +188,23 @@ def _as_code(fit: tuple[float, list[float]], names: Sequence[str]) -> str:
 
 
 def _figures(lines: Sequence[Line], kept: NDArray[np.float64]) -> dict[str, Any]:
+    """Shares of the true lines kept and of the false ones removed, from each line's share of being kept."""
     true = np.array([line.true for line in lines])
-    by_passage: dict[str, list[int]] = {}
-    for i, line in enumerate(lines):
-        by_passage.setdefault(line.passage, []).append(i)
-    groups, draw = list(by_passage.values()), np.random.default_rng(0)
-    picks = [np.concatenate([groups[i] for i in draw.integers(0, len(groups), len(groups))]) for _ in range(1000)]
-    shares = {
-        "true_kept": (true, lambda at: float(kept[at[true[at]]].mean())),
-        "false_removed": (~true, lambda at: float(1 - kept[at[~true[at]]].mean())),
+    resamples = list(results_file.group_resamples([line.passage for line in lines]))
+    measured = {
+        "true_kept": (true, lambda rows: float(kept[rows[true[rows]]].mean())),
+        "false_removed": (~true, lambda rows: float(1 - kept[rows[~true[rows]]].mean())),
     }
     figures: dict[str, Any] = {"lines": len(lines)}
-    for name, (of, share) in shares.items():
-        sampled = [share(at) for at in picks if of[at].any()]
-        figures |= {name: share(np.arange(len(lines))), f"{name}_of": int(of.sum())}
-        figures[f"{name}_interval"] = [float(q) for q in np.quantile(sampled, [0.025, 0.975])]
+    for name, (counted, share) in measured.items():
+        shares = [share(rows) for rows in resamples if counted[rows].any()]
+        figures |= {name: share(np.arange(len(lines))), f"{name}_of": int(counted.sum())}
+        figures[f"{name}_interval"] = [float(q) for q in np.quantile(shares, [0.025, 0.975])]
     return figures
 
 
 def _kept(engine: HFEngine, lines: Sequence[Line], strictness: Strictness) -> NDArray[np.float64]:
-    """1 for each line that is kept, judged by itself, else 0."""
+    """1 for each line that is kept, 0 otherwise. Each line is judged by itself, so that repeats do not count."""
     written = [(line.title, line.passage, [line.note]) for line in lines]
     return np.array([checked.kept for (checked,) in verify(engine, written, strictness)], float)
 

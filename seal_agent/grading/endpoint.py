@@ -1,4 +1,4 @@
-"""A judge behind an OpenAI-compatible endpoint: concurrent, patient, and asked each thing once."""
+"""A judge behind an OpenAI-compatible endpoint: asked concurrently, retried on failure, and asked each prompt once."""
 
 from __future__ import annotations
 
@@ -9,30 +9,39 @@ import sqlite3
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-import requests
-import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.util.retry import Retry
+import httpx
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
 
 from seal_agent.errors import InputError
 
 RETRIED = (408, 409, 429, 500, 502, 503, 504)
-FAILURES = (
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-    urllib3.exceptions.HTTPError,  # while the body is read
+TRANSIENT = (
+    httpx.TimeoutException,
+    httpx.NetworkError,
+    httpx.ProxyError,
+    httpx.RemoteProtocolError,  # among them a body that is cut short
+    httpx.DecodingError,
 )
-LONGEST_PAUSE = 60.0  # seconds, our choice: a server that asks for an hour is asked again after a minute
+LONGEST_PAUSE = 60.0  # seconds; not tuned: a server that asks for an hour is asked again after a minute
 Understand = Callable[[str], str | None]
-"""What a reply says, in a form of its own that is kept on file; None where it cannot be read."""
+"""Parses a reply into the text that the cache keeps; None if the reply cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +49,11 @@ class JudgeUsage:
     """What judging has cost so far."""
 
     asked: int = 0
-    """Judgements that an endpoint was asked for; retries of one count once."""
+    """Judgements requested from the endpoint; retries are not counted."""
     cached: int = 0
-    """Judgements that were on file."""
+    """Judgements found in the cache."""
     failed: int = 0
-    """Judgements that came to nothing: no reply, or one that cannot be read."""
+    """Judgements without a result: no reply, or an unreadable one."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
@@ -54,21 +63,31 @@ class JudgeUsage:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a judge said, as it was understood; or None, and why."""
+    """A judge's reply as `understand` parsed it; or None, and the reason."""
 
     said: str | None
     failure: str = ""
 
 
 class JudgeEndpoint:
-    """A model to which one prompt is put at a time, at temperature 0.
+    """A model that answers one prompt at a time, at temperature 0. Threads may share it.
 
-    `base_url` goes up to and without `/chat/completions`; the key is read from the environment variable `api_key_env`,
-    and none is sent if that is unset. `prices` are dollars per million prompt and completion tokens. With `cache`, a
-    file, what was understood is kept and nothing is asked twice; what fails after `retries` more attempts with growing
-    pauses (each may take `timeout` seconds to reply), or cannot be read, is not kept.
+    Proxies and certificates come from the environment, as httpx reads it (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE).
 
-    Raises InputError for a base_url that is not http(s), fewer than one request at once, or a file that cannot be used.
+    Args:
+        model: the model's name at the endpoint.
+        base_url: the endpoint's address without `/chat/completions`.
+        api_key_env: the environment variable that holds the key; no key is sent if it is unset.
+        concurrency: how many requests `ask_all` sends at once.
+        timeout: seconds that one attempt may take.
+        retries: attempts after the first.
+        pause: seconds before the first retry, doubled for each further one, plus a random part of up to `pause`.
+            A server's Retry-After takes precedence, up to LONGEST_PAUSE.
+        cache: a SQLite file of parsed replies; no prompt in it is asked again. Failed judgements are not kept.
+        prices: dollars per million prompt tokens and per million completion tokens.
+
+    Raises InputError for a base_url that is not http(s), a concurrency below 1, a cache file that cannot be used, or
+    proxy and certificate variables that cannot be used.
     """
 
     def __init__(
@@ -90,18 +109,16 @@ class JudgeEndpoint:
             raise InputError(f"concurrency must be at least 1, got {concurrency}")
         self.model, self.concurrency, self.timeout, self.prices = model, concurrency, timeout, prices
         self._url = base_url.rstrip("/") + "/chat/completions"
-        self._key = os.environ.get(api_key_env)
         self._cache = _Cache(Path(cache)) if cache is not None else None
         self._usage, self._lock = JudgeUsage(), threading.Lock()
-        self._patience = _Patience(
-            total=retries,
-            backoff_factor=pause,
-            backoff_jitter=pause,
-            allowed_methods=None,  # a judgement changes nothing: asking again is safe
+        self._retrying = Retrying(
+            stop=stop_after_attempt(retries + 1),
+            wait=_Wait(pause),
+            retry=retry_if_exception(_is_transient),
+            reraise=True,
         )
-        self._session = requests.Session()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=concurrency))
+        self._client = _client(os.environ.get(api_key_env))
+        weakref.finalize(self, self._client.close)
 
     @property
     def usage(self) -> JudgeUsage:
@@ -110,96 +127,127 @@ class JudgeEndpoint:
             return self._usage
 
     def ask(self, prompt: str, understand: Understand) -> Judgement:
-        """Put a prompt to the judge, or to the file where its answer is kept."""
+        """Judge one prompt, from the cache if it is there."""
         key = hashlib.sha256(json.dumps([self._url, self.model, prompt]).encode()).hexdigest()
-        if self._cache and (kept := self._cache.get(key)) is not None:
+        if self._cache and (cached := self._cache.get(key)) is not None:
             self._count(cached=1)
-            return Judgement(kept)
+            return Judgement(cached)
         judgement = self._ask(prompt, understand)
         if self._cache and judgement.said is not None:
             self._cache.put(key, judgement.said)
         return judgement
 
     def ask_all(self, prompts: Sequence[str], understand: Understand) -> list[Judgement]:
-        """The same for many, in order, `concurrency` of them at a time."""
+        """Judge many prompts, in order, `concurrency` of them at a time."""
         with ThreadPoolExecutor(self.concurrency) as pool:
             return list(pool.map(lambda prompt: self.ask(prompt, understand), prompts))
 
     def _ask(self, prompt: str, understand: Understand) -> Judgement:
         body: Any = {"model": self.model, "messages": [{"role": "user", "content": prompt}], "temperature": 0}
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         started, reply = time.monotonic(), None
         try:
-            reply = json.loads(self._post(body, headers))
-            judgement = _judgement(reply, understand)
-        except requests.HTTPError as err:
-            judgement = Judgement(None, f"the endpoint gave no answer ({err})")
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as err:
+            raw = self._retrying(self._post, json.dumps(body))
+        except httpx.HTTPStatusError as err:
+            judgement = Judgement(None, f"the endpoint gave no answer ({_status(err)})")
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as err:  # UnicodeError: a host that IDNA cannot encode
             judgement = Judgement(None, f"the endpoint gave no answer ({type(err).__name__})")
-        except ValueError:  # the body is not JSON
-            judgement = Judgement(None, "the endpoint's answer is no JSON")
-        asked, answered = _tokens(reply)
+        else:
+            reply, judgement = _read(raw, understand)
+        prompt_tokens, completion_tokens = _tokens(reply)
         self._count(
             asked=1,
             failed=int(judgement.said is None),
-            prompt_tokens=asked,
-            completion_tokens=answered,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
             seconds=time.monotonic() - started,
-            dollars=(asked * self.prices[0] + answered * self.prices[1]) / 1e6,
+            dollars=(prompt_tokens * self.prices[0] + completion_tokens * self.prices[1]) / 1e6,
         )
         return judgement
 
-    def _post(self, body: Any, headers: dict[str, str]) -> bytes:
-        """The reply's body. Raises what the last attempt failed with."""
-        patience = self._patience
-        while True:
-            response, failure = None, Exception()
-            try:
-                with self._session.post(
-                    self._url, json=body, headers=headers, timeout=self.timeout, stream=True
-                ) as response:
-                    response.raise_for_status()
-                    return _body(response, self.timeout)
-            except requests.HTTPError as err:
-                if err.response is not None and err.response.status_code not in RETRIED:
-                    raise
-                failure = err
-            except FAILURES as err:
-                failure = err
-            try:
-                patience = patience.increment("POST", self._url, error=failure)
-            except urllib3.exceptions.MaxRetryError:
-                raise failure from None
-            patience.sleep(response.raw if response is not None else None)
+    def _post(self, body: str) -> bytes:
+        """The reply to one attempt. Raises httpx.HTTPError."""
+        deadline, parts = time.monotonic() + self.timeout, []
+        with self._client.stream("POST", self._url, content=body, timeout=self.timeout) as response:
+            response.raise_for_status()
+            for part in response.iter_bytes():
+                if time.monotonic() > deadline:  # httpx limits the time between two parts only
+                    raise httpx.ReadTimeout("the reply came too slowly", request=response.request)
+                parts.append(part)
+        return b"".join(parts)
 
-    def _count(self, **more: float) -> None:
+    def _count(self, **increments: float) -> None:
         with self._lock:
-            self._usage = replace(self._usage, **{k: getattr(self._usage, k) + v for k, v in more.items()})
+            self._usage = replace(self._usage, **{k: getattr(self._usage, k) + v for k, v in increments.items()})
 
 
-class _Patience(Retry):
-    """Pauses between attempts: growing ones, or as long as the server asks, within reason."""
-
-    def get_retry_after(self, response: Any) -> float | None:
-        try:
-            seconds = super().get_retry_after(response)
-        except urllib3.exceptions.InvalidHeader:
-            return None
-        return None if seconds is None else min(seconds, LONGEST_PAUSE)
+# ---------------------------------------------------------------- HTTP
 
 
-def _body(response: requests.Response, timeout: float) -> bytes:
-    """All of it. Raises Timeout where it takes longer than `timeout` seconds, ProtocolError where it is cut short."""
-    end, parts = time.monotonic() + timeout, []
-    while part := response.raw.read1(65536, decode_content=True):
-        if time.monotonic() > end:
-            raise requests.Timeout("the reply came too slowly")
-        parts.append(part)
-    return b"".join(parts)
+def _client(key: str | None) -> httpx.Client:
+    """A pool of connections for one key. Raises InputError where the environment's settings cannot be used."""
+    headers = {b"Content-Type": b"application/json"}
+    if key:
+        headers[b"Authorization"] = b"Bearer " + os.fsencode(key)
+    unlimited = httpx.Limits()  # as many connections as threads ask; httpx's default would make the 101st wait
+    try:
+        return httpx.Client(headers=headers, limits=unlimited, follow_redirects=True)
+    except (ImportError, OSError) as err:
+        raise InputError(f"the proxy or certificate settings of the environment cannot be used ({err})") from err
+    except (ValueError, httpx.InvalidURL):  # not quoted: a proxy's address may hold a password
+        raise InputError("one of HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY holds no valid address") from None
+
+
+class _Wait:
+    """A tenacity wait: exponential backoff with jitter, or as long as the server asks, up to LONGEST_PAUSE seconds."""
+
+    def __init__(self, pause: float) -> None:
+        self._backoff = wait_exponential(multiplier=pause, max=LONGEST_PAUSE) + wait_random(0, pause)
+
+    def __call__(self, state: RetryCallState) -> float:
+        err = state.outcome.exception() if state.outcome else None
+        asked = _retry_after(err.response) if isinstance(err, httpx.HTTPStatusError) else None
+        return min(asked, LONGEST_PAUSE) if asked else self._backoff(state)
+
+
+def _is_transient(err: BaseException) -> bool:
+    """Whether another attempt may succeed."""
+    if isinstance(err, httpx.HTTPStatusError):
+        return err.response.status_code in RETRIED
+    return isinstance(err, TRANSIENT)
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds from now by the Retry-After header, in seconds or as a date (RFC 9110, 10.2.3); None if not readable."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdecimal():
+        return float(value)
+    try:
+        date = parsedate_to_datetime(value)
+        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
+        return None
+
+
+def _status(err: httpx.HTTPStatusError) -> str:
+    """Status and address, without what may be secret in the address."""
+    url = err.request.url.copy_with(userinfo=b"", query=None)
+    return f"{err.response.status_code} {err.response.reason_phrase} for url: {url}"
+
+
+# ---------------------------------------------------------------- replies
+
+
+def _read(raw: bytes, understand: Understand) -> tuple[Any, Judgement]:
+    """The parsed body, None if it is no JSON, and the judgement in it."""
+    try:
+        reply = json.loads(raw)
+    except ValueError:
+        return None, Judgement(None, "the endpoint's answer is no JSON")
+    return reply, _judgement(reply, understand)
 
 
 def _judgement(reply: Any, understand: Understand) -> Judgement:
-    """What a chat completion says."""
+    """The judgement in a chat completion."""
     try:
         content = reply["choices"][0]["message"]["content"]
     except (TypeError, KeyError, IndexError):
@@ -211,15 +259,17 @@ def _judgement(reply: Any, understand: Understand) -> Judgement:
 
 
 def _tokens(reply: Any) -> tuple[int, int]:
-    """Prompt and completion tokens of a chat completion; 0 where it does not say."""
+    """Prompt and completion tokens of a chat completion; 0 where it has no count."""
     usage = reply.get("usage") if isinstance(reply, dict) else None
     usage = usage if isinstance(usage, dict) else {}
-    asked, answered = (n if isinstance(n := usage.get(k), int) else 0 for k in ("prompt_tokens", "completion_tokens"))
-    return asked, answered
+    prompt, completion = (
+        n if isinstance(n := usage.get(k), int) else 0 for k in ("prompt_tokens", "completion_tokens")
+    )
+    return prompt, completion
 
 
 class _Cache:
-    """What was understood, by hash of what was asked, in a SQLite file that several processes may use."""
+    """Parsed replies by the hash of their request, in a SQLite file that several processes may use."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -230,13 +280,13 @@ class _Cache:
             raise InputError(f"{path} cannot keep a judge's verdicts ({err}); delete it, or choose another") from err
 
     def get(self, key: str) -> str | None:
-        """What was kept; None where nothing was, or the file has become unreadable."""
+        """The kept reply; None if there is none, or if the file has become unreadable."""
         try:
-            found = self._run("SELECT verdict FROM verdicts WHERE key = ?", key)
+            rows = self._run("SELECT verdict FROM verdicts WHERE key = ?", key)
         except sqlite3.Error as err:
             warnings.warn(f"{self._path}: {err}; the judge is asked again", stacklevel=2)
             return None
-        return found[0][0] if found else None
+        return rows[0][0] if rows else None
 
     def put(self, key: str, verdict: str) -> None:
         try:

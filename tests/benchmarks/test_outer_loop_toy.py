@@ -28,7 +28,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_a_context_has_four_sentences_one_of_them_marked(toy: ModuleType) -> None:
-    text, marked = toy.drawn(random.Random(0))
+    text, marked = toy.draw_context(random.Random(0))
     sentences = text.split(" . ")
     assert len(sentences) == 4
     assert [s.removeprefix("! ") for s in sentences if s.startswith("! ")] == [marked]

@@ -24,7 +24,8 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     import recipes
 
     yield recipes
-    for name in ("recipes", "results_file", "self_test_correlation"):
+    modules = ("recipes", "recipe_bench", "recipe_candidates", "recipe_report", "recipe_rows")
+    for name in (*modules, "results_file", "self_test_correlation"):
         sys.modules.pop(name, None)
 
 
@@ -64,14 +65,22 @@ def search(recipes: ModuleType, out: Path) -> Any:
 def test_from_rung_to_rung_the_better_ones_learn_more(
     eta: int, seen: dict[int, int], recipes: ModuleType, bench: list[tuple[str, int]], tmp_path: Path
 ) -> None:
-    tried = [recipes.Recipe(" ".join("abcdef"[:words]), recipes.NOTHING, recipes.ALL) for words in (4, 2, 5, 1, 3, 6)]
+    tried = [
+        recipes.candidates.Recipe(
+            " ".join("abcdef"[:words]), recipes.candidates.PASSAGE_ONLY, recipes.candidates.ALL_LAYERS
+        )
+        for words in (4, 2, 5, 1, 3, 6)
+    ]
     found = search(recipes, tmp_path / "recipes.json").explore(tried, [2, 4, 8], eta)
     assert [recipe.name for recipe in found] == ["a", "a b"]
     assert {len(r.name.split()): sum(n for name, n in bench if name == r.name) for r in tried} == seen
 
 
 def test_a_stopped_search_goes_on(recipes: ModuleType, bench: list[tuple[str, int]], tmp_path: Path) -> None:
-    tried = [recipes.Recipe(name, recipes.NOTHING, recipes.ALL) for name in ("a", "a b", "a b c")]
+    tried = [
+        recipes.candidates.Recipe(name, recipes.candidates.PASSAGE_ONLY, recipes.candidates.ALL_LAYERS)
+        for name in ("a", "a b", "a b c")
+    ]
     out = tmp_path / "recipes.json"
     search(recipes, out).explore(tried, [2], 2)
     bench.clear()
@@ -82,7 +91,7 @@ def test_a_stopped_search_goes_on(recipes: ModuleType, bench: list[tuple[str, in
 
 def test_the_default_is_the_recipe_that_won_where_it_was_confirmed(recipes: ModuleType) -> None:
     default = recipe_named("default")
-    key = recipes._key(recipes.Recipe(CONFIRMED, default.self_edit, default.inner_loop))
+    key = recipes.candidates.recipe_key(recipes.candidates.Recipe(CONFIRMED, default.self_edit, default.inner_loop))
     results = json.loads((BENCHMARKS / "results" / "recipes.json").read_text(encoding="utf-8"))
     confirmed = [row for row in results["rows"] if row["recipe"] == key and row["passage"] >= recipes.EXPLORED]
     assert {domain: sum(row["domain"] == domain for row in confirmed) for domain in ("squad", "seal_novel")} == {
@@ -96,12 +105,15 @@ def test_the_default_is_the_recipe_that_won_where_it_was_confirmed(recipes: Modu
 def test_the_choice_is_the_finalist_that_is_best_where_all_were_confirmed(
     recipes: ModuleType, bench: list[tuple[str, int]], tmp_path: Path
 ) -> None:
-    tried = [recipes.Recipe(name, recipes.NOTHING, recipes.ALL) for name in ("a b c", "a", "a b")]
+    tried = [
+        recipes.candidates.Recipe(name, recipes.candidates.PASSAGE_ONLY, recipes.candidates.ALL_LAYERS)
+        for name in ("a b c", "a", "a b")
+    ]
     one = search(recipes, tmp_path / "recipes.json")
     one.learn(tried[:2], {recipes.NOVEL: (24, 28)})
     one.learn(tried[2:], {recipes.NOVEL: (24, 26)})
-    best, other = recipes.choice(one, tried, {recipes.NOVEL: (24, 28)})
+    best, other = recipes.report.choice(one, tried, {recipes.NOVEL: (24, 28)})
     assert (best["recipe"], best["difference"], best["interval"]) == ("a", 0.0, [0.0, 0.0])
     assert (other["recipe"], other["difference"]) == ("a b c", pytest.approx(-2 / 6))
     assert other["interval"] == pytest.approx([-2 / 6, -2 / 6])
-    assert recipes.choice(one, tried, {recipes.NOVEL: (30, 34)}) == []
+    assert recipes.report.choice(one, tried, {recipes.NOVEL: (30, 34)}) == []

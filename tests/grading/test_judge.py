@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,28 @@ def test_what_a_server_asks_without_reason_is_not_waited_for(asked: str, monkeyp
         started = time.monotonic()
         assert ask(grader) is Verdict.CORRECT
         assert time.monotonic() - started < 5
+
+
+def test_it_waits_until_the_date_that_the_server_asks_for() -> None:
+    def behave(handler: BaseHTTPRequestHandler, number: int, _: dict[str, Any]) -> None:
+        times.append(time.time())
+        date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+        reply(handler, "yes", 429 if number == 1 else 200, Retry_After=date)
+
+    times: list[float] = []
+    with judge(behave) as (grader, _):
+        assert ask(grader) is Verdict.CORRECT
+    assert times[1] - times[0] >= 0.9, "a date has whole seconds"
+
+
+def test_a_failure_names_the_status_but_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "secret")
+    with Server(lambda h, _, __: reply(h, "yes", 404)) as server:
+        url = server.url.replace("http://", "http://user:password@")
+        failure = endpoint.JudgeEndpoint("m", url, api_key_env="MY_KEY").ask("Well?", str).failure
+    assert "404 Not Found" in failure
+    assert "secret" not in failure
+    assert "password" not in failure
 
 
 def _cut(handler: BaseHTTPRequestHandler, _: int, __: dict[str, Any]) -> None:

@@ -1,1 +1,1 @@
-"""What a run came to, for people and for trackers."""
+"""Reports on a run: Markdown, HTML, and metrics for trackers."""

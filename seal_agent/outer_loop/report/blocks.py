@@ -1,4 +1,4 @@
-"""What a report is made of, whatever it is written in: paragraphs, tables, charts, texts side by side, pictures."""
+"""The parts of a report, whatever it is written in: paragraphs, tables, charts, texts side by side, pictures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a chart; None where a place on the horizontal axis has no value."""
+    """One line of a chart, a point for each x label; None where there is no value."""
 
     name: str
     points: tuple[Estimate | None, ...]
@@ -28,33 +28,33 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Lines over rounds with their intervals."""
+    """Means over rounds with their intervals."""
 
     title: str
-    places: tuple[str, ...]
+    x_labels: tuple[str, ...]
     lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Exhibit:
-    """A text with a line above it that says what it is."""
+class CaptionedText:
+    """A self-edit's text below a line about it."""
 
     caption: str
     text: str
-    good: bool
+    kept: bool
 
 
 @dataclass(frozen=True, slots=True)
-class SideBySide:
-    """Texts about one thing, to be compared."""
+class Comparison:
+    """Texts about one context, side by side."""
 
     title: str
-    exhibits: tuple[Exhibit, ...]
+    texts: tuple[CaptionedText, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A PNG; `file` is where it lies, from the report's folder, `alt` what it shows, for who cannot see it."""
+    """A PNG. `file` is its path from the report's folder, `alt` describes it to people who cannot see it."""
 
     file: str
     alt: str
@@ -62,7 +62,7 @@ class Picture:
     png: bytes
 
 
-Block = Paragraph | Table | Chart | SideBySide | Picture
+Block = Paragraph | Table | Chart | Comparison | Picture
 
 
 @dataclass(frozen=True, slots=True)

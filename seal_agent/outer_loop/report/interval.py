@@ -1,4 +1,4 @@
-"""A mean over contexts and how far it can be trusted."""
+"""Bootstrap intervals of means over contexts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DRAWS = 10_000  # the 2.5 % and 97.5 % quantiles then hardly move with the seed
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean, its 95 % bootstrap interval, and how many values it is the mean of."""
+    """A mean, its 95 % bootstrap interval, and the number of values."""
 
     mean: float
     low: float
@@ -24,7 +24,7 @@ class Estimate:
 
 
 def estimate(values: Sequence[float], seed: int = 0) -> Estimate | None:
-    """The mean of one value per context; contexts are drawn again with replacement. None where there are no values."""
+    """The mean of one value per context, with contexts resampled with replacement; None for no values."""
     if not values:
         return None
     means = np.asarray(values, dtype=float)

@@ -1,49 +1,51 @@
-"""A report as Markdown. Charts are left out, for the tables beside them say the same; no text is taken for markup."""
+"""A report as Markdown. Charts are left out, as tables hold the same figures; texts are escaped or fenced."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from seal_agent.outer_loop.report.blocks import Chart, Document, Exhibit, Paragraph, Picture, SideBySide, Table
+from seal_agent.outer_loop.report.blocks import CaptionedText, Chart, Comparison, Document, Paragraph, Picture, Table
 
-EXHIBITS = 6  # our choice: comparisons of one section; report.html has them all
+MAX_COMPARISONS = 6  # per section, not tuned; report.html has them all
 
 
 def markdown(document: Document) -> str:
-    """The whole document; of long rows of comparisons only the first."""
-    parts = [f"# {_plain(document.title)}"]
+    """The whole document, with at most MAX_COMPARISONS comparisons in a section."""
+    parts = [f"# {_escape(document.title)}"]
     for section in document.sections:
-        compared = [block for block in section.blocks if isinstance(block, SideBySide)]
-        shown = [b for b in section.blocks if b not in compared[EXHIBITS:] and not isinstance(b, Chart)]
-        parts += [f"## {_plain(section.title)}", *map(_block, shown)]
-        if len(compared) > EXHIBITS:
-            parts.append(f"{len(compared) - EXHIBITS} more are in report.html.")
+        comparisons = [block for block in section.blocks if isinstance(block, Comparison)]
+        omitted = comparisons[MAX_COMPARISONS:]
+        blocks = [b for b in section.blocks if b not in omitted and not isinstance(b, Chart)]
+        parts += [f"## {_escape(section.title)}", *map(_block, blocks)]
+        if omitted:
+            parts.append(f"{len(omitted)} more are in report.html.")
     return "\n\n".join(parts) + "\n"
 
 
-def _block(block: Paragraph | Table | SideBySide | Picture) -> str:
+def _block(block: Paragraph | Table | Comparison | Picture) -> str:
     match block:
         case Paragraph(text):
-            return _plain(text)
+            return _escape(text)
         case Table(headings, rows):
             return _table(headings, rows)
-        case SideBySide(title, exhibits):
-            return "\n\n".join([f"### {_plain(title)}", *map(_exhibit, exhibits)])
+        case Comparison(title, texts):
+            return "\n\n".join([f"### {_escape(title)}", *map(_captioned, texts)])
         case Picture(file, alt, caption):
-            return f"{_plain(caption)}\n\n![{_plain(alt)}]({file})"
+            return f"{_escape(caption)}\n\n![{_escape(alt)}]({file})"
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    every = [headings, ["---"] * len(headings), *[[_plain(cell) for cell in row] for row in rows]]
-    return "\n".join(f"| {' | '.join(row)} |" for row in every)
+    lines = [headings, ["---"] * len(headings), *[[_escape(cell) for cell in row] for row in rows]]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _exhibit(exhibit: Exhibit) -> str:
-    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", exhibit.text)), 3)
-    return f"{_plain(exhibit.caption)}\n\n{fence}text\n{exhibit.text}\n{fence}"
+def _captioned(text: CaptionedText) -> str:
+    """The caption, and the text in a fence longer than any run of backticks in it."""
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text.text))])
+    return f"{_escape(text.caption)}\n\n{fence}text\n{text.text}\n{fence}"
 
 
-def _plain(text: str) -> str:
-    """One line in which no character is markup."""
+def _escape(text: str) -> str:
+    """The text on one line, with a backslash before every character that Markdown could read as markup."""
     return re.sub(r"([\\`*_{}\[\]<>#|&~])", r"\\\1", " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""A round's figures for TensorBoard, Weights & Biases or Trackio, through accelerate's trackers."""
+"""Logs a round's metrics to TensorBoard, Weights & Biases or Trackio, through accelerate's trackers."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ PROJECT = "seal-agent"
 
 
 class Tracking:
-    """Sends every round's figures to one tracker. A run that goes on sends its finished rounds again.
+    """Logs each round to one tracker. A resumed run logs its finished rounds again.
 
-    TensorBoard's files lie in the run's folder, under tensorboard/.
+    TensorBoard's files are in the run's folder, under tensorboard/.
     """
 
     def __init__(self, name: str, folder: Path, config: Mapping[str, Any]) -> None:
-        """Raises InputError for an unknown name, MissingDependency where the tracker's package is not installed."""
+        """Raises InputError for an unknown name, MissingDependency if the tracker's package is not installed."""
         check_tracker(name)
         from accelerate import PartialState
         from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
         PartialState()  # accelerate's logger, which every tracker uses, refuses to work before this
-        form = LOGGER_TYPE_TO_CLASS[name]
-        if form.requires_logging_directory:
-            self._tracker = form(name, logging_dir=folder)
+        tracker_class = LOGGER_TYPE_TO_CLASS[name]
+        if tracker_class.requires_logging_directory:
+            self._tracker = tracker_class(name, logging_dir=folder)
         else:
-            self._tracker = form(PROJECT, name=folder.resolve().name)
+            self._tracker = tracker_class(PROJECT, name=folder.resolve().name)
         self._tracker.start()
         self._tracker.store_init_configuration(dict(flat(config)))
 
     def log(self, result: RoundResult) -> None:
-        """One round, at the step of its number."""
+        """Log a round; its number is the step."""
         self._tracker.log(metrics(result), step=result.round)
 
     def close(self) -> None:
@@ -51,14 +51,14 @@ def check_tracker(name: str) -> None:
         raise InputError(f"there is no tracker {name!r}; use {', '.join(TRACKERS)}")
     from accelerate.tracking import get_available_trackers
 
-    if name not in [str(getattr(one, "value", one)) for one in get_available_trackers()]:
+    if name not in [str(getattr(tracker, "value", tracker)) for tracker in get_available_trackers()]:
         raise MissingDependency(f"--report-to {name} needs its package: pip install {name}")
 
 
 def metrics(result: RoundResult) -> dict[str, float]:
-    """What is worth a curve; what a round does not have is left out."""
+    """A round's scalars by name, without those that it does not have."""
     gains = result.gains()
-    found = {
+    values = {
         "reward/selecting": result.mean,
         "reward/reporting": result.reporting_mean,
         "reward/best": max(gains) if gains else None,
@@ -72,4 +72,4 @@ def metrics(result: RoundResult) -> dict[str, float]:
         "votes/entropy": result.vote_entropy,
         "policy/loss": result.losses[-1] if result.losses else None,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None}

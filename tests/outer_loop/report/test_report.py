@@ -16,7 +16,7 @@ from seal_agent.outer_loop.report.interval import estimate
 from seal_agent.outer_loop.report.report import write_report
 from seal_agent.outer_loop.report.tracking import Tracking, check_tracker, metrics
 from seal_agent.outer_loop.rounds import ContextResult, RoundResult
-from seal_agent.outer_loop.selection import Scored
+from seal_agent.outer_loop.selection import ScoredEdit
 from seal_agent.types import Outcome, Reward, SelfEdit
 
 HOSTILE = "<script>alert(1)</script> | **bold** ```"
@@ -24,9 +24,9 @@ HOSTILE = "<script>alert(1)</script> | **bold** ```"
 
 def scored(
     text: str, gains: list[float | None], reporting: float = 0.25, form: str = "rewrite", why: str = ""
-) -> Scored:
+) -> ScoredEdit:
     outcomes = [Outcome.failed("training", "the loss is nan") if g is None else Outcome(Reward(g, 0.0)) for g in gains]
-    return Scored(
+    return ScoredEdit(
         SelfEdit(form, completion=text), tuple(outcomes), why, (Outcome(Reward(reporting, 0.0)),) * len(gains)
     )
 
@@ -110,7 +110,9 @@ def test_the_markdown_takes_no_text_for_markup(written: tuple[str, str]) -> None
 
 
 def test_a_run_of_rubric_rewards_has_a_report_too(tmp_path: Path) -> None:
-    bare = RoundResult(0, "", None, (ContextResult("t", (Scored(SelfEdit("rewrite"), (Outcome(Reward(0.5, 0)),)),)),))
+    bare = RoundResult(
+        0, "", None, (ContextResult("t", (ScoredEdit(SelfEdit("rewrite"), (Outcome(Reward(0.5, 0)),)),)),)
+    )
     markdown, _ = write_report(tmp_path, [bare], {}, {}, {})
     assert "context alone" not in markdown.read_text(encoding="utf-8")
 

@@ -1,0 +1,89 @@
+"""The rows that recipes.py has measured so far, one per recipe and passage, and the passages they are about."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import results_file
+from recipe_candidates import Recipe, recipe_key
+
+from seal_agent.data import bundled, contexts
+from seal_agent.grading.graders import default_grader
+from seal_agent.types import Context
+
+NOVEL, SQUAD = "seal_novel", "squad"
+EXPLORED = 24  # passages of each domain that the search may see; the others confirm
+Row = dict[str, Any]
+Spans = dict[str, tuple[int, int]]
+"""Passages [start, stop) of each domain, in the shuffled order."""
+
+
+class Measurements:
+    """All rows, those of an earlier run with the same config included."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.out, self.seed, self.model = options.out, options.seed, options.model
+        self.passages = {NOVEL: _shuffled(bundled.novel(), options.seed)}
+        if options.squad:
+            self.passages[SQUAD] = _shuffled(contexts.read_contexts(options.squad), options.seed)
+        counts = {domain: len(contexts) for domain, contexts in self.passages.items()}
+        self.config = {"model": options.model, "seed": options.seed, "passages": counts}
+        self.run, self.rows = results_file.describe_run(), _regraded(results_file.load(options.out, self.config))
+
+    def rows_of(self, recipe: Recipe, domain: str, start: int, stop: int) -> list[Row]:
+        """Rows of a recipe about passages [start, stop) of a domain, in the order of the passages."""
+        key = recipe_key(recipe)
+        rows = [
+            row
+            for row in self.rows
+            if row["recipe"] == key and row["domain"] == domain and start <= row["passage"] < stop
+        ]
+        return sorted(rows, key=lambda row: row["passage"])
+
+    def missing(self, recipe: Recipe, spans: Spans) -> list[tuple[str, int]]:
+        """Domains and numbers of the passages that have no row of this recipe."""
+        return [
+            (domain, number)
+            for domain, (start, stop) in spans.items()
+            for number in range(start, min(stop, len(self.passages[domain])))
+            if not self.rows_of(recipe, domain, number, number + 1)
+        ]
+
+    def add(self, recipe: Recipe, passages: Sequence[tuple[str, int]], measured: Sequence[Row]) -> None:
+        """Add what was measured of these passages, and save the file."""
+        self.rows += [
+            {
+                "recipe": recipe_key(recipe),
+                "domain": domain,
+                "passage": number,
+                "title": self.passages[domain][number].title,
+                "commit": self.run["commit"],
+                **row,
+            }
+            for (domain, number), row in zip(passages, measured, strict=True)
+        ]
+        self.save()
+
+    def save(self, **extra: Any) -> None:
+        results_file.save(self.out, self.config, self.run, self.rows, **extra)
+
+
+def accuracies(rows: Sequence[Row]) -> list[float]:
+    """Accuracy of each passage, 0..1."""
+    return [results_file.accuracy(row["answers"]) for row in rows]
+
+
+def _shuffled(contexts: Sequence[Context], seed: int) -> list[Context]:
+    return random.Random(seed).sample(list(contexts), len(contexts))
+
+
+def _regraded(rows: list[Row]) -> list[Row]:
+    """Rows of an earlier run, their answers graded again by the current grader."""
+    grader = default_grader()
+    for row in rows:
+        for answer in (answer for name in ("answers", "self_before", "self_after") for answer in row.get(name, ())):
+            answer["verdict"] = grader.grade(answer["question"], answer["golds"], answer["answer"]).value
+    return rows
