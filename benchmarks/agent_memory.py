@@ -26,8 +26,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import results_file
-from agent_memory_plan import (
+from langchain.agents import create_agent
+from langchain_core.messages import BaseMessage, HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from parts import results_file
+from parts.agent_memory_plan import (
     BOBS_NOTE,
     BOBS_QUESTIONS,
     CLOSING_QUESTIONS,
@@ -39,9 +42,6 @@ from agent_memory_plan import (
     Plan,
     Way,
 )
-from langchain.agents import create_agent
-from langchain_core.messages import BaseMessage, HumanMessage
-from langgraph.checkpoint.memory import InMemorySaver
 
 from seal_agent.base_model.loading import load_model
 from seal_agent.config import UNPROTECTED, InnerLoopConfig, SelfEditConfig

@@ -26,8 +26,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import results_file
-from results_file import explicit_options, percent_cell
+from parts import results_file
+from parts.results_file import explicit_options, percent_cell
 
 from seal_agent.arc.choices import FIXED, GROUPS, Choice, random_choice, read_choice
 from seal_agent.arc.data import SPLITS, load_split

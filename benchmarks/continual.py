@@ -23,8 +23,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import results_file
-from results_file import explicit_options, percent_cell
+from parts import results_file
+from parts.results_file import explicit_options, percent_cell
 
 from seal_agent.adaptation.answering import answer_questions
 from seal_agent.base_model.loading import load_model

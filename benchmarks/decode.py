@@ -17,8 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import measure
-import results_file
+from parts import measure, results_file
 
 from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import results_file
-from logistic import shuffled_folds, unscaled_weights
 from numpy.typing import NDArray
+from parts import results_file
+from parts.logistic import shuffled_folds, unscaled_weights
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import cohen_kappa_score, precision_score, recall_score
 from sklearn.pipeline import Pipeline, make_pipeline

@@ -29,10 +29,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import measure
-import results_file
 import torch
-from inner_loop_peft import REFERENCE_LENGTH, load_plain_module, train_as_published, train_with_peft
+from parts import measure, results_file
+from parts.inner_loop_peft import REFERENCE_LENGTH, load_plain_module, train_as_published, train_with_peft
 
 from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel

@@ -23,10 +23,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import measure
 import numpy as np
-import results_file
 from langchain_core.messages import HumanMessage, SystemMessage
+from parts import measure, results_file
 
 from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel

@@ -28,8 +28,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import results_file
-from outer_loop_toy_model import draw_context, pretrain
+from parts import results_file
+from parts.outer_loop_toy_model import draw_context, pretrain
 
 from seal_agent.config import PLAIN_LORA, OuterLoopConfig
 from seal_agent.errors import TrainingError

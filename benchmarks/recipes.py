@@ -26,11 +26,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import recipe_candidates as candidates
-import recipe_report as report
-import results_file
-from recipe_bench import Bench
-from recipe_rows import EXPLORED, NOVEL, SQUAD, Measurements, Spans, accuracies
+from parts import recipe_candidates as candidates
+from parts import recipe_report as report
+from parts import results_file
+from parts.recipe_bench import Bench
+from parts.recipe_rows import EXPLORED, NOVEL, SQUAD, Measurements, Spans, accuracies
 
 BATCH = 8  # passages written about, trained on and asked about together
 SELF_TESTED = 60  # of the confirming passages of SQuAD

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import results_file
 from numpy.typing import NDArray
+from parts import results_file
 from scipy.stats import spearmanr
 
 DRAWS = 2_000

@@ -15,11 +15,11 @@ from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
-from seal_agent.self_edits.checking import check_self_edits_of
+from seal_agent.self_edits.checking import check_self_edits_batch
 from seal_agent.self_edits.formats.evidence import EVIDENCE, truncated_cues
 from seal_agent.self_edits.parsing import notes_of
 from seal_agent.self_edits.questions import statements_of
-from seal_agent.self_edits.writing import passages_of, write_self_edits_for
+from seal_agent.self_edits.writing import passages_of, write_self_edits_batch
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention.anchors import anchors
 from seal_agent.training.retention.reference_text import protected_directions
@@ -51,8 +51,8 @@ def write_lessons(
 ) -> list[Lesson]:
     """Write and check the self-edits of several contexts, all in one batch."""
     sources = [(c.title, passages_of(base, c.text, config.max_context_tokens)) for c in contexts]
-    edits = write_self_edits_for(engine, sources, config, seed=seed, progress=progress)
-    edits = check_self_edits_of(engine, sources, edits, config.verify)
+    edits = write_self_edits_batch(engine, sources, config, seed=seed, progress=progress)
+    edits = check_self_edits_batch(engine, sources, edits, config.verify)
     return [Lesson(title, tuple(passages), written) for (title, passages), written in zip(sources, edits, strict=True)]
 
 

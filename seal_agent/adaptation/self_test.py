@@ -17,7 +17,7 @@ from seal_agent.generation.engine import Engine
 from seal_agent.progress import Progress
 from seal_agent.self_edits.questions import Sentence, answer_prompt, ask, question_flaw, sources_of
 from seal_agent.text.phrases import phrases_of
-from seal_agent.text.words import MONTHS, content_of, has_number, words_of
+from seal_agent.text.words import MONTHS, content_words, has_number, words_of
 from seal_agent.types import Grammar, Question, Sampling
 
 PER_SENTENCE = 3
@@ -81,8 +81,8 @@ def _consistent(
 
 def _answers_to(source: Sentence, question: str) -> list[str]:
     """Phrases of the sentence with a content word that neither the question nor the title has."""
-    given = {*content_of(question), *content_of(source.title)}
-    return [phrase for phrase in phrases_of(source.sentence) if {*content_of(phrase)} - given]
+    given = {*content_words(question), *content_words(source.title)}
+    return [phrase for phrase in phrases_of(source.sentence) if {*content_words(phrase)} - given]
 
 
 def _fits(question: str, answer: str) -> bool:

@@ -1,1 +1,1 @@
-"""Passages and their questions: bundled, SQuAD, JSON lines."""
+"""Contexts and their questions: bundled, from SQuAD, and from JSON lines."""

@@ -1,4 +1,4 @@
-"""The passages that come with the package."""
+"""The contexts that come with the package."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from seal_agent.types import Context
 
 
 def novel() -> list[Context]:
-    """The bundled 40 passages of invented facts, 6 questions each."""
-    return contexts_from_lines(_bundled("novel.jsonl"), "novel.jsonl")
+    """The bundled 40 passages of invented facts, with 6 questions each."""
+    return contexts_from_lines(_read("novel.jsonl"), "novel.jsonl")
 
 
 def demo() -> Context:
-    """The invented passage of `seal demo`."""
-    return context_from_row(json.loads(_bundled("demo.json")))
+    """The invented passage that `seal demo` learns."""
+    return context_from_row(json.loads(_read("demo.json")))
 
 
-def _bundled(name: str) -> str:
+def _read(name: str) -> str:
     return (resources.files("seal_agent") / "data" / name).read_text(encoding="utf-8")

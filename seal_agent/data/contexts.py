@@ -1,4 +1,4 @@
-"""Passages and their questions: our JSON lines, SQuAD files, the hub's SQuAD rows, and plain documents."""
+"""Reads contexts and questions from JSON lines, SQuAD files and the hub's SQuAD rows, and plain text files."""
 
 from __future__ import annotations
 
@@ -6,65 +6,69 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from seal_agent.errors import InputError
 from seal_agent.types import Context, Question
 
+_MALFORMED = (json.JSONDecodeError, KeyError, TypeError, AttributeError)
+
 
 def read_contexts(path: str | Path) -> list[Context]:
-    """Contexts from JSON lines {"title", "context", "questions": [{"question", "answer"}]}, or a SQuAD v1.1/v2 file.
+    """Read contexts from a file of JSON lines or of SQuAD v1.1 or v2.
 
-    Raises InputError that names the file and the line.
+    A JSON line is {"title", "context", "questions": [{"question", "answer"}]}. Raises InputError, which names the file
+    and the line.
     """
     text = read_text(path)
     try:
-        whole = json.loads(text)
+        document = json.loads(text)
     except json.JSONDecodeError:
         return contexts_from_lines(text, str(path))
-    if not isinstance(whole, dict) or "data" not in whole:
+    if not isinstance(document, dict) or "data" not in document:
         return contexts_from_lines(text, str(path))
     try:
-        return from_squad(whole)
+        return from_squad(document)
     except _MALFORMED as err:
-        raise InputError(f"{path} is not a SQuAD v1.1 or v2 file ({_brief(err)}); give one as published") from err
+        raise InputError(f"{path} is not a SQuAD v1.1 or v2 file ({_detail(err)}); give one as published") from err
 
 
 def read_questions(path: str | Path) -> tuple[Question, ...]:
-    """Questions from JSON lines {"question", "answer"}; the answer may be a list of aliases. Raises InputError."""
+    """Read questions from JSON lines {"question", "answer"}; an answer may be a list of aliases. Raises InputError."""
     questions = []
-    for number, line in enumerate(_lines(read_text(path)), 1):
+    for number, line in enumerate(_split_lines(read_text(path)), 1):
         if line.strip():
             try:
                 questions.append(_question(json.loads(line)))
             except _MALFORMED as err:
                 raise InputError(
-                    f'line {number} of {path} is not a question ({_brief(err)}); each line is {{"question", "answer"}}'
+                    f'line {number} of {path} is not a question ({_detail(err)}); each line is {{"question", "answer"}}'
                 ) from err
     return tuple(questions)
 
 
 def from_squad(document: Mapping[str, Any]) -> list[Context]:
-    """Contexts of a SQuAD v1.1 or v2 document; v2's unanswerable questions are left out."""
+    """Contexts of a parsed SQuAD v1.1 or v2 document, without v2's unanswerable questions."""
     return [
-        Context(paragraph["context"], _readable(article.get("title", "")), _squad_questions(paragraph["qas"]))
+        Context(paragraph["context"], _decode_title(article.get("title", "")), _squad_questions(paragraph["qas"]))
         for article in document["data"]
         for paragraph in article["paragraphs"]
     ]
 
 
 def from_squad_rows(rows: Iterable[Mapping[str, Any]]) -> list[Context]:
-    """Contexts of the hub's `rajpurkar/squad`: one row per question, grouped by passage in order."""
+    """Contexts of the hub's `rajpurkar/squad`, which has one row per question; in order of their first questions."""
     grouped: dict[tuple[str, str], list[Question]] = {}
     for row in rows:
         golds = tuple(dict.fromkeys(row["answers"]["text"]))
         if golds:
-            key = (_readable(row["title"]), row["context"])
+            key = (_decode_title(row["title"]), row["context"])
             grouped.setdefault(key, []).append(Question(row["question"].strip(), golds))
     return [Context(text, title, tuple(questions)) for (title, text), questions in grouped.items()]
 
 
 def read_text(path: str | Path) -> str:
-    """A text file's content. Raises InputError where it is missing, binary, not UTF-8, or empty."""
+    """Read a text file. Raises InputError if it is missing, binary, not UTF-8, or empty."""
     path = Path(path).expanduser()
     try:
         raw = path.read_bytes()
@@ -83,23 +87,16 @@ def read_text(path: str | Path) -> str:
     return text
 
 
-# ---------------------------------------------------------------- long documents
-
-
-# ---------------------------------------------------------------- rows
-
-_MALFORMED = (json.JSONDecodeError, KeyError, TypeError, AttributeError)
-
-
 def contexts_from_lines(text: str, source: str) -> list[Context]:
+    """Contexts of the text of a JSON lines file; InputError names it as `source`."""
     contexts = []
-    for number, line in enumerate(_lines(text), 1):
+    for number, line in enumerate(_split_lines(text), 1):
         if line.strip():
             try:
                 contexts.append(context_from_row(json.loads(line)))
             except _MALFORMED as err:
                 raise InputError(
-                    f"line {number} of {source} is not a passage ({_brief(err)}); "
+                    f"line {number} of {source} is not a passage ({_detail(err)}); "
                     'each line is {"title", "context", "questions": [{"question", "answer"}]}'
                 ) from err
     if not contexts:
@@ -108,30 +105,31 @@ def contexts_from_lines(text: str, source: str) -> list[Context]:
 
 
 def context_from_row(row: Mapping[str, Any]) -> Context:
-    questions = tuple(_question(q) for q in row.get("questions", ()))
-    return Context(_text(row["context"]), _readable(row.get("title", "")), questions)
+    """The context of one parsed JSON line. Raises KeyError, TypeError or AttributeError if it is malformed."""
+    questions = tuple(_question(question) for question in row.get("questions", ()))
+    return Context(_require_text(row["context"]), _decode_title(row.get("title", "")), questions)
 
 
 def _question(row: Mapping[str, Any]) -> Question:
-    return Question(_text(row["question"]).strip(), _golds(row["answer"]))
+    return Question(_require_text(row["question"]).strip(), _golds(row["answer"]))
 
 
 def _golds(answer: str | list[str]) -> tuple[str, ...]:
-    return (answer,) if isinstance(answer, str) else tuple(map(_text, answer))
+    return (answer,) if isinstance(answer, str) else tuple(map(_require_text, answer))
 
 
-def _text(value: object) -> str:
+def _require_text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise TypeError(f"{value!r} stands where a text belongs")
     return value
 
 
-def _lines(text: str) -> list[str]:
-    """Lines of a JSON lines file: only a line feed ends one, since JSON texts may hold the other separators."""
+def _split_lines(text: str) -> list[str]:
+    """Lines of a JSON lines file. Only a line feed ends one: JSON strings may hold the other separators."""
     return text.split("\n")
 
 
-def _brief(err: Exception) -> str:
+def _detail(err: Exception) -> str:
     return f"{type(err).__name__}: {err}"
 
 
@@ -139,12 +137,10 @@ def _squad_questions(rows: Iterable[Mapping[str, Any]]) -> tuple[Question, ...]:
     return tuple(
         Question(row["question"].strip(), golds)
         for row in rows
-        if (golds := tuple(dict.fromkeys(a["text"] for a in row.get("answers", ()))))
+        if (golds := tuple(dict.fromkeys(answer["text"] for answer in row.get("answers", ()))))
     )
 
 
-def _readable(title: str) -> str:
-    """SQuAD's titles are the ends of web addresses: underscores, and %-escapes here and there."""
-    from urllib.parse import unquote
-
+def _decode_title(title: str) -> str:
+    """A SQuAD title is the end of a web address, with underscores and sometimes %-escapes."""
     return unquote(title).replace("_", " ").strip()

@@ -1,1 +1,1 @@
-"""Is an answer right? Graders behind one small protocol."""
+"""Graders: whether an answer is right."""

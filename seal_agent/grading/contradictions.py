@@ -1,4 +1,4 @@
-"""What makes an answer wrong however many of the gold answer's words it has."""
+"""Contradictions: what makes an answer wrong even if it has all words of the gold answer."""
 
 from __future__ import annotations
 
@@ -7,90 +7,7 @@ import re
 from collections.abc import Sequence
 
 from seal_agent.text import words as lexical
-from seal_agent.text.spelling import numeral, unified
-
-
-def contradicts(question: str, gold: str, answer: str) -> bool:
-    """Whether the answer cannot be right however many of the gold's words it has.
-
-    It says "not" shortly before the gold, or leaves out the gold's own "not" (but for questions with one); it says
-    nothing of one item of a list of short ones; it gives the gold's first name with another surname, or number,
-    or the gold's number with another unit or sign.
-    """
-    question, gold, answer = unified(question), unified(gold), unified(answer)
-    asked, wanted, said = lexical.words_of(question), lexical.words_of(gold), lexical.words_of(answer)
-    return (
-        _denied(asked, wanted, said)
-        or _incomplete(gold, said, asked)
-        or _other_surname(gold, said, answer, asked)
-        or _other_numeral(wanted, said)
-        or _other_quantity(wanted, said)
-    )
-
-
-def _denied(asked: Sequence[str], wanted: Sequence[str], said: Sequence[str]) -> bool:
-    if lexical.negates(asked):
-        return False
-    if lexical.negates(wanted):
-        return not lexical.negates(said)
-    own = next((i for i, word in enumerate(said) if word in wanted and word not in asked), 0)
-    return lexical.negates(said[max(0, own - 3) : own])
-
-
-def _incomplete(gold: str, said: Sequence[str], asked: Sequence[str]) -> bool:
-    items = lexical.items_of(gold)
-    if len(items) < 2 or max(len(item) for item in items) > 3:
-        return False
-    return any(not any(lexical.nearness(word, said, asked) for word in item) for item in items)
-
-
-def _other_surname(gold: str, said: Sequence[str], answer: str, asked: Sequence[str]) -> bool:
-    if not (name := _NAME.fullmatch(gold.strip())) or any(lexical.nearness(w, said, asked) for w in _one(name[2])):
-        return False
-    wanted = lexical.words_of(gold)
-    return any(
-        first in wanted and second not in wanted and second not in asked
-        for pair in _PAIR.finditer(answer)
-        for first, second in zip(_one(pair[1]), _one(pair[2]), strict=False)
-    )
-
-
-def _other_numeral(wanted: Sequence[str], said: Sequence[str]) -> bool:
-    """Louis XVI, or the Sixteenth, for Louis XIV; a Louis without a number may be right."""
-    for name, number in _numbered(wanted):
-        if number.isalpha():
-            others = {numeral(other) for found, other in _numbered(said) if found == name}
-            if others and numeral(number) not in others:
-                return True
-    return False
-
-
-def _numbered(words: Sequence[str]) -> list[tuple[str, str]]:
-    """Words that a number follows, and which."""
-    plain = [word for word in words if word != "the"]
-    return [(a, b) for a, b in itertools.pairwise(plain) if a.isalpha() and numeral(b) is not None]
-
-
-def _other_quantity(wanted: Sequence[str], said: Sequence[str]) -> bool:
-    """One of the gold's numbers is said with another unit or sign, and nowhere with its own."""
-    for number, unit in _quantities(wanted):
-        others = {other for found, other in _quantities(said) if found == number}
-        if others and unit not in others:
-            return True
-    signs = {number: sign for sign, number in _signed(wanted)}
-    meant = {(sign, number) for sign, number in _signed(said)}
-    return any((not sign, number) in meant and (sign, number) not in meant for number, sign in signs.items())
-
-
-def _quantities(words: Sequence[str]) -> list[tuple[str, str]]:
-    """Numbers that a unit follows."""
-    return [(a, b) for a, b in itertools.pairwise(words) if lexical.is_number(a) and b in _UNITS]
-
-
-def _signed(words: Sequence[str]) -> list[tuple[bool, str]]:
-    """Whether a minus stands before a number, for each of them."""
-    return [(before == "minus", word) for before, word in itertools.pairwise(("", *words)) if lexical.is_number(word)]
-
+from seal_agent.text.spelling import normalize_spelling, numeral_value
 
 _UNITS = frozenset(
     lexical.words_of(
@@ -99,13 +16,102 @@ _UNITS = frozenset(
         "centuries percent degrees dollars cents euros yen square cubic am pm"
     )
 )
-
-
 _NAME = re.compile(r"(?:the )?((?:[A-Z][\w'’-]*\.? )+)(?![IVX]+\b)([A-Z][\w'’-]+)\.?")
+_CAPITALIZED_PAIR = re.compile(r"\b([A-Z][\w'’-]+) (?=([A-Z][\w'’-]+))")
 
 
-_PAIR = re.compile(r"\b([A-Z][\w'’-]+) (?=([A-Z][\w'’-]+))")
+def contradicts(question: str, gold: str, answer: str) -> bool:
+    """Whether the answer is wrong however many words of the gold answer it has.
+
+    It contradicts the gold if it
+    - has a negation shortly before the gold, or lacks the gold's own (unless the question has a negation);
+    - leaves out an item of a list of short items;
+    - gives the gold's first name with another surname or number;
+    - gives the gold's number with another unit or sign.
+    """
+    question, gold, answer = normalize_spelling(question), normalize_spelling(gold), normalize_spelling(answer)
+    question_words, gold_words = lexical.words_of(question), lexical.words_of(gold)
+    answer_words = lexical.words_of(answer)
+    return (
+        _is_negated(question_words, gold_words, answer_words)
+        or _misses_item(gold, answer_words, question_words)
+        or _has_other_surname(gold, answer_words, answer, question_words)
+        or _has_other_numeral(gold_words, answer_words)
+        or _has_other_quantity(gold_words, answer_words)
+    )
 
 
-def _one(name: str) -> tuple[str, ...]:
+def _is_negated(question_words: Sequence[str], gold_words: Sequence[str], answer_words: Sequence[str]) -> bool:
+    if lexical.negates(question_words):
+        return False
+    if lexical.negates(gold_words):
+        return not lexical.negates(answer_words)
+    hits = (i for i, word in enumerate(answer_words) if word in gold_words and word not in question_words)
+    first_hit = next(hits, 0)
+    return lexical.negates(answer_words[max(0, first_hit - 3) : first_hit])
+
+
+def _misses_item(gold: str, answer_words: Sequence[str], question_words: Sequence[str]) -> bool:
+    items = lexical.list_items(gold)
+    if len(items) < 2 or max(len(item) for item in items) > 3:
+        return False
+    return any(not any(lexical.word_match(word, answer_words, question_words) for word in item) for item in items)
+
+
+def _has_other_surname(gold: str, answer_words: Sequence[str], answer: str, question_words: Sequence[str]) -> bool:
+    name = _NAME.fullmatch(gold.strip())
+    if not name or any(lexical.word_match(word, answer_words, question_words) for word in _first_word(name[2])):
+        return False
+    gold_words = lexical.words_of(gold)
+    return any(
+        first in gold_words and second not in gold_words and second not in question_words
+        for pair in _CAPITALIZED_PAIR.finditer(answer)
+        for first, second in zip(_first_word(pair[1]), _first_word(pair[2]), strict=False)
+    )
+
+
+def _has_other_numeral(gold_words: Sequence[str], answer_words: Sequence[str]) -> bool:
+    """Louis XVI, or the Sixteenth, for Louis XIV; a Louis without a number may be right."""
+    for name, number in _numbered_words(gold_words):
+        if number.isalpha():
+            values = {numeral_value(numeral) for word, numeral in _numbered_words(answer_words) if word == name}
+            if values and numeral_value(number) not in values:
+                return True
+    return False
+
+
+def _numbered_words(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Words that a number or Roman numeral follows, each with it."""
+    without_article = [word for word in words if word != "the"]
+    pairs = itertools.pairwise(without_article)
+    return [(word, after) for word, after in pairs if word.isalpha() and numeral_value(after) is not None]
+
+
+def _has_other_quantity(gold_words: Sequence[str], answer_words: Sequence[str]) -> bool:
+    """Whether a number of the gold has another unit or sign in the answer, and nowhere its own."""
+    for number, unit in _quantities(gold_words):
+        units = {other_unit for other, other_unit in _quantities(answer_words) if other == number}
+        if units and unit not in units:
+            return True
+    gold_signs = {number: negative for negative, number in _signed_numbers(gold_words)}
+    answer_signed = set(_signed_numbers(answer_words))
+    return any(
+        (not negative, number) in answer_signed and (negative, number) not in answer_signed
+        for number, negative in gold_signs.items()
+    )
+
+
+def _quantities(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Numbers that a unit follows, each with its unit."""
+    pairs = itertools.pairwise(words)
+    return [(number, unit) for number, unit in pairs if lexical.is_number(number) and unit in _UNITS]
+
+
+def _signed_numbers(words: Sequence[str]) -> list[tuple[bool, str]]:
+    """Every number, and before it whether a minus stands there."""
+    return [(before == "minus", word) for before, word in itertools.pairwise(("", *words)) if lexical.is_number(word)]
+
+
+def _first_word(name: str) -> tuple[str, ...]:
+    """The first word of a name; empty if it has none."""
     return lexical.words_of(name)[:1]

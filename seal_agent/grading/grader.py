@@ -1,4 +1,4 @@
-"""What a grader is."""
+"""The grader protocols."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from seal_agent.types import Verdict
 
 
 class Grader(Protocol):
-    """Compares an answer with every answer that counts as right."""
+    """Decides whether an answer is right."""
 
     def grade(self, question: str, golds: Sequence[str], answer: str) -> Verdict:
-        """UNGRADED where the grader cannot tell; it is never a synonym of WRONG."""
+        """Compare an answer with every gold answer. UNGRADED: the grader cannot tell; it never means WRONG."""
         ...
 
 
-Graded = tuple[str, Sequence[str], str]
-"""A question, its golds, and an answer to it."""
+GradingItem = tuple[str, Sequence[str], str]
+"""A question, its gold answers, and the answer to grade."""
 
 
 @runtime_checkable
 class BatchGrader(Grader, Protocol):
-    """A grader that is faster with many answers at once."""
+    """A grader that is faster on many answers at once."""
 
-    def grade_all(self, items: Sequence[Graded]) -> list[Verdict]:
+    def grade_all(self, items: Sequence[GradingItem]) -> list[Verdict]:
         """Verdicts in the order of the items."""
         ...
 
 
-def grade_all(grader: Grader, items: Sequence[Graded]) -> list[Verdict]:
-    """Verdicts in the order of the items, together where the grader can."""
+def grade_all(grader: Grader, items: Sequence[GradingItem]) -> list[Verdict]:
+    """Verdicts in the order of the items, in one batch if the grader can do that."""
     return grader.grade_all(items) if isinstance(grader, BatchGrader) else [grader.grade(*item) for item in items]

@@ -1,4 +1,4 @@
-"""The graders there are, and the default."""
+"""The default grader."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from seal_agent.grading.lexical import LexicalGrader
 
 
 def default_grader() -> Grader:
-    """The grader used where none is given: no key, no model."""
+    """The grader that is used if none is given. It needs no key and no model."""
     return LexicalGrader()

@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible endpoint as grader."""
+"""A judge model behind an OpenAI-compatible endpoint as grader."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from seal_agent.grading.endpoint import JudgeEndpoint, JudgeUsage
-from seal_agent.grading.grader import Graded
+from seal_agent.grading.grader import GradingItem
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.types import Verdict
 
@@ -17,14 +17,22 @@ _REPLY = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
 
 
 class JudgeGrader:
-    """Asks a model whether an answer says what a gold answer says. Implements Grader.
+    """Asks a judge model whether an answer says what a gold answer says. Implements BatchGrader.
 
-    `base_url` is that of any OpenAI-compatible endpoint, up to and without `/chat/completions`; the key is read from
-    the environment variable `api_key_env`, and none is sent if that is unset. `prices` are dollars per million prompt
-    and completion tokens. With `cache`, a file, every reply is kept and nothing is asked twice. A judgement that fails
-    after `retries` attempts with growing pauses, or that cannot be read, is UNGRADED, never WRONG, and not kept.
+    A judgement that fails or cannot be read is UNGRADED, never WRONG, and is not cached.
 
-    Raises InputError for a base_url that is not http(s), or fewer than one request at once.
+    Args:
+        model: the model's name at the endpoint.
+        base_url: the endpoint's address without `/chat/completions`.
+        api_key_env: the environment variable that holds the key; no key is sent if it is unset.
+        concurrency: how many requests `grade_all` sends at once.
+        timeout: seconds that one attempt may take.
+        retries: attempts after the first.
+        pause: seconds before the first retry; later pauses grow.
+        cache: a SQLite file of verdicts; no prompt in it is asked again.
+        prices: dollars per million prompt tokens and per million completion tokens.
+
+    Raises InputError for a base_url that is not http(s), or a concurrency below 1.
     """
 
     def __init__(
@@ -56,7 +64,7 @@ class JudgeGrader:
 
     @property
     def usage(self) -> JudgeUsage:
-        """Counts, tokens, seconds and dollars since this grader was made."""
+        """Counts, tokens, seconds and dollars so far."""
         return self._endpoint.usage
 
     def grade(self, question: str, golds: Sequence[str], answer: str) -> Verdict:
@@ -67,15 +75,16 @@ class JudgeGrader:
         prompt = fill(
             self._template, question=question, golds=json.dumps(list(golds), ensure_ascii=False), answer=answer
         )
-        said = self._endpoint.ask(prompt, _understand).said
-        return Verdict(said) if said is not None else Verdict.UNGRADED
+        verdict = self._endpoint.ask(prompt, _parse_reply).said
+        return Verdict(verdict) if verdict is not None else Verdict.UNGRADED
 
-    def grade_all(self, items: Sequence[Graded]) -> list[Verdict]:
+    def grade_all(self, items: Sequence[GradingItem]) -> list[Verdict]:
         """Verdicts on (question, golds, answer) in order, `concurrency` of them at a time."""
         with ThreadPoolExecutor(self.concurrency) as pool:
             return list(pool.map(lambda item: self.grade(*item), items))
 
 
-def _understand(reply: str) -> str | None:
-    found = _REPLY.match(reply)
-    return None if found is None else (Verdict.CORRECT if found[1].casefold() == "yes" else Verdict.WRONG).value
+def _parse_reply(reply: str) -> str | None:
+    """The verdict as the cache stores it; None if the reply begins with neither yes nor no."""
+    match = _REPLY.match(reply)
+    return None if match is None else (Verdict.CORRECT if match[1].casefold() == "yes" else Verdict.WRONG).value

@@ -1,4 +1,4 @@
-"""Is this answer right? Graders behind one small protocol."""
+"""The lexical grader: compares words, needs no key and no model."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from collections.abc import Collection, Mapping, Sequence
 
 from seal_agent.grading.contradictions import contradicts
 from seal_agent.text import words as lexical
-from seal_agent.text.spelling import unified
+from seal_agent.text.spelling import normalize_spelling
 from seal_agent.types import Verdict
+
+_INITIAL = re.compile(r"\b([A-Z])(?:\.|(?= [A-Z]))")
+_YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 
 
 class LexicalGrader:
-    """Compares words: no model, no key.
+    """Predicts a strong judge's verdict from the words of the answer. Implements Grader.
 
-    Correct if the answer is more likely than not to be judged so, by a logistic regression on eleven `measures` of
-    overlap, fitted to GPT-4.1's verdicts on 3,224 published answers (SEAL's authors'), and nothing in it `contradicts`
-    the gold; `benchmarks/graders.py` fits and tests it. Yes and no are compared as such. Without a usable gold answer,
-    or where a yes or no cannot be made out: UNGRADED.
+    An answer is correct if a logistic regression on eleven `overlap_features` gives it a probability above 0.5, and
+    nothing in it `contradicts` the gold answer. The regression was fitted to GPT-4.1's verdicts on 3,224 answers that
+    SEAL's authors published; `benchmarks/graders.py` fits and tests it. A gold answer of yes or no is compared with the
+    answer's own yes or no. UNGRADED if no gold answer has a word to compare, or if it is yes or no and the answer is
+    neither.
     """
 
     def grade(self, question: str, golds: Sequence[str], answer: str) -> Verdict:
@@ -34,13 +38,13 @@ class LexicalGrader:
 
     def _compare(self, question: str, gold: str, answer: str) -> Verdict:
         if (expected := _yes_or_no(gold)) is not None:
-            said = _verdict_word(answer)
-            if said is None:
+            stated = _find_yes_or_no(answer)
+            if stated is None:
                 return Verdict.UNGRADED
-            return Verdict.CORRECT if said is expected else Verdict.WRONG
+            return Verdict.CORRECT if stated is expected else Verdict.WRONG
         if contradicts(question, gold, answer):
             return Verdict.WRONG
-        return Verdict.CORRECT if probability(measures(question, gold, answer)) > 0.5 else Verdict.WRONG
+        return Verdict.CORRECT if probability(overlap_features(question, gold, answer)) > 0.5 else Verdict.WRONG
 
 
 # Fitted by `python benchmarks/graders.py --fit` on ../shared/data/graded_answers.jsonl.
@@ -60,46 +64,46 @@ WEIGHTS: Mapping[str, float] = {
 }
 
 
-def probability(measured: Mapping[str, float]) -> float:
-    """That a strong judge would call the answer correct, 0..1."""
-    return 1 / (1 + math.exp(-INTERCEPT - sum(WEIGHTS[name] * value for name, value in measured.items())))
+def probability(features: Mapping[str, float]) -> float:
+    """Probability that a strong judge would call the answer correct, 0..1."""
+    return 1 / (1 + math.exp(-INTERCEPT - sum(WEIGHTS[name] * value for name, value in features.items())))
 
 
-def measures(question: str, gold: str, answer: str) -> dict[str, float]:
-    """What an answer says of a gold answer, in numbers.
+def overlap_features(question: str, gold: str, answer: str) -> dict[str, float]:
+    """Features of the overlap between an answer and a gold answer.
 
-    Words are as `lexical.content_of` gives them; an answer's own words are those that the question does not have.
-    Recall is the share of the gold's words that are said, inflection and spelling forgiven.
+    Words are those of `lexical.content_words`. Own words are those that the question does not have. Recall is the share
+    of the gold's words that the answer has; inflection and spelling may differ.
 
     enough          1 if recall is at least 0.7
     half            1 if recall is at least 0.5
     long_recall     recall times ln(1 + words of the gold)
     own_recall      recall of the gold's own words
-    opening         recall by the answer's first sentence
-    density         share of the answer's own words that are the gold's
-    extra           own words of the answer that are not the gold's, 1 for twenty or more
+    opening         recall of the answer's first sentence
+    density         share of the answer's own words that the gold has
+    extra           number of the answer's own words that the gold lacks, divided by 20, at most 1
     length          ln(1 + words of the answer)
     number          1 if the gold has a number
-    number_missing  1 if one of them is not said
-    other_month     1 if the gold names a month and the answer does not name it
+    number_missing  1 if the answer lacks a number of the gold
+    other_month     1 if the answer lacks a month that the gold names
     """
-    question, gold, answer = unified(question), unified(gold), unified(answer)
-    asked, initials = frozenset(lexical.words_of(question)), _initials(gold) | _initials(answer)
-    wanted, said = lexical.content_of(gold), lexical.words_of(answer)
-    hits = _hits(gold, wanted, said, asked, initials)
+    question, gold, answer = normalize_spelling(question), normalize_spelling(gold), normalize_spelling(answer)
+    question_words, initials = frozenset(lexical.words_of(question)), _initials(gold) | _initials(answer)
+    gold_words, answer_words = lexical.content_words(gold), lexical.words_of(answer)
+    hits = _hits(gold, gold_words, answer_words, question_words, initials)
     recall = _mean(hits.values())
-    opening = lexical.words_of(lexical.first_sentence(answer))
-    own = {word for word in lexical.content_of(answer) if word not in asked}
+    opening_words = lexical.words_of(lexical.first_sentence(answer))
+    own_words = {word for word in lexical.content_words(answer) if word not in question_words}
     numbers = [word for word in hits if lexical.is_number(word)]
     return {
         "enough": float(recall >= 0.7),
         "half": float(recall >= 0.5),
         "long_recall": recall * math.log1p(len(hits)),
-        "own_recall": _mean([hit for word, hit in hits.items() if word not in asked] or hits.values()),
-        "opening": _mean(_hits(gold, wanted, opening, asked, initials).values()),
-        "density": len(own & hits.keys()) / max(1, len(own)),
-        "extra": min(len(own - hits.keys()), 20) / 20,
-        "length": math.log1p(len(said)),
+        "own_recall": _mean([hit for word, hit in hits.items() if word not in question_words] or hits.values()),
+        "opening": _mean(_hits(gold, gold_words, opening_words, question_words, initials).values()),
+        "density": len(own_words & hits.keys()) / max(1, len(own_words)),
+        "extra": min(len(own_words - hits.keys()), 20) / 20,
+        "length": math.log1p(len(answer_words)),
         "number": float(bool(numbers)),
         "number_missing": float(any(hits[word] < 1 for word in numbers)),
         "other_month": float(any(hits[word] < 1 for word in lexical.MONTHS & hits.keys())),
@@ -111,22 +115,27 @@ def _mean(values: Collection[float]) -> float:
 
 
 def _hits(
-    gold: str, wanted: Sequence[str], said: Sequence[str], asked: frozenset[str], initials: frozenset[str]
+    gold: str,
+    gold_words: Sequence[str],
+    answer_words: Sequence[str],
+    question_words: frozenset[str],
+    initials: frozenset[str],
 ) -> dict[str, float]:
-    """Each of the gold's words, and how nearly it is said; a year says its century, and only an initial a name."""
-    words = frozenset(said)
-    names = frozenset(word for word in words if len(word) > 1 or word in initials)
+    """How closely the answer matches each word of the gold, 0..1.
+
+    A year of a century matches that century. A single letter matches a name only if it is an initial.
+    """
+    words = frozenset(answer_words)
+    candidates = frozenset(word for word in words if len(word) > 1 or word in initials)
     hits = {
-        word: lexical.nearness(word, names if len(word) > 1 or word in initials else (), asked) or float(word in words)
-        for word in wanted
+        word: lexical.word_match(word, candidates if len(word) > 1 or word in initials else (), question_words)
+        or float(word in words)
+        for word in gold_words
     }
     for century in lexical.centuries(gold):
         if "bc" not in hits and any(lexical.in_century(word, century) for word in words):
             hits.update({word: 1.0 for word in (str(century), *lexical.words_of("century")) if word in hits})
     return hits
-
-
-_INITIAL = re.compile(r"\b([A-Z])(?:\.|(?= [A-Z]))")
 
 
 def _initials(text: str) -> frozenset[str]:
@@ -138,16 +147,14 @@ def _is_usable(gold: str) -> bool:
     return any(word not in ("a", "an", "the") for word in lexical.words_of(gold))
 
 
-_YES_NO = {"yes": True, "true": True, "no": False, "false": False}
-
-
 def _yes_or_no(gold: str) -> bool | None:
     return _YES_NO.get(gold.strip().rstrip(".!").casefold())
 
 
-def _verdict_word(answer: str) -> bool | None:
-    """What the answer opens with, calls its answer, or ends with; None if that is neither yes nor no."""
-    for place in (r"\W*(\w+)", r".*\banswer(?: \w+)? (?:is|was|would be):?\W*(\w+)", r".*?(\w+)\W*$"):
-        if (found := re.match(place, answer, re.IGNORECASE | re.DOTALL)) and found[1].casefold() in _YES_NO:
-            return _YES_NO[found[1].casefold()]
+def _find_yes_or_no(answer: str) -> bool | None:
+    """The yes or no that begins the answer, follows "the answer is", or ends it; None if there is none."""
+    for pattern in (r"\W*(\w+)", r".*\banswer(?: \w+)? (?:is|was|would be):?\W*(\w+)", r".*?(\w+)\W*$"):
+        match = re.match(pattern, answer, re.IGNORECASE | re.DOTALL)
+        if match and match[1].casefold() in _YES_NO:
+            return _YES_NO[match[1].casefold()]
     return None

@@ -1,4 +1,4 @@
-"""A whole run of the outer loop: its rounds, figures for a tracker, a report at the end, and where the policy lies."""
+"""A whole run of the outer loop: its rounds, figures for a tracker, and a report at the end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.config import OuterLoopConfig
 from seal_agent.outer_loop.archive.facts import describe_machine
 from seal_agent.outer_loop.archive.run import Run
-from seal_agent.outer_loop.domains.domain import Domain, Pictured
+from seal_agent.outer_loop.domains.domain import Domain, DrawableDomain
 from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.plan import Plan
 from seal_agent.outer_loop.policy import POLICIES
@@ -27,7 +27,11 @@ from seal_agent.outer_loop.units import Worker
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run came to. `policy` is the folder of the last policy; None where no self-edit was ever kept."""
+    """The result of a run.
+
+    `policy` is the folder of the last policy; None where no self-edit was ever kept. `markdown` and `html` are the
+    report's files, `digest` is the ledger's hash.
+    """
 
     results: tuple[RoundResult, ...]
     policy: Path | None
@@ -37,22 +41,21 @@ class RunResult:
 
 
 def settings(
-    base: BaseModel, domain: Domain[Any], reward: RewardModel, config: OuterLoopConfig, **more: str
+    base: BaseModel, domain: Domain[Any], reward: RewardModel, config: OuterLoopConfig, **reward_settings: str
 ) -> dict[str, Any]:
-    """All that decides a run's results, for its manifest."""
+    """Everything that decides a run's results, for its manifest; `reward_settings` stand beside the reward's name."""
     return {
         "outer_loop": asdict(config),
         "domain": domain.settings(),
-        "reward": {"name": reward.name, "samples": reward.samples, **more},
+        "reward": {"name": reward.name, "samples": reward.samples, **reward_settings},
         "base": base.identity,
         "dtype": str(base.dtype).removeprefix("torch."),
     }
 
 
 def facts(base: BaseModel, plan: Plan) -> dict[str, Any]:
-    """What stands beside it: the model's name, the counts of the plan, the machine."""
-    about = {"model": base.name, "device": str(base.device), "plan": asdict(plan)}
-    return {**about, **describe_machine()}
+    """What the manifest records besides `settings`: the model's name, the plan, the machine."""
+    return {"model": base.name, "device": str(base.device), "plan": asdict(plan), **describe_machine()}
 
 
 def learn(
@@ -63,38 +66,49 @@ def learn(
     worker: Worker,
     executor: Executor,
     run: Run,
-    tell: RoundProgress = no_progress,
+    progress: RoundProgress = no_progress,
     report_to: str | None = None,
 ) -> RunResult:
-    """`rest_em`, tracked and reported. A run that the watch over its votes stops is reported too, and raises."""
+    """Run `rest_em`, log each round to a tracker, and write the report.
+
+    Raises CollapseError where a model that rewards itself collapses; the report is written then too.
+
+    Args:
+        progress: Called as the stages of each round proceed.
+        report_to: A tracker, one of TRACKERS in report/tracking.py; None for none.
+    """
     tracking = Tracking(report_to, run.folder, run.manifest["config"]) if report_to else None
     results: list[RoundResult] = []
 
-    def each_round(result: RoundResult) -> None:
+    def on_round(result: RoundResult) -> None:
         results.append(result)
         if tracking:
             tracking.log(result)
 
     try:
-        rest_em(domain, reward, config, worker=worker, executor=executor, run=run, tell=tell, each_round=each_round)
+        rest_em(domain, reward, config, worker=worker, executor=executor, run=run, progress=progress, on_round=on_round)
     finally:
         if tracking:
             tracking.close()
         if results:
-            drawn = _pictures(domain, reward, config, worker, run, results[-1])
-            written = write_report(run.folder, results, run.manifest, run.seconds(), run.counts(), drawn)
+            sections = _pictures(domain, reward, config, worker, run, results[-1])
+            report_files = write_report(run.folder, results, run.manifest, run.seconds(), run.counts(), sections)
     last = results[-1].policy if results[-1].next_policy is None else results[-1].next_policy
-    return RunResult(tuple(results), run.folder / POLICIES / last if last else None, *written, run.digest())
+    return RunResult(tuple(results), run.folder / POLICIES / last if last else None, *report_files, run.digest())
 
 
 def _pictures(
     domain: Domain[Any], reward: RewardModel, config: OuterLoopConfig, worker: Worker, run: Run, last: RoundResult
 ) -> tuple[Section, ...]:
-    """A section of pictures of the last round, whose answers are all on file; none of a domain that does not draw."""
-    if not isinstance(domain, Pictured) or not reward.trains:
+    """A report section with pictures of the last round, whose answers are in the ledger.
+
+    Empty where the domain draws no pictures or the reward trains nothing.
+    """
+    if not isinstance(domain, DrawableDomain) or not reward.trains:
         return ()
     stages = Stages(domain, reward, config, worker, InlineExecutor(worker), run)
     cases = stages.cases(last.round)
-    edits = [tuple(one.edit for one in context.scored) for context in last.contexts]
-    tried = [one.edits for one in stages.evaluate(last.round, cases, edits) if one.edits]
-    return (pictures(domain, cases, last.contexts, tried),)
+    self_edits = [tuple(scored.edit for scored in context.scored) for context in last.contexts]
+    trials = stages.evaluate(last.round, cases, self_edits)
+    results = [context.edits for context in trials if context.edits]
+    return (pictures(domain, cases, last.contexts, results),)

@@ -1,4 +1,7 @@
-"""The policy: a LoRA adapter that writes self-edits, finetuned on the winners, separate from those it is judged by."""
+"""The policy: a LoRA adapter that writes self-edits, finetuned on the winners.
+
+It is separate from the adapters that are trained on its self-edits.
+"""
 
 from __future__ import annotations
 
@@ -14,29 +17,29 @@ from seal_agent.errors import AdapterError, InputError
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.peft_files import write_peft
 from seal_agent.progress import Progress
-from seal_agent.store import files as files
+from seal_agent.store import files
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.sequences import encode_turns
 from seal_agent.training.train import train
 from seal_agent.types import SelfEdit, TrainingSequence
 
-ABOUT = "seal_policy.json"
+METADATA = "seal_policy.json"
 POLICIES, LAST = "policy", "last"
 """The folder of a run's policies, and the file in it that names the last one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A writer and the formats that it learnt to write."""
+    """An adapter that writes self-edits, and the formats that it learnt."""
 
     adapter: LoraAdapter
     formats: tuple[str, ...]
     base: str = ""
-    """Identity of the base model that it was trained on; "" where its folder does not say."""
+    """Identity of the base model that the policy was trained on; "" where its folder does not say."""
 
 
-def policy_rows(base: BaseModel, winners: Sequence[SelfEdit]) -> tuple[TrainingSequence, ...]:
-    """What the policy learns: of each winner the text it wrote, after the prompt it was asked with."""
+def policy_sequences(base: BaseModel, winners: Sequence[SelfEdit]) -> tuple[TrainingSequence, ...]:
+    """Training sequences of the policy: each winner's prompt and, as the target, its completion."""
     return tuple(encode_turns(base, edit.prompt, edit.completion) for edit in winners)
 
 
@@ -47,47 +50,54 @@ def finetune(
     start: LoraAdapter | None,
     progress: Progress | None = None,
 ) -> tuple[LoraAdapter, tuple[float, ...]]:
-    """The next policy, from the last one on, and the mean loss of every epoch."""
-    (trained,) = train(base, [TrainJob(policy_rows(base, winners), config, start)], progress)
+    """Train the next policy, starting from `start` (None: from a fresh adapter); returns it and each epoch's loss."""
+    (trained,) = train(base, [TrainJob(policy_sequences(base, winners), config, start)], progress)
     return trained.adapter, trained.summary.epoch_losses
 
 
 def save_policy(policy: LoraAdapter, formats: Sequence[str], base: BaseModel, parent: Path) -> str:
-    """Write a policy below `parent` as a plain PEFT folder, named by its content; returns the name."""
+    """Write a policy below `parent` as a plain PEFT folder named by its content; returns the name."""
     name = files.save(policy, base.name, base.identity, parent)
-    about = {"formats": list(formats), "base": base.identity}
-    (parent / name / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    metadata = {"formats": list(formats), "base": base.identity}
+    (parent / name / METADATA).write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")
     return name
 
 
 def mark_last(parent: Path, name: str) -> None:
-    """Make this policy of a run the one that the run's folder stands for."""
+    """Record which of a run's policies is the last; `load_policy` of the run's folder loads that one."""
     draft = parent / f"{LAST}.draft"
     draft.write_text(name + "\n", encoding="utf-8")
     draft.replace(parent / LAST)
 
 
 def load_policy(folder: Path, base_identity: str | None = None) -> Policy:
-    """A policy of `save_policy`, or any PEFT folder, whose formats are then unknown. Raises AdapterError.
+    """Load a policy that `save_policy` wrote, or any PEFT folder, whose formats are then unknown.
 
-    The folder of a run stands for its last policy.
+    Raises AdapterError where it is missing, damaged, or belongs to another base model.
+
+    Args:
+        folder: The policy's folder, or a run's folder, which stands for its last policy.
+        base_identity: The base model that the policy must belong to; None checks nothing.
     """
     if (folder / POLICIES / LAST).is_file():
         folder = folder / POLICIES / (folder / POLICIES / LAST).read_text(encoding="utf-8").strip()
     adapter = files.load(folder, base_identity)
     try:
-        about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        metadata: dict[str, Any] = json.loads((folder / METADATA).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Policy(adapter, ())
     except ValueError as err:
         raise AdapterError(
-            f"{folder / ABOUT} is damaged ({err}); restore the folder, or train the policy again"
+            f"{folder / METADATA} is damaged ({err}); restore the folder, or train the policy again"
         ) from err
-    return Policy(adapter, tuple(about["formats"]), about["base"])
+    return Policy(adapter, tuple(metadata["formats"]), metadata["base"])
 
 
 def merge_policy(base: BaseModel, policy: LoraAdapter, folder: Path) -> None:
-    """Write the base model with the policy in its weights, as a folder that any loader takes."""
+    """Merge the policy into the base model's weights and write a folder that any loader accepts.
+
+    Raises InputError where `folder` exists and is not an empty folder.
+    """
     import copy
     import tempfile
 
@@ -96,12 +106,12 @@ def merge_policy(base: BaseModel, policy: LoraAdapter, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not an empty folder; choose another path")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".merged-", dir=folder.parent) as place:
-        adapter, draft = Path(place) / "adapter", Path(place) / "whole"
+    with tempfile.TemporaryDirectory(prefix=".merged-", dir=folder.parent) as temporary:
+        adapter, draft = Path(temporary) / "adapter", Path(temporary) / "merged"
         write_peft(policy, base.name, base.identity, adapter)
-        whole = PeftModel.from_pretrained(copy.deepcopy(base.module), str(adapter)).merge_and_unload()
-        whole.save_pretrained(draft)
+        merged = PeftModel.from_pretrained(copy.deepcopy(base.module), str(adapter)).merge_and_unload()
+        merged.save_pretrained(draft)
         base.tokenizer.save_pretrained(draft)
         if folder.exists():
             folder.rmdir()
-        draft.rename(folder)  # whole or not at all
+        draft.rename(folder)  # a crash leaves no half-written folder

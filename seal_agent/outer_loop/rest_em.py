@@ -1,9 +1,9 @@
-"""ReST-EM over self-edits: propose, train and evaluate, select, finetune; again with the policy that came of it.
+"""ReST-EM over self-edits: propose, evaluate, select, finetune, and repeat with the finetuned policy.
 
     for each round:
-        self-edits  ~ policy(. | context), several for each context
-        rewards     = what an adapter trained on the self-edit answers, minus what the base model answers
-        winners     = the best of each context, above the base model and above the passage alone
+        self-edits  ~ policy(. | context), several per context
+        rewards     = accuracy with an adapter trained on the self-edit, minus the base model's accuracy
+        winners     = the best of each context that beat the base model and the passage alone
         policy      = the policy finetuned on the winners
 
 SEAL (arXiv 2506.10943, section 3.1) after ReST-EM (Singh et al., 2023, arXiv 2312.06585): filtered behaviour cloning.
@@ -21,7 +21,7 @@ from seal_agent.outer_loop.domains.domain import Domain
 from seal_agent.outer_loop.executors.executor import Executor
 from seal_agent.outer_loop.rewards.reward import RewardModel
 from seal_agent.outer_loop.rounds import RoundResult
-from seal_agent.outer_loop.stages import RoundProgress, Stages, Writer, no_progress
+from seal_agent.outer_loop.stages import PolicyVersion, RoundProgress, Stages, no_progress
 from seal_agent.outer_loop.units import Worker
 
 
@@ -33,26 +33,31 @@ def rest_em(
     worker: Worker,
     executor: Executor,
     run: Run,
-    tell: RoundProgress = no_progress,
-    each_round: Callable[[RoundResult], None] = lambda _: None,
+    progress: RoundProgress = no_progress,
+    on_round: Callable[[RoundResult], None] = lambda _: None,
 ) -> list[RoundResult]:
-    """Every round's result, whether it was done now or is on file. The policies lie in the run's folder.
+    """Run all rounds, skipping work that the run's ledger already holds; the policies lie in the run's folder.
 
-    Raises CollapseError where the model fools itself by its own votes; what was learnt until then stays.
+    Raises CollapseError where a model that rewards itself collapses; earlier rounds and their policies remain.
+
+    Args:
+        worker: Writes the self-edits and finetunes the policy.
+        executor: Trains and evaluates the adapters.
+        on_round: Called with each round's result, also for rounds that were finished before.
     """
-    stages = Stages(domain, reward, config, worker, executor, run, tell)
+    stages = Stages(domain, reward, config, worker, executor, run, progress)
     watch = CollapseWatch() if reward.samples else None
-    policy, results = Writer(), list[RoundResult]()
+    policy, results = PolicyVersion(), list[RoundResult]()
     for round_ in range(config.rounds + config.measure_last):
         cases = stages.cases(round_)
-        proposed = stages.propose(round_, cases, policy)
-        tried = stages.evaluate(round_, cases, proposed)
-        chosen = stages.select(stages.score(round_, cases, proposed, tried))
-        learns = round_ < config.rounds
-        learnt, losses = stages.finetune(round_, chosen, policy) if learns else (policy, ())
-        results.append(stages.close_round(round_, chosen, tried, policy, learnt if learns else None, losses))
-        each_round(results[-1])
+        self_edits = stages.propose(round_, cases, policy)
+        trials = stages.evaluate(round_, cases, self_edits)
+        scored = stages.score(round_, cases, self_edits, trials)
+        selected = stages.select(scored)
+        next_policy, losses = stages.finetune(round_, selected, policy) if round_ < config.rounds else (None, ())
+        results.append(stages.close_round(round_, selected, trials, policy, next_policy, losses))
+        on_round(results[-1])
         if watch:
-            watch.look(results[-1])
-        policy = learnt
+            watch.check(results[-1])
+        policy = next_policy or policy
     return results

@@ -9,19 +9,19 @@ from statistics import fmean
 
 from seal_agent.types import Outcome, Question, SelfEdit
 
-LONGEST_SHARED = 8  # words; of questions, longer runs than that are not hit upon by chance
+LEAK_WORDS = 8  # a self-edit does not share a run of this many words with a question by chance
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """A self-edit and its rewards, one for each seed; failed ones are left out of the mean and counted."""
+class ScoredEdit:
+    """A self-edit with its outcomes, one per seed. Failed outcomes are left out of the means, and counted."""
 
     edit: SelfEdit
     outcomes: tuple[Outcome, ...]
     rejected: str = ""
-    """Why it may not be kept whatever its reward."""
+    """Why the self-edit may not be kept whatever its reward; "" where it may."""
     reporting: tuple[Outcome, ...] = ()
-    """The same adapters on questions that never select."""
+    """Outcomes of the same adapters on the reporting questions, which never select."""
 
     @property
     def mean(self) -> float | None:
@@ -30,28 +30,29 @@ class Scored:
 
     @property
     def reporting_mean(self) -> float | None:
+        """Mean gain on the reporting questions over the seeds that did not fail; None where all did."""
         return mean_gain(self.reporting)
 
 
 def mean_gain(outcomes: Iterable[Outcome]) -> float | None:
-    """Mean over those that did not fail; None where all did."""
+    """Mean gain over the outcomes that did not fail; None where all did."""
     gains = [outcome.reward.gain for outcome in outcomes if outcome.reward]
     return fmean(gains) if gains else None
 
 
-def select(scored: Sequence[Scored], floor: float, keep: int) -> list[Scored]:
-    """The `keep` best by mean reward of one context's self-edits, best first, ties by their order.
+def select(scored: Sequence[ScoredEdit], floor: float, keep: int) -> list[ScoredEdit]:
+    """The `keep` best self-edits of one context by mean reward, best first; ties keep their order.
 
-    Only those whose mean is above 0, which is the baseline, and above `floor`, the reward of the passage alone.
+    Only self-edits whose mean is above 0, which is the base model, and above `floor`, the reward of the passage alone.
     """
-    able = [one for one in scored if not one.rejected and one.mean is not None and one.mean > max(0.0, floor)]
-    return sorted(able, key=lambda one: -(one.mean or 0.0))[:keep]
+    eligible = [edit for edit in scored if not edit.rejected and edit.mean is not None and edit.mean > max(0.0, floor)]
+    return sorted(eligible, key=lambda edit: -(edit.mean or 0.0))[:keep]
 
 
-def leaks(edit: SelfEdit, passage: str, questions: Iterable[Question]) -> str:
-    """The first run of words that a self-edit shares with a question and not with the passage; "" for none.
+def leaked_words(edit: SelfEdit, passage: str, questions: Iterable[Question]) -> str:
+    """The first run of words that a self-edit shares with a question but not with the passage; "" for none.
 
-    A self-edit that repeats the questions it will be judged by would be rewarded for knowing them.
+    A self-edit that repeats its test questions would be rewarded for knowing them.
     """
     suspect = set(_runs(edit.completion)) - set(_runs(passage))
     return next((" ".join(run) for question in questions for run in _runs(question.text) if run in suspect), "")
@@ -59,14 +60,21 @@ def leaks(edit: SelfEdit, passage: str, questions: Iterable[Question]) -> str:
 
 def _runs(text: str) -> list[tuple[str, ...]]:
     words = re.findall(r"\w+", text.casefold())
-    return [tuple(words[i : i + LONGEST_SHARED]) for i in range(len(words) - LONGEST_SHARED + 1)]
+    return [tuple(words[i : i + LEAK_WORDS]) for i in range(len(words) - LEAK_WORDS + 1)]
 
 
-def advantage(chosen: Mapping[str, Sequence[Scored]], every: Mapping[str, Sequence[Scored]]) -> float | None:
-    """How far the kept self-edits lie above the mean of their context's, averaged over contexts with any kept."""
+def advantage(kept: Mapping[str, Sequence[ScoredEdit]], scored: Mapping[str, Sequence[ScoredEdit]]) -> float | None:
+    """Mean reward of the kept self-edits minus that of all self-edits of their context, averaged over contexts.
+
+    Contexts without a kept self-edit are left out; None where all are.
+
+    Args:
+        kept: The kept self-edits by context.
+        scored: All self-edits by context.
+    """
     differences = []
-    for context, kept in chosen.items():
-        means = [one.mean for one in every[context] if one.mean is not None]
-        if kept and means:
-            differences.append(fmean(one.mean or 0.0 for one in kept) - fmean(means))
+    for context, winners in kept.items():
+        means = [edit.mean for edit in scored[context] if edit.mean is not None]
+        if winners and means:
+            differences.append(fmean(winner.mean or 0.0 for winner in winners) - fmean(means))
     return fmean(differences) if differences else None

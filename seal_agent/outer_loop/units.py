@@ -1,7 +1,7 @@
-"""The unit of work: some contexts, the adapters to try on each, and what those adapters are asked.
+"""The unit of work: some contexts, the adapters to try on each, and the questions for those adapters.
 
-A unit says all that decides its result, so that it may be run anywhere, by any worker, again after a crash, and comes
-out the same: its adapters share one batch whose members never depend on what else there is to do.
+A unit holds everything that decides its result. Any worker may run it, also again after a crash, and gets the same
+result: its adapters share one batch whose members never depend on what else there is to do.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from seal_agent.config import InnerLoopConfig
 from seal_agent.generation.engine import Engine
 from seal_agent.grading.grader import Grader
 from seal_agent.lora.adapter import LoraAdapter
-from seal_agent.store import files as files
+from seal_agent.store import files
 from seal_agent.types import Answer, Context, Question, SelfEdit, content_hash
 
 Item = TypeVar("Item")
-"""What a domain's contexts are: a passage, a puzzle."""
+"""A domain's own kind of context: a passage, a puzzle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A base model kept warm, and what answers and grades with it."""
+    """A loaded base model, the engine that answers with it, and the grader."""
 
     base: BaseModel
     engine: Engine
     grader: Grader
     adapters: Path | None = None
-    """Where trained adapters are kept; None: they are dropped as soon as they are judged."""
+    """Folder for trained adapters; None drops each adapter once it is evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One adapter to train and ask: on a self-edit and the context, or (None) on the context alone."""
+    """One adapter to train and question: on a self-edit and the context, or (None) on the context alone."""
 
     edit: SelfEdit | None
     seed: int
@@ -44,10 +44,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Case(Generic[Item]):
-    """One context, what is tried on it, and what is asked about it.
+    """One context with its trials and its questions.
 
-    `selecting` questions decide which self-edits are kept, `reporting` ones never do, `own` ones were written by the
-    model itself and have no answers that count.
+    `selecting` questions decide which self-edits are kept; `reporting` questions never do. The model wrote the `own`
+    questions itself, so their answers are not graded against a gold answer.
     """
 
     item: Item
@@ -62,8 +62,8 @@ class Case(Generic[Item]):
 class Unit(Generic[Item]):
     """Cases evaluated together.
 
-    `guard` questions are about other things, which every adapter should still know; each of a case's own questions is
-    answered `samples` times.
+    `guard` questions are about unrelated topics that every adapter should still know. Each of a case's own questions
+    is answered `samples` times.
     """
 
     base: str
@@ -79,8 +79,8 @@ class Unit(Generic[Item]):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What one adapter, or the base model, said about a case; `samples` holds a row for each of its own questions."""
+class CaseAnswers:
+    """What one adapter, or the base model, answered about a case; `samples` has one row per own question."""
 
     selecting: tuple[Answer, ...]
     reporting: tuple[Answer, ...] = ()
@@ -89,36 +89,36 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """What became of a trial: what its adapter said, or why there is none."""
+class TrialResult:
+    """A trial's answers, or the reason why there are none."""
 
     trial: Trial
-    answers: Asked | None
+    answers: CaseAnswers | None
     failure: str = ""
     adapter: str = ""
-    """Its folder, where adapters are kept."""
+    """Name of the adapter's folder, where adapters are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """One case: what the base model said, and what came of every trial, in order."""
+    """The base model's answers to one case, and the result of every trial, in order."""
 
-    baseline: Asked
-    tried: tuple[Tried, ...]
+    baseline: CaseAnswers
+    tried: tuple[TrialResult, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
-    """A unit's result, case by case."""
+class UnitResult:
+    """A unit's results, one per case; `unit` is the unit's key."""
 
     unit: str
     cases: tuple[CaseResult, ...]
 
 
-Evaluate = Callable[[Unit[Item], Worker], Evaluated]
-"""A domain's own evaluation: train a unit's adapters side by side, ask each of them and the base model everything."""
+Evaluate = Callable[[Unit[Item], Worker], UnitResult]
+"""A domain's evaluation: trains a unit's adapters side by side, and asks each of them and the base model everything."""
 
 
-def kept(adapter: LoraAdapter, worker: Worker) -> str:
-    """The folder of a trained adapter, where the worker keeps them; else ""."""
+def save_adapter(adapter: LoraAdapter, worker: Worker) -> str:
+    """Save a trained adapter and return its folder's name; "" where the worker keeps no adapters."""
     return files.save(adapter, worker.base.name, worker.base.identity, worker.adapters) if worker.adapters else ""

@@ -1,4 +1,4 @@
-"""Prompts as text files: one file each, loaded by name or by path, filled by plain replacement."""
+"""Prompt templates: one text file each, loaded by name or path, filled by plain replacement."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from typing import Any
 from seal_agent.errors import InputError
 from seal_agent.types import Message
 
+_TURN = re.compile(r"^\[(system|user|assistant)\]\n", re.MULTILINE)
+
 
 def prompt_names() -> list[str]:
     """Names of the bundled prompts, sorted."""
     files = resources.files(__package__).iterdir()
-    return sorted(f.name.removesuffix(".txt") for f in files if f.name.endswith(".txt"))
+    return sorted(file.name.removesuffix(".txt") for file in files if file.name.endswith(".txt"))
 
 
 def load_prompt(name_or_path: str) -> str:
-    """The text of a bundled prompt, or of a file of the caller's own. Raises InputError."""
+    """The text of a bundled prompt or of a text file. Raises InputError if there is none, or it is not UTF-8."""
     if name_or_path in prompt_names():
         return (resources.files(__package__) / f"{name_or_path}.txt").read_text(encoding="utf-8").strip()
     path = Path(name_or_path).expanduser()
@@ -33,25 +35,22 @@ def load_prompt(name_or_path: str) -> str:
 
 
 def fill(template: str, **values: str) -> str:
-    """Replace {name} by its value, in one pass: braces inside a value stay as they are."""
-    out, rest = [], template
-    while rest:
-        found = [(at, key) for key in values if (at := rest.find("{" + key + "}")) >= 0]
-        if not found:
+    """Replace each {name} by its value, in one pass: braces inside a value stay as they are."""
+    parts, remainder = [], template
+    while remainder:
+        placeholders = [(start, key) for key in values if (start := remainder.find("{" + key + "}")) >= 0]
+        if not placeholders:
             break
-        at, key = min(found)
-        out += [rest[:at], values[key]]
-        rest = rest[at + len(key) + 2 :]
-    return "".join([*out, rest])
-
-
-_TURN = re.compile(r"^\[(system|user|assistant)\]\n", re.MULTILINE)
+        start, key = min(placeholders)
+        parts += [remainder[:start], values[key]]
+        remainder = remainder[start + len(key) + 2 :]
+    return "".join([*parts, remainder])
 
 
 def fill_turns(name_or_path: str, **values: str) -> tuple[Message, ...]:
-    """The turns of a chat from a prompt file that names the speaker of each, as "[user]" alone on a line.
+    """Chat turns from a prompt file in which a line such as "[user]" begins each turn.
 
-    Values are filled in after the file is cut into turns, so that nothing in a value begins one.
+    Values are filled in after the file is split into turns, so that a value cannot begin one.
     """
     _, *parts = _TURN.split(load_prompt(name_or_path))
     roles: list[Any] = parts[::2]
@@ -59,10 +58,10 @@ def fill_turns(name_or_path: str, **values: str) -> tuple[Message, ...]:
 
 
 def question_prompt(title: str, question: str) -> str:
-    """A question without its passage, as it is asked and as it is trained on (SEAL: topic, then question)."""
+    """A closed-book question, both for asking and for training (SEAL: topic, then question)."""
     return fill(load_prompt("question" if title else "question-untitled"), title=title, question=question)
 
 
 def question_with_passage(title: str, passage: str, question: str) -> str:
-    """The same question with the passage in view: what finetuning is measured against."""
+    """An open-book question, with the passage in the prompt: the reference that finetuning is compared with."""
     return fill(load_prompt("question-in-context"), passage=passage, question=question_prompt(title, question))

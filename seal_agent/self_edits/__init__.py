@@ -1,1 +1,1 @@
-"""Self-edits: the study notes that a model writes about a passage."""
+"""Self-edits: the notes that a model writes about a passage."""

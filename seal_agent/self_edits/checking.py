@@ -1,4 +1,4 @@
-"""Which lines of written self-edits may be trained on."""
+"""Decides which notes of a self-edit may be trained on."""
 
 from __future__ import annotations
 
@@ -16,33 +16,39 @@ from seal_agent.types import SelfEdit
 def check_self_edits(
     engine: Engine, title: str, passages: Sequence[str], edits: Sequence[SelfEdit], strictness: Strictness
 ) -> tuple[SelfEdit, ...]:
-    """The same self-edits, with a verdict on each line; as they are where strictness is "off"."""
-    (checked,) = check_self_edits_of(engine, [(title, passages)], [edits], strictness)
+    """The self-edits with each note marked as kept or not; unchanged if strictness is "off"."""
+    (checked,) = check_self_edits_batch(engine, [(title, passages)], [edits], strictness)
     return checked
 
 
-def check_self_edits_of(
+def check_self_edits_batch(
     engine: Engine,
-    sources: Sequence[tuple[str, Sequence[str]]],
+    contexts: Sequence[tuple[str, Sequence[str]]],
     edits: Sequence[Sequence[SelfEdit]],
     strictness: Strictness,
 ) -> list[tuple[SelfEdit, ...]]:
-    """As `check_self_edits` for several contexts, each given as title and passages, in one batch."""
+    """`check_self_edits` for several contexts in one batch.
+
+    Args:
+        contexts: Title and passages of each context.
+        edits: The self-edits of each context.
+        strictness: What to remove, see `verification.verify`.
+    """
     if strictness == "off":
-        return [tuple(of_source) for of_source in edits]
-    written = [
+        return [tuple(context_edits) for context_edits in edits]
+    unchecked = [
         (title, passages[edit.part], split_notes(parse(edit, title)))
-        for (title, passages), of_source in zip(sources, edits, strict=True)
-        for edit in of_source
-        if _is_unchecked(edit)
+        for (title, passages), context_edits in zip(contexts, edits, strict=True)
+        for edit in context_edits
+        if _needs_check(edit)
     ]
-    verdicts = iter(verify(engine, written, strictness))
+    checked_notes = iter(verify(engine, unchecked, strictness))
     return [
-        tuple(replace(edit, checked=next(verdicts)) if _is_unchecked(edit) else edit for edit in of_source)
-        for of_source in edits
+        tuple(replace(edit, checked=next(checked_notes)) if _needs_check(edit) else edit for edit in context_edits)
+        for context_edits in edits
     ]
 
 
-def _is_unchecked(edit: SelfEdit) -> bool:
-    """Derived formats are checked as they are made."""
+def _needs_check(edit: SelfEdit) -> bool:
+    """Derived formats were checked when they were written."""
     return edit.format != PASSAGE and edit.checked is None

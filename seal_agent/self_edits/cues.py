@@ -1,10 +1,10 @@
-"""Cues: a few phrases of a sentence behind a question word, which lead to it as a question would.
+"""Cues: a question word and a few phrases of a sentence, which lead to the sentence as a question would.
 
-They need no model, so there can be many of them, and they reach what no question asked for. What a small model learns
-of them is which words go with which sentence, and question words are words too: a cue that asks "who" of a sentence
-without a person, or "how many" with the number beside it, teaches that who and how many mean nothing. So half of the
-cues ask for what the sentence has, a person, place, time or number, and leave it out; others begin with words that fit
-any sentence.
+Cues need no model, so there can be many, and they cover what no question asked for. From them a small model learns
+which words belong to which sentence. Question words are such words too: a cue that asks "who" of a sentence without a
+person, or "how many" with the number beside it, teaches that who and how many mean nothing. So half of the cues ask for
+what the sentence has (a person, place, time or number) and leave it out. The others begin with words that fit any
+sentence.
 """
 
 from __future__ import annotations
@@ -18,60 +18,66 @@ from seal_agent.self_edits.questions import Sentence, is_dated
 from seal_agent.text.phrases import names_of, phrases_of
 from seal_agent.text.words import has_number
 
-MOST_PHRASES = 3  # of a cue; with more of them it is the sentence over again
-POINTED = 1 / 3  # our choice: share of the cues that name what their sentence points back to, where it does
-REWORDED = 0.5  # our choice: share of the words that are put in other words, where there are some
-FITTING = 0.5  # our choice: share of the cues that ask for a person, place, time or number, where there is one
-RECASED = 0.5  # our choice: share of the capitals that are no name's and are made small
-DRAWS = 3  # our choice: for each cue that is wanted, since some come twice
-NAMED, COUNTED = ("Who", "Where"), ("When", "How many")
+MAX_PHRASES = 3  # with more of them, a cue is little else than the sentence
+BACKREFERENCE = 1 / 3  # not tuned: share of cues that name what the sentence refers back to, if it does
+REWORDED = 0.5  # not tuned: share of words replaced by synonyms, among those that have some
+TARGETED = 0.5  # not tuned: share of cues that ask for a person, place, time or number, if the sentence has one
+LOWERED = 0.5  # not tuned: share of capitals made small, among those that mark no name
+DRAWS = 3  # not tuned: attempts for each cue, because some come out twice
+NAME_WORDS, NUMBER_WORDS = ("Who", "Where"), ("When", "How many")
 _PERSON = re.compile(r"\b(?:he|she|his|her|I|my|we)\b")
 
 
 def cues_of(
     source: Sentence, count: int, seed: int = 0, synonyms: Mapping[str, Sequence[str]] | None = None
 ) -> list[str]:
-    """At most `count` different cues, each of one to three phrases of the sentence; every second one names the title.
+    """At most `count` different cues, each with one to three phrases of the sentence. Every second one names the title.
 
-    Phrases that are part of the title are left out, where there are others: all sentences answer to those. With
-    `synonyms` a cue is put in other words here and there, and may name what its sentence points back to.
+    Phrases that are part of the title are left out if there are others, because they would fit every sentence.
+
+    Args:
+        source: The sentence that the cues lead to.
+        count: How many cues; there are fewer if the sentence has few phrases.
+        seed: Of the draws, together with the sentence.
+        synonyms: Other words for some words. If given, some cues also name what the sentence refers back to.
     """
     title, draw = source.title, random.Random(f"{seed} {source.sentence}")
-    every = phrases_of(source.sentence)
-    phrases = _besides(title, every) or every
-    before = _besides(title, phrases_of(source.before)) if synonyms is not None else []
+    all_phrases = phrases_of(source.sentence)
+    phrases = _outside_title(title, all_phrases) or all_phrases
+    previous = _outside_title(title, phrases_of(source.previous)) if synonyms is not None else []
     if not phrases:
         return []
-    templates, names, fitting = _templates(), set(names_of(source.sentence)), _fitting(source.sentence)
+    templates, names = _templates(), set(names_of(source.sentence))
+    question_words = _answerable_question_words(source.sentence)
     cues: dict[str, None] = {}
     for number in range(DRAWS * count):
-        word = draw.choice(fitting) if fitting and draw.random() < FITTING else ""
-        left = _left_out(word, phrases, names, draw) or phrases
-        drawn = draw.sample(left, draw.randint(1, min(MOST_PHRASES, len(left))))
-        drawn = [_recased(phrase, source.sentence, names, draw) for phrase in drawn]
-        if before and len(drawn) < MOST_PHRASES and draw.random() < POINTED:
-            drawn = [draw.choice(before), *drawn]
+        word = draw.choice(question_words) if question_words and draw.random() < TARGETED else ""
+        candidates = _without_answer(word, phrases, names, draw) or phrases
+        drawn = draw.sample(candidates, draw.randint(1, min(MAX_PHRASES, len(candidates))))
+        drawn = [_lower_capitals(phrase, source.sentence, names, draw) for phrase in drawn]
+        if previous and len(drawn) < MAX_PHRASES and draw.random() < BACKREFERENCE:
+            drawn = [draw.choice(previous), *drawn]
         if synonyms:
-            drawn = [_reworded(phrase, synonyms, draw) for phrase in drawn]
+            drawn = [_reword(phrase, synonyms, draw) for phrase in drawn]
         template = draw.choice(templates[word, bool(title) and number % 2 == 1])
-        cues[fill(template, phrases=_listed(drawn), title=title)] = None
+        cues[fill(template, phrases=_enumerate(drawn), title=title)] = None
         if len(cues) == count:
             break
     return list(cues)
 
 
 def _templates() -> dict[tuple[str, bool], list[str]]:
-    """By the word of `NAMED` or `COUNTED` that they begin with, "" for another, and by whether they name the title."""
-    found: dict[tuple[str, bool], list[str]] = {}
+    """Cue templates, keyed by question word ("" for any that is neither a name nor a number word) and title or none."""
+    templates: dict[tuple[str, bool], list[str]] = {}
     for line in load_prompt("cue").splitlines():
-        word = next((word for word in (*NAMED, *COUNTED) if line.startswith(f"{word} ")), "")
-        found.setdefault((word, "{title}" in line), []).append(line)
-    return found
+        word = next((word for word in (*NAME_WORDS, *NUMBER_WORDS) if line.startswith(f"{word} ")), "")
+        templates.setdefault((word, "{title}" in line), []).append(line)
+    return templates
 
 
-def _fitting(sentence: str) -> list[str]:
-    """The question words, of those that ask for something of its own kind, that the sentence may answer."""
-    words = list(NAMED) if names_of(sentence) else ["Who"] if _PERSON.search(sentence) else []
+def _answerable_question_words(sentence: str) -> list[str]:
+    """The name and number question words that the sentence may answer."""
+    words = list(NAME_WORDS) if names_of(sentence) else ["Who"] if _PERSON.search(sentence) else []
     if is_dated(sentence):
         words.append("When")
     if has_number(sentence):
@@ -79,12 +85,12 @@ def _fitting(sentence: str) -> list[str]:
     return words
 
 
-def _left_out(word: str, phrases: Sequence[str], names: set[str], draw: random.Random) -> Sequence[str]:
-    """The phrases without what the question word asks for: numbers, or one of those with a name in it."""
-    if word in COUNTED:
-        return [rest for phrase in phrases if (rest := _without_numbers(phrase))]
-    if word in NAMED and (named := [phrase for phrase in phrases if names & {*phrase.split()}]):
-        hidden = draw.choice(named)
+def _without_answer(word: str, phrases: Sequence[str], names: set[str], draw: random.Random) -> Sequence[str]:
+    """The phrases without what the question word asks for: without numbers, or without one of those with a name."""
+    if word in NUMBER_WORDS:
+        return [stripped for phrase in phrases if (stripped := _without_numbers(phrase))]
+    if word in NAME_WORDS and (with_name := [phrase for phrase in phrases if names & {*phrase.split()}]):
+        hidden = draw.choice(with_name)
         return [phrase for phrase in phrases if phrase != hidden]
     return phrases
 
@@ -93,30 +99,30 @@ def _without_numbers(phrase: str) -> str:
     return " ".join(word for word in phrase.split() if not has_number(word))
 
 
-def _recased(phrase: str, sentence: str, names: set[str], draw: random.Random) -> str:
-    """CAPITALS and the capital that a sentence begins with, made small here and there: questions do not have them."""
+def _lower_capitals(phrase: str, sentence: str, names: set[str], draw: random.Random) -> str:
+    """Lower some words in CAPITALS and some capitals that begin the sentence, since questions do not have them."""
 
-    def recased(word: str) -> str:
+    def lower(word: str) -> str:
         if len(word) > 1 and word.isalpha() and word.isupper():
-            return word.lower() if draw.random() < RECASED else word
+            return word.lower() if draw.random() < LOWERED else word
         if sentence.startswith(word) and word not in names:
-            return word[:1].lower() + word[1:] if draw.random() < RECASED else word
+            return word[:1].lower() + word[1:] if draw.random() < LOWERED else word
         return word
 
-    return " ".join(map(recased, phrase.split()))
+    return " ".join(map(lower, phrase.split()))
 
 
-def _besides(title: str, phrases: Sequence[str]) -> list[str]:
+def _outside_title(title: str, phrases: Sequence[str]) -> list[str]:
     return [phrase for phrase in phrases if phrase.casefold() not in title.casefold()]
 
 
-def _reworded(phrase: str, synonyms: Mapping[str, Sequence[str]], draw: random.Random) -> str:
+def _reword(phrase: str, synonyms: Mapping[str, Sequence[str]], draw: random.Random) -> str:
     return " ".join(
-        draw.choice(others) if (others := synonyms.get(word)) and draw.random() < REWORDED else word
+        draw.choice(alternatives) if (alternatives := synonyms.get(word)) and draw.random() < REWORDED else word
         for word in phrase.split()
     )
 
 
-def _listed(phrases: Sequence[str]) -> str:
-    *others, last = phrases
-    return f"{', '.join(others)} and {last}" if others else last
+def _enumerate(phrases: Sequence[str]) -> str:
+    *initial, last = phrases
+    return f"{', '.join(initial)} and {last}" if initial else last

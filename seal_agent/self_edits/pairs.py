@@ -1,4 +1,7 @@
-"""Question-answer pairs in model-written text: labelled or not, on one line or several, answers at the end or not."""
+"""Reads question-answer pairs from model-written text.
+
+Labels may be missing, a pair may stand on one line or several, and the answers may all come at the end.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from seal_agent.text.lines import Line, clean, words
+from seal_agent.text.lines import Line, normalize, strip_markup
 from seal_agent.types import Note
 
 _QUESTION = re.compile(r"(?:question|Q)\s*#?(\d*)\s*[:.)]\s*(.*)$", re.IGNORECASE)
@@ -16,8 +19,8 @@ _CHOICE = re.compile(r"\(?([A-H])(?:[.)]\s*|$)")
 
 
 @dataclass(slots=True)
-class _Asked:
-    """A question on its way to a pair."""
+class _DraftPair:
+    """A question, and what is read of its answer so far."""
 
     number: int
     question: str
@@ -31,61 +34,64 @@ def looks_like_questions(lines: Sequence[Line]) -> bool:
 
 
 def read_pairs(lines: Sequence[Line]) -> list[Note]:
-    """Pairs whose two sides say something. A first question may lack its label: prompts often end with it.
+    """The pairs that have both a question and an answer.
 
-    A numbering that starts again from 1 is the model on its next, invented task, and ends the reading.
+    The first question may lack its label, since prompts often end with it. A numbering that starts again from 1 ends
+    the reading: there the model goes on to a task of its own invention.
     """
-    asked: list[_Asked] = []
+    pairs: list[_DraftPair] = []
     for line in lines:
-        if found := _QUESTION.match(line.text):
-            if found.group(1) == "1" and len(asked) > 1:
+        if match := _QUESTION.match(line.text):
+            if match.group(1) == "1" and len(pairs) > 1:
                 break
-            asked.append(_opened(found.group(2), int(found.group(1) or len(asked) + 1)))
-        elif found := _ANSWER.match(line.text):
-            _answer(asked, found.group(1), found.group(2))
-        elif line.option and asked and not asked[-1].answer:
-            asked[-1].options[line.option] = _CHOICE.sub("", line.text, count=1)
+            pairs.append(_new_pair(match.group(2), int(match.group(1) or len(pairs) + 1)))
+        elif match := _ANSWER.match(line.text):
+            _add_answer(pairs, match.group(1), match.group(2))
+        elif line.option and pairs and not pairs[-1].answer:
+            pairs[-1].options[line.option] = _CHOICE.sub("", line.text, count=1)
         else:
-            _unlabelled(asked, line)
-    return [Note(one.question, answer) for one in asked if (answer := _chosen(one)) and _asks(one.question)]
+            _add_unlabelled(pairs, line)
+    return [
+        Note(pair.question, answer) for pair in pairs if (answer := _final_answer(pair)) and _is_usable(pair.question)
+    ]
 
 
-def _opened(text: str, number: int) -> _Asked:
+def _new_pair(text: str, number: int) -> _DraftPair:
     question, *answer = _SAME_LINE.split(text, maxsplit=1)
-    return _Asked(number, clean(question), clean(answer[0]) if answer else "")
+    return _DraftPair(number, strip_markup(question), strip_markup(answer[0]) if answer else "")
 
 
-def _answer(asked: Sequence[_Asked], number: str, text: str) -> None:
-    """Give an answer to the unanswered question of its number, else to the last one if that is unanswered."""
-    open_ones = [one for one in asked if not one.answer]
-    numbered = [one for one in open_ones if number and one.number == int(number)]
-    if target := next(iter([*numbered[-1:], *(one for one in open_ones if one is asked[-1])]), None):
+def _add_answer(pairs: Sequence[_DraftPair], number: str, text: str) -> None:
+    """Add an answer to the unanswered question of its number, else to the last question if that is unanswered."""
+    unanswered = [pair for pair in pairs if not pair.answer]
+    same_number = [pair for pair in unanswered if number and pair.number == int(number)]
+    if target := next(iter([*same_number[-1:], *(pair for pair in unanswered if pair is pairs[-1])]), None):
         target.answer = text.strip()
 
 
-def _unlabelled(asked: list[_Asked], line: Line) -> None:
-    last = asked[-1] if asked else None
+def _add_unlabelled(pairs: list[_DraftPair], line: Line) -> None:
+    last = pairs[-1] if pairs else None
     is_question = line.text.endswith("?") or bool(_SAME_LINE.search(line.text))
     if last and not last.question:
         last.question = line.text
     elif last is None or is_question:
-        asked.append(_opened(line.text, len(asked) + 1))
+        pairs.append(_new_pair(line.text, len(pairs) + 1))
     elif not last.answer:
         last.answer = line.text
-    elif not line.gap:  # an answer of several lines; behind an empty line it is a remark
+    elif not line.after_blank:  # an answer of several lines; after an empty line it is a comment
         last.answer += (" " if last.answer[-1] in ".:;,!?" else ", ") + line.text
 
 
-def _chosen(one: _Asked) -> str:
-    """The answer; where it names an option, the option's text; a lone "A. …" is an answer with a short label."""
-    if not one.answer and len(one.options) == 1:
-        return next(iter(one.options.values()))
-    choice = _CHOICE.match(one.answer) if one.options else None
+def _final_answer(pair: _DraftPair) -> str:
+    """The answer, or the text of the option that it names. A single option without an answer is the answer."""
+    if not pair.answer and len(pair.options) == 1:
+        return next(iter(pair.options.values()))
+    choice = _CHOICE.match(pair.answer) if pair.options else None
     if choice:
-        return clean(one.answer[choice.end() :]) or one.options.get(choice.group(1), "")
-    return clean(one.answer)
+        return strip_markup(pair.answer[choice.end() :]) or pair.options.get(choice.group(1), "")
+    return strip_markup(pair.answer)
 
 
-def _asks(question: str) -> bool:
+def _is_usable(question: str) -> bool:
     """At least two words, and no blank to fill in."""
-    return " " in words(question) and "__" not in question
+    return " " in normalize(question) and "__" not in question

@@ -1,7 +1,7 @@
-"""From the raw text of a self-edit to clean notes.
+"""Parses the raw text of a self-edit into clean notes.
 
-Patterns come from 400 self-edits of a 7B model and from what a 135M model writes. What is not a note: list markers,
-headings, preambles, remarks about the task, echoes of the prompt, and everything after the model left the task.
+The patterns come from 400 self-edits of a 7B model and from what a 135M model writes. These are removed: list markers,
+headings, preambles, remarks about the task, echoes of the prompt, and everything after the model left its task.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from dataclasses import replace
 from seal_agent.errors import InputError
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.self_edits.pairs import looks_like_questions, read_pairs
-from seal_agent.text.lines import Line, ends_a_sentence, read_lines, words
+from seal_agent.text.lines import Line, ends_a_sentence, normalize, read_lines
 from seal_agent.types import Note, SelfEdit
 
-_ROLE = re.compile(r"\s*(?:assistant|model)\s*(?::|\n)", re.IGNORECASE)  # a chat template's own label, said aloud
+_ROLE = re.compile(r"\s*(?:assistant|model)\s*(?::|\n)", re.IGNORECASE)  # a chat template's label, written out
 _HEADING_WORDS = 12  # a line this short that ends with a colon is a heading
-_UNPUNCTUATED_HEADING_WORDS = 15  # in a rewrite, whose sentences end with full stops, so is one without
+_UNPUNCTUATED_HEADING_WORDS = 15  # so is a line this short without a full stop, in a rewrite that has full stops
 
 
 def parse(self_edit: SelfEdit, title: str = "") -> tuple[Note, ...]:
-    """The notes in a self-edit's raw text, each once, in order; none for the format "passage".
+    """The notes in a self-edit's raw text, in order and without duplicates; none for the format "passage".
 
     Question-answer formats give pairs, the others one note per line.
     """
     lines = read_lines(_without_role(self_edit.completion))
-    asks = self_edit.format == "self-qa" or (self_edit.format.endswith(".txt") and looks_like_questions(lines))
-    own = _on_task(lines, _instructions(self_edit.format, title), ends_after_list=not asks)
-    notes = read_pairs(own) if asks else [Note(text) for text in _statements(own, title, self_edit.format)]
-    return _unique(_without_broken_end(notes, self_edit.completion))
+    has_pairs = self_edit.format == "self-qa" or (self_edit.format.endswith(".txt") and looks_like_questions(lines))
+    lines = _on_task(lines, _instructions(self_edit.format, title), ends_after_list=not has_pairs)
+    notes = read_pairs(lines) if has_pairs else [Note(text) for text in _statements(lines, title, self_edit.format)]
+    return _unique(_without_truncated_end(notes, self_edit.completion))
 
 
 def _without_role(text: str) -> str:
@@ -39,25 +39,25 @@ def _without_role(text: str) -> str:
 
 
 def notes_of(self_edits: Iterable[SelfEdit], title: str = "") -> tuple[Note, ...]:
-    """Notes of several self-edits to be trained on, each once, in order: of a checked one, those that passed."""
-    return _unique(note for edit in self_edits for note in _usable(edit, title))
+    """The trainable notes of several self-edits, in order and without duplicates. Checked notes must have passed."""
+    return _unique(note for edit in self_edits for note in _trainable_notes(edit, title))
 
 
-def _usable(edit: SelfEdit, title: str) -> Iterable[Note]:
+def _trainable_notes(edit: SelfEdit, title: str) -> Iterable[Note]:
     if edit.checked is None:
         return parse(edit, title)
     return (checked.note for checked in edit.checked if checked.kept)
 
 
 def _unique(notes: Iterable[Note]) -> tuple[Note, ...]:
-    """Notes that differ in more than case, spacing and punctuation."""
-    first: dict[tuple[str, str], Note] = {}
+    """The first of notes that differ only in case, spacing and punctuation."""
+    unique: dict[tuple[str, str], Note] = {}
     for note in notes:
-        first.setdefault((words(note.text), words(note.answer or "")), note)
-    return tuple(first.values())
+        unique.setdefault((normalize(note.text), normalize(note.answer or "")), note)
+    return tuple(unique.values())
 
 
-# ---------------------------------------------------------------- is the model still on its task?
+# ---------------------------------------------------------------- off-task text
 
 _SUBJECT = (
     r"(?:passages?|texts?|rewr\w+|implications?|lists?|versions?|facts?|questions?|sentences?|paraphras\w+|summar\w+)"
@@ -67,7 +67,7 @@ _OFFER = (
     r"(?:here(?:['’]s| is| are)|below (?:is|are)|the following (?:is|are)|these are|as requested"
     r"|i(?:['’]ve|['’]ll| have| will| can) (?:rewr|provide|list|create|write|written|summar|paraphras|help))"
 )
-_TALK = tuple(
+_TASK_REMARKS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf"{_INTERJECTION}(?:\s+\S+){{0,3}}$",
@@ -95,7 +95,7 @@ _PASSAGE = re.compile(r"passage\s*\d*\s*:?$", re.IGNORECASE)
 
 
 def _on_task(lines: Sequence[Line], instructions: str, ends_after_list: bool) -> list[Line]:
-    """Lines up to where the model turns to something else, without what it says about its task."""
+    """Lines up to where the model leaves its task, without its remarks about the task."""
     kept: list[Line] = []
     labelled = False
     for line in lines:
@@ -106,37 +106,37 @@ def _on_task(lines: Sequence[Line], instructions: str, ends_after_list: bool) ->
         drifted = new_passage or bool(_DRIFT.match(line.text))
         if kept and drifted:
             break
-        if drifted or _is_talk(line.text):
+        if drifted or _is_task_remark(line.text):
             continue
-        if ends_after_list and _follows_a_list(line, kept):
+        if ends_after_list and _follows_list(line, kept):
             break
         kept.append(line)
     return kept
 
 
-def _is_talk(text: str) -> bool:
-    return any(pattern.match(text) for pattern in _TALK)
+def _is_task_remark(text: str) -> bool:
+    return any(pattern.match(text) for pattern in _TASK_REMARKS)
 
 
 def _is_echo(text: str, instructions: str) -> bool:
-    """Three words or more that stand in the prompt outside the passage."""
-    said = words(text)
-    return said.count(" ") >= 2 and f" {said} " in f" {instructions} "
+    """Whether a text of three words or more stands in the prompt, outside the passage."""
+    normalized = normalize(text)
+    return normalized.count(" ") >= 2 and f" {normalized} " in f" {instructions} "
 
 
-def _follows_a_list(line: Line, kept: Sequence[Line]) -> bool:
-    """Prose behind a numbered list of whole sentences is a comment on it, or the model's next task."""
-    listed = [earlier for earlier in kept if earlier.numbered]
-    return not line.numbered and len(listed) >= 2 and kept[-1].numbered and ends_a_sentence(kept[-1].text)
+def _follows_list(line: Line, kept: Sequence[Line]) -> bool:
+    """Prose after a numbered list of whole sentences comments on the list, or begins the model's next task."""
+    items = [earlier for earlier in kept if earlier.numbered]
+    return not line.numbered and len(items) >= 2 and kept[-1].numbered and ends_a_sentence(kept[-1].text)
 
 
 def _instructions(name: str, title: str) -> str:
-    """Words of a format's prompt without its passage; "" where its file is no longer there."""
+    """The normalized prompt of a format without its passage; "" if its file no longer exists."""
     try:
         template = load_prompt(name)
     except InputError:
         return ""
-    return words(fill(template, title=title, context="\n"))
+    return normalize(fill(template, title=title, context="\n"))
 
 
 # ---------------------------------------------------------------- statements
@@ -150,10 +150,10 @@ _LABEL = re.compile(
 
 
 def _statements(lines: Sequence[Line], title: str, format_name: str) -> list[str]:
-    """Lines that state something: without headings, titles, and labels such as "Implication 3:"."""
+    """Lines of two words or more, without headings, titles, and labels such as "Implication 3:"."""
     is_heading = _heading_test(lines, title, format_name)
-    bare = [replace(line, text=_LABEL.sub("", line.text, count=1)) for line in lines]
-    return [line.text for line in bare if not is_heading(line) and " " in words(line.text)]
+    unlabelled = [replace(line, text=_LABEL.sub("", line.text, count=1)) for line in lines]
+    return [line.text for line in unlabelled if not is_heading(line) and " " in normalize(line.text)]
 
 
 def _heading_test(lines: Sequence[Line], title: str, format_name: str) -> Callable[[Line], bool]:
@@ -161,7 +161,7 @@ def _heading_test(lines: Sequence[Line], title: str, format_name: str) -> Callab
 
     def is_heading(line: Line) -> bool:
         length = len(line.text.split())
-        if _TITLE_LINE.match(line.text) or words(line.text) == words(title):
+        if _TITLE_LINE.match(line.text) or normalize(line.text) == normalize(title):
             return True
         if line.text.endswith(":"):
             return length <= _HEADING_WORDS
@@ -172,31 +172,32 @@ def _heading_test(lines: Sequence[Line], title: str, format_name: str) -> Callab
     return is_heading
 
 
-# ---------------------------------------------------------------- the end
+# ---------------------------------------------------------------- truncated endings
 
-# The last full stop that is no abbreviation's: two letters or more before it, a capital or quote behind it.
+# Up to the last full stop that ends no abbreviation: two letters or more before it, a capital or quote after it.
 _WHOLE_SENTENCES = re.compile(
     r"""^(.*[\w)\]"”’%]{2}(?<!\b(?:St|Dr|Mr|Ms|No|Mt|Jr|Sr|vs))[.!?]["”’)]*)\s+(?=["“(]?[A-Z])""", re.DOTALL
 )
-
-
-_SHORT = 5  # words; a text this short may well end without a full stop, unless on one of these
+_SHORT = 5  # words; a text this short may be complete without a full stop, unless it ends as in _UNFINISHED
 _UNFINISHED = re.compile(r"(?:[,;:–-]|\b(?:an?|and|as|at|by|for|from|his|in|is|its|of|on|or|that|the|to|was|with))$")
 
 
-def _seems_broken(text: str) -> bool:
+def _seems_truncated(text: str) -> bool:
     return not ends_a_sentence(text) and (len(text.split()) > _SHORT or bool(_UNFINISHED.search(text)))
 
 
-def _without_broken_end(notes: list[Note], completion: str) -> list[Note]:
-    """If the completion broke off in its last note where the others end as sentences do: trimmed, or dropped."""
+def _without_truncated_end(notes: list[Note], completion: str) -> list[Note]:
+    """Cut the last note to whole sentences, or drop it, if the completion broke off there.
+
+    Where half of the other notes or more lack sentence punctuation, its lack shows nothing, and the note stays.
+    """
     texts = [note.text if note.answer is None else note.answer for note in notes]
-    if not texts or not _seems_broken(texts[-1]) or not completion.rstrip().endswith(texts[-1][-12:]):
+    if not texts or not _seems_truncated(texts[-1]) or not completion.rstrip().endswith(texts[-1][-12:]):
         return notes
     if len(texts) > 1 and sum(map(ends_a_sentence, texts[:-1])) * 2 <= len(texts) - 1:
         return notes
     last = notes[-1]
-    if whole := _WHOLE_SENTENCES.match(texts[-1]):
-        trimmed = Note(whole.group(1)) if last.answer is None else Note(last.text, whole.group(1))
+    if match := _WHOLE_SENTENCES.match(texts[-1]):
+        trimmed = Note(match.group(1)) if last.answer is None else Note(last.text, match.group(1))
         return [*notes[:-1], trimmed]
     return notes[:-1] if len(notes) > 1 else notes

@@ -1,6 +1,6 @@
-"""Other words for the words of a passage, as the model itself would put them: questions rarely use the passage's own.
+"""The model's synonyms for the words of a passage, because questions rarely use the passage's own words.
 
-They need not be right. They vary the ways that lead to a sentence, never the sentence, which is what is learnt. Names
+A synonym need not be right: synonyms vary the cues that lead to a sentence, never the sentence that is learned. Names
 and numbers have none.
 """
 
@@ -17,31 +17,44 @@ from seal_agent.text.phrases import phrases_of, sentences_of
 from seal_agent.text.words import words_of
 from seal_agent.types import Sampling, Synonyms
 
-SHORTEST = 4  # letters; shorter words are mostly parts of something else
-_SAID = Sampling(max_tokens=12, stop=("\n",))  # three words, mostly
+MIN_LETTERS = 4  # shorter words are mostly parts of something else
+_SAMPLING = Sampling(max_tokens=12, stop=("\n",))  # mostly enough for three words
 _LEADING = re.compile(r"^(?:to|an?|the) ")
-_WORDS = re.compile(r"[^\W\d_]{3,}(?: [^\W\d_]+)?")  # two words at most
+_WORDS = re.compile(r"[^\W\d_]{3,}(?: [^\W\d_]+)?")  # at most two words
 
 
-def synonyms_of(engine: Engine, passages: Sequence[str], most: int, progress: Progress | None = None) -> list[Synonyms]:
-    """For each passage at most `most` other words for every word of it that has some."""
-    of_passages = [_common_words(passage) for passage in passages] if most else [[] for _ in passages]
-    every = list(dict.fromkeys(chain(*of_passages)))
+def synonyms_of(
+    engine: Engine, passages: Sequence[str], limit: int, progress: Progress | None = None
+) -> list[Synonyms]:
+    """For each passage, its words that have synonyms, each with at most `limit` of them. A limit of 0 writes none."""
+    words_by_passage = [_common_words(passage) for passage in passages] if limit else [[] for _ in passages]
+    words = list(dict.fromkeys(chain(*words_by_passage)))
     template = load_prompt("synonyms")
-    said = engine.generate([fill(template, word=word) for word in every], _SAID, progress=progress) if every else []
-    found = {word: others for word, one in zip(every, said, strict=True) if (others := _others(word, one.text, most))}
-    return [tuple((word, found[word]) for word in words if word in found) for words in of_passages]
+    prompts = [fill(template, word=word) for word in words]
+    completions = engine.generate(prompts, _SAMPLING, progress=progress) if words else []
+    synonyms = {
+        word: parsed
+        for word, completion in zip(words, completions, strict=True)
+        if (parsed := _parse_synonyms(word, completion.text, limit))
+    }
+    return [
+        tuple((word, synonyms[word]) for word in passage_words if word in synonyms)
+        for passage_words in words_by_passage
+    ]
 
 
 def _common_words(passage: str) -> list[str]:
-    """Words of the passage's phrases that are no names, each once."""
+    """Words of the passage's phrases, without names and duplicates."""
     phrases = [phrase for sentence in sentences_of(passage) for phrase in phrases_of(sentence)]
     words = [word for phrase in phrases for word in phrase.split()]
-    return list(dict.fromkeys(word for word in words if word.islower() and word.isalpha() and len(word) >= SHORTEST))
+    return list(dict.fromkeys(word for word in words if word.islower() and word.isalpha() and len(word) >= MIN_LETTERS))
 
 
-def _others(word: str, said: str, most: int) -> tuple[str, ...]:
-    """What was said, without the word itself in another form and without what is no word."""
-    own = {*words_of(word)}
-    others = [_LEADING.sub("", part.strip()) for part in said.split(",")]
-    return tuple(dict.fromkeys(one for one in others if _WORDS.fullmatch(one) and not own & {*words_of(one)}))[:most]
+def _parse_synonyms(word: str, completion: str, limit: int) -> tuple[str, ...]:
+    """The synonyms in a completion, without inflections of the word itself and without what is no word."""
+    stems = {*words_of(word)}
+    candidates = [_LEADING.sub("", part.strip()) for part in completion.split(",")]
+    synonyms = dict.fromkeys(
+        candidate for candidate in candidates if _WORDS.fullmatch(candidate) and not stems & {*words_of(candidate)}
+    )
+    return tuple(synonyms)[:limit]

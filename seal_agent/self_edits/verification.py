@@ -1,8 +1,8 @@
-"""Does the passage say what a line of a self-edit says?
+"""Verifies notes: does the passage support what a note says?
 
-Two views of a line decide. Its words: numbers and names that the passage lacks, loops, talk about the passage instead
-of its subject, and how much of its wording stands together in the passage. And the model's own likelihood of the line,
-with the passage in its prompt and without.
+Two kinds of evidence decide. One is the note's words: numbers and names that the passage lacks, loops, remarks about
+the passage instead of its subject, and how much of the note's wording stands together in the passage. The other is the
+model's own likelihood of the note, with the passage in the prompt and without it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from seal_agent.config import Strictness
 from seal_agent.generation.engine import Engine
 from seal_agent.text.lines import ends_a_sentence
 from seal_agent.text.phrases import names_of, sentences_of
-from seal_agent.text.words import centuries, content_of, in_century, is_number, nearness, words_of
+from seal_agent.text.words import centuries, content_words, in_century, is_number, word_match, words_of
 from seal_agent.types import CheckedNote, Message, Note
 
-Written = tuple[str, str, Sequence[Note]]
-"""A title, the passage, and notes about it."""
+PassageNotes = tuple[str, str, Sequence[Note]]
+"""A title, a passage, and notes about the passage."""
 
 # Fitted by `python benchmarks/verification.py --fit` to lines labelled by hand, tests/self_edits/labelled_lines.json.
-# The signs of the last two say: of lines in equally foreign words, those that the model expects are less often true.
+# The last two weights are negative: among lines with equally foreign wording, those that the model expects are less
+# often true.
 INTERCEPT = -10.09
 WEIGHTS: Mapping[str, float] = {
     "same_words": 6.81,
@@ -33,10 +34,10 @@ WEIGHTS: Mapping[str, float] = {
     "gain": -0.35,
     "likely": -0.54,
 }
-LEAST_SUPPORTED = 0.35  # probability, our choice: of false lines a fifth is kept, of true ones a seventh lost
-LONGEST_FRAGMENT = 5  # words; longer lines may well lack their full stop
-SAME_LINE = 92  # rapidfuzz ratio, 0..100, from which two lines say the same in the same words
-MEAN_REPEATS = 2.0  # times that the mean word of a line without a loop hardly ever occurs in it
+SUPPORT_THRESHOLD = 0.35  # probability; keeps a fifth of the false lines and loses a seventh of the true ones
+MAX_FRAGMENT_WORDS = 5  # longer lines may be complete without a full stop
+REPEAT_RATIO = 92  # rapidfuzz ratio, 0..100, from which two notes count as the same
+LOOP_RATIO = 2.0  # content words per distinct content word; hardly any line without a loop reaches it
 
 _ABOUT_THE_PROMPT = re.compile(
     r"(?:the|this) (?:passage|text|list|sentence)\b|\b(?:short|long), complete sentence|\bkeep names\b", re.IGNORECASE
@@ -44,97 +45,103 @@ _ABOUT_THE_PROMPT = re.compile(
 
 
 def split_notes(notes: Sequence[Note]) -> list[Note]:
-    """Statements cut into sentences, since one line often holds true and false ones; pairs as they are."""
+    """Split statements into sentences, because one line often has true and false ones. Pairs stay whole."""
     return [
         part
         for note in notes
-        for part in ([note] if note.answer is not None else [Note(s) for s in sentences_of(note.text)])
+        for part in ([note] if note.answer is not None else [Note(sentence) for sentence in sentences_of(note.text)])
     ]
 
 
-def verify(engine: Engine, written: Sequence[Written], strictness: Strictness) -> list[tuple[CheckedNote, ...]]:
-    """A verdict on each note of each passage, in order, by the base model.
+def verify(engine: Engine, passages: Sequence[PassageNotes], strictness: Strictness) -> list[tuple[CheckedNote, ...]]:
+    """Check the notes of each passage with the base model; one tuple per passage, in order.
 
-    "strict" and "lenient" remove loops, repeats, talk about the prompt, and numbers and names that the passage lacks;
-    "strict" also removes what neither the passage's words nor the likelihood given the passage support.
+    "strict" and "lenient" remove loops, repeats, remarks about the prompt, and numbers and names that the passage
+    lacks. "strict" also removes notes that neither the passage's wording nor the likelihood supports. "off" keeps all.
     """
     if strictness == "off":
-        return [tuple(CheckedNote(note, True) for note in notes) for _, _, notes in written]
-    reasons = [[flaw(title, passage, note) for note in notes] for title, passage, notes in written]
+        return [tuple(CheckedNote(note, True) for note in notes) for _, _, notes in passages]
+    flaws = [[flaw(title, passage, note) for note in notes] for title, passage, notes in passages]
     if strictness == "strict":
-        _find_unsupported(engine, written, reasons)
-    return [_with_repeats(notes, flaws) for (_, _, notes), flaws in zip(written, reasons, strict=True)]
+        _add_unsupported(engine, passages, flaws)
+    return [_check(notes, note_flaws) for (_, _, notes), note_flaws in zip(passages, flaws, strict=True)]
 
 
-def _find_unsupported(engine: Engine, written: Sequence[Written], reasons: Sequence[list[str]]) -> None:
-    """Fill in reasons for notes that had none."""
-    open_ones = [
-        (title, passage, note, at, i)
-        for (title, passage, notes), at in zip(written, reasons, strict=True)
+def _add_unsupported(engine: Engine, passages: Sequence[PassageNotes], flaws: Sequence[list[str]]) -> None:
+    """Fill in the flaws of unsupported notes that have none yet."""
+    flawless = [
+        (title, passage, note, note_flaws, i)
+        for (title, passage, notes), note_flaws in zip(passages, flaws, strict=True)
         for i, note in enumerate(notes)
-        if not at[i]
+        if not note_flaws[i]
     ]
-    likely = likelihoods(engine, [(title, passage, note) for title, passage, note, _, _ in open_ones])
-    for (title, passage, note, at, i), (given, alone) in zip(open_ones, likely, strict=True):
-        measured = measures(title, passage, note, given, alone)
-        if probability(measured) <= LEAST_SUPPORTED:
-            at[i] = (
-                f"the passage does not support it: {measured['covered']:.0%} of its words stand together there, "
-                f"which makes it likelier by {measured['gain']:.1f} nats per token"
+    scores = likelihoods(engine, [(title, passage, note) for title, passage, note, _, _ in flawless])
+    for (title, passage, note, note_flaws, i), (with_passage, without) in zip(flawless, scores, strict=True):
+        features = support_features(title, passage, note, with_passage, without)
+        if probability(features) <= SUPPORT_THRESHOLD:
+            note_flaws[i] = (
+                f"the passage does not support it: {features['covered']:.0%} of its words stand together there, "
+                f"which makes it likelier by {features['gain']:.1f} nats per token"
             )
 
 
-def _with_repeats(notes: Sequence[Note], reasons: Sequence[str]) -> tuple[CheckedNote, ...]:
+def _check(notes: Sequence[Note], flaws: Sequence[str]) -> tuple[CheckedNote, ...]:
+    """The notes with their flaws, and with repeats of kept notes removed."""
     checked: list[CheckedNote] = []
-    for note, reason in zip(notes, reasons, strict=True):
-        said_before = any(c.kept and _same(c.note, note) for c in checked)
-        reason = reason or ("repeats an earlier line" if said_before else "")
+    for note, note_flaw in zip(notes, flaws, strict=True):
+        is_repeat = any(earlier.kept and _is_same(earlier.note, note) for earlier in checked)
+        reason = note_flaw or ("repeats an earlier line" if is_repeat else "")
         checked.append(CheckedNote(note, not reason, reason))
     return tuple(checked)
 
 
 def flaw(title: str, passage: str, note: Note) -> str:
-    """What the words alone show to be wrong with a note; "" for nothing."""
+    """What is wrong with a note, judged by its words alone; "" if nothing."""
     text = _claim(note)
-    said = content_of(text)
+    words = content_words(text)
     if _ABOUT_THE_PROMPT.search(note.text):
         return "is about the prompt, not its subject"
     if note.answer is None and (len(words_of(text)) < 4 or _is_fragment(text)):
         return "is no whole statement"
-    if len(said) / max(1, len(set(said))) >= MEAN_REPEATS:
+    if len(words) / max(1, len(set(words))) >= LOOP_RATIO:
         return "goes round in a loop"
-    known = _known(title, passage, note)
-    dated = {str(century) for century in centuries(text) if any(in_century(word, century) for word in known)}
-    if numbers := [word for word in said if is_number(word) and word != "1" and word not in {*known, *dated}]:
+    source_words = _source_words(title, passage, note)
+    dated = {str(century) for century in centuries(text) if any(in_century(word, century) for word in source_words)}
+    if numbers := [word for word in words if is_number(word) and word != "1" and word not in {*source_words, *dated}]:
         return f"has a number that the passage lacks: {numbers[0]}"
-    names = [name for name in names_of(text) if any(nearness(w, known, ()) < 0.8 for w in content_of(name))]
+    names = [
+        name for name in names_of(text) if any(word_match(word, source_words, ()) < 0.8 for word in content_words(name))
+    ]
     return f"has a name that the passage lacks: {names[0]}" if names else ""
 
 
-def measures(title: str, passage: str, note: Note, given: float, alone: float) -> dict[str, float]:
-    """What speaks for a note, in numbers; `given` and `alone` as `likelihoods` gives them.
+def support_features(title: str, passage: str, note: Note, with_passage: float, without: float) -> dict[str, float]:
+    """Features of how well the passage supports a note; `with_passage` and `without` are its `likelihoods`.
 
-    same_words     rapidfuzz's partial ratio of the note and the passage, 0..1: letters of their likest places
-    same_sentence  token sort ratio of the content words of the note and the likest sentence, 0..1
-    covered        share of the content words of the note that one sentence (or the title) has, 0..1
+    same_words     rapidfuzz's partial ratio, 0..1: letters of the note against the best matching part of the passage
+    same_sentence  token sort ratio of the content words of the note and of the best matching sentence, 0..1
+    covered        share of the note's content words in one sentence, the title or the note's question, 0..1
     gain           how much likelier the passage makes the note, nats per token
-    likely         log-likelihood of the note with the passage in view, nats per token
+    likely         log-likelihood of the note with the passage in the prompt, nats per token
     """
     claim = _claim(note)
-    said, named = content_of(claim), frozenset((*words_of(title), *(words_of(note.text) if note.answer else ())))
-    sentences = [content_of(sentence) for sentence in sentences_of(passage)] or [()]
+    words = content_words(claim)
+    shared = frozenset((*words_of(title), *(words_of(note.text) if note.answer else ())))
+    sentences = [content_words(sentence) for sentence in sentences_of(passage)] or [()]
+    covered = max(sum(word in sentence or word in shared for word in words) for sentence in sentences)
     return {
         "same_words": fuzz.partial_ratio(claim, passage) / 100,
-        "same_sentence": max(fuzz.token_sort_ratio(" ".join(said), " ".join(words)) for words in sentences) / 100,
-        "covered": max(sum(w in words or w in named for w in said) for words in sentences) / max(1, len(said)),
-        "gain": given - alone,
-        "likely": given,
+        "same_sentence": max(fuzz.token_sort_ratio(" ".join(words), " ".join(sentence)) for sentence in sentences)
+        / 100,
+        "covered": covered / max(1, len(words)),
+        "gain": with_passage - without,
+        "likely": with_passage,
     }
 
 
-def probability(measured: Mapping[str, float]) -> float:
-    """That a reader would find the note in the passage, 0..1."""
-    return 1 / (1 + math.exp(-INTERCEPT - sum(WEIGHTS[name] * value for name, value in measured.items())))
+def probability(features: Mapping[str, float]) -> float:
+    """Probability that a reader would find the note in the passage, 0..1."""
+    return 1 / (1 + math.exp(-INTERCEPT - sum(WEIGHTS[name] * value for name, value in features.items())))
 
 
 def likelihoods(engine: Engine, notes: Sequence[tuple[str, str, Note]]) -> list[tuple[float, float]]:
@@ -145,23 +152,25 @@ def likelihoods(engine: Engine, notes: Sequence[tuple[str, str, Note]]) -> list[
         prompts += [(Message("user", f"{passage}\n\n{task}"),), (Message("user", task),)]
         claims += [_claim(note)] * 2
     scores = engine.score(prompts, claims)
-    means = [sum(scored) / max(1, len(scored)) for scored in scores]
+    means = [sum(token_scores) / max(1, len(token_scores)) for token_scores in scores]
     return list(zip(means[::2], means[1::2], strict=True))
 
 
 def _is_fragment(text: str) -> bool:
-    return not ends_a_sentence(text) and len(text.split()) <= LONGEST_FRAGMENT
+    return not ends_a_sentence(text) and len(text.split()) <= MAX_FRAGMENT_WORDS
 
 
 def _claim(note: Note) -> str:
+    """What the note claims: a statement, or the answer of a pair."""
     return note.text if note.answer is None else note.answer
 
 
-def _known(title: str, passage: str, note: Note) -> frozenset[str]:
-    asked = words_of(note.text) if note.answer is not None else ()
-    return frozenset((*words_of(passage), *words_of(title), *asked))
+def _source_words(title: str, passage: str, note: Note) -> frozenset[str]:
+    """Words that a note may use: those of the passage, the title and the note's own question."""
+    question_words = words_of(note.text) if note.answer is not None else ()
+    return frozenset((*words_of(passage), *words_of(title), *question_words))
 
 
-def _same(left: Note, right: Note) -> bool:
+def _is_same(left: Note, right: Note) -> bool:
     pair = (f"{note.text} {note.answer or ''}".casefold() for note in (left, right))
-    return bool(fuzz.ratio(*pair) >= SAME_LINE)
+    return bool(fuzz.ratio(*pair) >= REPEAT_RATIO)

@@ -1,4 +1,4 @@
-"""Writing self-edits about passages, in the formats that a config names."""
+"""Writes self-edits about passages, in the formats that a config names."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from seal_agent.self_edits.formats.registry import DERIVED, PASSAGE, check_forma
 from seal_agent.text.documents import split_document
 from seal_agent.types import Message, SelfEdit
 
-Source = tuple[str, Sequence[str]]
-"""A context: its title and its passages."""
+TitledPassages = tuple[str, Sequence[str]]
+"""The title and the passages of a context."""
 
 
 def passages_of(base: BaseModel, text: str, limit: int) -> list[str]:
-    """The parts of a text, at most `limit` tokens each, that fit the model's window. Raises InputError."""
-    room = min(limit, base.window // 2)  # the other half is for the prompt and what is written
+    """Split a text into passages of at most `limit` tokens that fit the model's window. Raises InputError."""
+    room = min(limit, base.window // 2)  # the other half is for the prompt and the completion
     return split_document(text, lambda part: len(base.tokens(part)), room)
 
 
@@ -35,44 +35,54 @@ def write_self_edits(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> tuple[SelfEdit, ...]:
-    """Every format's self-edits of every passage, written by the model (or by its policy adapter)."""
-    (edits,) = write_self_edits_for(engine, [(title, passages)], config, writer=writer, seed=seed, progress=progress)
+    """Write the self-edits of one context: every format about every passage. Raises InputError.
+
+    Args:
+        engine: The model that writes.
+        title: Of the context, "" if it has none.
+        passages: Parts of the context, as `passages_of` splits them.
+        config: Formats, how many self-edits of each, and sampling.
+        writer: The policy's adapter; None for the base model.
+        seed: Of the first self-edit.
+        progress: Called as the engine generates.
+    """
+    (edits,) = write_self_edits_batch(engine, [(title, passages)], config, writer=writer, seed=seed, progress=progress)
     return edits
 
 
-def write_self_edits_for(
+def write_self_edits_batch(
     engine: Engine,
-    sources: Sequence[Source],
+    contexts: Sequence[TitledPassages],
     config: SelfEditConfig,
     *,
     writer: LoraAdapter | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[tuple[SelfEdit, ...]]:
-    """The self-edits of several contexts, those of one format all in one batch. Raises InputError."""
+    """`write_self_edits` for several contexts, in one batch. Each derived format has a batch of its own."""
     for name in config.formats:
         check_format(name)
-    edits: list[list[SelfEdit]] = [[SelfEdit(PASSAGE)] if PASSAGE in config.formats else [] for _ in sources]
-    for index, edit in _written(engine, sources, config, writer, seed, progress):
+    edits: list[list[SelfEdit]] = [[SelfEdit(PASSAGE)] if PASSAGE in config.formats else [] for _ in contexts]
+    for index, edit in _write_prompted(engine, contexts, config, writer, seed, progress):
         edits[index].append(edit)
     for name in dict.fromkeys(name for name in config.formats if name in DERIVED):
-        for index, edit in _derived(engine, sources, name, config, seed, progress):
+        for index, edit in _write_derived(engine, contexts, name, config, seed, progress):
             edits[index].append(edit)
-    return [tuple(of_source) for of_source in edits]
+    return [tuple(context_edits) for context_edits in edits]
 
 
-def _written(
+def _write_prompted(
     engine: Engine,
-    sources: Sequence[Source],
+    contexts: Sequence[TitledPassages],
     config: SelfEditConfig,
     writer: LoraAdapter | None,
     seed: int,
     progress: Progress | None,
 ) -> list[tuple[int, SelfEdit]]:
-    """Self-edits of the formats that are one prompt each, with the index of their source."""
+    """Self-edits of the formats that are one prompt about a passage, each with the index of its context."""
     requests = [
-        (source, part, name, fill(load_prompt(name), title=title, context=passage))
-        for source, (title, passages) in enumerate(sources)
+        (index, part, name, fill(load_prompt(name), title=title, context=passage))
+        for index, (title, passages) in enumerate(contexts)
         for part, passage in enumerate(passages)
         for name in config.formats
         if is_model_written(name)
@@ -82,27 +92,27 @@ def _written(
     prompts = [(Message("user", prompt),) for *_, prompt in requests]
     completions = engine.generate(prompts, sampling, [writer] * len(requests), progress)
     return [
-        (source, SelfEdit(name, prompt, completion.text, sampling, seed + row, part))
-        for row, ((source, part, name, prompt), completion) in enumerate(zip(requests, completions, strict=True))
+        (index, SelfEdit(name, prompt, completion.text, sampling, seed + row, part))
+        for row, ((index, part, name, prompt), completion) in enumerate(zip(requests, completions, strict=True))
     ]
 
 
-def _derived(
+def _write_derived(
     engine: Engine,
-    sources: Sequence[Source],
+    contexts: Sequence[TitledPassages],
     name: str,
     config: SelfEditConfig,
     seed: int,
     progress: Progress | None,
 ) -> list[tuple[int, SelfEdit]]:
-    """A self-edit of this format for every passage, with the index of its source."""
+    """One self-edit of a derived format for every passage, each with the index of its context."""
     passages = [
-        (source, part, TitledPassage(title, passage))
-        for source, (title, of_source) in enumerate(sources)
-        for part, passage in enumerate(of_source)
+        (index, part, TitledPassage(title, passage))
+        for index, (title, context_passages) in enumerate(contexts)
+        for part, passage in enumerate(context_passages)
     ]
     derived = DERIVED[name].derive(engine, [passage for *_, passage in passages], config, seed, progress)
     return [
-        (source, SelfEdit(name, seed=seed, part=part, checked=notes.notes, synonyms=notes.synonyms))
-        for (source, part, _), notes in zip(passages, derived, strict=True)
+        (index, SelfEdit(name, seed=seed, part=part, checked=notes.notes, synonyms=notes.synonyms))
+        for (index, part, _), notes in zip(passages, derived, strict=True)
     ]

@@ -1,1 +1,1 @@
-"""Sentences, words, numbers and spelling; needs no model."""
+"""Sentences, words, numbers and spelling. Needs no model."""

@@ -1,4 +1,4 @@
-"""Lines of model-written text without list markers and markup."""
+"""Reads model-written text line by line and strips list markers and markdown."""
 
 from __future__ import annotations
 
@@ -22,63 +22,65 @@ _END = re.compile(r"[.!?…。！？][\"'”’)\]*]*$")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One cleaned line, and what its layout said."""
+    """One cleaned line and its layout."""
 
     text: str
-    numbered: bool = False  # it was an item of a numbered or lettered list
-    bold: bool = False  # it stood whole in bold, or as a markdown heading
-    gap: bool = False  # an empty line stood before it
-    option: str = ""  # "B" where it began as "B) ", as a choice of a multiple-choice question does
+    numbered: bool = False  # an item of a numbered or lettered list
+    bold: bool = False  # a whole line in bold, or a markdown heading
+    after_blank: bool = False  # follows an empty line
+    option: str = ""  # "B" if the line began with "B) ", as an option of a multiple-choice question does
 
 
 def read_lines(text: str) -> list[Line]:
-    """The lines that hold any text, cleaned."""
-    raws = [raw.strip() for raw in text.splitlines()]
-    lettered = {"A.", "B."} <= {raw[:2] for raw in raws} or any(raw.startswith("II.") for raw in raws)
-    lines, gap = [], False
-    for raw in raws:
-        if line := _read(raw, lettered, gap):
+    """The cleaned lines of a text; empty ones are left out."""
+    raw_lines = [raw.strip() for raw in text.splitlines()]
+    lettered = {"A.", "B."} <= {raw[:2] for raw in raw_lines} or any(raw.startswith("II.") for raw in raw_lines)
+    lines, after_blank = [], False
+    for raw in raw_lines:
+        if line := _parse_line(raw, lettered, after_blank):
             lines.append(line)
-        gap = not raw
+        after_blank = not raw
     return lines
 
 
 def ends_a_sentence(text: str) -> bool:
-    """Whether a text ends as a sentence does, closing quotes and brackets aside."""
+    """Whether a text ends with sentence punctuation; closing quotes and brackets may follow it."""
     return bool(_END.search(text))
 
 
-def words(text: str) -> str:
-    """A text's words in lower case, one space between: for comparing what is said, not how it is set."""
+def normalize(text: str) -> str:
+    """The words of a text in lower case, separated by single spaces, to compare texts regardless of formatting."""
     return " ".join(re.findall(r"\w+(?:[.,]\d+)*", text.casefold()))
 
 
-def clean(text: str) -> str:
-    """A text without list markers, emphasis and the quotes around the whole of it; "" if nothing is left."""
-    line = _read(text.strip(), False, False)
+def strip_markup(text: str) -> str:
+    """A text without list markers, emphasis and enclosing quotes; "" if nothing is left."""
+    line = _parse_line(text.strip(), lettered=False, after_blank=False)
     return line.text if line else ""
 
 
-def _read(raw: str, lettered: bool, gap: bool) -> Line | None:
+def _parse_line(raw: str, lettered: bool, after_blank: bool) -> Line | None:
+    """A stripped line without its markup, or None if nothing is left. `lettered`: "A." is a list marker here."""
     if not raw or _RULE.match(raw):
         return None
     option = re.match(r"\(?([A-H])[.)]\s+(?![A-Z]\.)", raw)
-    text, numbered = _unmarked(raw, lettered)
+    text, numbered = _strip_markers(raw, lettered)
     bold = raw.startswith("#") or bool(re.fullmatch(r"\*\*[^*]+\*\*:?", text) or re.fullmatch(r"\*\*[^*]+\*\*:?", raw))
-    text, again = _unmarked(_ITALIC.sub(r"\1", _BOLD.sub(r"\1", text)).replace("**", "").strip(), lettered)
+    plain = _ITALIC.sub(r"\1", _BOLD.sub(r"\1", text)).replace("**", "").strip()
+    text, numbered_inside = _strip_markers(plain, lettered)
     text = _QUOTED.sub(r"\1", text) if _QUOTED.match(text) else text
     if not text:
         return None
-    return Line(text, numbered or again, bold, gap, option.group(1) if option else "")
+    return Line(text, numbered or numbered_inside, bold, after_blank, option.group(1) if option else "")
 
 
-def _unmarked(text: str, lettered: bool) -> tuple[str, bool]:
-    """The text behind its list markers, of which there may be several, and whether one was a number or letter."""
+def _strip_markers(text: str, lettered: bool) -> tuple[str, bool]:
+    """The text behind its list markers (there may be several), and whether one was a number or letter."""
     patterns: Sequence[re.Pattern[str]] = (_NUMBERED, _CAPITAL) if lettered else (_NUMBERED,)
     numbered = False
     while True:
-        found = next((m for p in (*patterns, _BULLET) if (m := p.match(text)) and m.end()), None)
-        if found is None:
+        marker = next((m for p in (*patterns, _BULLET) if (m := p.match(text)) and m.end()), None)
+        if marker is None:
             return text, numbered
-        numbered = numbered or found.re is not _BULLET
-        text = text[found.end() :].strip()
+        numbered = numbered or marker.re is not _BULLET
+        text = text[marker.end() :].strip()

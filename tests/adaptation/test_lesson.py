@@ -21,7 +21,7 @@ from seal_agent.lora.targets import find_targets
 from seal_agent.self_edits.checking import check_self_edits
 from seal_agent.self_edits.cues import cues_of
 from seal_agent.self_edits.formats.cloze import GAP, cloze_notes
-from seal_agent.self_edits.formats.evidence import OPENING, evidence_notes, truncated_cues
+from seal_agent.self_edits.formats.evidence import TRUNCATED_TOKENS, evidence_notes, truncated_cues
 from seal_agent.self_edits.formats.sentences import sentence_notes, shuffled_notes
 from seal_agent.self_edits.questions import Sentence, ask_and_answer, question_words, sources_of, statements_of
 from seal_agent.self_edits.synonyms import synonyms_of
@@ -257,9 +257,11 @@ def test_openings_lead_to_every_sentence_and_stop_after_its_first_words(tiny_bas
     openings = truncated_cues(tiny_base, sources, {"What about Anna?"}, {}, 5, 1, 0)
     assert len(set(openings)) == len(openings) > 6
     learnt = [[label for label in one.labels if label != IGNORE_LABEL] for one in openings]
-    assert {len(one) for one in learnt} == {OPENING}
-    assert {tuple(one) for one in learnt} == {tuple(tiny_base.tokens(s)[:OPENING]) for s in sentences}
-    assert all(one.labels[-OPENING:] == one.input_ids[-OPENING:] for one in openings), "the rest is cut off"
+    assert {len(one) for one in learnt} == {TRUNCATED_TOKENS}
+    assert {tuple(one) for one in learnt} == {tuple(tiny_base.tokens(s)[:TRUNCATED_TOKENS]) for s in sentences}
+    assert all(one.labels[-TRUNCATED_TOKENS:] == one.input_ids[-TRUNCATED_TOKENS:] for one in openings), (
+        "the rest is cut off"
+    )
 
 
 def test_every_epoch_has_openings_of_its_own(tiny_base: BaseModel) -> None:
@@ -272,7 +274,7 @@ def test_every_epoch_has_openings_of_its_own(tiny_base: BaseModel) -> None:
 
 def test_cues_may_use_other_words_and_name_what_is_pointed_back_to() -> None:
     first, second = statements_of(TITLE, "Anna painted buttons in May. They were of brass and plum wood.")
-    assert (first.before, second.before) == ("", "Anna painted buttons in May.")
+    assert (first.previous, second.previous) == ("", "Anna painted buttons in May.")
     plain = {cue for seed in range(20) for cue in cues_of(second, 4, seed)}
     varied = {cue for seed in range(20) for cue in cues_of(second, 4, seed, {"brass": ("metal",)})}
     assert not any("metal" in cue or "Anna" in cue for cue in plain)

@@ -19,18 +19,18 @@ from seal_agent.arc.augment import (
     SYMMETRIES,
     UP_DOWN,
     Augmentation,
-    augmentations_of,
+    augment_task,
     chained,
     colour_permutation,
+    concatenation,
     flip,
     invertible_views,
-    joined,
-    on_task,
-    permuted,
+    permute_examples,
     reflection,
     repetition,
     rotation,
     scaling,
+    select_augmentations,
     translation,
     transposition,
 )
@@ -42,14 +42,14 @@ GRID = Grid(((1, 2, 3), (4, 5, 6)))
 WIDE = Grid(((7,) * 20,))
 TASK = ArcTask("t", (Example(GRID, WIDE), Example(WIDE, GRID), Example(GRID, GRID)), (Example(WIDE, WIDE),))
 
-OF_THE_PAPER = augmentations_of(seed=5)
+OF_THE_PAPER = select_augmentations(seed=5)
 OTHERS = (
     IDENTITY,
     transposition(anti=True),
     colour_permutation(1),
     colour_permutation(2, keep_background=False),
-    joined(LEFT_RIGHT, rotation(180)),
-    joined(UP_DOWN, scaling(2, 1), own_first=False),
+    concatenation(LEFT_RIGHT, rotation(180)),
+    concatenation(UP_DOWN, scaling(2, 1), original_first=False),
     chained(translation(-1, 2), flip(UP_DOWN), colour_permutation(3), repetition(1, 3)),
 )
 EVERY = (*OF_THE_PAPER, *OTHERS)
@@ -57,7 +57,7 @@ any_augmentation = st.recursive(
     st.sampled_from(EVERY),
     lambda inner: (
         st.lists(inner, max_size=3).map(lambda steps: chained(*steps))
-        | st.builds(joined, st.sampled_from((UP_DOWN, LEFT_RIGHT)), inner, st.booleans())
+        | st.builds(concatenation, st.sampled_from((UP_DOWN, LEFT_RIGHT)), inner, st.booleans())
     ),
     max_leaves=4,
 )
@@ -94,8 +94,8 @@ def after(grid: Grid, *steps: Augmentation) -> Grid:
         (reflection(UP_DOWN), ["123", "456", "456", "123"]),
         (reflection(LEFT_RIGHT), ["123321", "456654"]),
         (reflection(LEFT_RIGHT, mirrored_first=True), ["321123", "654456"]),
-        (joined(LEFT_RIGHT, rotation(180)), ["123654", "456321"]),
-        (joined(UP_DOWN, translation(1, 0), own_first=False), ["456", "123", "123", "456"]),
+        (concatenation(LEFT_RIGHT, rotation(180)), ["123654", "456321"]),
+        (concatenation(UP_DOWN, translation(1, 0), original_first=False), ["456", "123", "123", "456"]),
         (chained(rotation(90), scaling(1, 2)), ["3366", "2255", "1144"]),
     ],
 )
@@ -126,10 +126,10 @@ def test_every_augmentation_is_taken_back_on_every_grid_of_arc() -> None:
     for grid in every:
         cells = grid.array
         for one, inverse in inverses:
-            if (changed := one.on_cells(cells)) is None:
+            if (changed := one.apply_to_cells(cells)) is None:
                 continue
             assert max(changed.shape) <= MAX_SIDE
-            back = inverse.on_cells(changed)
+            back = inverse.apply_to_cells(changed)
             assert back is not None, (str(one), grid)
             assert back.shape == cells.shape, (str(one), grid)
             assert back.tobytes() == cells.tobytes(), (str(one), grid)
@@ -168,7 +168,7 @@ def test_what_is_no_upscale_repeat_or_mirror_image_is_not_taken_for_one(one: Aug
 def test_what_would_be_too_large_is_not_done() -> None:
     for one in (scaling(1, 2), repetition(2, 2), reflection(LEFT_RIGHT), chained(repetition(1, 2), flip(UP_DOWN))):
         assert one.apply(WIDE) is None
-        assert on_task(one, TASK) is None
+        assert augment_task(one, TASK) is None
     assert scaling(30, 1).apply(WIDE) is not None
 
 
@@ -200,17 +200,17 @@ def test_the_eight_symmetries_are_all_different_and_closed() -> None:
 
 def test_the_groups_are_the_papers() -> None:
     sizes = {
-        name: len(augmentations_of(**{**dict.fromkeys(("basic", "size", "chain", "repeat"), False), name: True}))
+        name: len(select_augmentations(**{**dict.fromkeys(("basic", "size", "chain", "repeat"), False), name: True}))
         for name in ("basic", "size", "chain", "repeat")
     }
     assert sizes == {"basic": 11, "size": 3, "chain": 6, "repeat": 3}
     assert len(set(OF_THE_PAPER)) == len(OF_THE_PAPER) == 23
-    assert augmentations_of(basic=False, size=False, chain=False, repeat=False) == ()
+    assert select_augmentations(basic=False, size=False, chain=False, repeat=False) == ()
 
 
 def test_the_seed_draws_the_shift_alone() -> None:
-    every = [augmentations_of(seed=seed) for seed in range(200)]
-    assert every[3] == augmentations_of(seed=3)
+    every = [select_augmentations(seed=seed) for seed in range(200)]
+    assert every[3] == select_augmentations(seed=3)
     shifts = {one for each in every for one in each if one.name == "translation"}
     assert len(shifts) > 20
     assert all(min(one.parameters) >= 0 and 0 < max(one.parameters) <= MAX_SHIFT for one in shifts)
@@ -237,19 +237,19 @@ def test_views_are_the_symmetries_first_then_coloured_ones_and_all_different() -
 
 
 def test_a_task_is_augmented_in_every_grid() -> None:
-    turned = on_task(rotation(90), TASK)
+    turned = augment_task(rotation(90), TASK)
     assert turned is not None
     assert turned.id == TASK.id
     assert turned.train[0] == Example(after(GRID, rotation(90)), after(WIDE, rotation(90)))
-    assert on_task(rotation(270), turned) == TASK
+    assert augment_task(rotation(270), turned) == TASK
 
 
 def test_examples_are_permuted_by_the_seed_and_tests_are_left() -> None:
-    orders = {permuted(TASK, seed).train for seed in range(40)}
+    orders = {permute_examples(TASK, seed).train for seed in range(40)}
     assert len(orders) == 6
     assert all(set(order) == set(TASK.train) for order in orders)
-    assert permuted(TASK, 1) == permuted(TASK, 1)
-    assert permuted(TASK, 1).test == TASK.test
+    assert permute_examples(TASK, 1) == permute_examples(TASK, 1)
+    assert permute_examples(TASK, 1).test == TASK.test
 
 
 # ---------------------------------------------------------------- as data
@@ -270,6 +270,6 @@ def test_names_that_are_none_are_refused_with_those_that_are() -> None:
 
 def test_cells_come_back_as_uint8() -> None:
     for one in EVERY:
-        changed = one.on_cells(GRID.array)
+        changed = one.apply_to_cells(GRID.array)
         assert changed is not None
         assert changed.dtype == np.uint8

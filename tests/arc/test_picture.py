@@ -14,7 +14,7 @@ from rich.console import Console
 
 from seal_agent.arc.data import load_split, load_task
 from seal_agent.arc.grids import ArcTask, Example, Grid, format_grid
-from seal_agent.arc.picture import PALETTE, RIGHT, WRONG, cells, draw_task, write_png
+from seal_agent.arc.picture import PALETTE, RIGHT, WRONG, cell_colours, draw_task, write_png
 from seal_agent.arc.toy import toy_task
 from seal_agent.cli import console
 from seal_agent.errors import InputError, MissingDependency
@@ -47,7 +47,7 @@ def colours_of(image: Image.Image) -> set[tuple[int, int, int]]:
 
 def test_every_colour_of_arc_has_its_own() -> None:
     assert len(set(PALETTE)) == 10
-    assert cells(Grid((tuple(range(10)),))) == (PALETTE,)
+    assert cell_colours(Grid((tuple(range(10)),))) == (PALETTE,)
 
 
 def test_a_picture_shows_every_cell_in_its_colour() -> None:

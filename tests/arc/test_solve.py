@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from seal_agent.arc.augment import IDENTITY
 from seal_agent.arc.choices import FIXED, GROUPS, SCHEMA, Choice, random_choice, read_choice
 from seal_agent.arc.grids import ArcTask, Example, Grid, format_grid
-from seal_agent.arc.predict import Asked, predict
+from seal_agent.arc.predict import Query, predict
 from seal_agent.arc.search import likely_texts
 from seal_agent.arc.self_edits import write_self_edits
 from seal_agent.arc.sequences import encode, job_of, training_tasks
 from seal_agent.arc.solve import Trial, solve, trial_of
-from seal_agent.arc.text import attempts_in, lay_out_examples, prompt_of
+from seal_agent.arc.text import format_examples, parse_attempts, prompt_of
 from seal_agent.arc.toy import toy_task, toy_tasks
 from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel
@@ -183,35 +183,35 @@ SAME = ArcTask("same", TASK.train[:2], (Example(TASK.test[0].input, TASK.test[0]
 
 def test_views_are_taken_back_before_they_are_counted(tiny_base: BaseModel) -> None:
     config = ArcConfig(views=12, symmetries=True)
-    ((first, *others),) = predict(_Sighted(), tiny_base, [Asked(SAME, 0, None)], config)
+    ((first, *others),) = predict(_Sighted(), tiny_base, [Query(SAME, 0, None)], config)
     assert (first.grid, first.votes, others) == (SAME.test[0].output, 12, [])
 
 
 def test_the_most_votes_win_over_wrong_views(tiny_base: BaseModel) -> None:
-    ((first, second),) = predict(_Sighted(wrong=3), tiny_base, [Asked(SAME, 0, None)], ArcConfig(views=8))
+    ((first, second),) = predict(_Sighted(wrong=3), tiny_base, [Query(SAME, 0, None)], ArcConfig(views=8))
     assert (first.grid, first.votes, second.votes) == (SAME.test[0].output, 5, 3)
 
 
 def test_ties_are_decided_by_likelihood(tiny_base: BaseModel) -> None:
     engine = _Sighted(wrong=4)
     engine.likelihood = lambda prompt, continuation: -5.0 if set(continuation) <= set("0\n ") else -0.1
-    ((first, second),) = predict(engine, tiny_base, [Asked(SAME, 0, None)], ArcConfig(views=8))
+    ((first, second),) = predict(engine, tiny_base, [Query(SAME, 0, None)], ArcConfig(views=8))
     assert (first.votes, second.votes) == (4, 4)
     assert first.grid == SAME.test[0].output
-    assert first.likelihood > second.likelihood
+    assert first.log_likelihood > second.log_likelihood
 
 
 def test_by_likelihood_a_grid_with_fewer_votes_can_win(tiny_base: BaseModel) -> None:
     engine = _Sighted(wrong=6)
     engine.likelihood = lambda prompt, continuation: -5.0 if set(continuation) <= set("0\n ") else -0.1
     config = ArcConfig(views=8, choice="likelihood")
-    ((first, second),) = predict(engine, tiny_base, [Asked(SAME, 0, None)], config)
+    ((first, second),) = predict(engine, tiny_base, [Query(SAME, 0, None)], config)
     assert (first.grid, first.votes, second.votes) == (SAME.test[0].output, 2, 6)
 
 
 def test_what_is_no_grid_is_no_candidate(tiny_base: BaseModel) -> None:
     engine = ScriptedEngine(lambda text, adapter: "I do not know")
-    assert predict(engine, tiny_base, [Asked(SAME, 0, None)], SMALL) == [()]
+    assert predict(engine, tiny_base, [Query(SAME, 0, None)], SMALL) == [()]
 
 
 class _Letters(ScriptedEngine):
@@ -266,7 +266,7 @@ def test_an_adapter_answers_what_it_was_trained_on_and_the_base_does_not(tiny_ba
     job = job_of(tiny_base, SAME, choice, config, replace(QUICK, batch_size=1))
     (trained,) = train(tiny_base, [job])
     seen = ArcTask("seen", SAME.train[1:], SAME.train[:1])
-    asked = [Asked(seen, 0, trained.adapter), Asked(seen, 0, None)]
+    asked = [Query(seen, 0, trained.adapter), Query(seen, 0, None)]
     learnt, plain = predict(HFEngine(tiny_base), tiny_base, asked, config)
     gold = seen.test[0].output
     assert [one.grid for one in learnt] == [gold]
@@ -290,22 +290,22 @@ def test_a_trial_that_fails_leaves_the_others_alone(tiny_base: BaseModel) -> Non
 
 def test_every_test_input_must_be_solved_by_one_of_two_attempts() -> None:
     from seal_agent.arc.predict import Candidate
-    from seal_agent.arc.solve import Attempted
+    from seal_agent.arc.solve import ArcResult
 
     gold, other = SAME.test[0].output, Grid.of([[1]])
     two = replace(SAME, test=SAME.test * 2)
-    assert Attempted(SAME, ((Candidate(other, 2), Candidate(gold, 1)),)).solved(2)
-    assert not Attempted(SAME, ((Candidate(other, 2), Candidate(other, 1), Candidate(gold, 1)),)).solved(2)
-    assert not Attempted(two, ((Candidate(gold, 2),), (Candidate(other, 1),))).solved(2)
-    assert Attempted(two, ((Candidate(gold, 2),), (Candidate(other, 1),))).cell_accuracy(2) == 0.5
+    assert ArcResult(SAME, ((Candidate(other, 2), Candidate(gold, 1)),)).solved(2)
+    assert not ArcResult(SAME, ((Candidate(other, 2), Candidate(other, 1), Candidate(gold, 1)),)).solved(2)
+    assert not ArcResult(two, ((Candidate(gold, 2),), (Candidate(other, 1),))).solved(2)
+    assert ArcResult(two, ((Candidate(gold, 2),), (Candidate(other, 1),))).cell_accuracy(2) == 0.5
 
 
 def test_attempts_in_an_answer_are_the_grids_between_blank_lines() -> None:
     grids = [Grid.of([[1, 2]]), Grid.of([[3], [4]])]
     text = "\n\n".join(format_grid(grid, "compact") for grid in grids)
-    assert attempts_in(text, "compact", 2) == grids
-    assert attempts_in(text, "compact", 1) == grids[:1]
-    assert attempts_in("no idea", "compact", 2) == []
+    assert parse_attempts(text, "compact", 2) == grids
+    assert parse_attempts(text, "compact", 1) == grids[:1]
+    assert parse_attempts("no idea", "compact", 2) == []
 
 
 def test_adapters_are_trained_alike_alone_and_together(tiny_base: BaseModel) -> None:
@@ -318,7 +318,7 @@ def test_adapters_are_trained_alike_alone_and_together(tiny_base: BaseModel) -> 
 
 def test_prompts_and_training_share_one_layout() -> None:
     shown, (test,) = TASK.train, TASK.test
-    assert lay_out_examples((*shown, test), "compact").text.startswith(prompt_of(shown, test.input, "compact"))
+    assert format_examples((*shown, test), "compact").text.startswith(prompt_of(shown, test.input, "compact"))
 
 
 # ---------------------------------------------------------------- as a domain of the outer loop

@@ -19,13 +19,13 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 def benchmarks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield
-    for name in ("arc", "results_file"):
+    for name in ("arc", "parts", "parts.results_file"):
         sys.modules.pop(name, None)
 
 
 @pytest.mark.usefixtures("benchmarks")
 def test_a_stopped_run_goes_on_with_the_same_settings_only(tmp_path: Path) -> None:
-    import results_file
+    from parts import results_file
 
     config = {"arc": asdict(ArcConfig()), "inner_loop": asdict(ARC_INNER_LOOPS["default"])}
     results_file.save(tmp_path / "a.json", config, {}, [{"task": "a"}])

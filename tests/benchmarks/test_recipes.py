@@ -24,8 +24,8 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     import recipes
 
     yield recipes
-    modules = ("recipes", "recipe_bench", "recipe_candidates", "recipe_report", "recipe_rows")
-    for name in (*modules, "results_file", "self_test_correlation"):
+    parts = [name for name in sys.modules if name.partition(".")[0] == "parts"]
+    for name in ("recipes", "self_test_correlation", *parts):
         sys.modules.pop(name, None)
 
 

@@ -8,13 +8,13 @@ from torch.testing import assert_close
 from transformers import Gemma2Config
 from transformers.cache_utils import DynamicLayer
 
-from seal_agent.generation.kv_cache import ROOM, GrowingLayer, keeps_all_positions, new_cache
+from seal_agent.generation.kv_cache import GROWTH, GrowingLayer, keeps_all_positions, new_cache
 from seal_agent.generation.prefixes import SharedPrefixes, group_by_prefix
 
 
 def test_the_buffer_holds_what_concatenation_holds_while_rows_leave() -> None:
     ours, theirs, rows = GrowingLayer(), DynamicLayer(), 5
-    for step, length in enumerate([7, 1, 1, ROOM, 1, 3 * ROOM, *[1] * (ROOM + 2)]):
+    for step, length in enumerate([7, 1, 1, GROWTH, 1, 3 * GROWTH, *[1] * (GROWTH + 2)]):
         keys, values = torch.randn(rows, 2, length, 4), torch.randn(rows, 2, length, 6)
         for left, right in zip(ours.update(keys, values), theirs.update(keys, values), strict=True):
             assert_close(left, right, rtol=0, atol=0)

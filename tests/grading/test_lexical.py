@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from seal_agent.grading.graders import default_grader
-from seal_agent.grading.lexical import LexicalGrader, measures
+from seal_agent.grading.lexical import LexicalGrader, overlap_features
 from seal_agent.text import words as lexical
-from seal_agent.text.spelling import numeral, unified
+from seal_agent.text.spelling import normalize_spelling, numeral_value
 from seal_agent.types import Verdict
 
 
@@ -155,15 +155,15 @@ def test_yes_and_no(gold: str, answer: str, expected: Verdict) -> None:
     ],
 )
 def test_writings_of_one_thing_are_made_alike(text: str, alike: str) -> None:
-    assert unified(text) == alike
-    assert unified(alike) == alike
+    assert normalize_spelling(text) == alike
+    assert normalize_spelling(alike) == alike
 
 
 @pytest.mark.parametrize(
     ("word", "value"), [("xiv", 14), ("ix", 9), ("xxxix", 39), ("39", 39), ("", None), ("mix", None), ("iiii", None)]
 )
 def test_numerals(word: str, value: int | None) -> None:
-    assert numeral(word) == value
+    assert numeral_value(word) == value
 
 
 def test_any_of_several_golds_will_do() -> None:
@@ -178,7 +178,7 @@ def test_without_a_usable_gold_an_answer_is_ungraded(golds: tuple[str, ...]) -> 
 
 def test_words_are_comparable() -> None:
     assert lexical.words_of("The 112,934 tonnes, of 2.5!") == ("the", "112934", "tonn", "of", "2.5")
-    assert lexical.content_of("about the U.S. of 1,000 Towers") == ("usa", "1000", "tower")
+    assert lexical.content_words("about the U.S. of 1,000 Towers") == ("usa", "1000", "tower")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_odd_text_is_graded_without_an_error(text: str) -> None:
 
 
 def test_measures_lie_where_they_are_said_to() -> None:
-    values = measures("Who built it?", "John Smith", "It was built by John Brown.")
+    values = overlap_features("Who built it?", "John Smith", "It was built by John Brown.")
     assert values["own_recall"] == 0.5
     assert values["half"] == 1
     assert values["enough"] == 0

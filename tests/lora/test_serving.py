@@ -42,8 +42,8 @@ def test_each_row_gets_its_own_adapter_or_none(tiny_base: BaseModel) -> None:
     small, large = random_adapter(tiny_base, 1, rank=2), random_adapter(tiny_base, 2, rank=6, targets=("all",))
     mixed = logits(tiny_base, route(tiny_base, small, None, large))
     for row, adapter in enumerate((small, None, large)):
-        stack_single = logits(tiny_base, route(tiny_base, adapter), IDS[row : row + 1])
-        assert_close(mixed[row : row + 1], stack_single, atol=1e-4, rtol=1e-4)
+        alone = logits(tiny_base, route(tiny_base, adapter), IDS[row : row + 1])
+        assert_close(mixed[row : row + 1], alone, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("which", ["tiny_base", "tiny_gpt2_base"])
@@ -95,11 +95,11 @@ def test_making_a_layer_routable_twice_adds_its_adapter_once(tiny_base: BaseMode
 
 
 def test_what_was_made_ready_for_an_adapter_goes_with_it(tiny_base: BaseModel) -> None:
-    ready, first, second = SingleAdapterCache(most=1), random_adapter(tiny_base, 1), random_adapter(tiny_base, 2)
-    pairs = ready.pairs_of(first, CPU, torch.float32)
-    assert ready.pairs_of(first, CPU, torch.float32) is pairs
-    assert ready.pairs_of(second, CPU, torch.float32) is not pairs
-    assert len(ready._known) == 1
+    cache, first, second = SingleAdapterCache(limit=1), random_adapter(tiny_base, 1), random_adapter(tiny_base, 2)
+    pairs = cache.get(first, CPU, torch.float32)
+    assert cache.get(first, CPU, torch.float32) is pairs
+    assert cache.get(second, CPU, torch.float32) is not pairs
+    assert len(cache._cached) == 1
     del second
     gc.collect()
-    assert not ready._known
+    assert not cache._cached

@@ -22,7 +22,7 @@ from outer_loop_fakes import CONFIG, domain, worker
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.outer_loop.archive.run import LEDGER, Run
-from seal_agent.outer_loop.executors.executor import Finished, InlineExecutor
+from seal_agent.outer_loop.executors.executor import FinishedUnit, InlineExecutor
 from seal_agent.outer_loop.rest_em import rest_em
 from seal_agent.outer_loop.rewards.reward import QuestionReward
 
@@ -34,7 +34,7 @@ class LoggingExecutor(InlineExecutor):
 
     log: Path
 
-    def map(self, units: Sequence[Any], evaluate: Any) -> Iterator[Finished]:
+    def map(self, units: Sequence[Any], evaluate: Any) -> Iterator[FinishedUnit]:
         for unit in units:
             with self.log.open("a") as file:
                 file.write(unit.key + "\n")

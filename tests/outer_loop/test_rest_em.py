@@ -25,16 +25,16 @@ from seal_agent.outer_loop.policy import load_policy
 from seal_agent.outer_loop.rest_em import rest_em
 from seal_agent.outer_loop.rewards.reward import QuestionReward
 from seal_agent.outer_loop.rounds import RoundResult
-from seal_agent.outer_loop.selection import Scored, advantage, leaks, mean_gain, select
-from seal_agent.outer_loop.units import Case, Evaluated, Trial, Unit, Worker
+from seal_agent.outer_loop.selection import ScoredEdit, advantage, leaked_words, mean_gain, select
+from seal_agent.outer_loop.units import Case, Trial, Unit, UnitResult, Worker
 from seal_agent.types import Context, Outcome, Question, Reward, SelfEdit, Verdict
 
 PASSAGE = "Dr. Ottoline Brusk lost forty keys near Pier Tibbs in 1907."
 
 
-def scored(rewards: list[float | None], rejected: str = "") -> Scored:
+def scored(rewards: list[float | None], rejected: str = "") -> ScoredEdit:
     outcomes = [Outcome.failed("training", "nan") if r is None else Outcome(Reward(r, 0.0)) for r in rewards]
-    return Scored(SelfEdit("rewrite", completion=str(rewards)), tuple(outcomes), rejected)
+    return ScoredEdit(SelfEdit("rewrite", completion=str(rewards)), tuple(outcomes), rejected)
 
 
 # ---------------------------------------------------------------- selection
@@ -71,9 +71,9 @@ def test_the_advantage_is_that_of_the_kept_over_the_mean_of_their_context() -> N
 def test_a_self_edit_that_repeats_a_question_is_found_out() -> None:
     asked = Question("Near which of the town's piers did the mayor lose her forty keys?", ("Pier Tibbs",))
     leak = SelfEdit("rewrite", completion=f"Note this: {asked.text} Pier Tibbs.")
-    assert leaks(leak, PASSAGE, [asked]) == "near which of the town s piers did"
-    assert leaks(SelfEdit("rewrite", completion=PASSAGE), PASSAGE, [asked]) == ""
-    assert leaks(leak, asked.text, [asked]) == "", "what the passage says itself is no leak"
+    assert leaked_words(leak, PASSAGE, [asked]) == "near which of the town s piers did"
+    assert leaked_words(SelfEdit("rewrite", completion=PASSAGE), PASSAGE, [asked]) == ""
+    assert leaked_words(leak, asked.text, [asked]) == "", "what the passage says itself is no leak"
 
 
 # ---------------------------------------------------------------- runs
@@ -126,7 +126,7 @@ def test_a_unit_asks_the_base_and_every_adapter_everything(tiny_base: BaseModel,
             assert (tmp_path / "adapters" / tried.adapter).is_dir(), "adapters are kept where that is asked for"
     run = Run(tmp_path / "run", {}, {})
     run.record(unit.key, "unit", 0, result)
-    assert run.find(unit.key, Evaluated) == result
+    assert run.find(unit.key, UnitResult) == result
     run.close()
 
 

@@ -12,7 +12,14 @@ from seal_agent.base_model.bundled import bundled_folder
 from seal_agent.base_model.loading import load_model
 from seal_agent.config import Strictness
 from seal_agent.generation.hf import HFEngine
-from seal_agent.self_edits.verification import LEAST_SUPPORTED, flaw, measures, probability, split_notes, verify
+from seal_agent.self_edits.verification import (
+    SUPPORT_THRESHOLD,
+    flaw,
+    probability,
+    split_notes,
+    support_features,
+    verify,
+)
 from seal_agent.types import Note
 
 PASSAGE = "The ferry to Quarnholt leaves Pier Tibbs at 18:40. The mayor, Ottoline Brusk, dropped her keys in 1907."
@@ -43,7 +50,7 @@ def test_a_century_is_known_from_its_years() -> None:
 
 def test_the_wording_of_one_place_counts() -> None:
     def of(text: str, answer: str | None = None) -> dict[str, float]:
-        return measures("Quarnholt", PASSAGE, Note(text, answer), -1.5, -2.0)
+        return support_features("Quarnholt", PASSAGE, Note(text, answer), -1.5, -2.0)
 
     copied, mixed, foreign = (
         of("The mayor dropped her keys."),
@@ -55,7 +62,7 @@ def test_the_wording_of_one_place_counts() -> None:
     assert copied["same_sentence"] > foreign["same_sentence"]
     assert (copied["gain"], copied["likely"]) == (0.5, -1.5)
     assert of("Who lost the clock?", "The mayor lost the clock.")["covered"] == 1  # words of its question are its own
-    assert probability(copied) > LEAST_SUPPORTED > probability(foreign)
+    assert probability(copied) > SUPPORT_THRESHOLD > probability(foreign)
 
 
 def verdicts(strictness: Strictness, *lines: str) -> list[tuple[bool, str]]:

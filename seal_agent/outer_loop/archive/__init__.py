@@ -1,1 +1,1 @@
-"""A run on disk: its ledger, its manifest, how far it is."""
+"""A run on disk: its ledger, its manifest, its progress."""

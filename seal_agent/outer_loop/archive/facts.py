@@ -1,4 +1,4 @@
-"""What a manifest says of a run: where it was begun (which decides nothing), and settings as a flat list."""
+"""For a run's manifest: the machine it began on, which decides no result, and settings as a flat list."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ PACKAGES = ("seal-agent", "torch", "transformers", "peft", "accelerate", "numpy"
 
 
 def describe_machine() -> dict[str, Any]:
-    """Hardware, platform, versions of the installed packages, and the commit where the package is in a repository."""
+    """Hardware, platform, versions of the installed packages, and the commit; JSON values."""
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
         "gpu": _gpus(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := installed(name))},
+        "packages": {name: number for name in PACKAGES if (number := installed(name))},
         "commit": commit(),
     }
 
 
-def flat(config: Mapping[str, Any], above: str = "") -> list[tuple[str, str | int | float | bool]]:
-    """A nested config as "inner_loop.epochs" → 10; lists and None become text."""
+def flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str | int | float | bool]]:
+    """A nested config as rows such as ("inner_loop.epochs", 10); lists and None become text."""
     rows: list[tuple[str, str | int | float | bool]] = []
     for key, value in config.items():
-        name = f"{above}.{key}" if above else key
+        name = f"{prefix}.{key}" if prefix else key
         if isinstance(value, Mapping):
             rows += flat(value, name)
         elif isinstance(value, bool | int | float | str):
@@ -41,13 +41,13 @@ def flat(config: Mapping[str, Any], above: str = "") -> list[tuple[str, str | in
 
 
 def processor() -> str:
-    """The name of the processor."""
+    """Name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor())
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 def _gpus() -> list[str]:
@@ -57,7 +57,7 @@ def _gpus() -> list[str]:
 
 
 def installed(name: str) -> str | None:
-    """The version of a package; None where it is not installed."""
+    """Version of a package; None where it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -70,9 +70,9 @@ def commit() -> str | None:
     if not (package.parent / ".git").exists():
         return None
     try:
-        out = subprocess.run(
+        result = subprocess.run(
             ["git", "describe", "--always", "--dirty"], cwd=package, capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return out.stdout.strip()
+    return result.stdout.strip()

@@ -1,7 +1,7 @@
-"""A run on disk: a folder with a manifest and a SQLite ledger in which every finished piece of work stands once.
+"""A run on disk: a folder with a manifest and a SQLite ledger that holds every finished piece of work once.
 
-What is on file is never done again; what is not on file was not done. A piece is written in one transaction, so that a
-run that is killed at any moment goes on from the last finished one.
+What the ledger holds is not done again. Each piece is written in one transaction, so a run that is killed at any moment
+continues after the last finished piece.
 """
 
 from __future__ import annotations
@@ -34,10 +34,15 @@ Value = TypeVar("Value")
 
 
 class Run:
-    """One run's folder, held by one process at a time.
+    """One run's folder, locked by one process at a time.
 
-    Raises InputError where the folder belongs to a run with another config, naming what differs, or is in use;
+    Raises InputError where the folder is in use or belongs to a run with another config, naming the differences;
     StoreError where it cannot be written.
+
+    Args:
+        folder: Created where it does not exist.
+        config: Everything that decides the run's results; must be the same each time the folder is opened.
+        facts: Further entries of a new manifest; those of an existing one stay.
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
@@ -50,29 +55,35 @@ class Run:
             raise InputError(f"another process is working on the run in {folder}; wait for it or stop it") from err
         except OSError as err:
             raise StoreError(f"the run folder {folder} cannot be written ({err}); choose another --run") from err
-        self._db = _opened(folder)
-        self._writing = threading.Lock()
-        self.manifest = self._checked(json.loads(json.dumps(config)), facts)
+        self._db = _open_ledger(folder)
+        self._write_lock = threading.Lock()
+        self.manifest = self._open_manifest(json.loads(json.dumps(config)), facts)
 
     def close(self) -> None:
-        """Let another process have the folder."""
+        """Close the ledger and release the folder's lock."""
         self._db.close()
         self._lock.release()
 
-    def find(self, key: str, form: type[Value]) -> Value | None:
-        """What was recorded under a key; None where nothing was."""
+    def find(self, key: str, value_type: type[Value]) -> Value | None:
+        """The value recorded under a key; None where there is none."""
         row = self._db.execute("SELECT body FROM work WHERE key = ?", (key,)).fetchone()
-        return TypeAdapter(form).validate_json(row[0]) if row else None
+        return TypeAdapter(value_type).validate_json(row[0]) if row else None
 
     def record(
         self, key: str, kind: str, round_: int, value: object, seconds: float = 0.0, again: bool = False
     ) -> None:
-        """Put a finished piece of work on file; a second time under the same key changes nothing unless `again`.
+        """Record a finished piece of work.
 
-        Seconds stand beside what two runs have in common.
+        Args:
+            key: Content hash of everything that decides the value.
+            kind: The stage that the piece belongs to.
+            round_: The round that the piece belongs to.
+            value: A dataclass, stored as JSON.
+            seconds: Duration of the work; no part of `digest`.
+            again: Replace a value recorded under the same key; otherwise that one stays.
         """
         body = TypeAdapter(type(value)).dump_json(value).decode()
-        with self._writing:
+        with self._write_lock:
             self._db.execute(
                 f"INSERT OR {'REPLACE' if again else 'IGNORE'} INTO work VALUES (?, ?, ?, ?, ?)",
                 (key, kind, round_, body, seconds),
@@ -80,21 +91,22 @@ class Run:
             self._db.commit()
 
     def counts(self) -> dict[tuple[int, str], int]:
-        """Finished pieces by round and kind."""
+        """Number of finished pieces by (round, kind)."""
         rows = self._db.execute("SELECT round, kind, COUNT(*) FROM work GROUP BY round, kind")
         return {(round_, kind): count for round_, kind, count in rows}
 
     def seconds(self) -> dict[tuple[int, str], float]:
-        """Seconds that the finished pieces took, by round and kind."""
+        """Seconds that the finished pieces took, by (round, kind)."""
         rows = self._db.execute("SELECT round, kind, SUM(seconds) FROM work GROUP BY round, kind")
         return {(round_, kind): seconds for round_, kind, seconds in rows}
 
     def digest(self) -> str:
-        """Hash of all that is on file but the seconds: the same for two runs that did the same."""
+        """Hash of the ledger without the seconds: equal for two runs with equal results."""
         rows = self._db.execute("SELECT key, kind, round, body FROM work ORDER BY key")
         return content_hash([list(row) for row in rows])
 
-    def _checked(self, config: dict[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    def _open_manifest(self, config: dict[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+        """The folder's manifest, written now where there is none. Raises InputError where its config differs."""
         path = self.folder / MANIFEST
         if path.is_file():
             manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -111,7 +123,7 @@ class Run:
         return manifest
 
 
-def _opened(folder: Path) -> sqlite3.Connection:
+def _open_ledger(folder: Path) -> sqlite3.Connection:
     try:
         db = sqlite3.connect(folder / LEDGER, timeout=30, check_same_thread=False)
         db.execute("PRAGMA journal_mode = WAL")
@@ -122,7 +134,7 @@ def _opened(folder: Path) -> sqlite3.Connection:
 
 
 def _differences(old: Any, new: Any, name: str = "") -> Any:
-    """Where two configs differ, as "epochs was 10, is 3"."""
+    """Yield each difference between two configs, as "epochs was 10, is 3"."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
             yield from _differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)

@@ -1,4 +1,4 @@
-"""How far a run is, read from its folder while another process may be at work in it."""
+"""The progress of a run, read from its folder while another process may be working in it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from seal_agent.outer_loop.archive.run import LEDGER, MANIFEST
 from seal_agent.outer_loop.plan import Plan
 from seal_agent.outer_loop.rewards.reward import QuestionReward, gains
 from seal_agent.outer_loop.rounds import RoundResult
-from seal_agent.outer_loop.units import Case, Evaluated
+from seal_agent.outer_loop.units import Case, UnitResult
 
 
 @dataclass(frozen=True, slots=True)
 class StageStatus:
-    """Pieces of one stage of one round, and the seconds of work that the finished ones took."""
+    """Pieces of work of one stage in one round, and the seconds that the finished ones took."""
 
     stage: str
     done: int
@@ -34,7 +34,7 @@ class StageStatus:
 
 @dataclass(frozen=True, slots=True)
 class RoundStatus:
-    """One round: its stages, and the rewards of the adapters judged so far (of a closed round, of its self-edits)."""
+    """One round: its stages, and the rewards of its adapters so far; of a closed round, those of its self-edits."""
 
     round: int
     stages: tuple[StageStatus, ...]
@@ -46,40 +46,48 @@ class RoundStatus:
 
     @property
     def stage(self) -> StageStatus:
-        """The one at work, or the last."""
+        """The first unfinished stage, or the last stage."""
         return next((stage for stage in self.stages if stage.done < stage.total), self.stages[-1])
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The rounds of a run. `rate` is units per second of work, `left` the seconds of work to go; None while unknown."""
+    """The rounds of a run.
+
+    `rate` is units per second of work (contexts per second where nothing is trained); `left` is the seconds of work
+    left. Both are None while unknown.
+    """
 
     plan: Plan
     rounds: tuple[RoundStatus, ...]
     rate: float | None
     left: float | None
     idle: float
-    """Seconds since anything was put on file."""
+    """Seconds since the last write to the ledger."""
 
     @property
     def finished(self) -> bool:
-        return all(one.closed for one in self.rounds)
+        return all(status.closed for status in self.rounds)
 
     @property
     def current(self) -> RoundStatus:
-        return next((one for one in self.rounds if not one.closed), self.rounds[-1])
+        """The first unfinished round, or the last round."""
+        return next((status for status in self.rounds if not status.closed), self.rounds[-1])
 
 
 def read_status(folder: Path) -> Status:
-    """Takes no lock and changes nothing. Raises InputError where there is no run, StoreError where it is damaged."""
+    """Read a run's status. Takes no lock and changes nothing.
+
+    Raises InputError where there is no run, StoreError where it is damaged.
+    """
     manifest = _manifest(folder)
-    planned = TypeAdapter(Plan).validate_python(manifest["plan"])
+    plan = TypeAdapter(Plan).validate_python(manifest["plan"])
     with _readonly(folder) as db:
         rows = db.execute("SELECT round, kind, COUNT(*), SUM(seconds) FROM work GROUP BY round, kind")
-        found = {(round_, kind): (count, seconds) for round_, kind, count, seconds in rows}
-        rounds = tuple(_round(round_, planned, found, db, manifest["config"]) for round_ in range(planned.rounds))
-    rate, left = _pace(planned, rounds)
-    return Status(planned, rounds, rate, left, _idle(folder))
+        finished = {(round_, kind): (count, seconds) for round_, kind, count, seconds in rows}
+        rounds = tuple(_round(round_, plan, finished, db, manifest["config"]) for round_ in range(plan.rounds))
+    rate, left = _pace(plan, rounds)
+    return Status(plan, rounds, rate, left, _idle(folder))
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -96,9 +104,9 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def _readonly(folder: Path) -> Iterator[sqlite3.Connection]:
-    address = f"{(folder / LEDGER).resolve().as_uri()}?mode=ro"
+    uri = f"{(folder / LEDGER).resolve().as_uri()}?mode=ro"
     try:
-        with closing(sqlite3.connect(address, uri=True, timeout=30)) as db:
+        with closing(sqlite3.connect(uri, uri=True, timeout=30)) as db:
             yield db
     except sqlite3.Error as err:
         raise StoreError(
@@ -108,15 +116,15 @@ def _readonly(folder: Path) -> Iterator[sqlite3.Connection]:
 
 def _round(
     round_: int,
-    planned: Plan,
-    found: dict[tuple[int, str], tuple[int, float]],
+    plan: Plan,
+    finished: dict[tuple[int, str], tuple[int, float]],
     db: sqlite3.Connection,
     config: dict[str, Any],
 ) -> RoundStatus:
-    closed = (round_, "round") in found
+    closed = (round_, "round") in finished
     stages = []
-    for stage, total in planned.pieces(round_).items():
-        done, seconds = found.get((round_, stage), (0, 0.0))
+    for stage, total in plan.pieces(round_).items():
+        done, seconds = finished.get((round_, stage), (0, 0.0))
         # A round without winners has nothing to finetune on.
         stages.append(StageStatus(stage, total if closed else min(done, total), total, seconds))
     rewards = _closed_rewards(db, round_) if closed else _open_rewards(db, round_, config)
@@ -134,31 +142,39 @@ def _closed_rewards(db: sqlite3.Connection, round_: int) -> list[float]:
 
 
 def _open_rewards(db: sqlite3.Connection, round_: int, config: dict[str, Any]) -> list[float]:
-    """Rewards of adapters on self-edits; none yet where something else than questions gives them."""
+    """Rewards of adapters on self-edits so far; empty where another reward than QuestionReward gives them."""
     if config["reward"]["name"] != QuestionReward.name:
         return []
-    loop = config["outer_loop"]
-    reward, nobody = QuestionReward(loop["guard_penalty"] if loop["guard"] else 0.0), Case(None, "", ())
+    outer_loop = config["outer_loop"]
+    reward = QuestionReward(outer_loop["guard_penalty"] if outer_loop["guard"] else 0.0)
     results = [
-        case for body in _bodies(db, round_, "evaluate") for case in TypeAdapter(Evaluated).validate_json(body).cases
+        case for body in _bodies(db, round_, "evaluate") for case in TypeAdapter(UnitResult).validate_json(body).cases
     ]
-    return gains(reward, [nobody] * len(results), results)
+    placeholder = Case(None, "", ())  # this reward looks at the answers only
+    return gains(reward, [placeholder] * len(results), results)
 
 
-def _pace(planned: Plan, rounds: tuple[RoundStatus, ...]) -> tuple[float | None, float | None]:
-    """Units per second, and seconds to go by what each stage's work took so far; no figure for what never ran."""
-    every = [(one.round, stage) for one in rounds for stage in one.stages]
-    spent, done, work, total = (defaultdict[str, float](float) for _ in range(4))
-    for round_, stage in every:
-        spent[stage.stage] += stage.seconds
-        done[stage.stage] += stage.done
-        work[stage.stage] += planned.work(stage.stage, stage.done, round_)
-        total[stage.stage] += planned.work(stage.stage, stage.total, round_)
-    judging = "evaluate" if planned.trains else "judge"
-    if not done[judging] or not spent[judging]:
+def _pace(plan: Plan, rounds: tuple[RoundStatus, ...]) -> tuple[float | None, float | None]:
+    """Units per second, and the seconds left by the pace of each stage so far; None before the first unit.
+
+    A stage that never ran adds nothing to the seconds left.
+    """
+    seconds, done, work_done, work_total = (defaultdict[str, float](float) for _ in range(4))
+    for status in rounds:
+        for stage in status.stages:
+            seconds[stage.stage] += stage.seconds
+            done[stage.stage] += stage.done
+            work_done[stage.stage] += plan.work(stage.stage, stage.done, status.round)
+            work_total[stage.stage] += plan.work(stage.stage, stage.total, status.round)
+    judging = "evaluate" if plan.trains else "judge"
+    if not done[judging] or not seconds[judging]:
         return None, None
-    left = sum((total[stage] - work[stage]) * spent[stage] / work[stage] for stage in total if work[stage])
-    return done[judging] / spent[judging], left
+    left = sum(
+        (work_total[stage] - work_done[stage]) * seconds[stage] / work_done[stage]
+        for stage in work_total
+        if work_done[stage]
+    )
+    return done[judging] / seconds[judging], left
 
 
 def _idle(folder: Path) -> float:

@@ -1,1 +1,1 @@
-"""What the outer loop learns about: passages, puzzles."""
+"""Domains of the outer loop: what its contexts are."""

@@ -1,4 +1,4 @@
-"""What the outer loop has to be told about a domain. Nothing else in the loop knows passages from puzzles."""
+"""The domain protocol: all that the outer loop asks of a domain, so that it need not tell passages from puzzles."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from seal_agent.lora.adapter import LoraAdapter
-from seal_agent.outer_loop.units import Asked, Case, Evaluated, Item, Unit, Worker
+from seal_agent.outer_loop.units import Case, CaseAnswers, Item, Unit, UnitResult, Worker
 from seal_agent.progress import Progress
 from seal_agent.types import Context, Question, SelfEdit
 
 
 class Domain(Protocol[Item]):
-    """Contexts, self-edits about them, and what an adapter trained on those is worth."""
+    """Contexts, self-edits about them, and the evaluation of adapters trained on those."""
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -20,23 +20,23 @@ class Domain(Protocol[Item]):
         ...
 
     def settings(self) -> dict[str, Any]:
-        """What decides the results of a run, beside its config, as JSON: it may not change between two starts."""
+        """What decides a run's results besides its config, as JSON. A run refuses to go on with other settings."""
         ...
 
     def items(self, count: int, skip: int, seed: int) -> Sequence[Any]:
-        """`count` contexts in the seed's order, beginning behind the first `skip`; from the start again at the end."""
+        """`count` contexts in the seed's order after the first `skip`; beyond the last, from the first again."""
         ...
 
     def guard(self, count: int, seed: int) -> tuple[Context, ...]:
-        """Questions about other things than any context of the run; none for a count of 0."""
+        """Questions on topics that no context of the run has; none for a count of 0."""
         ...
 
     def cases(self, worker: Worker, items: Sequence[Any], seed: int) -> tuple[Case[Item], ...]:
-        """The questions of each context, split in two; no trials yet."""
+        """A case for each context, with its questions split into selecting and reporting ones; no trials yet."""
         ...
 
     def own_questions(self, worker: Worker, cases: Sequence[Case[Item]], seed: int) -> tuple[tuple[Question, ...], ...]:
-        """Questions about each context that the model writes itself."""
+        """Questions about each case that the model writes itself."""
         ...
 
     def propose(
@@ -53,19 +53,19 @@ class Domain(Protocol[Item]):
         ...
 
     def rejected(self, case: Case[Item], edit: SelfEdit) -> str:
-        """Why a self-edit may not be kept whatever its reward, such as a question given away; "" where it may."""
+        """Why a self-edit may not be kept whatever its reward, such as a leaked question; "" where it may."""
         ...
 
     @staticmethod
-    def evaluate(unit: Unit[Item], worker: Worker) -> Evaluated:
-        """Train a unit's adapters side by side and ask each of them, and the base model, everything."""
+    def evaluate(unit: Unit[Item], worker: Worker) -> UnitResult:
+        """Train a unit's adapters side by side, and ask each of them and the base model everything."""
         ...
 
 
 @runtime_checkable
-class Pictured(Protocol[Item]):
-    """A domain whose contexts can be looked at; a run's report then shows some. A domain need not be one."""
+class DrawableDomain(Protocol[Item]):
+    """A domain that can also draw its contexts; a run's report then shows some. Optional for a domain."""
 
-    def picture(self, case: Case[Item], answers: Asked | None) -> bytes:
-        """A PNG of a context and of what was said about it; None: nothing was. Raises MissingDependency."""
+    def picture(self, case: Case[Item], answers: CaseAnswers | None) -> bytes:
+        """A PNG of a context, with the answers about it where there are any. Raises MissingDependency."""
         ...

@@ -14,23 +14,32 @@ from seal_agent.adaptation.self_test import write_self_tests
 from seal_agent.config import AnswerConfig, SelfEditConfig
 from seal_agent.errors import InputError, TrainingError
 from seal_agent.lora.adapter import LoraAdapter
-from seal_agent.outer_loop.selection import leaks
-from seal_agent.outer_loop.units import Asked, Case, CaseResult, Evaluated, Tried, Unit, Worker, kept
+from seal_agent.outer_loop.selection import leaked_words
+from seal_agent.outer_loop.units import (
+    Case,
+    CaseAnswers,
+    CaseResult,
+    TrialResult,
+    Unit,
+    UnitResult,
+    Worker,
+    save_adapter,
+)
 from seal_agent.progress import Progress
-from seal_agent.self_edits.checking import check_self_edits_of
+from seal_agent.self_edits.checking import check_self_edits_batch
 from seal_agent.self_edits.formats.registry import check_format, is_model_written
-from seal_agent.self_edits.writing import passages_of, write_self_edits_for
+from seal_agent.self_edits.writing import passages_of, write_self_edits_batch
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.train import train_each
 from seal_agent.types import Answer, Context, Question, SelfEdit, content_hash
 
-SAMPLING_TEMPERATURE = 0.7  # our choice: of answers whose agreement is measured
-OWN_QUESTIONS = 4  # our choice: at most, per passage, where the model is judged by its own
+SAMPLING_TEMPERATURE = 0.7  # for answers whose agreement is measured; not tuned
+OWN_QUESTIONS = 4  # limit per passage, for rewards from the model's own questions; not tuned
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A text and its title, cut into the parts that fit the model's window."""
+    """A text with its title, cut into parts that fit the model's window."""
 
     title: str
     parts: tuple[str, ...]
@@ -40,14 +49,21 @@ class Passage:
         return "\n\n".join(self.parts)
 
 
+_Query = tuple[Case[Passage], LoraAdapter | None]
+"""A case, and the adapter to ask about it; None for the base model."""
+
+
 @dataclass(frozen=True)
 class KnowledgeDomain:
-    """Passages with questions. Raises InputError where there are none, or for formats that no policy can write."""
+    """Passages with questions.
+
+    Raises InputError where there are no passages, or for a format that no policy can learn to write.
+    """
 
     contexts: tuple[Context, ...]
     self_edit: SelfEditConfig
     others: tuple[Context, ...] = ()
-    """Passages about other things, for the guard set."""
+    """Passages on unrelated topics, for the guard set."""
 
     def __post_init__(self) -> None:
         if not self.contexts:
@@ -66,34 +82,38 @@ class KnowledgeDomain:
 
     def settings(self) -> dict[str, Any]:
         """The domain and a hash of its passages and questions."""
-        return {"domain": "knowledge", "data": content_hash([asdict(c) for c in (*self.contexts, *self.others)])}
+        return {
+            "domain": "knowledge",
+            "data": content_hash([asdict(context) for context in (*self.contexts, *self.others)]),
+        }
 
     def items(self, count: int, skip: int, seed: int) -> list[Context]:
-        """Passages in the seed's order."""
+        """Passages in the seed's order; beyond the last, from the first again."""
         shuffled = random.Random(seed).sample(self.contexts, len(self.contexts))
         return [shuffled[(skip + i) % len(shuffled)] for i in range(min(count, len(shuffled)))]
 
     def guard(self, count: int, seed: int) -> tuple[Context, ...]:
-        """Questions about `others`."""
+        """The questions of up to `count` of `others`, without their texts."""
         return tuple(
             Context("", context.title, context.questions)
             for context in random.Random(seed).sample(self.others, min(count, len(self.others)))
         )
 
     def cases(self, worker: Worker, items: Sequence[Context], seed: int) -> tuple[Case[Passage], ...]:
-        """Half of each passage's questions select, the others report; the odd one selects."""
+        """Split each passage's questions at random: half select and half report; an odd one selects."""
         cases = []
-        for item in items:
-            parts = passages_of(worker.base, item.text, self.self_edit.max_context_tokens)
-            order = random.Random(f"{seed} {item.text}").sample(item.questions, len(item.questions))
-            half = (len(order) + 1) // 2
-            cases.append(Case(Passage(item.title, tuple(parts)), item.title, tuple(order[:half]), tuple(order[half:])))
+        for context in items:
+            parts = passages_of(worker.base, context.text, self.self_edit.max_context_tokens)
+            questions = random.Random(f"{seed} {context.text}").sample(context.questions, len(context.questions))
+            half = (len(questions) + 1) // 2
+            passage = Passage(context.title, tuple(parts))
+            cases.append(Case(passage, context.title, tuple(questions[:half]), tuple(questions[half:])))
         return tuple(cases)
 
     def own_questions(
         self, worker: Worker, cases: Sequence[Case[Passage]], seed: int
     ) -> tuple[tuple[Question, ...], ...]:
-        """The model's self-test of each passage; nobody's answers to it count."""
+        """The model's self-test of each passage, of which only the questions are used."""
         sources = [(case.item.title, case.item.parts) for case in cases]
         return tuple(write_self_tests(worker.engine, sources, OWN_QUESTIONS, seed=seed))
 
@@ -107,48 +127,51 @@ class KnowledgeDomain:
         seed: int,
         progress: Progress | None = None,
     ) -> tuple[tuple[SelfEdit, ...], ...]:
-        """The formats in turn until there are `count`, checked as the config says."""
+        """Write `count` self-edits for each passage, in each format in turn, checked as the config says."""
         config = replace(self.self_edit, per_format=-(-count // len(self.self_edit.formats)))
         sources = [(case.item.title, case.item.parts) for case in cases]
-        written = write_self_edits_for(worker.engine, sources, config, writer=writer, seed=seed, progress=progress)
-        checked = check_self_edits_of(worker.engine, sources, written, config.verify)
-        return tuple(tuple(_in_turn(of_case, config.formats, count)) for of_case in checked)
+        written = write_self_edits_batch(worker.engine, sources, config, writer=writer, seed=seed, progress=progress)
+        checked = check_self_edits_batch(worker.engine, sources, written, config.verify)
+        return tuple(tuple(_interleave(edits, config.formats, count)) for edits in checked)
 
     def rejected(self, case: Case[Passage], edit: SelfEdit) -> str:
-        """A long run of words of a question, which the passage does not have."""
-        shared = leaks(edit, case.item.text, (*case.selecting, *case.reporting))
+        """Why a self-edit may not be kept: it shares a long run of words with a question but not with the passage."""
+        shared = leaked_words(edit, case.item.text, (*case.selecting, *case.reporting))
         return f"shares “{shared}” with a question" if shared else ""
 
     @staticmethod
-    def evaluate(unit: Unit[Passage], worker: Worker) -> Evaluated:
-        """All adapters of a unit in one bank, all their questions in one batch."""
+    def evaluate(unit: Unit[Passage], worker: Worker) -> UnitResult:
+        """Train all adapters of a unit in one bank, and ask all questions in one batch."""
         jobs = [_job(unit, case.item, trial.edit, trial.seed, worker) for case in unit.cases for trial in case.trials]
         results, _ = train_each(worker.base, jobs) if jobs else ([], None)
-        outcomes = iter(results)
-        cases = [(case, [next(outcomes) for _ in case.trials]) for case in unit.cases]
-        asked = [
+        remaining = iter(results)
+        cases = [(case, [next(remaining) for _ in case.trials]) for case in unit.cases]
+        queries = [
             (case, adapter)
             for case, trained in cases
-            for adapter in (None, *(None if isinstance(t, TrainingError) else t.adapter for t in trained))
-        ]
-        said = iter(_ask(unit, asked, worker))
-        found = []
-        for case, trained in cases:
-            baseline, *answers = [next(said) for _ in (None, *trained)]
-            tried = tuple(
-                Tried(trial, None, str(one))
-                if isinstance(one, TrainingError)
-                else Tried(trial, answer, adapter=kept(one.adapter, worker))
-                for trial, one, answer in zip(case.trials, trained, answers, strict=True)
+            for adapter in (
+                None,
+                *(None if isinstance(result, TrainingError) else result.adapter for result in trained),
             )
-            found.append(CaseResult(baseline, tried))
-        return Evaluated(unit.key, tuple(found))
+        ]
+        all_answers = iter(_ask(unit, queries, worker))
+        case_results = []
+        for case, trained in cases:
+            baseline, *answers = [next(all_answers) for _ in (None, *trained)]
+            trial_results = tuple(
+                TrialResult(trial, None, str(result))
+                if isinstance(result, TrainingError)
+                else TrialResult(trial, trial_answers, adapter=save_adapter(result.adapter, worker))
+                for trial, result, trial_answers in zip(case.trials, trained, answers, strict=True)
+            )
+            case_results.append(CaseResult(baseline, trial_results))
+        return UnitResult(unit.key, tuple(case_results))
 
 
-def _in_turn(edits: Sequence[SelfEdit], formats: Sequence[str], count: int) -> list[SelfEdit]:
-    """The first of each format, then the second of each, up to `count`."""
-    rows = [[edit for edit in edits if edit.format == name] for name in formats]
-    return list(islice((edit for edit in chain.from_iterable(zip_longest(*rows)) if edit), count))
+def _interleave(edits: Sequence[SelfEdit], formats: Sequence[str], count: int) -> list[SelfEdit]:
+    """The first self-edit of each format, then the second of each, up to `count`."""
+    by_format = [[edit for edit in edits if edit.format == name] for name in formats]
+    return list(islice((edit for edit in chain.from_iterable(zip_longest(*by_format)) if edit), count))
 
 
 def _job(unit: Unit[Passage], passage: Passage, edit: SelfEdit | None, seed: int, worker: Worker) -> TrainJob:
@@ -157,36 +180,38 @@ def _job(unit: Unit[Passage], passage: Passage, edit: SelfEdit | None, seed: int
     return job_of(worker.engine, worker.base, lesson, config)
 
 
-def _ask(unit: Unit[Passage], asked: Sequence[tuple[Case[Passage], LoraAdapter | None]], worker: Worker) -> list[Asked]:
-    """Everything that is asked of each of these adapters, in the order of the adapters."""
+def _ask(unit: Unit[Passage], queries: Sequence[_Query], worker: Worker) -> list[CaseAnswers]:
+    """All answers to each query, in order: to the case's questions, the guard questions and the own questions."""
     contexts = [
         (context, adapter)
-        for case, adapter in asked
+        for case, adapter in queries
         for context in (Context("", case.title, case.selecting), Context("", case.title, case.reporting), *unit.guard)
     ]
-    every, using = [context for context, _ in contexts], [adapter for _, adapter in contexts]
-    answers = answer_questions(worker.engine, every, worker.grader, adapters=using)
-    samples = _samples(unit, asked, worker)
-    per = 2 + len(unit.guard)
-    rows = [answers[i : i + per] for i in range(0, len(answers), per)]
-    return [_asked(row, said) for row, said in zip(rows, samples, strict=True)]
+    answers = answer_questions(
+        worker.engine,
+        [context for context, _ in contexts],
+        worker.grader,
+        adapters=[adapter for _, adapter in contexts],
+    )
+    samples = _samples(unit, queries, worker)
+    contexts_per_query = 2 + len(unit.guard)
+    rows = [answers[i : i + contexts_per_query] for i in range(0, len(answers), contexts_per_query)]
+    return [_case_answers(row, own) for row, own in zip(rows, samples, strict=True)]
 
 
-def _asked(row: Sequence[tuple[Answer, ...]], samples: tuple[tuple[str, ...], ...]) -> Asked:
+def _case_answers(row: Sequence[tuple[Answer, ...]], samples: tuple[tuple[str, ...], ...]) -> CaseAnswers:
     selecting, reporting, *guard = row
-    return Asked(selecting, reporting, tuple(chain.from_iterable(guard)), samples)
+    return CaseAnswers(selecting, reporting, tuple(chain.from_iterable(guard)), samples)
 
 
-def _samples(
-    unit: Unit[Passage], asked: Sequence[tuple[Case[Passage], LoraAdapter | None]], worker: Worker
-) -> list[tuple[tuple[str, ...], ...]]:
-    """`unit.samples` warm answers to every own question."""
-    again = [
+def _samples(unit: Unit[Passage], queries: Sequence[_Query], worker: Worker) -> list[tuple[tuple[str, ...], ...]]:
+    """`unit.samples` sampled answers to each own question, for each query."""
+    prompts = [
         (case.title, question.text, adapter)
-        for case, adapter in asked
+        for case, adapter in queries
         for question in case.own
         for _ in range(unit.samples)
     ]
     sampling = replace(AnswerConfig().sampling(), temperature=SAMPLING_TEMPERATURE)
-    said = iter(ask_closed_book(worker.engine, again, sampling))
-    return [tuple(tuple(next(said) for _ in range(unit.samples)) for _ in case.own) for case, _ in asked]
+    completions = iter(ask_closed_book(worker.engine, prompts, sampling))
+    return [tuple(tuple(next(completions) for _ in range(unit.samples)) for _ in case.own) for case, _ in queries]

@@ -1,4 +1,4 @@
-"""Where units are evaluated: here, or (executor_ray.py) by workers of a Ray cluster."""
+"""The executor protocol, and the executor of this process; ray.py evaluates units on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -7,41 +7,42 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from seal_agent.outer_loop.units import Evaluate, Evaluated, Unit, Worker
+from seal_agent.outer_loop.units import Evaluate, Unit, UnitResult, Worker
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """A unit's result, and how long its worker took. Seconds are no part of what two runs have in common."""
+class FinishedUnit:
+    """A unit, its result, and the seconds its worker took, which are no part of a run's digest."""
 
     unit: Unit[Any]
-    result: Evaluated
+    result: UnitResult
     seconds: float
 
 
 class Executor(Protocol):
-    """Evaluates units, in any order, each at least once. Only the caller writes the ledger."""
+    """Evaluates each unit at least once, in any order. Only the caller writes the ledger."""
 
-    def map(self, units: Sequence[Unit[Any]], evaluate: Evaluate[Any]) -> Iterator[Finished]:
-        """Results as they come in. Raises what an evaluation raises."""
+    def map(self, units: Sequence[Unit[Any]], evaluate: Evaluate[Any]) -> Iterator[FinishedUnit]:
+        """Yield results as they come in. Raises what an evaluation raises."""
         ...
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Release the workers."""
         ...
 
 
 class InlineExecutor:
-    """One unit after the other in this process, each with all its adapters side by side in the bank."""
+    """Evaluates one unit after another in this process; a unit's adapters train side by side in one bank."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
 
-    def map(self, units: Sequence[Unit[Any]], evaluate: Evaluate[Any]) -> Iterator[Finished]:
+    def map(self, units: Sequence[Unit[Any]], evaluate: Evaluate[Any]) -> Iterator[FinishedUnit]:
+        """Yield results in the order of the units. Raises what an evaluation raises."""
         for unit in units:
             started = time.perf_counter()
             result = evaluate(unit, self._worker)
-            yield Finished(unit, result, time.perf_counter() - started)
+            yield FinishedUnit(unit, result, time.perf_counter() - started)
 
     def close(self) -> None:
-        """Nothing to let go."""
+        """Does nothing: the worker is the caller's."""

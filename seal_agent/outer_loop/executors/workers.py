@@ -1,4 +1,4 @@
-"""A worker made from names: what a process of its own needs to load the base model by itself."""
+"""A picklable recipe for a worker, with which another process loads its own base model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seal_agent.outer_loop.units import Worker
 
 @dataclass(frozen=True, slots=True)
 class MakeWorker:
-    """Call it for a worker. It travels to other machines; a model without its weights in memory does."""
+    """Loads a model and returns a worker when called. It can be sent to another machine, since it holds no weights."""
 
     model: str
     device: str = "auto"
@@ -22,6 +22,6 @@ class MakeWorker:
     adapters: Path | None = None
 
     def __call__(self) -> Worker:
-        """Raises ModelError."""
+        """Load the model. Raises ModelError."""
         base = load_model(self.model, device=self.device, dtype=self.dtype, trust_remote_code=self.trust_remote_code)
         return Worker(base, HFEngine(base), default_grader(), self.adapters)

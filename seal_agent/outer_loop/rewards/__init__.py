@@ -1,1 +1,1 @@
-"""What a self-edit is worth."""
+"""Rewards of self-edits: by questions, by a judge of the text, or by the model's own votes."""

@@ -1,4 +1,4 @@
-"""A reward that trains nothing: a judge reads the self-edit beside its passage and scores it by a rubric.
+"""A reward that trains nothing: a judge scores the self-edit beside its passage by a rubric.
 
 SEAL's proxy for its inner loop (arXiv 2506.10943 v2): a model scores length, diversity, quality and correctness.
 """
@@ -16,7 +16,7 @@ from typing import Protocol
 from seal_agent.errors import InputError
 from seal_agent.generation.engine import Engine
 from seal_agent.grading.endpoint import JudgeEndpoint
-from seal_agent.outer_loop.rewards.reward import Judged
+from seal_agent.outer_loop.rewards.reward import RewardInput
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.types import Message, Outcome, Reward
 
@@ -30,7 +30,7 @@ _NUMBER = re.compile(
 
 
 class HasText(Protocol):
-    """What a context must have to be judged by this reward."""
+    """A context with a text, which this reward needs."""
 
     @property
     def text(self) -> str: ...
@@ -38,14 +38,14 @@ class HasText(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """The four numbers, 1 to 5, in the order of CRITERIA; or none, and why."""
+    """Four numbers, 1 to 5, in the order of CRITERIA; or none, and the reason."""
 
     numbers: tuple[float, ...]
     failure: str = ""
 
 
 class Rater(Protocol):
-    """Reads prompts made of the rubric, a passage and notes, and gives each a rating."""
+    """Rates prompts that are made of the rubric, a passage and its notes."""
 
     def rate(self, prompts: Sequence[str]) -> list[Rating]: ...
 
@@ -54,9 +54,9 @@ class Rater(Protocol):
 class RubricReward:
     """Mean of four numbers that a judge gives a self-edit, scaled to 0..1. Implements RewardModel.
 
-    There is no baseline: the reward is the value itself above 0. Selection is then best-of-n of each context, and a
-    context goes without a winner only where no self-edit could be judged, or all were given the lowest number four
-    times over. Whether an adapter would answer better is not looked at. A judgement that fails is a failed outcome.
+    The baseline is 0, so selection is plain best-of-n of each context. A context has no winner only where no self-edit
+    could be judged, or where all got the lowest number on all four criteria. No adapter is trained, so the reward does
+    not show whether one would answer better. A judgement that fails is a failed outcome.
     """
 
     rater: Rater
@@ -66,7 +66,7 @@ class RubricReward:
 
     @classmethod
     def of_model(cls, engine: Engine) -> RubricReward:
-        """The engine's base model as judge."""
+        """With the engine's base model as judge."""
         return cls(ModelRater(engine))
 
     @classmethod
@@ -80,62 +80,63 @@ class RubricReward:
         concurrency: int = 8,
         prices: tuple[float, float] = (0.0, 0.0),
     ) -> RubricReward:
-        """A model behind an OpenAI-compatible endpoint as judge; JudgeEndpoint says the rest."""
+        """With a model behind an OpenAI-compatible endpoint as judge; for the arguments see JudgeEndpoint."""
         endpoint = JudgeEndpoint(
             model, base_url, api_key_env=api_key_env, cache=cache, concurrency=concurrency, prices=prices
         )
         return cls(EndpointRater(endpoint))
 
-    def score(self, judged: Sequence[Judged]) -> list[Outcome]:
-        """One outcome for each, in order."""
-        readable = [i for i, one in enumerate(judged) if one.trial.edit and one.trial.edit.completion.strip()]
-        ratings = dict(zip(readable, self.rater.rate([_prompt(judged[i]) for i in readable]), strict=True))
-        return [_outcome(ratings.get(i, Rating((), "there is nothing to judge"))) for i in range(len(judged))]
+    def score(self, inputs: Sequence[RewardInput]) -> list[Outcome]:
+        """One outcome for each input, in order."""
+        positions = [i for i, entry in enumerate(inputs) if entry.trial.edit and entry.trial.edit.completion.strip()]
+        ratings = dict(zip(positions, self.rater.rate([_prompt(inputs[i]) for i in positions]), strict=True))
+        return [_outcome(ratings.get(i, Rating((), "there is nothing to judge"))) for i in range(len(inputs))]
 
 
 @dataclass(frozen=True)
 class ModelRater:
-    """A local model. Each number is what it expects: the mean of 1 to 5 by the likelihood of each.
+    """A local model as rater. Each number is the mean of 1 to 5, weighted by the likelihood of each.
 
-    A small model may lean towards one number whatever it reads: see first whether it prefers notes on the passage to
-    notes on another one. It reads the prompt twenty times for each self-edit, once for every number.
+    A small model may prefer one number whatever it reads: check first that it rates notes on the passage above notes on
+    another passage. It reads the prompt twenty times per self-edit, once for every number of every criterion.
     """
 
     engine: Engine
 
     def rate(self, prompts: Sequence[str]) -> list[Rating]:
-        return [self._one(prompt) for prompt in prompts]
+        return [self._rating(prompt) for prompt in prompts]
 
-    def _one(self, prompt: str) -> Rating:
+    def _rating(self, prompt: str) -> Rating:
         digits = range(LOWEST, HIGHEST + 1)
         lines = [f"{criterion}: {digit}" for criterion in CRITERIA for digit in digits]
         try:
             scores = self.engine.score([(Message("user", prompt),)] * len(lines), lines)
         except InputError as err:  # longer than the model's window
             return Rating((), str(err))
-        totals = [sum(of_line) for of_line in scores]
+        totals = [sum(line_scores) for line_scores in scores]
         return Rating(tuple(_expected(totals[i : i + len(digits)]) for i in range(0, len(totals), len(digits))))
 
 
 @dataclass(frozen=True)
 class EndpointRater:
-    """A model behind an endpoint, which is asked for all four numbers at once."""
+    """A model behind an endpoint as rater; one reply gives all four numbers."""
 
     endpoint: JudgeEndpoint
 
     def rate(self, prompts: Sequence[str]) -> list[Rating]:
-        found = self.endpoint.ask_all(prompts, _understand)
         return [
-            Rating((), one.failure) if one.said is None else Rating(tuple(map(float, one.said.split())))
-            for one in found
+            Rating((), judgement.failure)
+            if judgement.said is None
+            else Rating(tuple(map(float, judgement.said.split())))
+            for judgement in self.endpoint.ask_all(prompts, _parse_reply)
         ]
 
 
-def _prompt(one: Judged) -> str:
-    assert one.trial.edit is not None
-    item: HasText = one.case.item
-    notes = one.trial.edit.completion.strip()
-    return fill(load_prompt("rubric"), title=one.case.title or "this", passage=item.text, notes=notes)
+def _prompt(entry: RewardInput) -> str:
+    assert entry.trial.edit is not None
+    item: HasText = entry.case.item
+    notes = entry.trial.edit.completion.strip()
+    return fill(load_prompt("rubric"), title=entry.case.title or "this", passage=item.text, notes=notes)
 
 
 def _outcome(rating: Rating) -> Outcome:
@@ -146,16 +147,16 @@ def _outcome(rating: Rating) -> Outcome:
 
 
 def _expected(log_likelihoods: Sequence[float]) -> float:
-    """The mean number by the likelihood of each, from the lowest up."""
-    top = max(log_likelihoods)
-    weights = [math.exp(one - top) for one in log_likelihoods]
+    """The mean number, weighted by likelihood; `log_likelihoods` run from the lowest number to the highest."""
+    highest = max(log_likelihoods)
+    weights = [math.exp(log_likelihood - highest) for log_likelihood in log_likelihoods]
     return sum(number * weight for number, weight in enumerate(weights, LOWEST)) / sum(weights)
 
 
-def _understand(reply: str) -> str | None:
+def _parse_reply(reply: str) -> str | None:
     """The four numbers of a reply in lines or JSON, as "4 3 5 2"; None where one is missing or out of range.
 
-    Of a criterion that is named twice, as where a model thinks aloud first, the last number counts.
+    Where a criterion is named twice, as by a model that thinks aloud first, the last number counts.
     """
     numbers = {name.casefold(): (float(number), scale) for name, number, scale in _NUMBER.findall(reply)}
     if set(numbers) != set(CRITERIA):

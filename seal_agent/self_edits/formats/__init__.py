@@ -1,1 +1,1 @@
-"""One file for each self-edit format that is made sentence by sentence."""
+"""Self-edit formats that are derived sentence by sentence; one file each."""

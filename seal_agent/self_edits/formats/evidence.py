@@ -1,14 +1,14 @@
-"""Evidence: what is asked for is answered with the sentence that says it.
+"""The format "evidence": every question is answered with the sentence of the passage that answers it.
 
-A small model reads badly: of its own short answers to its own questions, most are wrong with the sentence in view. The
-sentence is never wrong, so every question about it can be learnt, and one sentence is learnt by all the ways that lead
-to it. Beside questions these are cues, a few of its phrases in any order. Half of them name the title too: questions do
-so, whatever they ask for, and else lead to the one sentence that names it. Every sentence has equally many ways, those
-without a usable question too: what is learnt from fewer is answered with something else.
+A small model reads badly: most of its short answers to its own questions are wrong, even with the sentence in view. The
+sentence itself is never wrong, so every question about it can be trained, and many prompts can lead to one sentence.
+Besides questions, these prompts are cues: a few phrases of the sentence in any order. Half of the cues name the title
+too. Questions do so whatever they ask for, and would otherwise lead to the one sentence that names it. Every sentence
+gets equally many prompts, with or without usable questions: one with fewer prompts is answered with something else.
 
-Which sentence comes is decided by its first words; the rest follows by itself. So that many cues cost little, most are
-openings, of which no more than those words are learnt. Every epoch has openings of its own, and half of their words are
-exchanged for synonyms: a question about the clock may ask for the timepiece.
+The first words decide which sentence the model writes; the rest follows by itself. So most cues are truncated: only
+those words are trained, and many cues cost little. Every epoch has other truncated cues, in which half of the words
+are replaced by synonyms: a question about the clock may ask for the timepiece.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from seal_agent.training.sequences import encode_truncated
 from seal_agent.types import CheckedNote, Note, TrainingSequence
 
 EVIDENCE = "evidence"
-OPENING = 6  # our choice: tokens of a sentence that are learnt of an opening
+TRUNCATED_TOKENS = 6  # not tuned: tokens of the sentence that are trained after a truncated cue
 
 
 def evidence_notes(
@@ -40,42 +40,56 @@ def evidence_notes(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[tuple[CheckedNote, ...]]:
-    """For every sentence its questions, each once, with what is wrong with those not to be used, and its cues.
+    """Write questions and cues for each sentence, all of them answered with the sentence.
 
-    Of a short sentence there are only cues. With `cues` 0 there are none; else one more for every question missing.
+    Args:
+        sources: The sentences; short ones get cues only.
+        per_sentence: Questions about each sentence; duplicates are dropped.
+        cues: Cues for each sentence, plus one for every question missing or unusable. 0: no cues at all.
+        seed: Of the questions and the cues.
+        progress: Called as the engine generates.
+
+    Returns the notes of each sentence; unusable questions come with what is wrong with them.
     """
-    asked = iter(ask(engine, [source for source in sources if is_long(source)], per_sentence, seed, progress))
+    questions = iter(ask(engine, [source for source in sources if is_long(source)], per_sentence, seed, progress))
     notes = []
     for source in sources:
-        questions = [
+        question_notes = [
             CheckedNote(Note(question, source.sentence), not (flaw := question_flaw(source, question)), flaw)
-            for question in dict.fromkeys(next(asked) if is_long(source) else [])
+            for question in dict.fromkeys(next(questions) if is_long(source) else [])
         ]
-        missing = per_sentence - sum(question.kept for question in questions)
-        more = cues_of(source, cues + missing, seed) if cues else []
-        notes.append((*questions, *(CheckedNote(Note(cue, source.sentence), True) for cue in more)))
+        missing = per_sentence - sum(note.kept for note in question_notes)
+        sentence_cues = cues_of(source, cues + missing, seed) if cues else []
+        notes.append((*question_notes, *(CheckedNote(Note(cue, source.sentence), True) for cue in sentence_cues)))
     return notes
 
 
 def truncated_cues(
     base: BaseModel,
     sources: Sequence[Sentence],
-    asked: Collection[str],
+    exclude: Collection[str],
     synonyms: Mapping[str, Sequence[str]],
     count: int,
     epochs: int,
     seed: int,
 ) -> list[TrainingSequence]:
-    """`count` cues, at most, for every sentence in every epoch, others in each, and none that is `asked` already.
+    """Training sequences of truncated cues, other ones in each epoch. Each ends after the sentence's first tokens.
 
-    Each is a sequence that ends after the first words of the sentence.
+    Args:
+        base: Whose tokenizer encodes them.
+        sources: The sentences that the cues lead to.
+        exclude: Cues not to use, since they are trained whole.
+        synonyms: Other words for some words of the sentences.
+        count: Cues for each sentence in each epoch, at most.
+        epochs: How many epochs there are.
+        seed: Epoch e draws with seed + 1 + e.
     """
     return [
-        replace(encode_truncated(base, source.title, Note(cue, source.sentence), OPENING), epoch=epoch)
+        replace(encode_truncated(base, source.title, Note(cue, source.sentence), TRUNCATED_TOKENS), epoch=epoch)
         for source in sources
         for epoch in range(epochs)
         for cue in cues_of(source, count, seed + 1 + epoch, synonyms)
-        if cue not in asked
+        if cue not in exclude
     ]
 
 
@@ -83,9 +97,9 @@ def _derive(
     engine: Engine, passages: Sequence[TitledPassage], config: SelfEditConfig, seed: int, progress: Progress | None
 ) -> list[DerivedNotes]:
     sentences = [statements_of(passage.title, passage.text) for passage in passages]
-    every = [sentence for of_passage in sentences for sentence in of_passage]
-    notes = iter(evidence_notes(engine, every, config.per_sentence, config.cues, seed=seed, progress=progress))
-    checked = [tuple(note for _ in of_passage for note in next(notes)) for of_passage in sentences]
+    flat = [sentence for passage_sentences in sentences for sentence in passage_sentences]
+    notes = iter(evidence_notes(engine, flat, config.per_sentence, config.cues, seed=seed, progress=progress))
+    checked = [tuple(note for _ in passage_sentences for note in next(notes)) for passage_sentences in sentences]
     synonyms = synonyms_of(engine, [passage.text for passage in passages], config.synonyms, progress)
     return [DerivedNotes(*derived) for derived in zip(checked, synonyms, strict=True)]
 

@@ -1,4 +1,4 @@
-"""What a self-edit format is that is derived sentence by sentence."""
+"""The interface of the formats that are derived sentence by sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seal_agent.types import CheckedNote, Note, Synonyms
 
 @dataclass(frozen=True, slots=True)
 class TitledPassage:
-    """A passage, and the title that stands before every note about it."""
+    """A passage and the title of its context."""
 
     title: str
     text: str
@@ -21,26 +21,26 @@ class TitledPassage:
 
 @dataclass(frozen=True, slots=True)
 class DerivedNotes:
-    """The notes about one passage, checked as they were made."""
+    """The notes about one passage, already checked."""
 
     notes: tuple[CheckedNote, ...]
     synonyms: Synonyms = ()
 
 
 Derive = Callable[[Engine, Sequence[TitledPassage], SelfEditConfig, int, Progress | None], list[DerivedNotes]]
-"""Engine, passages, settings, seed and progress in; the notes about each passage out, in the order of the passages."""
+"""Takes engine, passages, config, seed and progress callback; returns the notes about each passage, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class DerivedFormat:
-    """A format by its name, as `--format` and `SelfEditConfig.formats` take it."""
+    """A format and its name, as `--format` and `SelfEditConfig.formats` take it."""
 
     name: str
     derive: Derive
 
 
-def rearranged(name: str, notes_of: Callable[[str, int], list[Note]]) -> DerivedFormat:
-    """A format that repeats the passage's own words: no engine is asked, and nothing needs a check.
+def copied_format(name: str, notes_of: Callable[[str, int], list[Note]]) -> DerivedFormat:
+    """A format that only repeats the passage's own words. It generates nothing, and its notes need no check.
 
     `notes_of` takes a passage and a seed.
     """

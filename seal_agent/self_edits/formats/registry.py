@@ -1,4 +1,4 @@
-"""Every self-edit format, by name. To add one, see "A self-edit format" in CONTRIBUTING."""
+"""All self-edit formats by name. To add one, see "A self-edit format" in CONTRIBUTING."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PASSAGE = "passage"
 """The passage itself, without notes."""
 
 WRITTEN_FORMATS = ("implications", "implications-long", "rewrite", "self-qa")
-"""Written by one prompt about the whole passage, prompts/NAME.txt."""
+"""Formats written with one prompt about the whole passage: prompts/NAME.txt."""
 
 DERIVED: Mapping[str, DerivedFormat] = {
     derived.name: derived for derived in (SENTENCES, SHUFFLED, CLOZE, SENTENCE_QA, EVIDENCE_FORMAT)
 }
-"""Derived sentence by sentence, and checked as they are made."""
+"""Formats derived sentence by sentence. Their notes come already checked."""
 
 DERIVED_FORMATS = tuple(DERIVED)
 
@@ -29,7 +29,7 @@ FORMATS = (PASSAGE, *WRITTEN_FORMATS, *DERIVED_FORMATS)
 
 
 def check_format(name: str) -> None:
-    """Accept a bundled format, or a text file of one's own with {context} in it. Raises InputError for all else."""
+    """Raise InputError unless `name` is a bundled format or a .txt file with {context} in it."""
     if name in FORMATS:
         return
     if name.endswith(".txt"):
@@ -40,5 +40,5 @@ def check_format(name: str) -> None:
 
 
 def is_model_written(name: str) -> bool:
-    """Whether a self-edit of this format is one text that a model writes, and so a policy can learn to write."""
+    """Whether a self-edit of this format is one text by a model, which a policy can therefore learn to write."""
     return name != PASSAGE and name not in DERIVED

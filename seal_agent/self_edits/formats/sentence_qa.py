@@ -1,4 +1,4 @@
-"""sentence-qa: questions about each sentence, each answered from that sentence alone."""
+"""The format "sentence-qa": questions about each sentence, answered from that sentence alone."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ def _derive(
     engine: Engine, passages: Sequence[TitledPassage], config: SelfEditConfig, seed: int, progress: Progress | None
 ) -> list[DerivedNotes]:
     sentences = [sources_of(passage.title, passage.text) for passage in passages]
-    every = [sentence for of_passage in sentences for sentence in of_passage]
-    pairs = iter(ask_and_answer(engine, every, config.per_sentence, seed=seed, progress=progress))
-    return [DerivedNotes(tuple(note for _ in of_passage for note in next(pairs))) for of_passage in sentences]
+    flat = [sentence for passage_sentences in sentences for sentence in passage_sentences]
+    pairs = iter(ask_and_answer(engine, flat, config.per_sentence, seed=seed, progress=progress))
+    return [
+        DerivedNotes(tuple(note for _ in passage_sentences for note in next(pairs))) for passage_sentences in sentences
+    ]
 
 
 SENTENCE_QA = DerivedFormat("sentence-qa", _derive)

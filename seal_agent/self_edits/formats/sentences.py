@@ -1,32 +1,32 @@
-"""The passage's own sentences as notes: each alone, or all of them in another order.
+"""The formats "sentences" and "shuffled": the passage's own sentences, each alone, or all of them in another order.
 
-A model that has learnt a passage by heart finds a fact by what stood before it. Alone under its title, or behind
-another sentence each time, a fact is found by its subject.
+A model that has memorized a passage recalls a fact after the text that stood before it. If the fact stands alone under
+the title, or after another sentence each time, the model recalls it by its subject.
 """
 
 from __future__ import annotations
 
 import random
 
-from seal_agent.self_edits.formats.format import rearranged
+from seal_agent.self_edits.formats.format import copied_format
 from seal_agent.text.phrases import sentences_of
 from seal_agent.types import Note
 
-SHORTEST = 3  # words
-ORDERS = 3  # our choice: as many tokens again as three readings of the passage
+MIN_WORDS = 3
+ORDERS = 3  # not tuned; as many tokens as reading the passage three more times
 
 
 def sentence_notes(passage: str) -> list[Note]:
     """Every sentence of three words or more."""
-    return [Note(sentence) for sentence in sentences_of(passage) if len(sentence.split()) >= SHORTEST]
+    return [Note(sentence) for sentence in sentences_of(passage) if len(sentence.split()) >= MIN_WORDS]
 
 
 def shuffled_notes(passage: str, seed: int = 0) -> list[Note]:
-    """The whole passage in three other orders of its sentences; none where there is but one."""
+    """The passage in at most three other orders of its sentences; none if it has only one sentence."""
     sentences, draw = sentences_of(passage), random.Random(seed)
     orders = {" ".join(draw.sample(sentences, len(sentences))) for _ in range(ORDERS)} - {" ".join(sentences)}
     return [Note(order) for order in sorted(orders)]
 
 
-SENTENCES = rearranged("sentences", lambda passage, seed: sentence_notes(passage))
-SHUFFLED = rearranged("shuffled", shuffled_notes)
+SENTENCES = copied_format("sentences", lambda passage, seed: sentence_notes(passage))
+SHUFFLED = copied_format("shuffled", shuffled_notes)

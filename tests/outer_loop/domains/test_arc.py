@@ -19,7 +19,7 @@ from PIL.ImageColor import getrgb
 
 from seal_agent.arc.grids import Grid, format_grid
 from seal_agent.arc.picture import RIGHT, WRONG
-from seal_agent.arc.text import BETWEEN
+from seal_agent.arc.text import BLANK_LINE
 from seal_agent.arc.toy import toy_tasks
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import ARC_INNER_LOOPS, ArcConfig, OuterLoopConfig
@@ -27,15 +27,15 @@ from seal_agent.generation.hf import HFEngine
 from seal_agent.grading.lexical import LexicalGrader
 from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.domains.arc import ArcDomain, Measure, Puzzle
-from seal_agent.outer_loop.domains.domain import Pictured
+from seal_agent.outer_loop.domains.domain import DrawableDomain
 from seal_agent.outer_loop.executors.executor import InlineExecutor
 from seal_agent.outer_loop.learn import RunResult, learn, settings
 from seal_agent.outer_loop.report.blocks import Paragraph, Picture
-from seal_agent.outer_loop.report.pictures import MOST, pictures
+from seal_agent.outer_loop.report.pictures import MAX_PICTURES, pictures
 from seal_agent.outer_loop.rewards.reward import QuestionReward
 from seal_agent.outer_loop.rounds import ContextResult
-from seal_agent.outer_loop.selection import Scored
-from seal_agent.outer_loop.units import Asked, Case, CaseResult, Evaluated, Trial, Tried, Unit, Worker
+from seal_agent.outer_loop.selection import ScoredEdit
+from seal_agent.outer_loop.units import Case, CaseAnswers, CaseResult, Trial, TrialResult, Unit, UnitResult, Worker
 from seal_agent.types import Answer, Outcome, Question, Reward, SelfEdit, Verdict
 
 TASKS = toy_tasks(3)
@@ -124,7 +124,7 @@ def test_pictures_are_made_of_what_is_on_file(
 ) -> None:
     evaluated: list[str] = []
 
-    def counted(unit: Unit[Puzzle], worker: Worker) -> Evaluated:
+    def counted(unit: Unit[Puzzle], worker: Worker) -> UnitResult:
         evaluated.append(unit.key)
         return evaluate(unit, worker)
 
@@ -163,7 +163,7 @@ def test_without_pillow_the_report_says_how_to_get_pictures(
 
 
 def test_passages_have_no_pictures() -> None:
-    assert not isinstance(outer_loop_fakes.domain(), Pictured)
+    assert not isinstance(outer_loop_fakes.domain(), DrawableDomain)
 
 
 # ---------------------------------------------------------------- one picture
@@ -179,7 +179,7 @@ def test_a_task_is_drawn_with_what_was_answered(measure: Measure) -> None:
 
     def drawn(*grids: Grid) -> set[str]:
         if measure == "solved":
-            texts = [BETWEEN.join(format_grid(grid, SMALL.style) for grid in grids)]
+            texts = [BLANK_LINE.join(format_grid(grid, SMALL.style) for grid in grids)]
         else:
             texts = [str(cell) for row in grids[0].rows for cell in row] if grids else [""] * len(case.selecting)
         return marks(domain.picture(case, said(case, texts)))
@@ -196,11 +196,11 @@ def no_worker() -> Worker:
     return None  # type: ignore[return-value]
 
 
-def said(case: Case[Puzzle], texts: list[str]) -> Asked:
+def said(case: Case[Puzzle], texts: list[str]) -> CaseAnswers:
     verdicts = (
         Verdict.CORRECT if text in q.golds else Verdict.WRONG for q, text in zip(case.selecting, texts, strict=True)
     )
-    return Asked(tuple(Answer(q, t, v) for q, t, v in zip(case.selecting, texts, verdicts, strict=True)))
+    return CaseAnswers(tuple(Answer(q, t, v) for q, t, v in zip(case.selecting, texts, verdicts, strict=True)))
 
 
 # ---------------------------------------------------------------- which are shown
@@ -209,21 +209,21 @@ def said(case: Case[Puzzle], texts: list[str]) -> Asked:
 class Words:
     """A domain whose pictures are what was said."""
 
-    def picture(self, case: Case[str], answers: Asked | None) -> bytes:
+    def picture(self, case: Case[str], answers: CaseAnswers | None) -> bytes:
         return answers.selecting[0].text.encode() if answers else b"nobody"
 
 
-def trial_saying(text: str, right: bool = False) -> Tried:
+def trial_saying(text: str, right: bool = False) -> TrialResult:
     verdict = Verdict.CORRECT if right else Verdict.WRONG
-    return Tried(Trial(SelfEdit("f"), 0), Asked((Answer(Question("?", ("!",)), text, verdict),)))
+    return TrialResult(Trial(SelfEdit("f"), 0), CaseAnswers((Answer(Question("?", ("!",)), text, verdict),)))
 
 
-def scored(name: str, *gains: float) -> Scored:
-    return Scored(SelfEdit("f", completion=name), tuple(Outcome(Reward(gain, 0.0)) for gain in gains))
+def scored(name: str, *gains: float) -> ScoredEdit:
+    return ScoredEdit(SelfEdit("f", completion=name), tuple(Outcome(Reward(gain, 0.0)) for gain in gains))
 
 
-def shown(context: ContextResult, *tried: Tried) -> Picture:
-    result = CaseResult(Asked(()), tried)
+def shown(context: ContextResult, *tried: TrialResult) -> Picture:
+    result = CaseResult(CaseAnswers(()), tried)
     _, picture = pictures(Words(), [Case("", context.title, ())], [context], [result]).blocks
     assert isinstance(picture, Picture)
     return picture
@@ -241,16 +241,18 @@ def test_the_best_adapter_of_the_kept_self_edit_is_shown() -> None:
 
 
 def test_a_context_whose_adapters_all_failed_is_shown_without_answers() -> None:
-    failed = Scored(SelfEdit("f"), (Outcome.failed("training", "the loss is nan"),))
-    picture = shown(ContextResult("t", (failed,)), Tried(Trial(failed.edit, 0), None, "the loss is nan"))
+    failed = ScoredEdit(SelfEdit("f"), (Outcome.failed("training", "the loss is nan"),))
+    picture = shown(ContextResult("t", (failed,)), TrialResult(Trial(failed.edit, 0), None, "the loss is nan"))
     assert (picture.png, picture.alt) == (b"nobody", "t: not solved")
 
 
 def test_only_the_first_contexts_are_shown() -> None:
-    many = MOST + 2
+    many = MAX_PICTURES + 2
     contexts = [ContextResult(str(number), (scored("a", 1.0),)) for number in range(many)]
     cases = [Case("", context.title, ()) for context in contexts]
-    tried = [CaseResult(Asked(()), (trial_saying("x"),))] * many
+    tried = [CaseResult(CaseAnswers(()), (trial_saying("x"),))] * many
     first, *rest = pictures(Words(), cases, contexts, tried).blocks
     assert isinstance(first, Paragraph)
-    assert [one.file for one in rest if isinstance(one, Picture)] == [f"pictures/{n}.png" for n in range(1, MOST + 1)]
+    assert [one.file for one in rest if isinstance(one, Picture)] == [
+        f"pictures/{n}.png" for n in range(1, MAX_PICTURES + 1)
+    ]

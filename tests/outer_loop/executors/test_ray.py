@@ -23,10 +23,10 @@ from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.domains.knowledge import KnowledgeDomain
 from seal_agent.outer_loop.executors import ray as executor_ray
 from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
-from seal_agent.outer_loop.executors.ray import RayExecutor, Station, fitting
+from seal_agent.outer_loop.executors.ray import RayExecutor, WorkerActor, worker_capacity
 from seal_agent.outer_loop.rest_em import rest_em
 from seal_agent.outer_loop.rewards.reward import QuestionReward
-from seal_agent.outer_loop.units import Evaluated, Unit, Worker
+from seal_agent.outer_loop.units import Unit, UnitResult, Worker
 
 TESTS = Path(__file__).parents[2]
 IMPORTED = os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "support")))
@@ -51,7 +51,7 @@ class Watched(KnowledgeDomain):
         return partial(evaluate_and_wait_once, self.notes)
 
 
-def evaluate_and_wait_once(notes: Path, unit: Unit[Any], at_work: Worker) -> Evaluated:
+def evaluate_and_wait_once(notes: Path, unit: Unit[Any], at_work: Worker) -> UnitResult:
     result = KnowledgeDomain.evaluate(unit, at_work)
     try:
         (notes / "victim").open("x").write(f"{os.getpid()}\n{unit.key}")
@@ -124,11 +124,11 @@ def unit(base: str = "tiny-identity") -> Unit[Any]:
     return Unit(base, (), CONFIG.inner_loop)
 
 
-def refuse(_: Unit[Any], __: Worker) -> Evaluated:
+def refuse(_: Unit[Any], __: Worker) -> UnitResult:
     raise TrainingError("the loss is not a number; lower the learning rate")
 
 
-def wait_to_be_stopped(notes: Path, _: Unit[Any], __: Worker) -> Evaluated:
+def wait_to_be_stopped(notes: Path, _: Unit[Any], __: Worker) -> UnitResult:
     (notes / str(os.getpid())).touch()
     time.sleep(2 * PATIENCE)
     raise AssertionError("nobody stopped this worker")
@@ -170,7 +170,7 @@ def test_ctrl_c_ends_the_workers_of_a_cluster_that_lives_on(tmp_path: Path) -> N
 
 def test_a_worker_with_another_base_model_is_found_out() -> None:
     with pytest.raises(ModelError, match="another base model"):
-        Station(make_worker, 1).evaluate(unit("another-identity"), refuse)
+        WorkerActor(make_worker, 1).evaluate(unit("another-identity"), refuse)
 
 
 class FakeRay:
@@ -199,8 +199,8 @@ class FakeRay:
 
 
 def join(monkeypatch: pytest.MonkeyPatch, fake: FakeRay, **options: Any) -> None:
-    monkeypatch.setattr(executor_ray, "_ray", lambda: fake)
-    monkeypatch.setattr(executor_ray, "_reach", lambda _: None)
+    monkeypatch.setattr(executor_ray, "_import_ray", lambda: fake)
+    monkeypatch.setattr(executor_ray, "_check_reachable", lambda _: None)
     RayExecutor(make_worker, **options)
 
 
@@ -221,7 +221,7 @@ def test_a_cluster_that_cannot_be_joined_is_named(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(InputError, match=r"10\.0\.0\.1:6379.*no route.*ray start --head"):
             join(monkeypatch, FakeRay(error), address="10.0.0.1:6379")
     monkeypatch.undo()
-    monkeypatch.setattr(executor_ray, "_ray", lambda: FakeRay(CPU=1))
+    monkeypatch.setattr(executor_ray, "_import_ray", lambda: FakeRay(CPU=1))
     with pytest.raises(InputError, match=r"127\.0\.0\.1:9.*refused"):
         RayExecutor(make_worker, address="127.0.0.1:9")
     with pytest.raises(InputError, match="at least 1 worker"):
@@ -244,4 +244,4 @@ def test_without_ray_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_there_are_as_many_workers_as_have_room(room: dict[str, float], cpus: int, gpus: float, workers: int) -> None:
-    assert fitting(room, cpus, gpus) == workers
+    assert worker_capacity(room, cpus, gpus) == workers

@@ -22,7 +22,7 @@ from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.domains.knowledge import Passage
 from seal_agent.outer_loop.executors.executor import InlineExecutor
 from seal_agent.outer_loop.rest_em import rest_em
-from seal_agent.outer_loop.rewards.reward import Judged
+from seal_agent.outer_loop.rewards.reward import RewardInput
 from seal_agent.outer_loop.rewards.rubric import CRITERIA, EndpointRater, Rating, RubricReward
 from seal_agent.outer_loop.rounds import RoundResult
 from seal_agent.outer_loop.units import Case, Trial
@@ -33,9 +33,9 @@ LINES = "length: 4\ndiversity: 3\nquality: 5\ncorrectness: 2"
 VALUE = (3 + 2 + 4 + 1) / 16
 
 
-def judged(notes: str = "Brusk lost keys.") -> Judged:
+def judged(notes: str = "Brusk lost keys.") -> RewardInput:
     case = Case(Passage("Quarnholt", (PASSAGE,)), "Quarnholt", ())
-    return Judged(case, Trial(SelfEdit("rewrite", completion=notes), 0))
+    return RewardInput(case, Trial(SelfEdit("rewrite", completion=notes), 0))
 
 
 def value(outcome: Outcome) -> float:

@@ -18,20 +18,22 @@ from seal_agent.outer_loop.collapse import CollapseWatch, diversity
 from seal_agent.outer_loop.domains.knowledge import KnowledgeDomain
 from seal_agent.outer_loop.executors.executor import InlineExecutor
 from seal_agent.outer_loop.rest_em import rest_em
-from seal_agent.outer_loop.rewards.reward import Judged
+from seal_agent.outer_loop.rewards.reward import RewardInput
 from seal_agent.outer_loop.rewards.votes import MajorityVoteReward, groups, mean_entropy
 from seal_agent.outer_loop.rounds import ContextResult, RoundResult
-from seal_agent.outer_loop.selection import Scored
-from seal_agent.outer_loop.units import Asked, Case, Trial, Tried, Worker
+from seal_agent.outer_loop.selection import ScoredEdit
+from seal_agent.outer_loop.units import Case, CaseAnswers, Trial, TrialResult, Worker
 from seal_agent.types import Outcome, Prompt, Question, Reward, SelfEdit
 
 GRADER = LexicalGrader()
 TRIAL = Trial(SelfEdit("rewrite", completion="x"), 0)
 
 
-def judged(base: tuple[str, ...], adapted: tuple[str, ...]) -> Judged:
+def judged(base: tuple[str, ...], adapted: tuple[str, ...]) -> RewardInput:
     case = Case("item", "title", (), own=(Question("Who?", ("Abbo",)),))
-    return Judged(case, TRIAL, Asked((), samples=(base,)), Tried(TRIAL, Asked((), samples=(adapted,))))
+    return RewardInput(
+        case, TRIAL, CaseAnswers((), samples=(base,)), TrialResult(TRIAL, CaseAnswers((), samples=(adapted,)))
+    )
 
 
 def test_the_reward_is_how_much_more_the_samples_agree() -> None:
@@ -57,7 +59,7 @@ def a_round(
     number: int, gain: float, reporting: float, entropy: float = 1.0, texts: tuple[str, str] = ("one two", "three four")
 ) -> RoundResult:
     edits = tuple(
-        Scored(
+        ScoredEdit(
             SelfEdit("rewrite", completion=text),
             (Outcome(Reward(gain, 0.0)),),
             reporting=(Outcome(Reward(reporting, 0.0)),),
@@ -70,7 +72,7 @@ def a_round(
 def test_learning_raises_no_alarm() -> None:
     watch = CollapseWatch()
     for result in (a_round(0, 0.1, 0.1), a_round(1, 0.3, 0.2), a_round(2, 0.5, 0.19)):
-        watch.look(result)
+        watch.check(result)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +85,9 @@ def test_learning_raises_no_alarm() -> None:
 )
 def test_each_sign_of_collapse_stops_the_run(second: RoundResult, sign: str) -> None:
     watch = CollapseWatch()
-    watch.look(a_round(0, 0.1, 0.1))
+    watch.check(a_round(0, 0.1, 0.1))
     with pytest.raises(CollapseError, match=sign):
-        watch.look(second)
+        watch.check(second)
 
 
 def test_diversity_is_the_share_of_words_that_two_self_edits_do_not_share() -> None:
@@ -121,7 +123,7 @@ def test_a_simulated_collapse_is_stopped_in_the_round_it_happens(
             worker=worker,
             executor=InlineExecutor(worker),
             run=run,
-            each_round=seen.append,
+            on_round=seen.append,
         )
     run.close()
     assert [result.round for result in seen] == [0, 1]

@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from seal_agent.training.bank.attention import _SegmentAttention
-from seal_agent.training.bank.grouping import group
+from seal_agent.training.bank.grouping import group_by_length
 from seal_agent.training.bank.segments import Segments
 
 LENGTHS = (5, 61, 1, 60, 33, 17, 47, 30)
@@ -65,7 +65,7 @@ def test_numbers_that_are_not_finite_stay_in_their_segment() -> None:
 
 def test_groups_hold_every_stretch_once_and_waste_little() -> None:
     bounds = bounds_of(LENGTHS)
-    groups = group(bounds, filled=0.75, small=32)
+    groups = group_by_length(bounds, min_fill=0.75, small=32)
     assert sorted(member for one in groups for member in one.members) == list(range(len(LENGTHS)))
     for one in groups:
         lengths = [LENGTHS[member] for member in one.members]

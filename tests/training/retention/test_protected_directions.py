@@ -31,7 +31,8 @@ def jobs(base: BaseModel, start: LoraAdapter | None = None) -> list[TrainJob]:
 
 
 def strongest(directions: Directions, name: str, share: float = 0.75) -> torch.Tensor:
-    return (of := directions[name]).directions_DD[:, : of.first_behind(share)]
+    spectrum = directions[name]
+    return spectrum.directions_DD[:, : spectrum.protected_count(share)]
 
 
 def share_read(base: BaseModel, adapter: LoraAdapter, share: float = 0.75) -> float:

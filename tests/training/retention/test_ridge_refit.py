@@ -16,7 +16,7 @@ from seal_agent.lora.targets import find_targets
 from seal_agent.training import pool
 from seal_agent.training import train as training
 from seal_agent.training.jobs import TrainJob
-from seal_agent.training.retention import ridge_refit as shrinkage
+from seal_agent.training.retention import ridge_refit as refit_module
 from seal_agent.training.retention.protected_directions import Directions, principal_directions
 from seal_agent.training.train import train
 from seal_agent.types import TrainingSequence
@@ -63,15 +63,16 @@ def test_a_is_the_closed_form_over_what_the_layer_reads(tiny_base: BaseModel, nu
     free, directions = trained(tiny_base, 0.0, null_space=null_space)
     shrunk, _ = trained(tiny_base, 2.0, null_space=null_space)
     name = next(name for name in free.pairs if name.endswith("down_proj"))
-    of = directions[name]
-    open_DU, energy_U = of.directions_DD[:, (at := of.first_behind(null_space)) :], of.energy_D[at:]
+    spectrum = directions[name]
+    first = spectrum.protected_count(null_space)
+    open_DU, energy_U = spectrum.directions_DD[:, first:], spectrum.energy_D[first:]
     x_NU = inputs_of(tiny_base, name, free, [list(s.input_ids) for s in LESSON]) @ open_DU
     lesson_UU = x_NU.T @ x_NU / len(x_NU)
-    penalty_UU = torch.diag(2.0 * energy_U.clamp(min=shrinkage.LEAST * float(energy_U.mean())))
+    penalty_UU = torch.diag(2.0 * energy_U.clamp(min=refit_module.MIN_ENERGY_SHARE * float(energy_U.mean())))
     before_DR, after_DR = free.pairs[name].a_DR, shrunk.pairs[name].a_DR
     expected_UR = torch.linalg.solve(lesson_UU + penalty_UU, lesson_UU @ open_DU.T @ before_DR)
     torch.testing.assert_close(open_DU.T @ after_DR, expected_UR, atol=1e-4, rtol=1e-3)
-    closed_DS = of.directions_DD[:, :at]
+    closed_DS = spectrum.directions_DD[:, :first]
     torch.testing.assert_close(closed_DS.T @ after_DR, closed_DS.T @ before_DR, atol=1e-5, rtol=0)
     assert torch.equal(free.pairs[name].b_RO, shrunk.pairs[name].b_RO)
 
@@ -89,7 +90,7 @@ def test_ordinary_text_moves_less_and_the_lesson_stays(tiny_base: BaseModel) -> 
 
 def test_without_packing_the_same_comes_out(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
     packed, _ = trained(tiny_base, 1.0)
-    for module in (training, pool, shrinkage):
+    for module in (training, pool, refit_module):
         monkeypatch.setattr(module, "supports_packing", lambda base: False)
     monkeypatch.setattr(training, "supports_shared_prefixes", lambda base: False)
     padded, _ = trained(tiny_base, 1.0)

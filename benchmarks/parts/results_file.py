@@ -18,7 +18,7 @@ from seal_agent.outer_loop.archive import facts
 from seal_agent.outer_loop.report.interval import DRAWS, estimate
 from seal_agent.types import Answer, Verdict
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 PACKAGES = ("seal-agent", "torch", "transformers", "peft", "numpy")
 GROUP_DRAWS = 1000  # not tuned; fewer than DRAWS
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import results_file
-from recipe_candidates import RECIPES, REFERENCES, Recipe
-from recipe_rows import EXPLORED, Measurements, Row, Spans, accuracies
 from self_test_correlation import correlation
 
+from parts import results_file
+from parts.recipe_candidates import RECIPES, REFERENCES, Recipe
+from parts.recipe_rows import EXPLORED, Measurements, Row, Spans, accuracies
 from seal_agent.outer_loop.report.interval import DRAWS
 
 

@@ -7,9 +7,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-import results_file
-from recipe_candidates import Recipe, recipe_key
-
+from parts import results_file
+from parts.recipe_candidates import Recipe, recipe_key
 from seal_agent.data import bundled, contexts
 from seal_agent.grading.graders import default_grader
 from seal_agent.types import Context

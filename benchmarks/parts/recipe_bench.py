@@ -6,10 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-import results_file
-from recipe_candidates import Recipe
-from recipe_rows import Row
-
+from parts import results_file
+from parts.recipe_candidates import Recipe
+from parts.recipe_rows import Row
 from seal_agent.adaptation.answering import answer_questions
 from seal_agent.adaptation.lesson import Lesson, job_of, write_lessons
 from seal_agent.adaptation.self_test import write_self_tests

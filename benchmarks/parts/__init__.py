@@ -1,0 +1,1 @@
+"""What several benchmarks share, and the long ones in parts."""
