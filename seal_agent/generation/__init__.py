@@ -1,1 +1,1 @@
-"""Text generation in which every row of a batch may use its own adapter."""
+"""Text generation where every row of a batch may use its own adapter."""

@@ -1,4 +1,4 @@
-"""Constrained decoding: which tokens may come next, so that what is written follows a grammar."""
+"""Constrained decoding: which tokens may come next, so that the completion matches a grammar."""
 
 from __future__ import annotations
 
@@ -15,89 +15,94 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError, MissingDependency, ModelError
 from seal_agent.types import Grammar
 
-HURRY_TOKENS = 48  # our choice: with so few left, strings, lists and objects are closed as soon as they may be
-HURRY_SHARE = 2  # … but not before half of the tokens are used
-_QUOTED, _BRACKETED = frozenset('"]}'), frozenset("]}")
+CLOSING_TOKENS = 48  # not tuned: with this many tokens left, strings, lists and objects are closed as soon as possible
+CLOSING_DIVISOR = 2  # not tuned: but not before half of the tokens (1 / this) are used
+_QUOTE_CHARACTERS, _BRACKET_CHARACTERS = frozenset('"]}'), frozenset("]}")
 _COMPACT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 class Constraint:
-    """Where one row stands in its grammar."""
+    """The grammar state of one row."""
 
     def __init__(self, base: BaseModel, grammar: Grammar, max_tokens: int) -> None:
         """Raises InputError for a grammar that cannot be read, MissingDependency without llguidance."""
         tokenizer = _tokenizer(base)
         from llguidance import LLMatcher
 
-        self._matcher: Any = LLMatcher(tokenizer, _compiled(grammar), log_level=0)
+        self._matcher: Any = LLMatcher(tokenizer, _compile(grammar), log_level=0)
         if self._matcher.is_error():
             raise _unusable(grammar, self._matcher.get_error())
-        hurry = min(HURRY_TOKENS, max_tokens // HURRY_SHARE) if grammar.kind == "json_schema" else 0
-        self._closing = closing_tokens(base) if hurry else None
-        self._left, self._hurry = max_tokens, hurry
+        closing_tokens_left = min(CLOSING_TOKENS, max_tokens // CLOSING_DIVISOR) if grammar.kind == "json_schema" else 0
+        self._closing = closing_tokens(base) if closing_tokens_left else None
+        self._tokens_left, self._closing_tokens_left = max_tokens, closing_tokens_left
 
-    def allowed(self, vocabulary: int) -> Tensor:
-        """Bool, one for each of the model's `vocabulary` logits; the end of the text is allowed where it may end."""
+    def allowed_tokens(self, vocabulary_size: int) -> Tensor:
+        """Bool mask over the model's logits, V; the end-of-text token is allowed where the text may end."""
         # llguidance.numpy unpacks its mask ten times as slowly, and llguidance.torch needs a C++ compiler to do it.
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        allowed_V = torch.zeros(vocabulary, dtype=torch.bool)
-        unpacked = torch.from_numpy(np.unpackbits(bits, bitorder="little")[:vocabulary]).bool()
+        allowed_V = torch.zeros(vocabulary_size, dtype=torch.bool)
+        unpacked = torch.from_numpy(np.unpackbits(bits, bitorder="little")[:vocabulary_size]).bool()
         allowed_V[: len(unpacked)] = unpacked
-        return self._closing.among(allowed_V) if self._closing and self._left <= self._hurry else allowed_V
+        if self._closing and self._tokens_left <= self._closing_tokens_left:
+            return self._closing.restrict(allowed_V)
+        return allowed_V
 
-    def take(self, token: int) -> bool:
-        """Move on by a token that was allowed; True where nothing can follow it but the end."""
+    def advance(self, token: int) -> bool:
+        """Consume an allowed token. Returns True if only the end of the text can follow."""
         self._matcher.consume_token(token)
-        self._left -= 1
+        self._tokens_left -= 1
         return bool(self._matcher.is_stopped())
 
 
 def constrain(logits_BV: Tensor, constraints: Sequence[Constraint | None]) -> Tensor:
-    """The logits, minus infinity where a row's grammar forbids a token."""
+    """The logits, with minus infinity for tokens that a row's grammar forbids."""
     if not any(constraints):
         return logits_BV
-    free_V = torch.ones(logits_BV.shape[1], dtype=torch.bool)
-    allowed_BV = torch.stack([one.allowed(logits_BV.shape[1]) if one else free_V for one in constraints])
+    vocabulary_size = logits_BV.shape[1]
+    all_allowed_V = torch.ones(vocabulary_size, dtype=torch.bool)
+    allowed_BV = torch.stack(
+        [constraint.allowed_tokens(vocabulary_size) if constraint else all_allowed_V for constraint in constraints]
+    )
     return logits_BV.masked_fill(~allowed_BV.to(logits_BV.device), -torch.inf)
 
 
 @dataclass(frozen=True, slots=True)
 class ClosingTokens:
-    """Tokens that end a string, and tokens that end a list or an object; bool, one for each of the vocabulary."""
+    """Bool masks over the vocabulary: tokens that end a string, and tokens that end a list or an object."""
 
     quotes_V: Tensor
     brackets_V: Tensor
     letters: tuple[int, ...]
-    """Tokens that may all come next inside of a string, and nowhere else."""
+    """Tokens that are all allowed inside a string, and nowhere else."""
 
-    def among(self, allowed_V: Tensor) -> Tensor:
-        """Those that close what is open; everything that is allowed where nothing can be closed."""
+    def restrict(self, allowed_V: Tensor) -> Tensor:
+        """The allowed tokens that close what is open; all allowed tokens if none of them closes anything."""
         in_string = bool(self.letters) and bool(allowed_V[list(self.letters)].all())
         closing_V = (self.quotes_V if in_string else self.brackets_V)[: len(allowed_V)] & allowed_V
         return closing_V if closing_V.any() else allowed_V
 
 
 def closing_tokens(base: BaseModel) -> ClosingTokens:
-    """Of a model's vocabulary; kept with the model."""
+    """The closing tokens of a model's vocabulary; computed once per model."""
     if "closing tokens" not in base.memo:
         texts = base.tokenizer.batch_decode([[i] for i in range(len(base.tokenizer))])
         texts += [""] * (base.module.config.get_text_config().vocab_size - len(texts))
-        quotes = [text[:1] == '"' and _QUOTED.issuperset(text) and text.count('"') == 1 for text in texts]
-        brackets = [text != "" and _BRACKETED.issuperset(text) for text in texts]
+        quotes = [text[:1] == '"' and _QUOTE_CHARACTERS.issuperset(text) and text.count('"') == 1 for text in texts]
+        brackets = [text != "" and _BRACKET_CHARACTERS.issuperset(text) for text in texts]
         letters = tuple(texts.index(letter) for letter in "aez" if letter in texts)
         base.memo["closing tokens"] = ClosingTokens(torch.tensor(quotes), torch.tensor(brackets), letters)
-    known: ClosingTokens = base.memo["closing tokens"]
-    return known
+    cached: ClosingTokens = base.memo["closing tokens"]
+    return cached
 
 
-def _unusable(grammar: Grammar, why: object) -> InputError:
-    """One line of what the library says."""
-    said = " ".join(str(why).split("```")[0].split())
+def _unusable(grammar: Grammar, error: object) -> InputError:
+    """The error for a grammar that llguidance rejects, with its message on one line."""
+    message = " ".join(str(error).split("```")[0].split())
     kind = "regular expression" if grammar.kind == "regex" else "JSON schema"
-    return InputError(f"the {kind} cannot be used to constrain text ({said[:200]}); correct it, or leave it out")
+    return InputError(f"the {kind} cannot be used to constrain text ({message[:200]}); correct it, or leave it out")
 
 
-def _compiled(grammar: Grammar) -> str:
+def _compile(grammar: Grammar) -> str:
     from llguidance import LLMatcher
 
     try:
@@ -109,7 +114,7 @@ def _compiled(grammar: Grammar) -> str:
 
 
 def _tokenizer(base: BaseModel) -> Any:
-    """llguidance's view of the vocabulary; takes about a second, so it is made once for a model."""
+    """llguidance's view of the vocabulary; takes about a second, so it is built once per model."""
     if "llguidance" not in base.memo:
         try:
             import llguidance.hf

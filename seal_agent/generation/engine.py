@@ -1,4 +1,4 @@
-"""The seam between what is to be said and what says it."""
+"""The interface between prompts and the model that completes them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from seal_agent.types import Completion, Grammar, Prompt, Sampling, SoftLabel
 
 def before_stop(text: str, stops: Sequence[str]) -> str:
     """The text up to the first of the stop strings."""
-    cuts = [at for stop in stops if (at := text.find(stop)) >= 0]
-    return text[: min(cuts)] if cuts else text
+    positions = [position for stop in stops if (position := text.find(stop)) >= 0]
+    return text[: min(positions)] if positions else text
 
 
 class Engine(Protocol):
-    """Anything that completes prompts. The contract is written out in tests/support/engine_contract.py."""
+    """Anything that completes prompts. tests/support/engine_contract.py spells out the contract."""
 
     def generate(
         self,
@@ -27,17 +27,21 @@ class Engine(Protocol):
         progress: Progress | None = None,
         grammars: Sequence[Grammar | None] | None = None,
     ) -> list[Completion]:
-        """One completion per prompt, in order; row i speaks with adapters[i], or as the base model.
+        """One completion per prompt, in order. Raises InputError for a prompt that does not fit the model's window.
 
-        Row i is held to grammars[i], and where that is None to the grammar of `sampling`, if it has one.
-        A prompt too long for the model's window raises InputError.
+        Args:
+            prompts: Text, or chat turns in the model's own prompt style.
+            sampling: How to choose tokens, for all rows.
+            adapters: The adapter of each row; None for the base model.
+            progress: Called with the number of finished prompts.
+            grammars: The grammar of each row; where it is None, that of `sampling` applies, if it has one.
         """
         ...
 
     def stream(
         self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None
     ) -> Generator[str, None, Completion]:
-        """The same text as `generate` gives for this one prompt, in pieces as it is written; returns the whole."""
+        """Yield the text that `generate` gives for this prompt, in pieces as it is written; returns the completion."""
         ...
 
     def score(
@@ -46,9 +50,9 @@ class Engine(Protocol):
         continuations: Sequence[str],
         adapters: Sequence[LoraAdapter | None] | None = None,
     ) -> list[tuple[float, ...]]:
-        """Log-probability in nats of every token of continuation i after prompt i, as the model of row i sees it.
+        """Log-probability in nats of every token of continuation i after prompt i, with adapter i.
 
-        A continuation without a token scores (). Prompt and continuation too long for the window raise InputError.
+        A continuation without tokens scores (). Raises InputError if prompt and continuation exceed the window.
         """
         ...
 
@@ -59,8 +63,8 @@ class Engine(Protocol):
         top: int,
         adapters: Sequence[LoraAdapter | None] | None = None,
     ) -> list[tuple[SoftLabel, ...]]:
-        """What the model of row i expects at every token of continuation i (ids) after prompt i: its `top` likeliest.
+        """The `top` likeliest tokens at every position of continuation i (token ids) after prompt i, with adapter i.
 
-        Prompt and continuation too long for the window raise InputError.
+        Raises InputError if prompt and continuation exceed the window.
         """
         ...

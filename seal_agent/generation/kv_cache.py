@@ -8,11 +8,11 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-ROOM = 64  # positions that a full buffer grows by
+GROWTH = 64  # positions added when a buffer is full
 
 
 class GrowingLayer(DynamicLayer):  # type: ignore[misc]
-    """As DynamicLayer, but `keys` and `values` (B×H×T×D) are views into buffers with room for what comes next."""
+    """A DynamicLayer whose `keys` and `values` (B×H×T×D) are views into buffers with spare positions."""
 
     keys: Tensor | None
     values: Tensor | None
@@ -24,23 +24,23 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        before = self.get_seq_length()
-        after = before + key_states.shape[-2]
+        old_length = self.get_seq_length()
+        new_length = old_length + key_states.shape[-2]
         buffers = self._buffers
-        if buffers is None or not _is_view(self.keys, buffers[0]) or after > buffers[0].shape[-2]:
-            room = after + ROOM
+        if buffers is None or not _is_view(self.keys, buffers[0]) or new_length > buffers[0].shape[-2]:
+            capacity = new_length + GROWTH
             buffers = self._buffers = (
-                _moved(self.keys, key_states, before, room),
-                _moved(self.values, value_states, before, room),
+                _new_buffer(self.keys, key_states, old_length, capacity),
+                _new_buffer(self.values, value_states, old_length, capacity),
             )
-        for buffer, new in zip(buffers, (key_states, value_states), strict=True):
-            buffer[:, :, before:after] = new
-        self.keys, self.values = (buffer[:, :, :after] for buffer in buffers)
+        for buffer, states in zip(buffers, (key_states, value_states), strict=True):
+            buffer[:, :, old_length:new_length] = states
+        self.keys, self.values = (buffer[:, :, :new_length] for buffer in buffers)
         return self.keys, self.values
 
 
 def new_cache(config: Any) -> Any:
-    """An empty cache for a model; layers that keep something else than all keys and values stay as they are."""
+    """An empty cache for a model. Layers that do not keep all keys and values stay as transformers makes them."""
     cache = DynamicCache(config=config)
     cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
@@ -51,12 +51,13 @@ def keeps_all_positions(cache: Any) -> bool:
     return bool(cache.layers) and all(isinstance(layer, GrowingLayer) for layer in cache.layers)
 
 
-def _is_view(of: Tensor | None, buffer: Tensor) -> bool:
-    return of is not None and of.data_ptr() == buffer.data_ptr() and of.shape[0] == buffer.shape[0]
+def _is_view(states: Tensor | None, buffer: Tensor) -> bool:
+    return states is not None and states.data_ptr() == buffer.data_ptr() and states.shape[0] == buffer.shape[0]
 
 
-def _moved(old: Tensor | None, like: Tensor, length: int, room: int) -> Tensor:
-    buffer = like.new_empty(*like.shape[:2], room, like.shape[3])
+def _new_buffer(old: Tensor | None, like: Tensor, length: int, capacity: int) -> Tensor:
+    """A buffer of `capacity` positions that begins with the first `length` of `old`."""
+    buffer = like.new_empty(*like.shape[:2], capacity, like.shape[3])
     if length and old is not None:
         buffer[:, :, :length] = old
     return buffer

@@ -1,17 +1,16 @@
-"""Which prompts of a batch begin alike, so that the beginning is computed once."""
+"""Groups the prompts of a batch by shared prefix, so that each prefix is computed once."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
-WORTHWHILE = 0.75  # share of the tokens that must be left to compute at most, padding included
+MAX_COMPUTED_SHARE = 0.75  # share of the tokens, padding included, that may be left to compute
 
 
 @dataclass(frozen=True, slots=True)
 class SharedPrefixes:
-    """Groups of rows that begin alike; every row keeps at least one token of its own."""
+    """Groups of rows with a shared prefix; every row keeps at least one token of its own."""
 
     group_of_row: tuple[int, ...]
     length_of_group: tuple[int, ...]
@@ -19,26 +18,30 @@ class SharedPrefixes:
 
 
 def group_by_prefix(rows: Sequence[tuple[Hashable, Sequence[int]]]) -> SharedPrefixes | None:
-    """Groups among rows of (adapter, token ids), or None where sharing would save less than a quarter."""
+    """Group rows of (adapter, token ids) by prefix. Returns None if sharing would save less than a quarter."""
     order = sorted(range(len(rows)), key=lambda i: (hash(rows[i][0]), tuple(rows[i][1])))
-    group_of_row, lengths, firsts = [0] * len(rows), list[int](), list[int]()
+    group_of_row, lengths, first_rows = [0] * len(rows), list[int](), list[int]()
     for i in order:
-        key, ids = rows[i]
-        own = len(ids) - 1
-        if firsts and rows[firsts[-1]][0] == key:
-            common = min(own, lengths[-1], _common(rows[firsts[-1]][1], ids))
-            if 2 * common >= lengths[-1]:
-                lengths[-1], group_of_row[i] = common, len(firsts) - 1
+        adapter, ids = rows[i]
+        max_length = len(ids) - 1
+        if first_rows and rows[first_rows[-1]][0] == adapter:
+            shared = min(max_length, lengths[-1], common_prefix_length(rows[first_rows[-1]][1], ids))
+            if 2 * shared >= lengths[-1]:
+                lengths[-1], group_of_row[i] = shared, len(first_rows) - 1
                 continue
-        firsts.append(i)
-        lengths.append(own)
-        group_of_row[i] = len(firsts) - 1
-    rest = max(len(ids) - lengths[group_of_row[i]] for i, (_, ids) in enumerate(rows))
-    shared = len(firsts) * max(lengths) + len(rows) * rest
-    if min(lengths) < 1 or shared > WORTHWHILE * len(rows) * max(len(ids) for _, ids in rows):
+        first_rows.append(i)
+        lengths.append(max_length)
+        group_of_row[i] = len(first_rows) - 1
+    longest_suffix = max(len(ids) - lengths[group_of_row[i]] for i, (_, ids) in enumerate(rows))
+    computed = len(first_rows) * max(lengths) + len(rows) * longest_suffix
+    if min(lengths) < 1 or computed > MAX_COMPUTED_SHARE * len(rows) * max(len(ids) for _, ids in rows):
         return None
-    return SharedPrefixes(tuple(group_of_row), tuple(lengths), tuple(firsts))
+    return SharedPrefixes(tuple(group_of_row), tuple(lengths), tuple(first_rows))
 
 
-def _common(left: Sequence[int], right: Sequence[int]) -> int:
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
+def common_prefix_length(left: Sequence[int], right: Sequence[int]) -> int:
+    """Number of tokens that two sequences share at the start."""
+    for position, (left_id, right_id) in enumerate(zip(left, right, strict=False)):
+        if left_id != right_id:
+            return position
+    return min(len(left), len(right))

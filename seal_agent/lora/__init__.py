@@ -1,1 +1,1 @@
-"""LoRA adapters: their values, the layers they touch, and how a call is routed through them."""
+"""LoRA adapters: values, target layers, and the routing of calls through them."""

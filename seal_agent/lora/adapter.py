@@ -1,4 +1,4 @@
-"""LoRA adapters as values: what they are, which layers they touch, how a fresh one is drawn.
+"""LoRA adapters as values, and how a fresh one is initialised.
 
 Dimensions: D inputs, O outputs, R rank.
 """
@@ -25,7 +25,7 @@ class LoraPair:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class LoraAdapter:
-    """One adapter in float32 on the CPU: a pair per target module, by the module's full name."""
+    """One adapter in float32 on the CPU: a pair per target layer, by the layer's full name."""
 
     rank: int
     alpha: float
@@ -41,16 +41,10 @@ class LoraAdapter:
         return sum(pair.a_DR.numel() + pair.b_RO.numel() for pair in self.pairs.values())
 
 
-# ---------------------------------------------------------------- targets and shapes
-
-
-# ---------------------------------------------------------------- making adapters
-
-
 def new_adapter(model: nn.Module, targets: Sequence[str], rank: int, alpha: float, seed: int) -> LoraAdapter:
-    """A fresh adapter that changes nothing yet: A uniform as PEFT draws it, B zero.
+    """A fresh adapter that changes nothing yet: B is zero, A is drawn as PEFT draws it.
 
-    PEFT fills A by kaiming_uniform with a = √5, which is uniform on ±1/√D.
+    PEFT fills A by kaiming_uniform with a = √5, which is uniform on ±1/√D. `targets` are full names of layers.
     """
     generator = torch.Generator().manual_seed(seed)
     pairs = {}

@@ -1,7 +1,7 @@
-"""Which adapters a layer applies: each thread has its own route, and without one the model is the plain base.
+"""Routes a layer's calls through adapters. Each thread has its own route; without one, the model is the plain base.
 
-The weights live outside the model. A linear layer that has been made routable looks up the route of the running
-thread. Two threads therefore never see each other's adapters.
+Adapter weights live outside the model. A routable linear layer looks up the route of the running thread, so two threads
+never see each other's adapters.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _attach_lock = threading.Lock()
 
 
 class Route(Protocol):
-    """What stands in for a layer's forward while the route is active."""
+    """Replaces the forward of routable layers while it is active."""
 
     def forward(self, name: str, layer: nn.Module, plain: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """The layer's output with adapters; `plain` is the frozen layer itself, `name` its full name."""
+        """The layer's output with adapters; `plain` is the frozen layer's own forward, `name` its full name."""
         ...
 
 
@@ -35,7 +35,7 @@ def current_route() -> Route | None:
 
 @contextmanager
 def routed(route: Route | None) -> Iterator[None]:
-    """Every routable layer that runs in this thread inside the block follows `route`."""
+    """Within the block, routable layers that run in this thread follow `route`."""
     token = _route.set(route)
     try:
         yield
@@ -44,7 +44,7 @@ def routed(route: Route | None) -> Iterator[None]:
 
 
 def make_routable(model: nn.Module, names: Sequence[str]) -> None:
-    """Let these linear layers of `model` look up the thread's route. Safe to repeat."""
+    """Make these linear layers of `model` look up the thread's route. Safe to repeat."""
     with _attach_lock:
         for name in names:
             layer = model.get_submodule(name)

@@ -1,4 +1,4 @@
-"""Which layers an adapter touches."""
+"""Finds the layers that an adapter changes."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ def linear_shape(layer: nn.Module) -> tuple[int, int] | None:
 
 
 def find_targets(model: nn.Module, targets: Sequence[str]) -> tuple[str, ...]:
-    """Full names of the linear layers that `targets` mean, in the model's order.
+    """Full names of the linear layers that `targets` select, in the model's order.
 
-    "default" is PEFT's own choice for the architecture, "all" every linear layer but the output layer; anything else is
-    a part of a module name between dots: "q_proj", "mlp", "layers.3", "layers.3.mlp.up_proj". Raises InputError for a
-    name that matches nothing.
+    "default" selects PEFT's defaults for the architecture, "all" every linear layer but the output layer. Anything else
+    is a part of a module name between dots: "q_proj", "mlp", "layers.3", "layers.3.mlp.up_proj". Raises InputError for
+    a target that matches nothing.
     """
     linear = [name for name, layer in model.named_modules() if linear_shape(layer) and not _is_output(model, layer)]
-    wanted: set[str] = set()
+    selected: set[str] = set()
     for target in targets:
-        names = _default_targets(model) if target == "default" else (target,)
-        found = [n for n in linear if target == "all" or any(f".{name}." in f".{n}." for name in names)]
-        if target == "default" and not found:
-            found = linear
-        if not found:
-            known = ", ".join(sorted({n.rpartition(".")[2] for n in linear}))
+        parts = _default_targets(model) if target == "default" else (target,)
+        matches = [name for name in linear if target == "all" or any(f".{part}." in f".{name}." for part in parts)]
+        if target == "default" and not matches:
+            matches = linear
+        if not matches:
+            available = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
             raise InputError(
-                f"targets names {target!r}, but this model's linear layers are {known} (or default, all, layers.0)"
+                f"targets names {target!r}, but this model's linear layers are {available} (or default, all, layers.0)"
             )
-        wanted.update(found)
-    return tuple(name for name in linear if name in wanted)
+        selected.update(matches)
+    return tuple(name for name in linear if name in selected)
 
 
 def _default_targets(model: nn.Module) -> tuple[str, ...]:

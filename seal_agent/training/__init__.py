@@ -1,1 +1,1 @@
-"""The inner loop: encode notes, train LoRA adapters on them, many in every pass."""
+"""The inner loop: encodes notes and trains LoRA adapters on them, many adapters per pass."""

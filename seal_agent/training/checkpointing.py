@@ -14,7 +14,7 @@ from seal_agent.training.bank.route import BankRoute
 
 
 def make_checkpointable(model: nn.Module) -> int:
-    """Prepare the decoder layers and return how many there are. Safe to repeat."""
+    """Prepare the decoder layers. Returns how many there are. Safe to repeat."""
     from transformers.modeling_layers import GradientCheckpointingLayer
 
     layers = [layer for layer in model.modules() if isinstance(layer, GradientCheckpointingLayer)]
@@ -32,11 +32,11 @@ def _wrap(layer: nn.Module) -> None:
         if not (isinstance(route, BankRoute) and route.checkpointing and torch.is_grad_enabled()):
             return plain(*inputs, **options)
 
-        def again() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-            # The layer runs a second time after the pass has left its route, on a GPU even in another thread.
+        def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+            # The layer is recomputed after the pass has left its route, on a GPU even in another thread.
             return nullcontext(), routed(route)
 
-        return checkpoint(plain, *inputs, use_reentrant=False, context_fn=again, preserve_rng_state=False, **options)
+        return checkpoint(plain, *inputs, use_reentrant=False, context_fn=contexts, preserve_rng_state=False, **options)
 
     layer.forward = forward
     layer._seal_checkpointable = True  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""One job on its way: its epochs, its batches, its losses."""
+"""The state of one training job: its epochs, batches and losses."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError, TrainingError
 from seal_agent.lora.adapter import LoraAdapter, new_adapter
 from seal_agent.lora.targets import find_targets
-from seal_agent.training.jobs import TrainedAdapter, TrainJob, epochs_of, steps_in
+from seal_agent.training.jobs import TrainedAdapter, TrainJob, split_epochs, steps_per_epoch
 from seal_agent.training.packing import shareable_prefixes
 from seal_agent.types import TrainingSequence, TrainingSummary
 
 
 @dataclass(slots=True)
 class JobRun:
-    """What a job has done so far, wherever its weights are."""
+    """Progress of a job; its weights are elsewhere."""
 
     job: TrainJob
     targets: tuple[str, ...]
     sequences: list[TrainingSequence]
-    shares: bool
-    """Whether the base lets sequences share their beginnings."""
+    shares_prefixes: bool
+    """Whether the base model allows shared prefixes."""
     step: int = 0
     tokens: int = 0
     epoch_losses: list[float] = field(default_factory=list)
@@ -31,29 +31,30 @@ class JobRun:
     epochs: list[list[TrainingSequence]] = field(init=False)
     """The sequences of each epoch."""
     _prefixes: dict[int, int] = field(init=False)
-    _order: random.Random = field(init=False)
-    _epoch: deque[list[TrainingSequence]] = field(init=False)
+    _shuffler: random.Random = field(init=False)
+    _batches: deque[list[TrainingSequence]] = field(init=False)
     _losses: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.epochs = epochs_of(self.sequences, self.job.config)
+        self.epochs = split_epochs(self.sequences, self.job.config)
         if not self.epochs:
             raise InputError("there is nothing to train on: no sequence has a token to learn")
-        sharing = self.shares and not self.job.config.dropout  # whose draws are a sequence's own
-        shared = shareable_prefixes(self.sequences) if sharing else [0] * len(self.sequences)
-        self._prefixes = dict(zip(map(id, self.sequences), shared, strict=True))
+        # Each sequence draws its own dropout mask, so no two may share a prefix.
+        sharing = self.shares_prefixes and not self.job.config.dropout
+        lengths = shareable_prefixes(self.sequences) if sharing else [0] * len(self.sequences)
+        self._prefixes = dict(zip(map(id, self.sequences), lengths, strict=True))
         self.restart()
 
     def restart(self) -> None:
         self.step, self.tokens, self.epoch_losses = 0, 0, []
-        self._order, self._epoch, self._losses = random.Random(self.job.config.seed), deque(), []
+        self._shuffler, self._batches, self._losses = random.Random(self.job.config.seed), deque(), []
 
     @property
     def rank(self) -> int:
         return self.job.start.rank if self.job.start else self.job.config.rank
 
     def start(self, base: BaseModel) -> LoraAdapter:
-        """What training begins from; a new one is made when its turn comes, since a queue may be long."""
+        """The adapter that training starts from. A new one is created only now, since the queue may be long."""
         if self.job.start:
             return self.job.start
         config = self.job.config
@@ -61,32 +62,32 @@ class JobRun:
         return new_adapter(base.module, targets, config.rank, config.alpha, config.seed)
 
     @property
-    def total(self) -> int:
-        return sum(steps_in(epoch, self.job.config) for epoch in self.epochs)
+    def total_steps(self) -> int:
+        return sum(steps_per_epoch(epoch, self.job.config) for epoch in self.epochs)
 
     def next_batch(self) -> list[TrainingSequence]:
-        """The sequences of the coming step; every epoch in an order of its own."""
-        if not self._epoch:
+        """The sequences of the next step; every epoch is shuffled anew."""
+        if not self._batches:
             sequences = self.epochs[len(self.epoch_losses)]
-            size, shuffled = self.job.config.batch_size, self._order.sample(sequences, len(sequences))
-            self._epoch.extend(shuffled[i : i + size] for i in range(0, len(shuffled), size))
-        return self._epoch.popleft()
+            size, shuffled = self.job.config.batch_size, self._shuffler.sample(sequences, len(sequences))
+            self._batches.extend(shuffled[i : i + size] for i in range(0, len(shuffled), size))
+        return self._batches.popleft()
 
-    def prefix_of(self, sequence: TrainingSequence) -> int:
-        """Tokens at its beginning that others of this job share."""
+    def prefix_length(self, sequence: TrainingSequence) -> int:
+        """Tokens at the start of a sequence that other sequences of this job share."""
         return self._prefixes[id(sequence)]
 
     def finish_step(self, loss: float, tokens: int) -> bool:
-        """Count a step; True when it was the last."""
+        """Count a step. Returns True if it was the last."""
         self.step += 1
         self.tokens += tokens
         self._losses.append(loss)
-        if self._epoch:
+        if self._batches:
             return False
         self.epoch_losses.append(sum(self._losses) / len(self._losses))
         self._losses = []
-        enough = self.job.config.stop_below_loss
-        return self.step == self.total or (enough is not None and self.epoch_losses[-1] < enough)
+        threshold = self.job.config.stop_below_loss
+        return self.step == self.total_steps or (threshold is not None and self.epoch_losses[-1] < threshold)
 
     def summary(self) -> TrainingSummary:
         return TrainingSummary(len(self.sequences), self.step, self.tokens, tuple(self.epoch_losses))

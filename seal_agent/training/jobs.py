@@ -1,4 +1,4 @@
-"""What the inner loop is given and gives back: jobs, trained adapters, and how full its passes were."""
+"""Inputs and outputs of the inner loop: jobs, trained adapters, and a report on its passes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from seal_agent.types import IGNORE_LABEL, TrainingSequence, TrainingSummary
 class TrainJob:
     """One adapter to train: its sequences, its settings, and the adapter it continues from, if any.
 
-    `directions` are those of ordinary text, of which `config.null_space` protects a share and from which
-    `config.shrink` holds back what was learnt; without them neither is done.
+    `directions` are those of reference text. `config.null_space` protects the strongest share of them, and
+    `config.shrink` weighs them in the ridge refit. Without `directions` both settings do nothing.
     """
 
     sequences: tuple[TrainingSequence, ...]
@@ -30,7 +30,7 @@ class TrainJob:
 
 @dataclass(frozen=True, slots=True)
 class TrainedAdapter:
-    """An adapter as it left the inner loop, and what was done to get there."""
+    """A trained adapter and a summary of its training."""
 
     adapter: LoraAdapter
     summary: TrainingSummary
@@ -44,9 +44,9 @@ class BankReport:
     real_tokens: int = 0
     computed_tokens: int = 0
     resident: int = 0
-    """Most adapters held at once."""
+    """Largest number of adapters held at once."""
     halvings: int = 0
-    """How often memory ran out and fewer adapters were held from then on."""
+    """How often memory ran out, so that fewer adapters were held from then on."""
 
     @property
     def padding(self) -> float:
@@ -56,7 +56,8 @@ class BankReport:
 
 def steps_of(job: TrainJob) -> int:
     """Optimiser steps of a job."""
-    return sum(steps_in(epoch, job.config) for epoch in epochs_of(learnable(job.sequences), job.config))
+    epochs = split_epochs(trainable_sequences(job.sequences), job.config)
+    return sum(steps_per_epoch(epoch, job.config) for epoch in epochs)
 
 
 def decay(schedule: str, step: int, total: int) -> float:
@@ -68,20 +69,21 @@ def decay(schedule: str, step: int, total: int) -> float:
     return 1.0
 
 
-def learnable(sequences: Sequence[TrainingSequence]) -> list[TrainingSequence]:
-    """Those with a token to learn: a text of a single token has none, since nothing predicts the first."""
+def trainable_sequences(sequences: Sequence[TrainingSequence]) -> list[TrainingSequence]:
+    """The sequences with a token to learn; a text of a single token has none, since nothing predicts the first."""
     return [s for s in sequences if any(label != IGNORE_LABEL for label in s.labels[1:])]
 
 
-def epochs_of(sequences: Sequence[TrainingSequence], config: InnerLoopConfig) -> list[list[TrainingSequence]]:
-    """What is learnt in each epoch; one without a sequence is left out."""
+def split_epochs(sequences: Sequence[TrainingSequence], config: InnerLoopConfig) -> list[list[TrainingSequence]]:
+    """The sequences of each epoch; epochs without a sequence are left out."""
     epochs = [[s for s in sequences if s.epoch is None or s.epoch == number] for number in range(config.epochs)]
     return [epoch for epoch in epochs if epoch]
 
 
-def steps_in(epoch: Sequence[TrainingSequence], config: InnerLoopConfig) -> int:
+def steps_per_epoch(epoch: Sequence[TrainingSequence], config: InnerLoopConfig) -> int:
     return math.ceil(len(epoch) / config.batch_size)
 
 
-def targets_of(base: BaseModel, job: TrainJob) -> tuple[str, ...]:
+def target_names(base: BaseModel, job: TrainJob) -> tuple[str, ...]:
+    """Full names of the layers that the job's adapter changes, sorted."""
     return tuple(sorted(job.start.pairs if job.start else find_targets(base.module, job.config.targets)))

@@ -1,4 +1,4 @@
-"""How much memory is free, and whether an error means that there was too little."""
+"""How much memory is free, and which errors mean that it ran out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def available_bytes(device: torch.device) -> int:
-    """Bytes that can still be allocated on a device; where the system does not say, 1 GiB."""
+    """Bytes that can still be allocated on a device; 1 GiB if the system does not say."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
@@ -24,5 +24,5 @@ def available_bytes(device: torch.device) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True for CUDA's own error, Python's, and the one of torch's allocator on a processor."""
+    """True for CUDA's error, Python's, and that of torch's CPU allocator."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -1,10 +1,10 @@
-"""How the sequences of a pass are laid out: end to end without padding where the model allows it, else as padded rows.
+"""Lays out the sequences of a pass: end to end without padding if the model allows it, else as padded rows.
 
-Packed, attention runs segment by segment (segments.py), so that a sequence sees nothing but itself. Questions about one
-text begin alike, with a system's turn and a topic: within a pass that beginning is computed once for all of them.
+In a packed row, attention runs segment by segment (bank/segments.py), so that a sequence sees only itself. Questions
+about one text share a prefix, such as the system turn and the topic; within a pass it is computed once for all of them.
 
-Dimensions: B rows, T tokens of a row, N tokens of the pass, M labelled positions,
-J tokens that are expected at a position: one, or as many as its soft label names.
+Dimensions: B rows, T tokens of a row, N tokens of the pass, M labelled positions, J target tokens per position: one, or
+as many as its soft label names.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from seal_agent.types import IGNORE_LABEL, SoftLabel, TrainingSequence
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One sequence on its way through a pass, and what each of its labelled tokens weighs in its slot's loss."""
+    """One sequence of a pass, and the weight of each of its labelled tokens in its slot's loss."""
 
     slot: int
     sequence: TrainingSequence
     weight: float
     dropout_seed: int = 0
     prefix: int = 0
-    """Tokens at its beginning that others of its slot may share; nothing is learnt there."""
+    """Tokens at its start that other sequences of its slot may share; they have no labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,13 @@ class Batch:
     segments: Segments | None  # None: every sequence has a row of its own
     labelled_M: Tensor  # flattened positions whose next token is learnt
     targets_MJ: Tensor
-    expected_MJ: Tensor  # float32 probability of each target; 0 where a position has fewer than J
+    target_probs_MJ: Tensor  # float32 probability of each target; 0 where a position has fewer than J
     weights_M: Tensor
     slots_M: Tensor
     real_tokens: int
 
     def inputs(self) -> dict[str, Any]:
-        """What the model is called with."""
+        """Keyword arguments of the model's forward."""
         positions = {} if self.positions_BT is None else {"position_ids": self.positions_BT}
         return {"input_ids": self.ids_BT, "use_cache": False, **positions}
 
@@ -61,50 +61,52 @@ class Batch:
 
 
 def lay_out(rows: Sequence[Row], packed: bool, pad_id: int, device: torch.device) -> Batch:
-    """One pass over these rows. Rows of one slot must follow each other."""
+    """The batch of one pass over these rows. Rows of one slot must follow each other."""
     longest = max(len(row.sequence.input_ids) for row in rows)
-    laid = _Laid()
+    layout = _Layout()
     targets: list[SoftLabel] = []
     weights: list[float] = []
     slots: list[int] = []
-    known: dict[tuple[int, tuple[int, ...]], Bounds] = {}
+    prefixes: dict[tuple[int, tuple[int, ...]], Bounds] = {}
     for row in rows:
-        sequence, shared = row.sequence.input_ids, row.prefix if packed else 0
-        before = (0, 0)
-        if shared:
-            beginning = (row.slot, sequence[:shared])
-            before = known.get(beginning) or known.setdefault(beginning, laid.add(row, sequence[:shared]))
-        start, stop = laid.add(row, sequence[shared:], before)
+        ids, prefix_length = row.sequence.input_ids, row.prefix if packed else 0
+        prefix = (0, 0)
+        if prefix_length:
+            key = (row.slot, ids[:prefix_length])
+            prefix = prefixes.get(key) or prefixes.setdefault(key, layout.add(row, ids[:prefix_length]))
+        start, stop = layout.add(row, ids[prefix_length:], prefix)
         if not packed:
-            laid.pad(pad_id, longest - (stop - start))
-        for at, target in _targets_of(row.sequence):
-            laid.labelled.append(start + at - shared)
+            layout.pad(pad_id, longest - (stop - start))
+        for position, target in _targets(row.sequence):
+            layout.labelled.append(start + position - prefix_length)
             targets.append(target)
             weights.append(row.weight)
             slots.append(row.slot)
 
-    most = max(len(target.tokens) for target in targets)
+    max_targets = max(len(target.tokens) for target in targets)
 
     def ints(values: list[int]) -> Tensor:
         return torch.tensor(values, device=device)
 
     return Batch(
-        ids_BT=ints(laid.ids).view(1 if packed else len(rows), -1),
-        positions_BT=ints(laid.positions)[None] if packed else None,
-        spans=tuple(laid.spans),
-        segments=Segments(laid.segments, device, laid.prefixes) if packed else None,
-        labelled_M=ints(laid.labelled),
-        targets_MJ=ints([t for target in targets for t in _filled(target.tokens, most)]).view(-1, most),
-        expected_MJ=torch.tensor([_filled(target.probabilities, most) for target in targets], device=device),
+        ids_BT=ints(layout.ids).view(1 if packed else len(rows), -1),
+        positions_BT=ints(layout.positions)[None] if packed else None,
+        spans=tuple(layout.spans),
+        segments=Segments(layout.segments, device, layout.prefixes) if packed else None,
+        labelled_M=ints(layout.labelled),
+        targets_MJ=ints([t for target in targets for t in _zero_pad(target.tokens, max_targets)]).view(-1, max_targets),
+        target_probs_MJ=torch.tensor(
+            [_zero_pad(target.probabilities, max_targets) for target in targets], device=device
+        ),
         weights_M=torch.tensor(weights, dtype=torch.float32, device=device),
         slots_M=ints(slots),
-        real_tokens=len(laid.positions),
+        real_tokens=len(layout.positions),
     )
 
 
 @dataclass(slots=True)
-class _Laid:
-    """What has been laid out so far."""
+class _Layout:
+    """The flattened tokens laid out so far."""
 
     ids: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
@@ -113,67 +115,65 @@ class _Laid:
     prefixes: list[Bounds] = field(default_factory=list)
     labelled: list[int] = field(default_factory=list)
 
-    def add(self, row: Row, tokens: Sequence[int], before: Bounds = (0, 0)) -> Bounds:
-        """Tokens of a row that follow those `before` them; where they stand."""
-        start, read = len(self.ids), before[1] - before[0]
-        self.ids += tokens
-        self.positions += range(read, read + len(tokens))
+    def add(self, row: Row, ids: Sequence[int], prefix: Bounds = (0, 0)) -> Bounds:
+        """Append a segment of a row, after its prefix laid out elsewhere. Returns its bounds."""
+        start, prefix_length = len(self.ids), prefix[1] - prefix[0]
+        self.ids += ids
+        self.positions += range(prefix_length, prefix_length + len(ids))
         self.segments.append((start, len(self.ids)))
-        self.prefixes.append(before)
-        self._extend(row, start)
+        self.prefixes.append(prefix)
+        self._extend_span(row, start)
         return self.segments[-1]
 
     def pad(self, pad_id: int, count: int) -> None:
-        """Fill the row to its end; padding belongs to the row's slot."""
+        """Pad the row to its end; padding belongs to the row's slot."""
         self.ids += [pad_id] * count
         last = self.spans[-1]
         self.spans[-1] = Span(last.slot, last.start, len(self.ids), last.dropout_seed)
 
-    def _extend(self, row: Row, start: int) -> None:
+    def _extend_span(self, row: Row, start: int) -> None:
         if self.spans and (self.spans[-1].slot, self.spans[-1].dropout_seed) == (row.slot, row.dropout_seed):
             start = self.spans.pop().start
         self.spans.append(Span(row.slot, start, len(self.ids), row.dropout_seed))
 
 
-SHORTEST_PREFIX = 8  # tokens; below that, sharing costs more than it saves
+MIN_PREFIX_TOKENS = 8  # below that, sharing costs more than it saves
 
 
 def shareable_prefixes(sequences: Sequence[TrainingSequence]) -> list[int]:
-    """For each sequence of a job, the tokens at its beginning that all those which begin alike have in common.
+    """For each sequence of a job, the length of the prefix that it shares with all sequences that start alike.
 
-    0 where no other begins alike. What predicts a label is never shared, since each sequence learns its own.
+    0 if no other sequence starts alike. The token that predicts a label is never shared, since each sequence learns its
+    own.
     """
-    alike: dict[tuple[int, ...], list[int]] = {}
+    groups: dict[tuple[int, ...], list[int]] = {}
     for i, sequence in enumerate(sequences):
-        if _unlearnt(sequence) >= SHORTEST_PREFIX:
-            alike.setdefault(sequence.input_ids[:SHORTEST_PREFIX], []).append(i)
+        if _unlabelled_length(sequence) >= MIN_PREFIX_TOKENS:
+            groups.setdefault(sequence.input_ids[:MIN_PREFIX_TOKENS], []).append(i)
     lengths = [0] * len(sequences)
-    for members in alike.values():
+    for members in groups.values():
         if len(members) > 1:
             first, *others = (sequences[i].input_ids for i in members)
-            most = min(_unlearnt(sequences[i]) for i in members)
-            while any(other[:most] != first[:most] for other in others):
-                most -= 1
+            length = min(_unlabelled_length(sequences[i]) for i in members)
+            while any(other[:length] != first[:length] for other in others):
+                length -= 1
             for i in members:
-                lengths[i] = most
+                lengths[i] = length
     return lengths
 
 
-def _unlearnt(sequence: TrainingSequence) -> int:
-    """Tokens before the one that predicts the first label."""
-    return next(at for at, label in enumerate(sequence.labels[1:]) if label != IGNORE_LABEL)
+def _unlabelled_length(sequence: TrainingSequence) -> int:
+    """Number of tokens before the one that predicts the first label."""
+    return next(i for i, label in enumerate(sequence.labels[1:]) if label != IGNORE_LABEL)
 
 
-def _targets_of(sequence: TrainingSequence) -> Iterator[tuple[int, SoftLabel]]:
-    """Positions whose next token is learnt, and what is expected there."""
-    for at, label in enumerate(sequence.labels[1:]):
+def _targets(sequence: TrainingSequence) -> Iterator[tuple[int, SoftLabel]]:
+    """Positions whose next token is learnt, and the target of each."""
+    for position, label in enumerate(sequence.labels[1:]):
         if label != IGNORE_LABEL:
-            soft = sequence.soft_labels[at + 1] if sequence.soft_labels else None
-            yield at, soft or SoftLabel((label,), (1.0,))
+            soft = sequence.soft_labels[position + 1] if sequence.soft_labels else None
+            yield position, soft or SoftLabel((label,), (1.0,))
 
 
-def _filled(values: tuple[Any, ...], length: int) -> tuple[Any, ...]:
+def _zero_pad(values: tuple[Any, ...], length: int) -> tuple[Any, ...]:
     return values + (0,) * (length - len(values))
-
-
-# ---------------------------------------------------------------- may this model be packed?

@@ -1,4 +1,4 @@
-"""Adapters that train side by side, and the queue behind them."""
+"""The adapters that train side by side, and the queue of jobs behind them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ from seal_agent.training.retention.protected_directions import ProtectedDirectio
 from seal_agent.training.retention.ridge_refit import ridge_refit
 from seal_agent.types import IGNORE_LABEL
 
-PROJECTED_EVERY = (
-    4  # our choice: steps after which A leaves the protected directions; each time costs a tenth of a step
-)
+# Steps between projections of A off the protected directions. Not tuned; each projection costs a tenth of a step.
+PROJECTION_INTERVAL = 4
 
 
 class Slot:
-    """A resident adapter: its run, its optimiser, and what is left of its current step."""
+    """A resident adapter: its run, its optimiser, and the rows left of its current step."""
 
     def __init__(self, base: BaseModel, bank: LoraBank, index: int, run: JobRun) -> None:
         self.base, self.bank, self.index, self.run = base, bank, index, run
@@ -39,24 +38,23 @@ class Slot:
         self._optimizer = torch.optim.AdamW(
             [self._weights], lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
-        limit = config.max_update
-        self._limit = NormLimit(base.module, bank, run.targets, limit) if limit else None
-        spared = run.job.directions if config.null_space else None
-        self._null_space = (
-            ProtectedDirections(bank, index, run.targets, spared, config.null_space, run.job.start is None)
-            if spared
+        self._norm_limit = NormLimit(base.module, bank, run.targets, config.max_update) if config.max_update else None
+        directions = run.job.directions if config.null_space else None
+        self._protected = (
+            ProtectedDirections(bank, index, run.targets, directions, config.null_space, run.job.start is None)
+            if directions
             else None
         )
-        self.waited = 0
-        self._begin()
+        self.passes_waited = 0
+        self._begin_step()
 
-    def _begin(self) -> None:
+    def _begin_step(self) -> None:
         batch = self.run.next_batch()
-        labels = sum(label != IGNORE_LABEL for s in batch for label in s.labels[1:])
+        labels = sum(label != IGNORE_LABEL for sequence in batch for label in sequence.labels[1:])
         config = self.run.job.config
         seed = hash((config.seed, self.run.step)) if config.dropout else None
         self.rows = deque(
-            Row(self.index, s, s.weight / labels, 0 if seed is None else seed + i, self.run.prefix_of(s))
+            Row(self.index, s, s.weight / labels, 0 if seed is None else seed + i, self.run.prefix_length(s))
             for i, s in enumerate(batch)
         )
         self._tokens, self._loss = sum(len(s.input_ids) for s in batch), 0.0
@@ -66,27 +64,27 @@ class Slot:
         self._loss += loss
 
     def step(self) -> None:
-        """Update the weights with the gradient of a complete step, and take up the next."""
+        """Update the weights with the gradient of a complete step, and begin the next step."""
         run, config = self.run, self.run.job.config
         if not math.isfinite(self._loss):
             run.outcome = TrainingError(
-                f"the loss became {self._loss} at step {run.step + 1} of {run.total}; nothing was saved: "
+                f"the loss became {self._loss} at step {run.step + 1} of {run.total_steps}; nothing was saved: "
                 f"try a smaller learning_rate than {config.learning_rate:g}"
             )
             return
-        self._optimizer.param_groups[0]["lr"] = config.learning_rate * decay(config.schedule, run.step, run.total)
+        self._optimizer.param_groups[0]["lr"] = config.learning_rate * decay(config.schedule, run.step, run.total_steps)
         self._weights.grad = self.bank.gradient(self.index)
         torch.nn.utils.clip_grad_norm_([self._weights], config.max_grad_norm)
         self._optimizer.step()
-        if self._null_space and (run.step + 1) % PROJECTED_EVERY == 0:
-            self._null_space.apply()
-        if self._limit:
-            self._limit.apply(self.index)
+        if self._protected and (run.step + 1) % PROJECTION_INTERVAL == 0:
+            self._protected.apply()
+        if self._norm_limit:
+            self._norm_limit.apply(self.index)
         self.bank.refresh(self.index)
         if run.finish_step(self._loss, self._tokens):
             self._finish()
         else:
-            self._begin()
+            self._begin_step()
 
     def _finish(self) -> None:
         if not torch.isfinite(self._weights).all():
@@ -95,19 +93,19 @@ class Slot:
             )
             return
         config, directions = self.run.job.config, self.run.job.directions
-        if self._null_space:
-            self._null_space.apply()
+        if self._protected:
+            self._protected.apply()
             self.bank.refresh(self.index)
         if directions and config.shrink:
-            every = [sequence for epoch in self.run.epochs for sequence in epoch]
-            rows = [Row(self.index, s, 1.0, 0, self.run.prefix_of(s)) for s in every]
+            sequences = [sequence for epoch in self.run.epochs for sequence in epoch]
+            rows = [Row(self.index, s, 1.0, 0, self.run.prefix_length(s)) for s in sequences]
             layers = {name: directions[name] for name in self.run.targets}
             ridge_refit(self.base, self.bank, rows, layers, config)
         self.run.outcome = TrainedAdapter(self.bank.export(self.index), self.run.summary())
 
 
 class Pool:
-    """A bank and its queue: slots train side by side, and a finished one takes up the next job."""
+    """A bank and its queue: slots train side by side, and a finished slot takes the next job."""
 
     def __init__(
         self,
@@ -117,9 +115,11 @@ class Pool:
         budget: int,
         checkpointing: bool,
         report: BankReport,
-        tell: Callable[[], None],
+        report_progress: Callable[[], None],
     ) -> None:
-        self.base, self.budget, self.checkpointing, self.report, self.tell = base, budget, checkpointing, report, tell
+        """`slots` adapters are resident at most; a pass computes `budget` tokens at most, if it has several rows."""
+        self.base, self.budget, self.checkpointing = base, budget, checkpointing
+        self.report, self.report_progress = report, report_progress
         self.packed = supports_packing(base)
         self.queue = deque(runs)
         rank = max(run.rank for run in runs)
@@ -129,47 +129,49 @@ class Pool:
 
     def run(self) -> None:
         while self.slots:
-            rows = self._take()
+            rows = self._next_rows()
             batch = lay_out(rows, self.packed, self.base.pad_id, self.base.device)
             losses = self._pass(batch)
-            self._count(batch)
+            self._record(batch)
             for slot in [s for s in self.slots if any(row.slot == s.index for row in rows)]:
                 slot.add_loss(losses[slot.index])
                 if not slot.rows:
                     slot.step()
-                    self.tell()
+                    self.report_progress()
                 if slot.run.outcome is not None:
                     self._replace(slot)
 
-    def _take(self) -> list[Row]:
-        """Rows for one pass: the slot that waited longest leads, and others join while the budget holds.
+    def _next_rows(self) -> list[Row]:
+        """Rows for one pass: those of the slot that waited longest, then of others while the budget lasts.
 
-        Where rows are padded, those nearest in length join first.
+        If rows are padded, those nearest in length join first.
         """
-        order = sorted(self.slots, key=lambda s: (-s.waited, s.index))
-        lead = len(order[0].rows[0].sequence.input_ids)
+        order = sorted(self.slots, key=lambda s: (-s.passes_waited, s.index))
+        first_length = len(order[0].rows[0].sequence.input_ids)
         if not self.packed:
-            order[1:] = sorted(order[1:], key=lambda s: (abs(len(s.rows[0].sequence.input_ids) - lead), s.index))
-        taken: list[Row] = []
+            order[1:] = sorted(
+                order[1:], key=lambda s: (abs(len(s.rows[0].sequence.input_ids) - first_length), s.index)
+            )
+        rows: list[Row] = []
         longest = tokens = 0
-        begun: set[tuple[int, tuple[int, ...]]] = set()
+        prefixes: set[tuple[int, tuple[int, ...]]] = set()
         for slot in order:
-            slot.waited += 1
+            slot.passes_waited += 1
             while slot.rows:
                 row = slot.rows[0]
-                beginning = (row.slot, row.sequence.input_ids[: row.prefix])
-                length = len(row.sequence.input_ids) - (row.prefix if beginning in begun else 0)
-                computed = tokens + length if self.packed else max(longest, length) * (len(taken) + 1)
-                if taken and computed > self.budget:
+                prefix = (row.slot, row.sequence.input_ids[: row.prefix])
+                length = len(row.sequence.input_ids) - (row.prefix if prefix in prefixes else 0)
+                computed = tokens + length if self.packed else max(longest, length) * (len(rows) + 1)
+                if rows and computed > self.budget:
                     break
                 longest, tokens = max(longest, length), tokens + length
-                begun.add(beginning)
-                taken.append(slot.rows.popleft())
-                slot.waited = 0
-        return taken
+                prefixes.add(prefix)
+                rows.append(slot.rows.popleft())
+                slot.passes_waited = 0
+        return rows
 
     def _pass(self, batch: Batch) -> dict[int, float]:
-        """Forward and backward; the gradients are in the bank afterwards. Returns each slot's share of its loss."""
+        """Run forward and backward; gradients go into the bank. Returns each slot's share of its step's loss."""
         route = BankRoute(self.bank, batch.spans, batch.segments, self.checkpointing)
         with routed(route):
             nll_M = head_loss(self.base, batch)
@@ -177,14 +179,14 @@ class Pool:
         losses_K.index_add_(0, batch.slots_M, nll_M * batch.weights_M)
         return dict(enumerate(losses_K.tolist()))
 
-    def _count(self, batch: Batch) -> None:
+    def _record(self, batch: Batch) -> None:
         self.report.passes += 1
         self.report.real_tokens += batch.real_tokens
         self.report.computed_tokens += batch.tokens
 
     def _replace(self, slot: Slot) -> None:
-        at = self.slots.index(slot)
+        position = self.slots.index(slot)
         if self.queue:
-            self.slots[at] = Slot(self.base, self.bank, slot.index, self.queue.popleft())
+            self.slots[position] = Slot(self.base, self.bank, slot.index, self.queue.popleft())
         else:
-            del self.slots[at]
+            del self.slots[position]

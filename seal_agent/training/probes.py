@@ -1,4 +1,4 @@
-"""What a base model allows: packed rows, shared prefixes. Tried once per model."""
+"""Tests what a base model allows: packed rows, shared prefixes. Each test runs once per model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.lora.routing import routed
 from seal_agent.training.bank.route import BankRoute
 from seal_agent.training.bank.storage import LoraBank
-from seal_agent.training.packing import SHORTEST_PREFIX, Batch, Row, lay_out
+from seal_agent.training.packing import MIN_PREFIX_TOKENS, Batch, Row, lay_out
 from seal_agent.types import TrainingSequence
 
 
@@ -20,49 +20,50 @@ def last_hidden_states(base: BaseModel, batch: Batch) -> Tensor:
 
 
 def supports_packing(base: BaseModel) -> bool:
-    """Whether packed sequences come out as each alone does: tried once per model, with two short ones.
+    """Whether packed sequences give the same hidden states as separate ones.
 
     False for models that mix tokens by other means than attention over position ids.
     """
-    known: bool | None = getattr(base.module, "_seal_packs", None)
-    if known is None:
-        known = _packs(base)
-        base.module._seal_packs = known
-    return known
+    cached: bool | None = getattr(base.module, "_seal_packs", None)
+    if cached is None:
+        cached = _packed_matches_separate(base, 0)
+        base.module._seal_packs = cached
+    return cached
 
 
 def supports_shared_prefixes(base: BaseModel) -> bool:
-    """Whether sequences with a shared beginning come out as each alone does: tried once per model.
+    """Whether sequences with a shared prefix give the same hidden states as separate ones.
 
-    False where attention is not plain and causal over the whole sequence, which `segments` leaves to transformers.
+    False where attention is not plain and causal over the whole sequence: such layers run transformers' own attention,
+    which knows no shared prefix.
     """
-    known: bool | None = getattr(base.module, "_seal_shares", None)
-    if known is None:
+    cached: bool | None = getattr(base.module, "_seal_shares", None)
+    if cached is None:
         windowed = getattr(base.module.config.get_text_config(), "sliding_window", None) is not None
-        known = supports_packing(base) and not windowed and _comes_out_alike(base, SHORTEST_PREFIX)
-        base.module._seal_shares = known
-    return known
-
-
-def _packs(base: BaseModel) -> bool:
-    return _comes_out_alike(base, 0)
+        cached = supports_packing(base) and not windowed and _packed_matches_separate(base, MIN_PREFIX_TOKENS)
+        base.module._seal_shares = cached
+    return cached
 
 
 @torch.no_grad()
-def _comes_out_alike(base: BaseModel, prefix: int) -> bool:
-    """Two short sequences packed, with a beginning of this length in common, against each alone."""
+def _packed_matches_separate(base: BaseModel, prefix_length: int) -> bool:
+    """Compares two short sequences, packed with a shared prefix of this length, with each of them alone."""
     vocabulary = base.module.get_input_embeddings().weight.shape[0]
-    draw = torch.Generator().manual_seed(0)
-    common, *own = (torch.randint(vocabulary, (length,), generator=draw).tolist() for length in (prefix, 7, 12))
-    rows = [Row(0, TrainingSequence(ids, ids), 1.0, 0, prefix) for ids in ((*common, *tail) for tail in own)]
-    alone = [last_hidden_states(base, lay_out([row], False, base.pad_id, base.device)) for row in rows]
-    expected = torch.cat([alone[0], alone[1][prefix:]])
+    generator = torch.Generator().manual_seed(0)
+    prefix, *suffixes = (
+        torch.randint(vocabulary, (length,), generator=generator).tolist() for length in (prefix_length, 7, 12)
+    )
+    rows = [
+        Row(0, TrainingSequence(ids, ids), 1.0, 0, prefix_length) for ids in ((*prefix, *suffix) for suffix in suffixes)
+    ]
+    separate = [last_hidden_states(base, lay_out([row], False, base.pad_id, base.device)) for row in rows]
+    expected = torch.cat([separate[0], separate[1][prefix_length:]])
     batch = lay_out(rows, True, base.pad_id, base.device)
     try:
-        nothing = LoraBank(base.module, (), 1, 1, base.device, base.dtype)
-        with routed(BankRoute(nothing, (), batch.segments)):
-            together = last_hidden_states(base, batch)
+        empty_bank = LoraBank(base.module, (), 1, 1, base.device, base.dtype)
+        with routed(BankRoute(empty_bank, (), batch.segments)):
+            packed = last_hidden_states(base, batch)
     except (AssertionError, RuntimeError, ValueError, TypeError):
         return False
-    allowed = 1e-3 if base.dtype == torch.float32 else 5e-2
-    return bool((together - expected).float().norm() <= allowed * expected.float().norm())
+    tolerance = 1e-3 if base.dtype == torch.float32 else 5e-2
+    return bool((packed - expected).float().norm() <= tolerance * expected.float().norm())

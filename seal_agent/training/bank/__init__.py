@@ -1,1 +1,1 @@
-"""K adapters in one pass: where their weights lie, how tokens reach them, attention in packed rows."""
+"""K adapters in one pass: storage of their weights, routing of tokens through them, attention in packed rows."""

@@ -1,1 +1,1 @@
-"""What keeps other knowledge intact while an adapter is trained."""
+"""Retention: keeps other knowledge intact while an adapter is trained."""

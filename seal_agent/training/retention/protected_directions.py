@@ -1,10 +1,10 @@
-"""Keeping an adapter deaf to ordinary text: A may not read the directions in which a layer's inputs usually lie.
+"""Protected directions: A may not read the directions that a layer's inputs take most on reference text.
 
-A LoRA update changes an output by scale · (x A) B. Where A is orthogonal to the strongest directions of ordinary
-inputs, x A is nearly zero for ordinary text whatever B learns, and what the base says there stays. The directions are
-the eigenvectors of the inputs' second moments with the largest eigenvalues. For editing facts this is AlphaEdit (Fang
-et al., 2024, arXiv 2410.02355), for LoRA LoRA-Null (Tang et al., 2025, arXiv 2503.02659); here A is trained, and what
-it gained in those directions is taken out every few steps and at the end.
+A LoRA update changes an output by scale · (x A) B. If A is orthogonal to the strongest directions of the inputs on
+reference text, x A is nearly zero for such text whatever B learns, and the base model's behaviour there stays. The
+directions are the eigenvectors of the inputs' second moments with the largest eigenvalues. For editing facts this is
+AlphaEdit (Fang et al., 2024, arXiv 2410.02355), for LoRA it is LoRA-Null (Tang et al., 2025, arXiv 2503.02659). Here A
+is trained, and what it gains in those directions is removed every few steps and at the end.
 
 Dimensions: D inputs of a layer, R rank, S protected directions, T tokens.
 """
@@ -24,50 +24,50 @@ from seal_agent.training.bank.storage import LoraBank
 
 @dataclass(frozen=True, slots=True)
 class Spectrum:
-    """What a layer's inputs are like: orthonormal directions, strongest first, and their mean squares per token."""
+    """Directions of a layer's inputs: orthonormal columns, strongest first, and their mean squares per token."""
 
     directions_DD: Tensor
     energy_D: Tensor
 
-    def first_behind(self, share: float) -> int:
-        """The number of the first direction that does not belong to this share of them."""
+    def protected_count(self, share: float) -> int:
+        """How many directions this share of them is."""
         return round(share * len(self.energy_D))
 
 
 Directions = Mapping[str, Spectrum]
-"""Of ordinary text, for each layer by name; layers that read the same inputs have the same object."""
+"""The spectrum of each layer on reference text, by the layer's name; layers with the same input share one object."""
 
 
 @torch.no_grad()
 def principal_directions(base: BaseModel, names: Sequence[str], texts: Iterable[Sequence[int]]) -> dict[str, Spectrum]:
-    """The directions of each layer's inputs over texts, given as token ids; layers with the same input share them."""
+    """The spectrum of each layer's inputs over texts, given as token ids; layers with the same input share one."""
     moments: dict[str, Tensor] = {}
     tokens = 0
-    same: dict[str, str] = {}
-    seen: dict[int, tuple[str, Tensor]] = {}  # the tensor is kept, so that no other takes its id
+    shared_with: dict[str, str] = {}  # the first layer that reads the same input
+    inputs_seen: dict[int, tuple[str, Tensor]] = {}  # holds the tensor, so that no other takes its id
 
-    def watch(name: str) -> RemovableHandle:
-        def look(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            first = seen.setdefault(id(inputs[0]), (name, inputs[0]))[0]
-            same[name] = first
+    def add_hook(name: str) -> RemovableHandle:
+        def accumulate(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            first = inputs_seen.setdefault(id(inputs[0]), (name, inputs[0]))[0]
+            shared_with[name] = first
             if first == name:
                 x_TD = inputs[0].reshape(-1, inputs[0].shape[-1]).float()
                 moments[name] = moments[name] + x_TD.T @ x_TD if name in moments else x_TD.T @ x_TD
 
         layer: nn.Module = base.module.get_submodule(name)
-        return layer.register_forward_pre_hook(look)
+        return layer.register_forward_pre_hook(accumulate)
 
-    hooks = [watch(name) for name in names]
+    hooks = [add_hook(name) for name in names]
     try:
         for ids in texts:
-            seen.clear()
+            inputs_seen.clear()
             tokens += len(ids)
             base.module(torch.tensor([list(ids)], device=base.device))
     finally:
         for hook in hooks:
             hook.remove()
-    found = {name: _spectrum(moment / tokens) for name, moment in moments.items()}
-    return {name: found[same[name]] for name in names}
+    spectra = {name: _spectrum(moment / tokens) for name, moment in moments.items()}
+    return {name: spectra[shared_with[name]] for name in names}
 
 
 def _spectrum(moment_DD: Tensor) -> Spectrum:
@@ -76,28 +76,31 @@ def _spectrum(moment_DD: Tensor) -> Spectrum:
 
 
 class ProtectedDirections:
-    """Holds what a slot's A learns orthogonal to the strongest `share` of its layers' directions.
+    """Keeps what a slot's A learns orthogonal to the strongest `share` of its layers' directions.
 
-    A new adapter's A is put there as it begins. Of one that is continued, what it read before stays as it was.
+    A new adapter's A is projected before training. In a continued adapter, what A read before stays.
     """
 
     def __init__(
         self, bank: LoraBank, slot: int, names: Sequence[str], directions: Directions, share: float, new: bool
     ) -> None:
         self._bank, self._slot = bank, slot
-        self._strong = {name: (of := directions[name]).directions_DD[:, : of.first_behind(share)] for name in names}
+        self._protected = {
+            name: (spectrum := directions[name]).directions_DD[:, : spectrum.protected_count(share)] for name in names
+        }
         if new:
-            self._take_out({name: torch.zeros_like(bank.factors(slot, name)[0]) for name in names}, torch.float32)
+            zeros = {name: torch.zeros_like(bank.factors(slot, name)[0]) for name in names}
+            self._project(zeros, torch.float32)
             bank.refresh(slot)
-        self._begun = {name: bank.factors(slot, name)[0].clone() for name in names}
+        self._start = {name: bank.factors(slot, name)[0].clone() for name in names}
 
     def apply(self) -> None:
-        """Take out of what was added to A whatever reads a protected direction."""
-        self._take_out(self._begun, self._bank.compute_dtype)
+        """Remove from what A has learnt the part that reads a protected direction."""
+        self._project(self._start, self._bank.compute_dtype)
 
     @torch.no_grad()
-    def _take_out(self, since: Mapping[str, Tensor], dtype: torch.dtype) -> None:
-        for name, strong_DS in self._strong.items():
+    def _project(self, start: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+        for name, protected_DS in self._protected.items():
             a_DR, _ = self._bank.factors(self._slot, name)
-            read_SR = strong_DS.to(dtype).T @ (a_DR - since[name]).to(dtype)
-            a_DR -= (strong_DS.to(dtype) @ read_SR).float()
+            read_SR = protected_DS.to(dtype).T @ (a_DR - start[name]).to(dtype)
+            a_DR -= (protected_DS.to(dtype) @ read_SR).float()

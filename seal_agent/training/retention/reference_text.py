@@ -1,7 +1,7 @@
-"""Ordinary text, which has nothing to do with what is to be learnt: written by the model, so that none need be given.
+"""Reference text, unrelated to any lesson, written by the base model itself, so that no data set is needed.
 
-From it comes which directions a layer's inputs usually take: `InnerLoopConfig.null_space` keeps adapters off those.
-They are found once for a model and kept in the cache folder: a minute on two cores for 135M parameters.
+It shows which directions a layer's inputs usually take: `InnerLoopConfig.null_space` protects the strongest of them.
+They are computed once per model and kept in the cache folder: a minute on two cores for 135M parameters.
 """
 
 from __future__ import annotations
@@ -25,55 +25,63 @@ from seal_agent.prompts import load_prompt
 from seal_agent.training.retention.protected_directions import Directions, Spectrum, principal_directions
 from seal_agent.types import Message, Prompt, Sampling
 
-TOKENS = 96  # our choice: of each text; together eight times the inputs of the widest layer of the bundled model
+# Tokens of each text. Not tuned; together eight times the inputs of the widest layer of the bundled model.
+TOKENS = 96
 
 
 def protected_directions(
     engine: Engine, base: BaseModel, config: InnerLoopConfig, progress: Progress | None = None
 ) -> Directions | None:
-    """The directions of every layer that this config trains, the strongest first; None where it asks for none."""
+    """The spectrum of every layer that `config` trains; None if it sets neither `null_space` nor `shrink`.
+
+    Args:
+        engine: Writes the reference text.
+        base: The model whose layers are measured.
+        config: Its `targets`, `null_space` and `shrink` are read.
+        progress: Called with the number of texts written.
+    """
     if not (config.null_space or config.shrink):
         return None
     names = find_targets(base.module, config.targets)
     memo = base.memo.setdefault("directions", {})
     if names not in memo:
-        path = _path(base, names)
-        memo[names] = _to(base, _read(path, names) or _found(engine, base, names, path, progress))
-    found: Directions = memo[names]
-    return found
+        path = _cache_path(base, names)
+        memo[names] = _to_device(base, _read(path, names) or _compute(engine, base, names, path, progress))
+    directions: Directions = memo[names]
+    return directions
 
 
 def reference_prompts() -> list[Prompt]:
-    """Everyday openings, each to be continued as plain text and to be answered in a chat, in turn."""
+    """Everyday openings, each twice in a row: to be continued as plain text, and to be answered in a chat."""
     openings = load_prompt("reference-text").splitlines()
     return [prompt for opening in openings for prompt in (opening, (Message("user", opening + " …"),))]
 
 
 def reference_texts(engine: Engine, base: BaseModel, progress: Progress | None = None) -> list[list[int]]:
-    """Token ids of texts that the model wrote: each opening continued as plain text, and answered in a chat."""
+    """Token ids of the reference texts: each prompt with the model's completion."""
     prompts = reference_prompts()
-    said = engine.generate(prompts, Sampling(TOKENS, temperature=1.0, top_p=0.95), progress=progress)
+    completions = engine.generate(prompts, Sampling(TOKENS, temperature=1.0, top_p=0.95), progress=progress)
     return [
         [*base.encode(prompt), *base.tokenizer(completion.text, add_special_tokens=False)["input_ids"]]
-        for prompt, completion in zip(prompts, said, strict=True)
+        for prompt, completion in zip(prompts, completions, strict=True)
     ]
 
 
-def _found(
+def _compute(
     engine: Engine, base: BaseModel, names: Sequence[str], path: Path, progress: Progress | None
 ) -> dict[str, Spectrum]:
-    found = principal_directions(base, names, reference_texts(engine, base, progress))
-    _write(path, found)
-    return found
+    spectra = principal_directions(base, names, reference_texts(engine, base, progress))
+    _write(path, spectra)
+    return spectra
 
 
-def _to(base: BaseModel, found: dict[str, Spectrum]) -> dict[str, Spectrum]:
-    """Directions in compute precision, on the device; layers that share their directions share the memory."""
-    made = {
-        id(one): Spectrum(one.directions_DD.to(base.device, base.dtype), one.energy_D.to(base.device))
-        for one in found.values()
+def _to_device(base: BaseModel, spectra: dict[str, Spectrum]) -> dict[str, Spectrum]:
+    """Directions in compute precision, on the device; layers that share a spectrum share its memory."""
+    moved = {
+        id(spectrum): Spectrum(spectrum.directions_DD.to(base.device, base.dtype), spectrum.energy_D.to(base.device))
+        for spectrum in spectra.values()
     }
-    return {name: made[id(one)] for name, one in found.items()}
+    return {name: moved[id(spectrum)] for name, spectrum in spectra.items()}
 
 
 # ---------------------------------------------------------------- on disk
@@ -81,15 +89,15 @@ def _to(base: BaseModel, found: dict[str, Spectrum]) -> dict[str, Spectrum]:
 _ENERGY = "energy of "
 
 
-def _path(base: BaseModel, names: Sequence[str]) -> Path:
-    """Another model, other layers or other texts are another file."""
-    facts = "\n".join([load_prompt("reference-text"), str(TOKENS), _ENERGY, *names])
-    name = f"{base.identity[:32]}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.safetensors"
+def _cache_path(base: BaseModel, names: Sequence[str]) -> Path:
+    """One file per model, set of layers, and set of reference prompts."""
+    key = "\n".join([load_prompt("reference-text"), str(TOKENS), _ENERGY, *names])
+    name = f"{base.identity[:32]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
     return cache_home() / "directions" / name
 
 
 def _read(path: Path, names: Sequence[str]) -> dict[str, Spectrum] | None:
-    """What was kept; None where nothing was, or where the file is damaged."""
+    """The spectra on disk; None if there is no file or it is damaged."""
     try:
         tensors = load_file(path)
         stored: dict[str, Spectrum] = {}
@@ -100,21 +108,21 @@ def _read(path: Path, names: Sequence[str]) -> dict[str, Spectrum] | None:
         return None
 
 
-def _write(path: Path, found: dict[str, Spectrum]) -> None:
-    """Each shared set of directions once, under the names of all its layers; a full disk costs only the cache."""
+def _write(path: Path, spectra: dict[str, Spectrum]) -> None:
+    """Write each shared spectrum once, under the names of all its layers. If the disk is full, nothing is cached."""
     groups: dict[int, list[str]] = {}
-    for name, one in found.items():
-        groups.setdefault(id(one), []).append(name)
+    for name, spectrum in spectra.items():
+        groups.setdefault(id(spectrum), []).append(name)
     tensors = {}
-    for group in groups.values():
-        key, one = " ".join(group), found[group[0]]
-        tensors[key] = one.directions_DD.bfloat16().contiguous().cpu()
-        tensors[_ENERGY + key] = one.energy_D.contiguous().cpu()
+    for names in groups.values():
+        key, spectrum = " ".join(names), spectra[names[0]]
+        tensors[key] = spectrum.directions_DD.bfloat16().contiguous().cpu()
+        tensors[_ENERGY + key] = spectrum.energy_D.contiguous().cpu()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
-        save_file(tensors, draft)
-        os.replace(draft, path)
+        save_file(tensors, temporary)
+        os.replace(temporary, path)
     except OSError:
         return

@@ -1,0 +1,59 @@
+"""Rows of a batch: prompts that are decoded, and prompts with a given continuation that is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from seal_agent.errors import InputError
+from seal_agent.generation.constraints import Constraint
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.types import Prompt
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(slots=True)
+class DecodingRow:
+    """A prompt and its completion so far."""
+
+    prompt_ids: list[int]
+    adapter: LoraAdapter | None
+    stop: tuple[str, ...]
+    generator: torch.Generator
+    constraint: Constraint | None = None
+    generated: list[int] = field(default_factory=list)
+    finish: Literal["stop", "length"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedRow:
+    """A prompt and its given continuation (teacher forcing)."""
+
+    prompt_ids: list[int]
+    continuation_ids: list[int]
+    adapter: LoraAdapter | None
+
+    def __len__(self) -> int:
+        return len(self.prompt_ids) + len(self.continuation_ids)
+
+
+def one_per_prompt(name: str, values: Sequence[_Value | None] | None, prompts: Sequence[Prompt]) -> list[_Value | None]:
+    """One value per prompt, None for all if `values` is None. Raises InputError if the numbers differ."""
+    if values is None:
+        return [None] * len(prompts)
+    if len(values) != len(prompts):
+        raise InputError(f"{len(prompts)} prompts but {len(values)} {name}; give one, or None, for each")
+    return list(values)
+
+
+def pad_left(rows: Sequence[list[int]], pad_id: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Token ids and attention mask, B×T."""
+    longest = max(len(row) for row in rows)
+    ids = [[pad_id] * (longest - len(row)) + row for row in rows]
+    mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
