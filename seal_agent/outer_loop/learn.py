@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import json
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import OuterLoopConfig
 from seal_agent.outer_loop.archive.facts import describe_machine
-from seal_agent.outer_loop.archive.run import Run
+from seal_agent.outer_loop.archive.run import MANIFEST, Run
 from seal_agent.outer_loop.domains.domain import Domain, DrawableDomain
 from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.plan import Plan
@@ -38,6 +39,16 @@ class RunResult:
     markdown: Path
     html: Path
     digest: str
+
+
+def resumed_base(base: BaseModel, folder: Path) -> BaseModel:
+    """The base model under the identity that a run in this folder was begun with.
+
+    Runs of before identities followed weights go on under the one they know, so that finished work is found.
+    """
+    manifest = folder / MANIFEST
+    begun = json.loads(manifest.read_text(encoding="utf-8"))["config"].get("base") if manifest.is_file() else None
+    return replace(base, identity=begun) if begun and base.is_same_as(begun) else base
 
 
 def settings(

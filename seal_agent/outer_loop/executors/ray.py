@@ -147,7 +147,7 @@ class WorkerActor:
     def evaluate(self, unit: Unit[Any], evaluate: Evaluate[Any]) -> tuple[UnitResult, float]:
         """A unit's result and its seconds, without loading the model. Raises ModelError for another base model."""
         worker = self.worker
-        if worker.base.identity != unit.base:
+        if not worker.base.is_same_as(unit.base):
             raise ModelError(
                 f"a worker on {os.uname().nodename} loaded another base model than this run's; put the same files "
                 "under the same name on every machine"

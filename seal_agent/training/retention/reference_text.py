@@ -90,10 +90,12 @@ _ENERGY = "energy of "
 
 
 def _cache_path(base: BaseModel, names: Sequence[str]) -> Path:
-    """One file per model, set of layers, and set of reference prompts."""
+    """One file per model, set of layers, and set of reference prompts; also one under the model's former identity."""
     key = "\n".join([load_prompt("reference-text"), str(TOKENS), _ENERGY, *names])
-    name = f"{base.identity[:32]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
-    return cache_home() / "directions" / name
+    suffix = f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
+    identities = [base.identity, *filter(None, [base.former_identity])]
+    paths = [cache_home() / "directions" / f"{identity[:32]}-{suffix}" for identity in identities]
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def _read(path: Path, names: Sequence[str]) -> dict[str, Spectrum] | None:

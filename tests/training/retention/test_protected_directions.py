@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,20 @@ def test_the_directions_of_a_model_are_found_once_and_kept_on_disk(
     tiny_base.memo.clear()
     assert protected_directions(engine, tiny_base, CONFIG) is not None
     assert len(engine.calls) == 2, "a damaged file is made again"
+
+
+def test_directions_cached_under_the_former_identity_are_found(
+    tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEAL_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "model"
+    tiny_base.module.save_pretrained(folder)
+    tiny_base.tokenizer.save_pretrained(folder)
+    now = replace(tiny_base, source=str(folder), memo={})
+    assert now.former_identity
+    before = replace(tiny_base, identity=now.former_identity, memo={})
+    engine = ScriptedEngine({"": "The weather was fine."})
+    expected = protected_directions(engine, before, CONFIG)
+    assert protected_directions(ScriptedEngine(), now, CONFIG) is not None, "an engine without a script writes nothing"
+    assert expected is not None
+    assert len(list((tmp_path / "cache" / "directions").iterdir())) == 1
