@@ -1,4 +1,4 @@
-"""How long-running work tells its caller how far it is."""
+"""Progress callbacks for long-running work."""
 
 from __future__ import annotations
 
@@ -10,13 +10,24 @@ from typing import Protocol
 from seal_agent.types import Stage
 
 Progress = Callable[[int, int], None]
-"""Called with the units done and the units in all: prompts answered, optimiser steps taken."""
+"""Called with (done, total), in units such as prompts answered or optimiser steps taken."""
 
 
 class StageProgress(Protocol):
-    """Told how far each stage is; `total` is in the stage's own units."""
+    """Called with the progress of each stage; `total` is in the stage's own units."""
 
     def __call__(self, stage: str, done: int, total: int) -> None: ...
+
+
+def begin_stage(progress: StageProgress | None, name: str) -> Progress:
+    """Report that a stage begins, as 0 of 1. Returns the callback for its progress."""
+
+    def report(done: int, total: int) -> None:
+        if progress:
+            progress(name, done, total)
+
+    report(0, 1)
+    return report
 
 
 class StageClock:
@@ -27,13 +38,10 @@ class StageClock:
         self.stages = earlier
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:
-        def tell(done: int, total: int) -> None:
-            if self._progress:
-                self._progress(name, done, total)
-
-        tell(0, 1)
+    def stage(self, name: str) -> Iterator[Progress]:
+        """Time the block as one stage. Yields the callback for its progress."""
+        report = begin_stage(self._progress, name)
         started = time.perf_counter()
-        yield tell
+        yield report
         self.stages = (*self.stages, Stage(name, time.perf_counter() - started))
-        tell(1, 1)
+        report(1, 1)

@@ -1,1 +1,1 @@
-"""Few-shot reasoning on ARC-AGI tasks: grids, what may be done to them, where tasks come from, how they look."""
+"""Few-shot reasoning on ARC-AGI tasks: grids, augmentations, data, test-time training, predictions, pictures."""

@@ -1,6 +1,6 @@
-"""What may be done to a grid, or to every grid of a task, without losing its rule: each as data, each with its inverse.
+"""Augmentations of grids and tasks that keep the task's rule. Each is plain data and has an inverse.
 
-The groups follow Akyürek et al. 2024, arXiv 2411.07279 (appendix on augmentations), as SEAL v2 takes them over.
+The groups follow Akyürek et al. 2024, arXiv 2411.07279 (appendix on augmentations), as adopted by SEAL v2.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from seal_agent.errors import InputError
 
 MAX_SHIFT = 4  # Akyürek et al. 2024: the largest translation, in cells, along each axis
 UP_DOWN, LEFT_RIGHT = 0, 1
-"""Axes as numpy counts them: 0 runs down the rows, 1 along them."""
+"""numpy axes: 0 runs down the rows, 1 along them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """A name out of a fixed list, its numbers, and the augmentations that it is made of; made by the functions below.
+    """The name of an operation, its integer parameters, and the augmentations it is composed of.
 
-    It is a partial one-to-one map: where `apply` gives a grid, `inverse.apply` gives the first one back.
+    Build one with the functions below. It is a partial one-to-one map: where `apply` returns a grid, `inverse.apply`
+    maps that back to the original. Raises InputError for an unknown name.
     """
 
     name: str
@@ -33,178 +34,180 @@ class Augmentation:
     parts: tuple[Augmentation, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.name not in _MAPS:
-            raise InputError(f"there is no augmentation {self.name!r}; use {', '.join(sorted(_MAPS))}")
+        if self.name not in _OPERATIONS:
+            raise InputError(f"there is no augmentation {self.name!r}; use {', '.join(sorted(_OPERATIONS))}")
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Augmentation:
-        """From what `dataclasses.asdict` made of one, after JSON or before."""
+        """Restore an augmentation from `dataclasses.asdict` of it, before or after a round trip through JSON."""
         return cls(value["name"], tuple(value["parameters"]), tuple(map(cls.from_json, value["parts"])))
 
     def apply(self, grid: Grid) -> Grid | None:
-        """The changed grid; None where it would be larger than 30 × 30, or is not one that this can be done to."""
-        cells = self.on_cells(grid.array)
+        """The augmented grid; None where it would exceed 30 × 30, or the operation does not apply to this grid."""
+        cells = self.apply_to_cells(grid.array)
         return None if cells is None else Grid.of(cells)
 
-    def on_cells(self, cells: Cells) -> Cells | None:
-        """The same on bare cells, (rows, columns)."""
-        changed = _MAPS[self.name].forward(cells, self)
-        return None if changed is None or max(changed.shape) > MAX_SIDE else changed
+    def apply_to_cells(self, cells: Cells) -> Cells | None:
+        """Like `apply`, on an array of cells (rows, columns)."""
+        augmented = _OPERATIONS[self.name].forward(cells, self)
+        return None if augmented is None or max(augmented.shape) > MAX_SIDE else augmented
 
     @property
     def inverse(self) -> Augmentation:
-        """What takes it back."""
-        return _MAPS[self.name].inverse(self)
+        """The augmentation that undoes this one."""
+        return _OPERATIONS[self.name].inverse(self)
 
     def __str__(self) -> str:
-        inner = ", ".join([*map(str, self.parameters), *map(str, self.parts)])
-        return f"{self.name}({inner})" if inner else self.name
+        arguments = ", ".join([*map(str, self.parameters), *map(str, self.parts)])
+        return f"{self.name}({arguments})" if arguments else self.name
 
 
-# ---------------------------------------------------------------- by name
+# ---------------------------------------------------------------- single augmentations
 
 
 def rotation(degrees: int) -> Augmentation:
-    """By 90, 180 or 270 degrees, counter-clockwise."""
+    """Rotate counter-clockwise by 90, 180 or 270 degrees. Raises InputError for other angles."""
     if degrees not in (90, 180, 270):
         raise InputError(f"a grid cannot be rotated by {degrees} degrees; use 90, 180 or 270")
     return Augmentation("rotation", (degrees,))
 
 
 def flip(axis: int) -> Augmentation:
-    """UP_DOWN or LEFT_RIGHT."""
+    """Mirror along an axis: UP_DOWN or LEFT_RIGHT."""
     return Augmentation("flip", (axis,))
 
 
 def transposition(anti: bool = False) -> Augmentation:
-    """Mirrored on the main diagonal, or on the other one."""
+    """Mirror on the main diagonal, or (`anti`) on the anti-diagonal."""
     return Augmentation("anti-transposition" if anti else "transposition")
 
 
 def translation(down: int, right: int) -> Augmentation:
-    """Shifted by so many cells; what leaves at one border comes in at the other."""
+    """Shift by this many cells; cells that leave at one border re-enter at the opposite one."""
     return Augmentation("translation", (down, right))
 
 
 def scaling(height: int, width: int) -> Augmentation:
-    """Every cell becomes a block of `height` × `width` equal cells."""
+    """Upscale: every cell becomes a block of `height` × `width` equal cells."""
     return Augmentation("scaling", (height, width))
 
 
 def repetition(down: int, right: int) -> Augmentation:
-    """The grid `down` times below and `right` times beside itself."""
+    """Tile the grid `down` times vertically and `right` times horizontally."""
     return Augmentation("repetition", (down, right))
 
 
-def joined(axis: int, other: Augmentation, own_first: bool = True) -> Augmentation:
-    """The grid and what `other` makes of it: UP_DOWN puts one below the other, LEFT_RIGHT side by side."""
-    return Augmentation("joined", (axis, int(own_first)), (other,))
+def concatenation(axis: int, augmentation: Augmentation, original_first: bool = True) -> Augmentation:
+    """Concatenate the grid and its augmented version: UP_DOWN stacks them, LEFT_RIGHT puts them side by side."""
+    return Augmentation("joined", (axis, int(original_first)), (augmentation,))
 
 
 def reflection(axis: int, mirrored_first: bool = False) -> Augmentation:
-    """The grid and its mirror image, meeting at the mirror."""
-    return joined(axis, flip(axis), own_first=not mirrored_first)
+    """Concatenate the grid and its mirror image along an axis."""
+    return concatenation(axis, flip(axis), original_first=not mirrored_first)
 
 
 def colour_permutation(seed: int, keep_background: bool = True) -> Augmentation:
-    """Every colour becomes another or stays, no two the same; colour 0 stays where `keep_background`."""
+    """A random permutation of the colours; with `keep_background` colour 0 stays."""
     first = int(keep_background)
-    moved = list(range(first, COLOURS))
-    random.Random(seed).shuffle(moved)
-    return Augmentation("recolouring", (*range(first), *moved))
+    shuffled = list(range(first, COLOURS))
+    random.Random(seed).shuffle(shuffled)
+    return Augmentation("recolouring", (*range(first), *shuffled))
 
 
 def chained(*steps: Augmentation) -> Augmentation:
-    """One after the other, the first one first."""
+    """Apply the steps in order."""
     return Augmentation("chain", (), steps)
 
 
 # ---------------------------------------------------------------- groups and views
 
 
-def augmentations_of(
+def select_augmentations(
     *, basic: bool = True, size: bool = True, chain: bool = True, repeat: bool = True, seed: int = 0
 ) -> tuple[Augmentation, ...]:
-    """The paper's groups that are wanted: 11 basic ones, 3 of size, 6 chains, 3 repeats. The seed draws the shift.
+    """The paper's augmentations in the selected groups: 11 basic, 3 size, 6 chain, 3 repeat.
 
-    Theirs shifts every grid by its own random amount; here all grids of a task move alike, so that the rule remains.
+    The seed draws the translation. The paper shifts each grid by its own random amount; here all grids of a task share
+    one shift, which keeps the rule intact.
     """
-    turns = (rotation(90), rotation(270), rotation(180), flip(UP_DOWN), flip(LEFT_RIGHT))
-    mirrors = tuple(reflection(axis, first) for first in (True, False) for axis in (UP_DOWN, LEFT_RIGHT))
+    symmetries = (rotation(90), rotation(270), rotation(180), flip(UP_DOWN), flip(LEFT_RIGHT))
+    reflections = tuple(reflection(axis, first) for first in (True, False) for axis in (UP_DOWN, LEFT_RIGHT))
     return (
-        *((*turns, *mirrors, _random_shift(seed), transposition()) if basic else ()),
+        *((*symmetries, *reflections, _random_shift(seed), transposition()) if basic else ()),
         *((scaling(2, 2), scaling(2, 1), scaling(1, 2)) if size else ()),
-        *((chained(turn, scaling(2, 2)) for turn in (*turns, transposition())) if chain else ()),
+        *((chained(symmetry, scaling(2, 2)) for symmetry in (*symmetries, transposition())) if chain else ()),
         *((repetition(2, 1), repetition(1, 2), repetition(2, 2)) if repeat else ()),
     )
 
 
 def invertible_views(seed: int, count: int) -> tuple[Augmentation, ...]:
-    """`count` ways to see a grid of the same size or turned: the identity, the 7 other symmetries, then coloured ones.
+    """`count` invertible views of a grid: the identity, the 7 other symmetries, then recoloured ones.
 
-    From the ninth on each is a symmetry, in turn, and a colour permutation of its own that keeps 0.
+    From the ninth on, each is a symmetry followed by its own colour permutation that keeps 0. Raises InputError for a
+    count below 1.
     """
     if count < 1:
         raise InputError(f"{count} views are none; ask for at least 1")
     rounds = range(1, -(-count // len(SYMMETRIES)))
-    coloured = (
-        chained(symmetry, colour_permutation(random.Random(f"{seed} {round_} {at}").randrange(2**32)))
+    recoloured = (
+        chained(symmetry, colour_permutation(random.Random(f"{seed} {round_} {index}").randrange(2**32)))
         for round_ in rounds
-        for at, symmetry in enumerate(SYMMETRIES)
+        for index, symmetry in enumerate(SYMMETRIES)
     )
-    return (*SYMMETRIES, *coloured)[:count]
+    return (*SYMMETRIES, *recoloured)[:count]
 
 
-def on_task(augmentation: Augmentation, task: ArcTask) -> ArcTask | None:
-    """Done to input and output of every example; None where one of them cannot take it. The id stays."""
-    train = [_on_example(augmentation, example) for example in task.train]
-    test = [_on_example(augmentation, example) for example in task.test]
+def augment_task(augmentation: Augmentation, task: ArcTask) -> ArcTask | None:
+    """The task with every input and output augmented, under the same id; None where a grid cannot be augmented."""
+    train = [_augment_example(augmentation, example) for example in task.train]
+    test = [_augment_example(augmentation, example) for example in task.test]
     if None in train or None in test:
         return None
     return ArcTask(task.id, tuple(filter(None, train)), tuple(filter(None, test)))
 
 
-def permuted(task: ArcTask, seed: int) -> ArcTask:
-    """The training examples in another order, drawn by the seed."""
+def permute_examples(task: ArcTask, seed: int) -> ArcTask:
+    """The task with its training examples in an order drawn by the seed."""
     train = list(task.train)
     random.Random(seed).shuffle(train)
     return dataclasses.replace(task, train=tuple(train))
 
 
 def _random_shift(seed: int) -> Augmentation:
-    """Anything up to MAX_SHIFT along each axis but no shift at all."""
+    """A shift of up to MAX_SHIFT along each axis, never zero along both."""
     down, right = divmod(random.Random(seed).randrange(1, (MAX_SHIFT + 1) ** 2), MAX_SHIFT + 1)
     return translation(down, right)
 
 
-def _on_example(augmentation: Augmentation, example: Example) -> Example | None:
-    changed = augmentation.apply(example.input), augmentation.apply(example.output)
-    return Example(changed[0], changed[1]) if changed[0] and changed[1] else None
+def _augment_example(augmentation: Augmentation, example: Example) -> Example | None:
+    input_, output = augmentation.apply(example.input), augmentation.apply(example.output)
+    return Example(input_, output) if input_ and output else None
 
 
-# ---------------------------------------------------------------- what each name does
+# ---------------------------------------------------------------- operations by name
 
 
 @dataclass(frozen=True, slots=True)
-class _Map:
-    """What an augmentation of one name does to cells, None where it cannot; and how it is taken back."""
+class _Operation:
+    """How augmentations of one name act on cells (None where they do not apply), and their inverse."""
 
     forward: Callable[[Cells, Augmentation], Cells | None]
     inverse: Callable[[Augmentation], Augmentation]
 
 
-def _turned(cells: Cells, augmentation: Augmentation) -> Cells:
+def _rotate(cells: Cells, augmentation: Augmentation) -> Cells:
     return np.rot90(cells, augmentation.parameters[0] // 90)
 
 
-def _scaled(cells: Cells, augmentation: Augmentation) -> Cells | None:
+def _scale(cells: Cells, augmentation: Augmentation) -> Cells | None:
     height, width = augmentation.parameters
     if not _fits(cells, height, width):
         return None
     return cells.repeat(height, axis=0).repeat(width, axis=1)
 
 
-def _repeated(cells: Cells, augmentation: Augmentation) -> Cells | None:
+def _repeat(cells: Cells, augmentation: Augmentation) -> Cells | None:
     return np.tile(cells, augmentation.parameters) if _fits(cells, *augmentation.parameters) else None
 
 
@@ -212,74 +215,74 @@ def _fits(cells: Cells, down: int, right: int) -> bool:
     return bool(cells.shape[0] * down <= MAX_SIDE and cells.shape[1] * right <= MAX_SIDE)
 
 
-def _joined(cells: Cells, augmentation: Augmentation) -> Cells | None:
-    (axis, own_first), (part,) = augmentation.parameters, augmentation.parts
-    other = part.on_cells(cells)
-    if other is None or other.shape[1 - axis] != cells.shape[1 - axis]:
+def _concatenate(cells: Cells, augmentation: Augmentation) -> Cells | None:
+    (axis, original_first), (part,) = augmentation.parameters, augmentation.parts
+    augmented = part.apply_to_cells(cells)
+    if augmented is None or augmented.shape[1 - axis] != cells.shape[1 - axis]:
         return None
-    return np.concatenate((cells, other) if own_first else (other, cells), axis=axis)
+    return np.concatenate((cells, augmented) if original_first else (augmented, cells), axis=axis)
 
 
-def _after_all(cells: Cells, augmentation: Augmentation) -> Cells | None:
-    changed: Cells | None = cells
+def _apply_chain(cells: Cells, augmentation: Augmentation) -> Cells | None:
+    augmented: Cells | None = cells
     for step in augmentation.parts:
-        if changed is not None:
-            changed = step.on_cells(changed)
-    return changed
+        if augmented is not None:
+            augmented = step.apply_to_cells(augmented)
+    return augmented
 
 
-def _undone_if(cells: Cells, augmentation: Augmentation, candidate: Cells) -> Cells | None:
-    """The candidate, if it is really what `augmentation` takes back from these cells."""
-    again = augmentation.inverse.on_cells(candidate)
-    return candidate if again is not None and np.array_equal(again, cells) else None
+def _checked_inverse(cells: Cells, augmentation: Augmentation, candidate: Cells) -> Cells | None:
+    """The candidate, if applying the inverse of `augmentation` to it gives these cells back."""
+    restored = augmentation.inverse.apply_to_cells(candidate)
+    return candidate if restored is not None and np.array_equal(restored, cells) else None
 
 
-def _unscaled(cells: Cells, augmentation: Augmentation) -> Cells | None:
+def _unscale(cells: Cells, augmentation: Augmentation) -> Cells | None:
     height, width = augmentation.parameters
-    return _undone_if(cells, augmentation, cells[::height, ::width])
+    return _checked_inverse(cells, augmentation, cells[::height, ::width])
 
 
-def _unrepeated(cells: Cells, augmentation: Augmentation) -> Cells | None:
+def _unrepeat(cells: Cells, augmentation: Augmentation) -> Cells | None:
     down, right = augmentation.parameters
     part = cells[: cells.shape[0] // down, : cells.shape[1] // right]
-    return _undone_if(cells, augmentation, part) if part.size else None
+    return _checked_inverse(cells, augmentation, part) if part.size else None
 
 
-def _unjoined(cells: Cells, augmentation: Augmentation) -> Cells | None:
-    """The part of a joined grid that is its own; where the other begins is tried out."""
-    axis, own_first = augmentation.parameters
+def _split(cells: Cells, augmentation: Augmentation) -> Cells | None:
+    """The original part of a concatenated grid, found by trying every cut."""
+    axis, original_first = augmentation.parameters
     for cut in range(1, cells.shape[axis]):
         parts = np.split(cells, [cut], axis=axis)
-        if (own := _undone_if(cells, augmentation, parts[0 if own_first else 1])) is not None:
-            return own
+        if (original := _checked_inverse(cells, augmentation, parts[0 if original_first else 1])) is not None:
+            return original
     return None
 
 
-def _renamed(name: str) -> Callable[[Augmentation], Augmentation]:
-    """The inverse that differs by its name alone."""
+def _with_name(name: str) -> Callable[[Augmentation], Augmentation]:
+    """An inverse that differs from its augmentation only by name."""
     return lambda augmentation: dataclasses.replace(augmentation, name=name)
 
 
-_MAPS = {
-    "identity": _Map(lambda cells, _: cells, lambda a: a),
-    "rotation": _Map(_turned, lambda a: rotation(360 - a.parameters[0])),
-    "flip": _Map(lambda cells, a: np.flip(cells, a.parameters[0]), lambda a: a),
-    "transposition": _Map(lambda cells, _: cells.T, lambda a: a),
-    "anti-transposition": _Map(lambda cells, _: np.rot90(cells, 2).T, lambda a: a),
-    "translation": _Map(
+_OPERATIONS = {
+    "identity": _Operation(lambda cells, _: cells, lambda a: a),
+    "rotation": _Operation(_rotate, lambda a: rotation(360 - a.parameters[0])),
+    "flip": _Operation(lambda cells, a: np.flip(cells, a.parameters[0]), lambda a: a),
+    "transposition": _Operation(lambda cells, _: cells.T, lambda a: a),
+    "anti-transposition": _Operation(lambda cells, _: np.rot90(cells, 2).T, lambda a: a),
+    "translation": _Operation(
         lambda cells, a: np.roll(cells, a.parameters, axis=(0, 1)), lambda a: translation(*(-n for n in a.parameters))
     ),
-    "recolouring": _Map(
+    "recolouring": _Operation(
         lambda cells, a: np.array(a.parameters, dtype=np.uint8)[cells],
         lambda a: Augmentation("recolouring", tuple(map(a.parameters.index, range(COLOURS)))),
     ),
-    "scaling": _Map(_scaled, _renamed("unscaling")),
-    "unscaling": _Map(_unscaled, _renamed("scaling")),
-    "repetition": _Map(_repeated, _renamed("unrepetition")),
-    "unrepetition": _Map(_unrepeated, _renamed("repetition")),
-    "joined": _Map(_joined, _renamed("unjoined")),
-    "unjoined": _Map(_unjoined, _renamed("joined")),
-    "chain": _Map(_after_all, lambda a: chained(*(step.inverse for step in reversed(a.parts)))),
+    "scaling": _Operation(_scale, _with_name("unscaling")),
+    "unscaling": _Operation(_unscale, _with_name("scaling")),
+    "repetition": _Operation(_repeat, _with_name("unrepetition")),
+    "unrepetition": _Operation(_unrepeat, _with_name("repetition")),
+    "joined": _Operation(_concatenate, _with_name("unjoined")),
+    "unjoined": _Operation(_split, _with_name("joined")),
+    "chain": _Operation(_apply_chain, lambda a: chained(*(step.inverse for step in reversed(a.parts)))),
 }
 
 IDENTITY = Augmentation("identity")
@@ -293,4 +296,4 @@ SYMMETRIES = (
     rotation(270),
     transposition(anti=True),
 )
-"""The eight symmetries of a square; what leaves a grid's shape alone comes with what turns it."""
+"""The eight symmetries of a square, those that keep a grid's shape and those that swap its sides."""

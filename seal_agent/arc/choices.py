@@ -1,4 +1,4 @@
-"""The self-edit of a task: which augmentations to train on, and how. Read from JSON, held within sensible ranges."""
+"""The self-edit of an ARC task: which augmentations to train on, and how. Parsed from JSON and clipped to ranges."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from seal_agent.errors import InputError
 Strategy = Literal["all_tokens", "output_tokens"]
 STRATEGIES: tuple[Strategy, ...] = ("output_tokens", "all_tokens")
 GROUPS = ("basic", "size", "chain", "repeat")
-LEARNING_RATES = (1e-5, 1e-2)  # our choice: what is outside teaches nothing, or too much
-LEARNING_RATE_STEPS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 2e-3, 5e-3, 1e-2)  # our choice: what is offered
-EPOCHS = (1, 5)  # our choice
-RANKS = (4, 128)  # SEAL, ARC: 128; our extension: the self-edit may ask for fewer
+LEARNING_RATES = (1e-5, 1e-2)  # not tuned: lower teaches nothing, higher too much
+LEARNING_RATE_STEPS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 2e-3, 5e-3, 1e-2)  # not tuned; the rates that the schema offers
+EPOCHS = (1, 5)  # not tuned
+RANKS = (4, 128)  # SEAL, ARC: 128; letting a self-edit request less is an extension
 
 Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What one adapter is trained on and how; a `rank` of None leaves that to the config.
+    """What one adapter is trained on, and how. A `rank` of None takes the config's.
 
-    `clipped` says what was asked for and could not be had.
+    `clipped` describes requested values that were out of range.
     """
 
     basic: bool = False
@@ -40,7 +40,7 @@ class Choice:
     clipped: tuple[str, ...] = ()
 
     def applied_to(self, config: InnerLoopConfig) -> InnerLoopConfig:
-        """The inner loop with this choice's own settings in it; alpha keeps its ratio to the rank."""
+        """The config with this choice's settings; alpha keeps its ratio to the rank."""
         rank = self.rank or config.rank
         return replace(
             config,
@@ -51,14 +51,19 @@ class Choice:
         )
 
     def to_json(self) -> str:
-        """As the model writes it; `read_choice` reads it back."""
-        training = {"strategy": self.strategy, "learning_rate": self.learning_rate, "num_train_epochs": self.epochs}
-        ranked = training if self.rank is None else {**training, "lora_rank": self.rank}
-        return json.dumps({"data_generation": {name: getattr(self, name) for name in GROUPS}, "training": ranked})
+        """The choice in the JSON form that the model writes; `read_choice` parses it."""
+        training: dict[str, str | float] = {
+            "strategy": self.strategy,
+            "learning_rate": self.learning_rate,
+            "num_train_epochs": self.epochs,
+        }
+        if self.rank is not None:
+            training["lora_rank"] = self.rank
+        return json.dumps({"data_generation": {name: getattr(self, name) for name in GROUPS}, "training": training})
 
 
 FIXED = Choice()
-"""What is taken where nobody chooses."""
+"""The choice used where no self-edit makes one."""
 
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -83,46 +88,43 @@ SCHEMA: Mapping[str, Any] = {
     "required": ["data_generation", "training"],
     "additionalProperties": False,
 }
-"""What the model is held to while it writes (SEAL, ARC)."""
+"""JSON schema that constrains the model's decoding (SEAL, ARC)."""
 
 
 def read_choice(text: str) -> Choice:
-    """A self-edit from JSON, with values outside the ranges clipped and that recorded.
+    """Parse a self-edit. Values out of range are clipped and recorded; missing ones are taken from FIXED.
 
-    A missing value is the fixed one. Raises InputError for what is no such object.
+    Raises InputError where the text is not the expected JSON object.
     """
     try:
         value = json.loads(text)
         chosen, training = value.get("data_generation", {}), value.get("training", {})
         basic, size, chain, repeat = (bool(chosen.get(name, getattr(FIXED, name))) for name in GROUPS)
         strategy = training.get("strategy", FIXED.strategy)
-        asked = (
-            float(training.get("learning_rate", FIXED.learning_rate)),
-            round(float(training.get("num_train_epochs", FIXED.epochs))),
-            None if training.get("lora_rank") is None else round(float(training["lora_rank"])),
-        )
+        learning_rate = float(training.get("learning_rate", FIXED.learning_rate))
+        epochs = round(float(training.get("num_train_epochs", FIXED.epochs)))
+        rank = None if training.get("lora_rank") is None else round(float(training["lora_rank"]))
     except (ValueError, TypeError, AttributeError, OverflowError) as err:
         raise InputError(f"the self-edit is not the JSON object that is asked for ({err}); see `SCHEMA`") from err
     clipped: list[str] = []
     if strategy not in STRATEGIES:
         clipped.append(f"strategy {strategy!r} is unknown: {FIXED.strategy}")
         strategy = FIXED.strategy
-    rate, epochs, rank = asked
     return Choice(
         basic,
         size,
         chain,
         repeat,
         strategy=strategy,
-        learning_rate=_within("learning_rate", rate, LEARNING_RATES, clipped.append),
-        epochs=_within("num_train_epochs", epochs, EPOCHS, clipped.append),
-        rank=None if rank is None else _within("lora_rank", rank, RANKS, clipped.append),
+        learning_rate=_clip("learning_rate", learning_rate, LEARNING_RATES, clipped.append),
+        epochs=_clip("num_train_epochs", epochs, EPOCHS, clipped.append),
+        rank=None if rank is None else _clip("lora_rank", rank, RANKS, clipped.append),
         clipped=tuple(clipped),
     )
 
 
 def random_choice(seed: int) -> Choice:
-    """Every value drawn by the seed, evenly among those offered."""
+    """A choice with every value drawn uniformly by the seed from those that the schema offers."""
     rng = random.Random(seed)
     basic, size, chain, repeat = (rng.random() < 0.5 for _ in GROUPS)
     return Choice(
@@ -136,12 +138,13 @@ def random_choice(seed: int) -> Choice:
     )
 
 
-def _within(name: str, value: Number, bounds: tuple[Number, Number], record: Callable[[str], None]) -> Number:
+def _clip(name: str, value: Number, bounds: tuple[Number, Number], record: Callable[[str], None]) -> Number:
+    """The value clipped to its bounds; clipping is reported to `record`."""
     low, high = bounds
     if value != value:  # nan
         record(f"{name} is not a number: {low:g}")
         return low
-    held = min(max(value, low), high)
-    if held != value:
-        record(f"{name} {value:g} was clipped to {held:g}")
-    return held
+    clipped = min(max(value, low), high)
+    if clipped != value:
+        record(f"{name} {value:g} was clipped to {clipped:g}")
+    return clipped

@@ -1,4 +1,4 @@
-"""Grids, examples and tasks of ARC, and a grid as text: written for a model, read back from what a model says."""
+"""ARC grids, examples and tasks; grids formatted as text for a model and parsed from its completions."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from numpy.typing import NDArray
 from seal_agent.errors import InputError
 
 MAX_SIDE = 30
-"""Rows, and columns, of the largest grid (ARC-AGI's own bound)."""
+"""Largest number of rows, and of columns, in a grid (ARC-AGI's limit)."""
 
 COLOURS = 10
-"""A cell is 0..9; 0 is the background."""
+"""Cells hold 0..9; 0 is the background."""
 
 Cells = NDArray[np.uint8]
-"""A grid's cells, (rows, columns)."""
+"""The cells of a grid, (rows, columns)."""
 
 Style = Literal["lists", "compact"]
-"""`[[0, 1], [2, 3]]` as the SEAL paper writes grids, or one character per cell and a line per row."""
+"""`[[0, 1], [2, 3]]` as in the SEAL paper, or one character per cell and one line per row."""
 
 STYLES: tuple[Style, ...] = ("lists", "compact")
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """1..30 rows of 1..30 cells, each 0..9. Equal to another by content, hashable, and plain enough for JSON.
+    """1..30 rows of 1..30 cells, each 0..9. Compared by content, hashable, and serialisable as JSON.
 
-    Raises InputError for anything else; `Grid.of` takes arrays and lists.
+    Raises InputError for anything else; `Grid.of` converts arrays and lists.
     """
 
     rows: tuple[tuple[int, ...], ...]
 
     def __post_init__(self) -> None:
-        if flaw := _flaw(self.rows):
-            raise InputError(f"that is no grid: {flaw}; give 1 to {MAX_SIDE} equally long rows of digits 0 to 9")
+        if error := _grid_error(self.rows):
+            raise InputError(f"that is no grid: {error}; give 1 to {MAX_SIDE} equally long rows of digits 0 to 9")
 
     @classmethod
     def of(cls, rows: Any) -> Grid:
-        """From an integer array (rows, columns) or lists of lists."""
+        """Convert an integer array (rows, columns) or a list of lists. Raises InputError."""
         values = rows.tolist() if isinstance(rows, np.ndarray) else rows
         try:
             return cls(tuple(map(tuple, values)))
@@ -51,7 +51,7 @@ class Grid:
 
     @property
     def array(self) -> Cells:
-        """The cells as uint8, (rows, columns): a copy of its own, free to be changed."""
+        """A writable copy of the cells as uint8, (rows, columns)."""
         return np.array(self.rows, dtype=np.uint8)
 
     @property
@@ -62,7 +62,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A grid, and what the task's rule makes of it."""
+    """An input grid, and the output that the task's rule maps it to."""
 
     input: Grid
     output: Grid
@@ -70,7 +70,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class ArcTask:
-    """A rule shown by its training examples, and test examples whose outputs are to be found."""
+    """Training examples that demonstrate a rule, and test examples whose outputs are to be predicted."""
 
     id: str
     train: tuple[Example, ...]
@@ -79,36 +79,39 @@ class ArcTask:
 
 @dataclass(frozen=True, slots=True)
 class Unparsed:
-    """A text that holds no grid, and why."""
+    """The reason why no grid could be parsed."""
 
     reason: str
 
 
 def cell_accuracy(predicted: Grid | None, gold: Grid) -> float:
-    """Share of cells that are right, 0..1; 0 where nothing was predicted or the shape is another."""
+    """Share of correct cells, 0..1; 0 without a prediction or for a different shape."""
     if predicted is None or predicted.shape != gold.shape:
         return 0.0
     return float((predicted.array == gold.array).mean())
 
 
 def format_grid(grid: Grid, style: Style) -> str:
-    """A grid as text; `parse_grid` reads it back."""
-    if _known(style) == "lists":
+    """The grid as text; `parse_grid` parses it. Raises InputError for an unknown style."""
+    if _checked_style(style) == "lists":
         return "[" + ", ".join(f"[{', '.join(map(str, row))}]" for row in grid.rows) + "]"
     return "\n".join("".join(map(str, row)) for row in grid.rows)
 
 
 def parse_grid(text: str, style: Style) -> Grid | Unparsed:
-    """The first grid in a model's answer, whatever stands around it, or why there is none. Never raises for a text."""
-    found = _read_lists(text) if _known(style) == "lists" else _read_compact(text)
-    if isinstance(found, Unparsed):
-        return found
-    if flaw := _flaw(found):
-        return Unparsed(flaw)
-    return Grid(found)
+    """The first grid in a completion, ignoring text around it, or the reason why there is none.
+
+    Raises InputError for an unknown style only.
+    """
+    rows = _parse_lists(text) if _checked_style(style) == "lists" else _parse_compact(text)
+    if isinstance(rows, Unparsed):
+        return rows
+    if error := _grid_error(rows):
+        return Unparsed(error)
+    return Grid(rows)
 
 
-# ---------------------------------------------------------------- reading
+# ---------------------------------------------------------------- parsing
 
 _Rows = tuple[tuple[int, ...], ...]
 _LISTS = re.compile(r"\[\s*(?=\[)")
@@ -117,30 +120,30 @@ _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 _ALL_DIGITS = set(range(COLOURS))
 
 
-def _read_lists(text: str) -> _Rows | Unparsed:
-    """Rows from the first `[[` on, to the bracket that closes it."""
+def _parse_lists(text: str) -> _Rows | Unparsed:
+    """The rows from the first `[[` to its closing bracket."""
     opening = _LISTS.search(text)
     if opening is None:
         return Unparsed("no grid found: there is no [[")
     rows: list[tuple[int, ...]] = []
-    at = opening.end()
-    while row := _ROW.match(text, at):
+    position = opening.end()
+    while row := _ROW.match(text, position):
         cells = [cell.strip() for cell in row[1].split(",")]
-        if wrong := [cell for cell in cells if not _is_cell(cell)]:
-            return Unparsed(f"row {len(rows) + 1} holds {_short(wrong[0])} where a digit belongs")
+        if invalid := [cell for cell in cells if not _is_cell(cell)]:
+            return Unparsed(f"row {len(rows) + 1} holds {_shortened(invalid[0])} where a digit belongs")
         rows.append(tuple(map(int, cells)))
-        after, at = text[row.end() : row.end() + 1], row.end() + 1
-        if after == "]":
+        delimiter, position = text[row.end() : row.end() + 1], row.end() + 1
+        if delimiter == "]":
             return tuple(rows)
-        if after != ",":
+        if delimiter != ",":
             break
     return Unparsed(f"the grid breaks off after {len(rows)} rows")
 
 
-def _read_compact(text: str) -> _Rows | Unparsed:
-    """The first line of nothing but digits, and the lines below it up to one that does not begin with a digit."""
+def _parse_compact(text: str) -> _Rows | Unparsed:
+    """The first all-digit line, and the lines below it up to one that does not begin with a digit."""
     lines = [line.strip() for line in text.split("\n")]
-    first = next((at for at, line in enumerate(lines) if _DIGITS.fullmatch(line)), None)
+    first = next((index for index, line in enumerate(lines) if _DIGITS.fullmatch(line)), None)
     if first is None:
         return Unparsed("no grid found: no line is all digits")
     rows: list[tuple[int, ...]] = []
@@ -148,13 +151,13 @@ def _read_compact(text: str) -> _Rows | Unparsed:
         if not _DIGITS.match(line):
             break
         if not _DIGITS.fullmatch(line):
-            return Unparsed(f"row {len(rows) + 1} is not all digits: {_short(line)}")
+            return Unparsed(f"row {len(rows) + 1} is not all digits: {_shortened(line)}")
         rows.append(tuple(map(int, line)))
     return tuple(rows)
 
 
-def _flaw(rows: _Rows) -> str:
-    """What keeps rows from being a grid; "" where nothing does."""
+def _grid_error(rows: _Rows) -> str:
+    """Why these rows are not a grid; "" where they are."""
     if not rows or not rows[0]:
         return "it is empty"
     widths = set(map(len, rows))
@@ -171,11 +174,11 @@ def _is_cell(text: str) -> bool:
     return len(text) == 1 and text in "0123456789"
 
 
-def _short(text: str) -> str:
+def _shortened(text: str) -> str:
     return repr(text if len(text) <= 20 else text[:19] + "…")
 
 
-def _known(style: Style) -> Style:
+def _checked_style(style: Style) -> Style:
     if style not in STYLES:
         raise InputError(f"there is no grid style {style!r}; use {' or '.join(STYLES)}")
     return style

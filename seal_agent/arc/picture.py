@@ -1,4 +1,4 @@
-"""How a task looks: the colours of its cells, and a PNG of examples, gold and attempts."""
+"""Pictures of tasks: the colours of cells, and a PNG of the examples, the gold output and attempts."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ PALETTE = (
     "#7FDBFF",
     "#870C25",
 )
-"""Colours 0 to 9 as in the testing interface of ARC-AGI (github.com/fchollet/ARC-AGI, apps/testing_interface)."""
+"""Colours 0 to 9, from the testing interface of ARC-AGI (github.com/fchollet/ARC-AGI, apps/testing_interface)."""
 
 RIGHT, WRONG = "#2E8B57", "#C0392B"
-_PAPER, _INK, _LINES = "#FFFFFF", "#222222", "#555555"
+_BACKGROUND, _INK, _LINES = "#FFFFFF", "#222222", "#555555"
 _GAP = 24  # pixels between columns, and around the picture
 _CAPTION = 22  # height of a line of text
-_ARROW = 30  # height of what stands between an input and its output
-_WIDEST = 240  # of a grid, where cells need not be smaller than _SMALLEST for it
-_SMALLEST, _LARGEST = 8, 28  # side of a cell
+_ARROW = 30  # height of the arrow between an input and its output
+_MAX_GRID = 240  # side of a grid, unless its cells would be smaller than _MIN_CELL
+_MIN_CELL, _MAX_CELL = 8, 28  # side of a cell
 
 
-def cells(grid: Grid) -> tuple[tuple[str, ...], ...]:
-    """The colour of every cell, "#rrggbb", row by row."""
+def cell_colours(grid: Grid) -> tuple[tuple[str, ...], ...]:
+    """The colour of every cell as "#rrggbb", row by row."""
     return tuple(tuple(PALETTE[cell] for cell in row) for row in grid.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """An input above its output; an attempt has no input of its own, and a mark that says whether it is right."""
+    """An input above its output. An attempt has no input, and is marked correct or wrong."""
 
-    above: str
+    input_caption: str
     input: Grid | None
-    below: str
+    output_caption: str
     output: Grid | None
-    right: bool | None = None
+    correct: bool | None = None
 
 
 def draw_task(task: ArcTask, attempts: Sequence[Grid | None] = ()) -> Image:
-    """Examples side by side, tests with gold; attempts at the first test beside it, None where no grid was read.
+    """Draw the examples and the tests with gold side by side, and attempts at the first test next to it.
 
-    Raises MissingDependency where Pillow is not installed.
+    An attempt of None is one without a readable grid. Raises MissingDependency where Pillow is not installed.
     """
     try:
         from PIL import Image, ImageDraw
@@ -65,18 +65,18 @@ def draw_task(task: ArcTask, attempts: Sequence[Grid | None] = ()) -> Image:
     columns = list(_columns(task, attempts))
     side = _cell_side(columns)
     widths = [_width(column, side) for column in columns]
-    heights = [max((one.shape[0] for one in some if one), default=1) * side for some in _rows_of(columns)]
+    heights = [max((grid.shape[0] for grid in row if grid), default=1) * side for row in _grid_rows(columns)]
     size = sum(widths) + _GAP * (len(columns) + 1), sum(heights) + 2 * _CAPTION + _ARROW + 2 * _GAP
-    image = Image.new("RGB", size, _PAPER)
-    brush, left = ImageDraw.Draw(image), _GAP
+    image = Image.new("RGB", size, _BACKGROUND)
+    canvas, left = ImageDraw.Draw(image), _GAP
     for column, width in zip(columns, widths, strict=True):
-        _draw_column(brush, column, (left, _GAP), heights[0], side)
+        _draw_column(canvas, column, (left, _GAP), heights[0], side)
         left += width + _GAP
     return image
 
 
 def write_png(path: str | Path, task: ArcTask, attempts: Sequence[Grid | None] = ()) -> None:
-    """`draw_task` into a file. Raises InputError where it cannot be written."""
+    """Draw a task into a PNG file. Raises InputError where it cannot be written."""
     image = draw_task(task, attempts)
     try:
         image.save(path, format="PNG")
@@ -84,7 +84,7 @@ def write_png(path: str | Path, task: ArcTask, attempts: Sequence[Grid | None] =
         raise InputError(f"{path} cannot be written ({err.strerror}); give a file in a folder that is there") from err
 
 
-# ---------------------------------------------------------------- what stands where
+# ---------------------------------------------------------------- layout
 
 
 def _columns(task: ArcTask, attempts: Sequence[Grid | None]) -> Iterator[_Column]:
@@ -93,70 +93,70 @@ def _columns(task: ArcTask, attempts: Sequence[Grid | None]) -> Iterator[_Column
     for number, test in enumerate(task.test, 1):
         yield _Column("test" if len(task.test) == 1 else f"test {number}", test.input, "gold", test.output)
         if number == 1:
-            for tried, attempt in enumerate(attempts, 1):
-                yield _Column("", None, f"attempt {tried}", attempt, attempt == test.output)
+            for attempt_number, attempt in enumerate(attempts, 1):
+                yield _Column("", None, f"attempt {attempt_number}", attempt, attempt == test.output)
 
 
-def _rows_of(columns: Sequence[_Column]) -> tuple[list[Grid | None], list[Grid | None]]:
+def _grid_rows(columns: Sequence[_Column]) -> tuple[list[Grid | None], list[Grid | None]]:
     return [column.input for column in columns], [column.output for column in columns]
 
 
 def _cell_side(columns: Sequence[_Column]) -> int:
-    """One size for all cells of a picture, so that grids compare."""
-    largest = max(max(grid.shape) for row in _rows_of(columns) for grid in row if grid)
-    return max(_SMALLEST, min(_LARGEST, _WIDEST // largest))
+    """One cell size for the whole picture, so that grids can be compared."""
+    largest = max(max(grid.shape) for row in _grid_rows(columns) for grid in row if grid)
+    return max(_MIN_CELL, min(_MAX_CELL, _MAX_GRID // largest))
 
 
 def _width(column: _Column, side: int) -> int:
-    """Of the wider grid, and of the captions."""
-    words = 90 if column.right is None else 110
-    return max(words, *(grid.shape[1] * side for grid in (column.input, column.output) if grid), 0)
+    """Width of the widest part of a column: a grid or a caption."""
+    caption = 90 if column.correct is None else 110
+    return max(caption, *(grid.shape[1] * side for grid in (column.input, column.output) if grid), 0)
 
 
-# ---------------------------------------------------------------- the drawing itself
+# ---------------------------------------------------------------- drawing
 
 
-def _draw_column(brush: ImageDraw, column: _Column, corner: tuple[int, int], input_height: int, side: int) -> None:
-    """`input_height`: of the tallest input, below which all outputs begin."""
+def _draw_column(canvas: ImageDraw, column: _Column, corner: tuple[int, int], input_height: int, side: int) -> None:
+    """Draw one column. All outputs start below the tallest input, whose height is `input_height`."""
     left, top = corner
-    below = top + _CAPTION + input_height + _ARROW
-    _write(brush, (left, top), column.above)
+    output_top = top + _CAPTION + input_height + _ARROW
+    _draw_text(canvas, (left, top), column.input_caption)
     if column.input:
-        _draw_grid(brush, column.input, (left, top + _CAPTION), side)
-        _draw_arrow(brush, (left, top + _CAPTION + column.input.shape[0] * side))
-    _write(brush, (left, below), column.below)
-    if column.right is not None:
-        _draw_mark(brush, (left + 84, below), column.right)
+        _draw_grid(canvas, column.input, (left, top + _CAPTION), side)
+        _draw_arrow(canvas, (left, top + _CAPTION + column.input.shape[0] * side))
+    _draw_text(canvas, (left, output_top), column.output_caption)
+    if column.correct is not None:
+        _draw_mark(canvas, (left + 84, output_top), column.correct)
     if column.output:
-        _draw_grid(brush, column.output, (left, below + _CAPTION), side)
+        _draw_grid(canvas, column.output, (left, output_top + _CAPTION), side)
     else:
-        _write(brush, (left, below + _CAPTION), "no grid", WRONG)
+        _draw_text(canvas, (left, output_top + _CAPTION), "no grid", WRONG)
 
 
-def _draw_grid(brush: ImageDraw, grid: Grid, corner: tuple[int, int], side: int) -> None:
+def _draw_grid(canvas: ImageDraw, grid: Grid, corner: tuple[int, int], side: int) -> None:
     left, top = corner
-    for down, row in enumerate(cells(grid)):
-        for right, colour in enumerate(row):
-            x, y = left + right * side, top + down * side
-            brush.rectangle((x, y, x + side, y + side), fill=colour, outline=_LINES)
+    for row, colours in enumerate(cell_colours(grid)):
+        for column, colour in enumerate(colours):
+            x, y = left + column * side, top + row * side
+            canvas.rectangle((x, y, x + side, y + side), fill=colour, outline=_LINES)
 
 
-def _draw_arrow(brush: ImageDraw, corner: tuple[int, int]) -> None:
-    """Downward, below an input."""
+def _draw_arrow(canvas: ImageDraw, corner: tuple[int, int]) -> None:
+    """Draw a downward arrow below an input."""
     x, y = corner[0] + 8, corner[1] + 6
-    brush.line((x, y, x, y + 12), fill=_INK, width=2)
-    brush.polygon([(x - 5, y + 11), (x + 5, y + 11), (x, y + 18)], fill=_INK)
+    canvas.line((x, y, x, y + 12), fill=_INK, width=2)
+    canvas.polygon([(x - 5, y + 11), (x + 5, y + 11), (x, y + 18)], fill=_INK)
 
 
-def _draw_mark(brush: ImageDraw, corner: tuple[int, int], right: bool) -> None:
-    """A tick or a cross of lines: fonts do not have them for certain."""
+def _draw_mark(canvas: ImageDraw, corner: tuple[int, int], correct: bool) -> None:
+    """Draw a tick or a cross from lines, since fonts may lack the characters."""
     x, y = corner
-    if right:
-        brush.line([(x, y + 8), (x + 5, y + 13), (x + 14, y + 2)], fill=RIGHT, width=3, joint="curve")
+    if correct:
+        canvas.line([(x, y + 8), (x + 5, y + 13), (x + 14, y + 2)], fill=RIGHT, width=3, joint="curve")
         return
-    brush.line((x + 1, y + 2, x + 12, y + 13), fill=WRONG, width=3)
-    brush.line((x + 12, y + 2, x + 1, y + 13), fill=WRONG, width=3)
+    canvas.line((x + 1, y + 2, x + 12, y + 13), fill=WRONG, width=3)
+    canvas.line((x + 12, y + 2, x + 1, y + 13), fill=WRONG, width=3)
 
 
-def _write(brush: ImageDraw, corner: tuple[int, int], words: str, colour: str = _INK) -> None:
-    brush.text(corner, words, fill=colour, font_size=14)
+def _draw_text(canvas: ImageDraw, corner: tuple[int, int], text: str, colour: str = _INK) -> None:
+    canvas.text(corner, text, fill=colour, font_size=14)

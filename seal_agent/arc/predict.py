@@ -1,4 +1,4 @@
-"""Outputs for a test input: several views of the task, a search for likely grids in each, a vote over all of them."""
+"""Predict test outputs: several views of a task, a search for likely grids in each, and a vote over all views."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from seal_agent.arc.augment import (
     IDENTITY,
     Augmentation,
+    augment_task,
     colour_permutation,
     invertible_views,
-    on_task,
-    permuted,
+    permute_examples,
 )
 from seal_agent.arc.grids import MAX_SIDE, ArcTask, Grid, Unparsed, parse_grid
 from seal_agent.arc.search import likely_texts
-from seal_agent.arc.text import BETWEEN, answer_of, prompt_of
+from seal_agent.arc.text import BLANK_LINE, answer_of, prompt_of
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import ArcConfig
 from seal_agent.generation.engine import Engine
@@ -24,31 +24,34 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.types import Sampling
 
-MOST_SCORED = 8  # our choice: candidates compared by likelihood, those with most votes first
+MAX_SCORED = 8  # not tuned: candidates compared by likelihood, those with most votes first
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A grid that was predicted, in how many views, and its log-likelihood summed over all views (nan: not asked)."""
+    """A predicted grid, the number of views that predicted it, and its score.
+
+    `log_likelihood` is summed over all views, in nats; nan where it was not computed.
+    """
 
     grid: Grid
     votes: int
-    likelihood: float = math.nan
+    log_likelihood: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A task seen another way, with the prompt for one of its test inputs."""
+    """A task under an augmentation, as the prompt for one of its test inputs."""
 
-    seen_by: Augmentation
+    augmentation: Augmentation
     prompt: str
     tokens: int
-    """Of the prompt."""
+    """Tokens of the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One test input of a task, and the model that is to answer: an adapter or (None) the base."""
+class Query:
+    """One test input of a task, and the model that predicts its output: an adapter, or (None) the base model."""
 
     task: ArcTask
     test: int
@@ -58,96 +61,115 @@ class Asked:
 def predict(
     engine: Engine,
     base: BaseModel,
-    asked: Sequence[Asked],
+    queries: Sequence[Query],
     config: ArcConfig,
     *,
     views: int | None = None,
     progress: Progress | None = None,
 ) -> list[tuple[Candidate, ...]]:
-    """Candidates for every test input, the best first; none where no view held a grid or none fits the window.
+    """Candidates for every query, best first; none where no view fits the window or gives a grid.
 
-    All views of all of them are one batch. `views` overrides the config's: 1 is the plain task, answered greedily.
+    All views of all queries form one batch.
+
+    Args:
+        queries: Test inputs and the adapters that answer them.
+        config: How to search, vote and rank.
+        views: Overrides `config.views`; 1 is the plain task.
+        progress: Called with the prompts completed.
     """
-    seen = [_views(base, one, config, views or config.views) for one in asked]
-    rows = [(at, view) for at, of_one in enumerate(seen) for view in of_one]
-    prompts, adapters = [view.prompt for _, view in rows], [asked[at].adapter for at, _ in rows]
+    views_by_query = [_views(base, query, config, views or config.views) for query in queries]
+    rows = [(index, view) for index, query_views in enumerate(views_by_query) for view in query_views]
     if not rows:
-        return [() for _ in asked]
-    tasks = {id(asked[at].task): asked[at].task for at, _ in rows}
-    longest = max(_longest_answer(base, task, config) for task in tasks.values())
-    room = base.window - max(view.tokens for _, view in rows)
-    sampling = Sampling(max(1, min(longest, room)), stop=(BETWEEN,))
-    if config.search == "greedy":
-        texts = [[one.text] for one in engine.generate(prompts, sampling, adapters, progress)]
-    else:
-        texts = likely_texts(engine, base, prompts, adapters, sampling, config.cutoff, progress)
-    votes: list[dict[Grid, int]] = [{} for _ in asked]
-    for (at, view), written in zip(rows, texts, strict=True):
-        for grid in dict.fromkeys(filter(None, (_seen_back(view, text, config) for text in written))):
-            votes[at][grid] = votes[at].get(grid, 0) + 1
+        return [() for _ in queries]
+    completions = _complete(engine, base, queries, rows, config, progress)
+    votes: list[dict[Grid, int]] = [{} for _ in queries]
+    for (index, view), texts in zip(rows, completions, strict=True):
+        for grid in dict.fromkeys(filter(None, (_read_prediction(view, text, config) for text in texts))):
+            votes[index][grid] = votes[index].get(grid, 0) + 1
     return [
-        _ranked(engine, one, of_one, counted, config) for one, of_one, counted in zip(asked, seen, votes, strict=True)
+        _ranked(engine, query, query_views, query_votes, config)
+        for query, query_views, query_votes in zip(queries, views_by_query, votes, strict=True)
     ]
 
 
-def _views(base: BaseModel, asked: Asked, config: ArcConfig, count: int) -> list[View]:
-    """Those that fit the window: the plain task first, every other one with its examples in another order."""
-    found = []
-    task = ArcTask(asked.task.id, asked.task.train, (asked.task.test[asked.test],))
-    for number, way in enumerate(_ways(config, count)):
-        changed = on_task(way, task)
-        if changed is None:
+def _complete(
+    engine: Engine,
+    base: BaseModel,
+    queries: Sequence[Query],
+    rows: Sequence[tuple[int, View]],
+    config: ArcConfig,
+    progress: Progress | None,
+) -> list[list[str]]:
+    """The texts that each row's view is completed with: the greedy one, or several likely ones."""
+    prompts, adapters = [view.prompt for _, view in rows], [queries[index].adapter for index, _ in rows]
+    tasks = {id(queries[index].task): queries[index].task for index, _ in rows}
+    longest = max(_longest_answer(base, task, config) for task in tasks.values())
+    room = base.window - max(view.tokens for _, view in rows)
+    sampling = Sampling(max(1, min(longest, room)), stop=(BLANK_LINE,))
+    if config.search == "greedy":
+        return [[completion.text] for completion in engine.generate(prompts, sampling, adapters, progress)]
+    return likely_texts(engine, base, prompts, adapters, sampling, config.cutoff, progress)
+
+
+def _views(base: BaseModel, query: Query, config: ArcConfig, count: int) -> list[View]:
+    """The views that fit the window: the plain task first, each other one with its examples in another order."""
+    views = []
+    task = ArcTask(query.task.id, query.task.train, (query.task.test[query.test],))
+    for number, augmentation in enumerate(_augmentations(config, count)):
+        augmented = augment_task(augmentation, task)
+        if augmented is None:
             continue
-        shown = permuted(changed, number) if number else changed
+        shown = permute_examples(augmented, number) if number else augmented
         prompt = prompt_of(shown.train, shown.test[0].input, config.style)
         if (tokens := len(base.encode(prompt))) < base.window:
-            found.append(View(way, prompt, tokens))
-    return found
+            views.append(View(augmentation, prompt, tokens))
+    return views
 
 
-def _ways(config: ArcConfig, count: int) -> tuple[Augmentation, ...]:
+def _augmentations(config: ArcConfig, count: int) -> tuple[Augmentation, ...]:
     if config.symmetries:
         return invertible_views(config.view_seed, count)
-    return (IDENTITY, *(colour_permutation(config.view_seed * 1000 + at) for at in range(1, count)))
+    return (IDENTITY, *(colour_permutation(config.view_seed * 1000 + number) for number in range(1, count)))
 
 
-def _seen_back(view: View, text: str, config: ArcConfig) -> Grid | None:
+def _read_prediction(view: View, text: str, config: ArcConfig) -> Grid | None:
+    """The predicted grid with the view's augmentation undone; None where the text holds no grid."""
     grid = parse_grid(text, config.style)
-    return None if isinstance(grid, Unparsed) else view.seen_by.inverse.apply(grid)
+    return None if isinstance(grid, Unparsed) else view.augmentation.inverse.apply(grid)
 
 
 def _longest_answer(base: BaseModel, task: ArcTask, config: ArcConfig) -> int:
-    """Tokens of an output twice as large as the largest grid shown, or of the largest there can be."""
+    """Tokens of an output twice as long as the longest grid shown, but no more than those of a 30 × 30 grid."""
     shown = [grid for example in task.train for grid in (example.input, example.output)]
     shown += [example.input for example in task.test]
-    largest = max(len(base.tokens(answer_of(grid, config.style))) for grid in shown)
+    longest = max(len(base.tokens(answer_of(grid, config.style))) for grid in shown)
     bound = len(base.tokens(answer_of(Grid.of([[0] * MAX_SIDE] * MAX_SIDE), config.style)))
-    return min(2 * largest + 4, bound)
+    return min(2 * longest + 4, bound)
 
 
 def _ranked(
-    engine: Engine, asked: Asked, views: Sequence[View], votes: Mapping[Grid, int], config: ArcConfig
+    engine: Engine, query: Query, views: Sequence[View], votes: Mapping[Grid, int], config: ArcConfig
 ) -> tuple[Candidate, ...]:
-    """By votes and then likelihood, or by likelihood alone, which is asked for only where it decides something."""
+    """Ranked by votes, ties by likelihood, or by likelihood alone. Likelihoods are computed only where they matter."""
     counted = sorted(votes.items(), key=lambda item: -item[1])
-    tops = [count for _, count in counted[: config.attempts + 1]]
-    if config.choice == "vote" and len(set(tops)) == len(tops):
+    top_counts = [count for _, count in counted[: config.attempts + 1]]
+    if config.choice == "vote" and len(set(top_counts)) == len(top_counts):
         return tuple(Candidate(grid, count) for grid, count in counted)
-    compared, rest = counted[:MOST_SCORED], counted[MOST_SCORED:]
-    likelihoods = _likelihoods(engine, asked, views, [grid for grid, _ in compared], config)
-    scored = [Candidate(grid, count, sum_) for (grid, count), sum_ in zip(compared, likelihoods, strict=True)]
+    scored, unscored = counted[:MAX_SCORED], counted[MAX_SCORED:]
+    log_likelihoods = _log_likelihoods(engine, query, views, [grid for grid, _ in scored], config)
+    candidates = [Candidate(grid, count, nats) for (grid, count), nats in zip(scored, log_likelihoods, strict=True)]
     by_votes = config.choice == "vote"
-    scored.sort(key=lambda one: (-one.votes if by_votes else 0, -one.likelihood))
-    return (*scored, *(Candidate(grid, count) for grid, count in rest))
+    candidates.sort(key=lambda candidate: (-candidate.votes if by_votes else 0, -candidate.log_likelihood))
+    return (*candidates, *(Candidate(grid, count) for grid, count in unscored))
 
 
-def _likelihoods(
-    engine: Engine, asked: Asked, views: Sequence[View], grids: Sequence[Grid], config: ArcConfig
+def _log_likelihoods(
+    engine: Engine, query: Query, views: Sequence[View], grids: Sequence[Grid], config: ArcConfig
 ) -> list[float]:
-    """Of each grid the log of the product of its likelihoods over the views, in nats."""
-    seen = [(view, view.seen_by.apply(grid)) for grid in grids for view in views]
-    possible = [(view.prompt, answer_of(grid, config.style)) for view, grid in seen if grid]
-    prompts, answers = [prompt for prompt, _ in possible], [answer for _, answer in possible]
-    sums = iter([sum(tokens) for tokens in engine.score(prompts, answers, [asked.adapter] * len(prompts))])
-    of_each = [next(sums) if grid else -math.inf for _, grid in seen]
-    return [sum(of_each[at : at + len(views)]) for at in range(0, len(of_each), len(views))]
+    """The log-likelihood of each grid summed over the views, in nats; -inf where a view cannot show the grid."""
+    augmented = [(view, view.augmentation.apply(grid)) for grid in grids for view in views]
+    scorable = [(view.prompt, answer_of(grid, config.style)) for view, grid in augmented if grid]
+    prompts, answers = [prompt for prompt, _ in scorable], [answer for _, answer in scorable]
+    sums = iter([sum(tokens) for tokens in engine.score(prompts, answers, [query.adapter] * len(prompts))])
+    per_view = [next(sums) if grid else -math.inf for _, grid in augmented]
+    return [sum(per_view[start : start + len(views)]) for start in range(0, len(per_view), len(views))]

@@ -1,7 +1,7 @@
-"""Depth-first search over likely answers: every text whose probability is above a cutoff, not only the greedy one.
+"""Depth-first search over likely completions: every text whose probability reaches a cutoff, not only the greedy one.
 
-A greedy text is written first; wherever another token would still keep the whole above the cutoff, the search turns
-off there and goes on greedily. All branches of one depth, of all prompts, are one batch.
+Each prompt is first completed greedily. Wherever another token would keep the whole prefix above the cutoff, the search
+branches off there and continues greedily. All branches of one depth, of all prompts, form one batch.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.types import Sampling, SoftLabel
 
-BRANCHES = 4  # our choice: tokens looked at in each place
-DEPTH = 3  # our choice: turns off the greedy path
-MOST_TEXTS = 16  # our choice: per prompt
+BRANCHES = 4  # not tuned: tokens considered at each position
+DEPTH = 3  # not tuned: branchings off the greedy path
+MAX_TEXTS = 16  # not tuned: per prompt
 
 
 @dataclass(frozen=True, slots=True)
 class _Branch:
-    """A beginning whose probability is known; it is gone on from greedily."""
+    """A prefix of a completion of prompt number `row`, to be continued greedily, and its probability."""
 
     row: int
-    begun: tuple[int, ...]
+    prefix: tuple[int, ...]
     probability: float
 
 
@@ -38,78 +38,84 @@ def likely_texts(
     cutoff: float,
     progress: Progress | None = None,
 ) -> list[list[str]]:
-    """For each prompt the texts found, the greedy one first, at most MOST_TEXTS. Probabilities are of the BRANCHES
-    likeliest tokens, scaled to 1."""
-    found: list[list[str]] = [[] for _ in prompts]
-    waiting = [_Branch(row, (), 1.0) for row in range(len(prompts))]
+    """The texts found for each prompt, the greedy one first, at most MAX_TEXTS.
+
+    Args:
+        prompts: Prompts to complete.
+        adapters: The adapter that completes each prompt; None for the base model.
+        sampling: Token limit and stop strings.
+        cutoff: Lowest probability of a text, 0..1, over the BRANCHES likeliest tokens renormalised to 1.
+        progress: Reports the greedy completions only.
+    """
+    search = _Search(engine, base, prompts, adapters, sampling, cutoff)
+    texts: list[list[str]] = [[] for _ in prompts]
+    branches = [_Branch(row, (), 1.0) for row in range(len(prompts))]
     for depth in range(DEPTH + 1):
-        waiting = [one for one in waiting if len(found[one.row]) < MOST_TEXTS]
-        if not waiting:
+        branches = [branch for branch in branches if len(texts[branch.row]) < MAX_TEXTS]
+        if not branches:
             break
-        texts = _completed(engine, base, prompts, adapters, sampling, waiting, progress if depth == 0 else None)
-        for branch, text in zip(waiting, texts, strict=True):
-            if text not in found[branch.row] and len(found[branch.row]) < MOST_TEXTS:
-                found[branch.row].append(text)
-        waiting = _turns(engine, base, prompts, adapters, sampling, waiting, texts, cutoff)
-    return found
+        completed = search.complete(branches, progress if depth == 0 else None)
+        for branch, text in zip(branches, completed, strict=True):
+            if text not in texts[branch.row] and len(texts[branch.row]) < MAX_TEXTS:
+                texts[branch.row].append(text)
+        branches = search.expand(branches, completed)
+    return texts
 
 
-def _completed(
-    engine: Engine,
-    base: BaseModel,
-    prompts: Sequence[str],
-    adapters: Sequence[LoraAdapter | None],
-    sampling: Sampling,
-    branches: Sequence[_Branch],
-    progress: Progress | None,
-) -> list[str]:
-    """Each beginning and what greedily follows it."""
-    begun = [base.tokenizer.decode(list(branch.begun)) for branch in branches]
-    rows = [prompts[branch.row] + text for branch, text in zip(branches, begun, strict=True)]
-    room = base.window - max(len(base.encode(row)) for row in rows)
-    if room < 1:
-        return begun
-    shorter = replace(sampling, max_tokens=min(sampling.max_tokens, room))
-    said = engine.generate(rows, shorter, [adapters[branch.row] for branch in branches], progress)
-    texts = [text + one.text for text, one in zip(begun, said, strict=True)]
-    return [before_stop(text, sampling.stop) for text in texts]
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What stays the same at every depth of a search."""
+
+    engine: Engine
+    base: BaseModel
+    prompts: Sequence[str]
+    adapters: Sequence[LoraAdapter | None]
+    sampling: Sampling
+    cutoff: float
+
+    def complete(self, branches: Sequence[_Branch], progress: Progress | None) -> list[str]:
+        """Each branch's prefix with its greedy continuation."""
+        prefixes = [self.base.tokenizer.decode(list(branch.prefix)) for branch in branches]
+        prompts = [self.prompts[branch.row] + prefix for branch, prefix in zip(branches, prefixes, strict=True)]
+        room = self.base.window - max(len(self.base.encode(prompt)) for prompt in prompts)
+        if room < 1:
+            return prefixes
+        sampling = replace(self.sampling, max_tokens=min(self.sampling.max_tokens, room))
+        completions = self.engine.generate(prompts, sampling, self._adapters(branches), progress)
+        texts = [prefix + completion.text for prefix, completion in zip(prefixes, completions, strict=True)]
+        return [before_stop(text, sampling.stop) for text in texts]
+
+    def expand(self, branches: Sequence[_Branch], texts: Sequence[str]) -> list[_Branch]:
+        """New branches at every token of the texts with a likely enough alternative, likeliest first per prompt."""
+        stop = self.sampling.stop[0] if self.sampling.stop else ""
+        ids = [tuple(self.base.tokenizer(text + stop, add_special_tokens=False)["input_ids"]) for text in texts]
+        prompts = [self.prompts[branch.row] for branch in branches]
+        labels = self.engine.soft_labels(prompts, ids, BRANCHES, self._adapters(branches))
+        expanded = [
+            new
+            for branch, tokens, expected in zip(branches, ids, labels, strict=True)
+            for new in _branches_off(branch, tokens, expected, self.cutoff)
+        ]
+        return sorted(expanded, key=lambda branch: (branch.row, -branch.probability))
+
+    def _adapters(self, branches: Sequence[_Branch]) -> list[LoraAdapter | None]:
+        return [self.adapters[branch.row] for branch in branches]
 
 
-def _turns(
-    engine: Engine,
-    base: BaseModel,
-    prompts: Sequence[str],
-    adapters: Sequence[LoraAdapter | None],
-    sampling: Sampling,
-    branches: Sequence[_Branch],
-    texts: Sequence[str],
-    cutoff: float,
+def _branches_off(
+    branch: _Branch, tokens: Sequence[int], expected: Sequence[SoftLabel], cutoff: float
 ) -> list[_Branch]:
-    """Where another token than the one written is likely enough; the likeliest first."""
-    ended = [text + (sampling.stop[0] if sampling.stop else "") for text in texts]
-    ids = [tuple(base.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in ended]
-    labels = engine.soft_labels(
-        [prompts[branch.row] for branch in branches], ids, BRANCHES, [adapters[branch.row] for branch in branches]
-    )
-    turns = [
-        turn
-        for branch, written, expected in zip(branches, ids, labels, strict=True)
-        for turn in _turns_of(branch, written, expected, cutoff)
-    ]
-    return sorted(turns, key=lambda turn: (turn.row, -turn.probability))
-
-
-def _turns_of(branch: _Branch, written: Sequence[int], expected: Sequence[SoftLabel], cutoff: float) -> list[_Branch]:
-    turns, probability = [], 1.0
-    for at, (token, label) in enumerate(zip(written, expected, strict=True)):
+    """Branches off one completion, up to where its own probability falls below the cutoff."""
+    branches, probability = [], 1.0
+    for position, (token, label) in enumerate(zip(tokens, expected, strict=True)):
         likely = dict(zip(label.tokens, label.probabilities, strict=True))
-        if at >= len(branch.begun):  # what stands before was looked at when this branch was made
-            turns += [
-                _Branch(branch.row, (*written[:at], other), probability * share)
-                for other, share in likely.items()
-                if other != token and probability * share >= cutoff
+        if position >= len(branch.prefix):  # alternatives within the prefix were found when this branch was made
+            branches += [
+                _Branch(branch.row, (*tokens[:position], alternative), probability * share)
+                for alternative, share in likely.items()
+                if alternative != token and probability * share >= cutoff
             ]
         probability *= likely.get(token, 0.0)
         if probability < cutoff:
             break
-    return turns
+    return branches

@@ -1,4 +1,4 @@
-"""The model writes self-edits about tasks: JSON, held to the schema while it is written, so that it is always valid."""
+"""Self-edits about ARC tasks: JSON that the model writes with decoding constrained to the schema, so always valid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from seal_agent.arc.choices import SCHEMA
 from seal_agent.arc.grids import ArcTask
 from seal_agent.arc.solve import Trial, trial_of
-from seal_agent.arc.text import lay_out_examples
+from seal_agent.arc.text import format_examples
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import ArcConfig
 from seal_agent.generation.engine import Engine
@@ -20,7 +20,8 @@ from seal_agent.types import Grammar, Message, Sampling, SelfEdit
 
 Mode = Literal["base", "ttt", "self_edit"]
 FORMAT = "arc-self-edit"
-MAX_TOKENS = 256  # our choice: the longest self-edit has about 100 tokens, or 210 characters
+MAX_TOKENS = 256  # the longest self-edit has about 100 tokens, or 210 characters
+_CHAT_TOKENS = 64  # room for what a chat template adds; not tuned
 _GRAMMAR = Grammar("json_schema", json.dumps(SCHEMA))
 
 
@@ -35,16 +36,25 @@ def write_self_edits(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> tuple[tuple[SelfEdit, ...], ...]:
-    """`count` self-edits for each task, written by the policy or (None) by the base model, in one batch."""
-    asked = [prompt for task in tasks for prompt in [self_edit_prompt(base, task, config)] * count]
+    """Write `count` self-edits for each task, all in one batch.
+
+    Args:
+        tasks: Tasks to write about.
+        count: Self-edits per task.
+        config: Grid style, temperature and top-p.
+        writer: The policy; None for the base model.
+        seed: Seed of the first self-edit; the i-th uses `seed + i`.
+        progress: Called with the self-edits written.
+    """
+    prompts = [prompt for task in tasks for prompt in [self_edit_prompt(base, task, config)] * count]
     sampling = Sampling(MAX_TOKENS, config.temperature, config.top_p, seed=seed, grammar=_GRAMMAR)
-    rows = [(Message("user", prompt),) for prompt in asked]
-    written = engine.generate(rows, sampling, [writer] * len(rows), progress)
+    chats = [(Message("user", prompt),) for prompt in prompts]
+    completions = engine.generate(chats, sampling, [writer] * len(chats), progress)
     edits = [
-        SelfEdit(FORMAT, prompt, said.text, sampling, seed + at)
-        for at, (prompt, said) in enumerate(zip(asked, written, strict=True))
+        SelfEdit(FORMAT, prompt, completion.text, sampling, seed + index)
+        for index, (prompt, completion) in enumerate(zip(prompts, completions, strict=True))
     ]
-    return tuple(tuple(edits[at * count : (at + 1) * count]) for at in range(len(tasks)))
+    return tuple(tuple(edits[index * count : (index + 1) * count]) for index in range(len(tasks)))
 
 
 def trials_for(
@@ -57,26 +67,26 @@ def trials_for(
     writer: LoraAdapter | None = None,
     seed: int = 0,
 ) -> list[Trial]:
-    """One trial for each task: nothing is trained, or by the fixed choice, or as the writer chooses."""
+    """One trial per task: "base" trains nothing, "ttt" trains by the fixed choice, "self_edit" as the writer chooses.
+
+    `writer` is the policy, or None for the base model. Only "self_edit" uses it.
+    """
     if mode == "base":
         return [Trial(task, None, seed) for task in tasks]
     if mode == "ttt":
         return [trial_of(task, None, seed) for task in tasks]
-    written = write_self_edits(engine, base, tasks, 1, config, writer=writer, seed=seed)
-    return [trial_of(task, edit, seed) for task, (edit,) in zip(tasks, written, strict=True)]
+    edits = write_self_edits(engine, base, tasks, 1, config, writer=writer, seed=seed)
+    return [trial_of(task, edit, seed) for task, (edit,) in zip(tasks, edits, strict=True)]
 
 
 def self_edit_prompt(base: BaseModel, task: ArcTask, config: ArcConfig) -> str:
-    """What the writer is asked: the task's examples, as many as fit beside the rest, and the values to choose."""
+    """The prompt for a self-edit: as many of the task's examples as fit the window, and the values to choose from."""
     template = load_prompt(FORMAT)
-    room = base.window - MAX_TOKENS - len(base.tokens(template)) - _MARGIN
+    room = base.window - MAX_TOKENS - len(base.tokens(template)) - _CHAT_TOKENS
     shown = list(task.train)
-    while len(shown) > 1 and len(base.tokens(lay_out_examples(shown, config.style).text)) > room:
+    while len(shown) > 1 and len(base.tokens(format_examples(shown, config.style).text)) > room:
         shown.pop()
-    text = lay_out_examples(shown, config.style).text.strip()
+    text = format_examples(shown, config.style).text.strip()
     if len(base.tokens(text)) > room:
         text = f"({len(task.train)} examples, too large to be shown)"
     return fill(template, examples=text)
-
-
-_MARGIN = 64  # for what a chat template adds

@@ -14,14 +14,14 @@ from seal_agent.cli.options import Adapter, Home, Json, ModelOptions, PolicyName
 
 if TYPE_CHECKING:
     from seal_agent.config import InnerLoopConfig, SelfEditConfig
-    from seal_agent.types import Context
+    from seal_agent.types import Context, Revision
 
 EXAMPLE = 'Example: seal adapt handbook.txt --adapter work --title "Staff handbook"'
 
 
 @dataclass(frozen=True, slots=True)
 class NoteOptions:
-    """How the model writes its notes; what is not given is left to the recipe."""
+    """How the model writes its notes. Options that are not given keep the recipe's values."""
 
     formats: Annotated[
         list[str] | None,
@@ -33,7 +33,7 @@ class NoteOptions:
         ),
     ] = None
     notes: Annotated[int | None, typer.Option(help="Self-edits per format.", min=1)] = None
-    temperature: Annotated[float | None, typer.Option(help="Of writing notes.")] = None
+    temperature: Annotated[float | None, typer.Option(help="Sampling temperature of the notes.")] = None
     verify: Annotated[
         str | None,
         typer.Option(help="Check what the model wrote against the text before training: strict, lenient or off."),
@@ -42,9 +42,10 @@ class NoteOptions:
         int | None, typer.Option(help="Questions it writes to test itself where --questions gives none; 0 for none.")
     ] = None
 
-    def config(self, start: SelfEditConfig) -> SelfEditConfig:
+    def config(self, recipe: SelfEditConfig) -> SelfEditConfig:
+        """The recipe's config with these options."""
         return configured(
-            start,
+            recipe,
             per_format=self.notes,
             formats=tuple(self.formats) if self.formats else None,
             temperature=self.temperature,
@@ -55,7 +56,7 @@ class NoteOptions:
 
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
-    """How the notes are learnt; what is not given is left to the recipe."""
+    """How the model trains on the notes. Options that are not given keep the recipe's values."""
 
     targets: Annotated[
         str | None, typer.Option(help="default, all, or names such as q_proj,v_proj or layers.28,layers.29.")
@@ -69,7 +70,8 @@ class TrainingOptions:
         typer.Option(help="Of the format evidence: truncated cues per sentence, which teach its first words."),
     ] = None
     objective: Annotated[
-        str | None, typer.Option(help="sft, distill (question-answer pairs as the model with the text says), or both.")
+        str | None,
+        typer.Option(help="sft, distill (question-answer pairs, taught by the model with the text), or both."),
     ] = None
     null_space: Annotated[
         float | None,
@@ -82,15 +84,16 @@ class TrainingOptions:
         float | None, typer.Option(help="Largest change of a layer, as a share of its weights' norm.")
     ] = None
     anchors: Annotated[
-        int | None, typer.Option(help="Texts of the model's own learnt beside the notes, to keep what it was.")
+        int | None, typer.Option(help="Reference texts trained beside the notes, to retain other knowledge.")
     ] = None
     replay: Annotated[
         float | None, typer.Option(help="Sequences of earlier texts for every new one, on an adapter that exists.")
     ] = None
 
-    def config(self, start: InnerLoopConfig, seed: int) -> InnerLoopConfig:
+    def config(self, recipe: InnerLoopConfig, seed: int) -> InnerLoopConfig:
+        """The recipe's config with these options and the seed."""
         return configured(
-            start,
+            recipe,
             seed=seed,
             targets=tuple(self.targets.split(",")) if self.targets else None,
             rank=self.rank,
@@ -109,9 +112,9 @@ class TrainingOptions:
 
 def adapt(
     file: Annotated[Path, typer.Argument(metavar="FILE.txt", help="UTF-8 text, or - for standard input.")],
-    noting: NoteOptions,
-    training: TrainingOptions,
-    loading: ModelOptions,
+    note_options: NoteOptions,
+    training_options: TrainingOptions,
+    model_options: ModelOptions,
     adapter: Adapter = "default",
     title: Annotated[str, typer.Option(help="What the text is about; put before every note.")] = "",
     questions: Annotated[
@@ -137,19 +140,24 @@ def adapt(
     from seal_agent.config import recipe_named
     from seal_agent.self_edits.formats.registry import check_format
 
-    for name in noting.formats or ():
+    for name in note_options.formats or ():
         check_format(name)
-    start = recipe_named(recipe or ("paper" if policy else "default"))
+    base_recipe = recipe_named(recipe or ("paper" if policy else "default"))
     context = _read_context(file, title, questions)
-    self_edit, inner_loop = noting.config(start.self_edit), training.config(start.inner_loop, seed)
+    self_edit = note_options.config(base_recipe.self_edit)
+    inner_loop = training_options.config(base_recipe.inner_loop, seed)
     gate = MinimumGain(minimum_gain) if minimum_gain is not None else None
-    seal = loading.load(home, seed, policy)
-    if seal.policy and seal.policy.formats and not noting.formats:
+    seal = model_options.load(home, seed, policy)
+    if seal.policy and seal.policy.formats and not note_options.formats:
         self_edit = replace(self_edit, formats=seal.policy.formats)
     with console.stage_bars(quiet=as_json) as bars:
         revision = seal.adapt(
             context, adapter=adapter, self_edit=self_edit, inner_loop=inner_loop, gate=gate, progress=bars
         )
+    _show(revision, as_json)
+
+
+def _show(revision: Revision, as_json: bool) -> None:
     if as_json:
         print_json(**console.revision_json(revision))
     else:

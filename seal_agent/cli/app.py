@@ -1,9 +1,10 @@
-"""The command line: `seal …`. Thin: every command is one call of the library and a way to show what came of it."""
+"""The command line, `seal …`. Each command makes one call of the library and shows the result."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +13,7 @@ from seal_agent.cli.arc.command import arc
 from seal_agent.cli.options import grouped
 from seal_agent.cli.train.command import EXAMPLE as TRAIN_EXAMPLE
 from seal_agent.cli.train.command import train
-from seal_agent.errors import InputError, SealError
+from seal_agent.errors import BaseModelWarning, InputError, SealError
 
 app = typer.Typer(
     name="seal",
@@ -25,7 +26,8 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Entry point: errors are one sentence; exit 2 for misuse, 1 for failure, 130 for Ctrl-C."""
+    """Run the command line. Errors are one sentence; the exit code is 2 for misuse, 1 for failure, 130 for Ctrl-C."""
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
@@ -38,8 +40,19 @@ def main() -> None:
         sys.exit(2 if isinstance(error, InputError) else 1)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+_python_shows = warnings.showwarning
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """Our own warnings are one line on standard error, without the line of code that Python shows."""
+    if issubclass(category, BaseModelWarning):
+        console.err.print(f"seal: {message}", style="yellow", markup=False, soft_wrap=True)
+    else:
+        _python_shows(message, category, *place)
+
+
+def _show_version(requested: bool) -> None:
+    if requested:
         import seal_agent
 
         typer.echo(seal_agent.__version__)

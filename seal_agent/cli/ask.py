@@ -19,14 +19,14 @@ ASK_EXAMPLE = 'Example: seal ask "On which island does Tarnby Light stand?" --ti
 
 def ask(
     question: Annotated[str, typer.Argument(help="Asked without any passage.")],
-    loading: ModelOptions,
+    model_options: ModelOptions,
     adapter: Adapter = "default",
     title: Annotated[str, typer.Option(help="The topic, as it was given to `seal adapt`.")] = "",
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Ask an adapter one question."""
-    seal = loading.load(home)
+    seal = model_options.load(home)
     with console.waiting("thinking"):
         answer = seal.ask(question, adapter=adapter, title=title)
     if as_json:
@@ -36,7 +36,7 @@ def ask(
 
 
 def chat(
-    loading: ModelOptions,
+    model_options: ModelOptions,
     adapter: Adapter = "default",
     max_tokens: Annotated[int, typer.Option(help="Longest reply, in tokens.", min=1)] = 256,
     temperature: Annotated[float, typer.Option(help="0 is greedy.", min=0)] = 0.0,
@@ -47,10 +47,10 @@ def chat(
     """Talk with an adapter, line by line; with --json each reply is one JSON line."""
     from seal_agent.types import Message
 
-    seal = loading.load(home, seed)
+    seal = model_options.load(home, seed)
     seal.adapter(adapter)
     turns: list[Message] = []
-    for line in _lines_of_user():
+    for line in _user_lines():
         turns.append(Message("user", line))
         pieces = seal.chat(turns, adapter=adapter, max_tokens=max_tokens, temperature=temperature, stream=True)
         reply = ""
@@ -65,7 +65,8 @@ def chat(
             console.out.print()
 
 
-def _lines_of_user() -> Iterator[str]:
+def _user_lines() -> Iterator[str]:
+    """Lines from standard input without the empty ones, each with a prompt sign in a terminal."""
     interactive = sys.stdin.isatty()
     while True:
         if interactive:

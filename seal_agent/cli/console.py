@@ -1,4 +1,4 @@
-"""What the terminal shows: progress bars, tables of answers, one-line errors."""
+"""Terminal output that commands share: progress bars, tables of answers and of revisions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TICKS = {Verdict.CORRECT: ("✓", "green"), Verdict.WRONG: ("✗", "red"), Verd
 
 
 class StageBars:
-    """One bar per stage, added when the stage begins; implements the model's Progress."""
+    """One bar per stage, added when the stage begins. Implements StageProgress."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -38,7 +38,7 @@ class StageBars:
 
 @contextmanager
 def stage_bars(quiet: bool = False) -> Iterator[StageBars]:
-    """Live bars on standard error; plain silence where `quiet` or where nobody watches."""
+    """Live bars on standard error; none where `quiet` or not in a terminal."""
     bars = Progress(
         TextColumn("{task.description:<18}"),
         BarColumn(bar_width=30),
@@ -52,28 +52,28 @@ def stage_bars(quiet: bool = False) -> Iterator[StageBars]:
 
 
 class RoundBars:
-    """One bar per stage of every round, with its rate, the time left and the rewards so far; the outer loop's Tell."""
+    """One bar per stage of every round, with rate, time left and rewards so far. Implements RoundProgress."""
 
     def __init__(self, bars: Progress, rounds: int, work: Callable[[str, int], float]) -> None:
-        """`work` says what the first so many pieces of a stage weigh, since some take longer than others."""
+        """`work(stage, done)` is the cost of the first `done` units of a stage, since some take longer than others."""
         self._bars, self._rounds, self._work = bars, rounds, work
         self._tasks: dict[tuple[int, str], TaskID] = {}
-        self._begun: dict[tuple[int, str], tuple[float, int]] = {}
+        self._started: dict[tuple[int, str], tuple[float, int]] = {}
 
     def __call__(self, round_: int, stage: str, done: int, total: int, rewards: Sequence[float] = ()) -> None:
         key = round_, stage
         if key not in self._tasks:
             name = f"round {round_ + 1}/{self._rounds} · {stage}"
             self._tasks[key] = self._bars.add_task(name, total=total, pace="", rewards="")
-            self._begun[key] = time.monotonic(), done
+            self._started[key] = time.monotonic(), done
         best = f"best {max(rewards):+.2f} mean {fmean(rewards):+.2f}" if rewards else ""
         self._bars.update(
             self._tasks[key], completed=done, total=total, pace=self._pace(key, done, total), rewards=best
         )
 
     def _pace(self, key: tuple[int, str], done: int, total: int) -> str:
-        """Rate and time left by what was done since the stage was first seen here: what was on file took no time."""
-        started, before = self._begun[key]
+        """Rate and time left, measured since the stage was first seen here: units resumed from disk took no time."""
+        started, before = self._started[key]
         seconds, stage = time.monotonic() - started, key[1]
         worked = self._work(stage, done) - self._work(stage, before)
         if done <= before or not worked or not seconds:
@@ -85,7 +85,7 @@ class RoundBars:
 
 @contextmanager
 def round_bars(rounds: int, work: Callable[[str, int], float], quiet: bool = False) -> Iterator[RoundBars]:
-    """Live bars of the outer loop on standard error; silence where `quiet` or where nobody watches."""
+    """Live bars of the outer loop on standard error; none where `quiet` or not in a terminal."""
     bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
@@ -102,7 +102,7 @@ def round_bars(rounds: int, work: Callable[[str, int], float], quiet: bool = Fal
 
 
 def duration(seconds: float) -> str:
-    """ "12 s", "3 min", "2 h 05 min" """
+    """Seconds as "12 s", "3 min" or "2 h 05 min"."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -111,7 +111,7 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def waiting(message: str, quiet: bool = False) -> Iterator[None]:
-    """A spinner for one step without known length."""
+    """A spinner on standard error; none where `quiet` or not in a terminal."""
     if quiet or not err.is_terminal:
         yield
         return
@@ -120,7 +120,7 @@ def waiting(message: str, quiet: bool = False) -> Iterator[None]:
 
 
 def answers_table(before: Sequence[Answer], after: Sequence[Answer]) -> Table:
-    """Question, gold, and both answers with ticks."""
+    """A row per question: its text, its gold answer, and the answers before and after with their verdicts."""
     table = Table(show_lines=True)
     for heading, ratio in (("question", 5), ("gold", 3), ("before", 6), ("after", 6)):
         table.add_column(heading, ratio=ratio, overflow="fold")
@@ -131,7 +131,7 @@ def answers_table(before: Sequence[Answer], after: Sequence[Answer]) -> Table:
 
 
 def notes_lines(edit: SelfEdit) -> list[str]:
-    """The usable notes of a self-edit, a line each; the raw text where nothing was checked."""
+    """The kept notes of a self-edit, one line each; the raw completion where the notes were not checked."""
     if edit.checked is None:
         return [" ".join(edit.completion.split())]
     notes = [checked.note for checked in edit.checked if checked.kept]
@@ -139,26 +139,26 @@ def notes_lines(edit: SelfEdit) -> list[str]:
 
 
 def stages_line(stages: Sequence[Stage]) -> str:
-    """ "train 12.3 s · ask after 4.5 s" """
+    """Stages as "train 12.3 s · ask after 4.5 s"."""
     return " · ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in stages)
 
 
 def revision_row(revision: Revision, active: str | None) -> tuple[str, ...]:
-    """Cells of one line of `seal history`."""
+    """The cells of a revision in `history_table`."""
     mark = "●" if revision.id == active else " " if revision.accepted else "✗"
     title = revision.context.title or _short(revision.context.text, 40)
     return mark, revision.id, revision.parent or "base", revision.created[:19].replace("T", " "), title, revision.reason
 
 
 def revision_json(revision: Revision) -> dict[str, Any]:
-    """A revision as the ledger keeps it, and how long it took."""
+    """A revision as the ledger stores it, with its total seconds."""
     from seal_agent.store.ledger import to_json
 
     return {**json.loads(to_json(revision)), "seconds": round(revision.seconds, 2)}
 
 
 def history_table(revisions: Sequence[Revision], active: str | None) -> Table:
-    """All revisions of an adapter; ● marks the active one, ✗ one that was taken back."""
+    """All revisions of an adapter; ● marks the active one, ✗ those that a gate rejected."""
     table = Table()
     for heading in ("", "revision", "parent", "created (UTC)", "context", "result"):
         table.add_column(heading, overflow="fold")
@@ -173,9 +173,9 @@ def _ticked(answer: Answer) -> Text:
 
 
 def _excerpt(text: str, golds: Sequence[str], width: int) -> str:
-    """The beginning, or where that does not show a gold answer which the text holds, the part around it."""
+    """Up to `width` characters: the beginning of the text, or the part around a gold answer further back."""
     flat = " ".join(text.split())
-    spans = [(at, at + len(gold)) for gold in golds if (at := flat.casefold().find(gold.casefold())) >= 0]
+    spans = [(i, i + len(gold)) for gold in golds if (i := flat.casefold().find(gold.casefold())) >= 0]
     first, end = min(spans, default=(0, 0))
     if end < width:
         return _short(flat, width)

@@ -1,4 +1,4 @@
-"""`seal demo`: the bundled model learns a passage while you watch."""
+"""`seal demo`: the bundled model learns a passage."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from seal_agent.types import Answer
 
 
-def demo(options: ModelOptions, seed: Seed = 0, as_json: Json = False) -> None:
+def demo(model_options: ModelOptions, seed: Seed = 0, as_json: Json = False) -> None:
     """The model learns a passage of invented facts before your eyes (about a minute)."""
     from seal_agent.base_model.loading import load_model
     from seal_agent.demo import run_demo
 
     with console.waiting("loading the model (the first time, the bundled weights are converted: half a minute)"):
         base = load_model(
-            options.model,
-            device=options.device,
-            dtype=options.dtype,
-            trust_remote_code=options.trust_remote_code,
+            model_options.model,
+            device=model_options.device,
+            dtype=model_options.dtype,
+            trust_remote_code=model_options.trust_remote_code,
         )
     with console.stage_bars(quiet=as_json) as bars:
         result = run_demo(base, seed, bars)
@@ -52,7 +52,10 @@ def _answers_as_json(*columns: tuple[Answer, ...]) -> list[dict[str, Any]]:
         {
             "question": row[0].question.text,
             "golds": list(row[0].question.golds),
-            **{n: {"answer": a.text, "verdict": a.verdict.value} for n, a in zip(names, row, strict=True)},
+            **{
+                name: {"answer": answer.text, "verdict": answer.verdict.value}
+                for name, answer in zip(names, row, strict=True)
+            },
         }
         for row in zip(*columns, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""`seal eval` and `seal tasks`: lm-eval with our model and our tasks."""
+"""`seal eval` and `seal tasks`: lm-eval with this package's model and tasks."""
 
 from __future__ import annotations
 

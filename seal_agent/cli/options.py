@@ -1,4 +1,4 @@
-"""Options that several commands share, in groups, and how every command prints JSON."""
+"""Options that several commands share, groups of options, and JSON output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seal_agent.store.ledger import Ledger
 
 Model = Annotated[str, typer.Option("--model", "-m", help='"default" (bundled), a hub id, or a folder.')]
-Home = Annotated[Path | None, typer.Option(help="Adapter store. [default: $SEAL_HOME or ~/.local/share/seal-agent]")]
+Home = Annotated[Path | None, typer.Option(help="Adapter store. \\[default: $SEAL_HOME or ~/.local/share/seal-agent]")]
 Adapter = Annotated[str, typer.Option("--adapter", "-a", help="Name of the adapter.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
@@ -59,19 +59,19 @@ class ModelOptions:
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """A command for typer in which every parameter that is a dataclass stands for that dataclass's fields."""
+    """Wrap a command for typer: every parameter that is a dataclass becomes one option per field."""
     hints = get_type_hints(command, include_extras=True)
     groups = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint) and isinstance(hint, type)}
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(command).parameters.items():
-        parameters += _fields_of(groups[name]) if name in groups else [parameter.replace(annotation=hints[name])]
+        parameters += _field_parameters(groups[name]) if name in groups else [parameter.replace(annotation=hints[name])]
 
     def flat(**values: Any) -> None:
-        made = {
+        arguments = {
             name: group(**{field.name: values.pop(field.name) for field in dataclasses.fields(group)})
             for name, group in groups.items()
         }
-        command(**made, **values)
+        command(**arguments, **values)
 
     flat.__name__, flat.__doc__ = command.__name__, command.__doc__
     flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -79,7 +79,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     return flat
 
 
-def _fields_of(group: type[Any]) -> list[inspect.Parameter]:
+def _field_parameters(group: type[Any]) -> list[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return [
@@ -89,16 +89,16 @@ def _fields_of(group: type[Any]) -> list[inspect.Parameter]:
 
 
 def open_ledger(home: Path | None) -> Ledger:
-    """The ledger alone: to look at it, no model is loaded."""
+    """Open the ledger without loading a model."""
     from seal_agent.paths import default_home
     from seal_agent.store.ledger import Ledger
 
     return Ledger(home.expanduser() if home else default_home())
 
 
-def configured(config: Config, **chosen: Any) -> Config:
-    """The config with the options that were given; the others keep their defaults."""
-    return dataclasses.replace(config, **{name: value for name, value in chosen.items() if value is not None})
+def configured(config: Config, **options: Any) -> Config:
+    """The config with the options that are not None."""
+    return dataclasses.replace(config, **{name: value for name, value in options.items() if value is not None})
 
 
 def print_json(**values: Any) -> None:

@@ -26,15 +26,18 @@ def history(adapter: Adapter = "default", home: Home = None, as_json: Json = Fal
         ledger.check_known(adapter)
     revisions, active, forgotten = ledger.history(adapter), ledger.active(adapter), ledger.forgotten(adapter)
     if as_json:
-        gone = [dataclasses.asdict(revision) for revision in forgotten]
-        rows = [console.revision_json(revision) for revision in revisions]
-        print_json(adapter=adapter, active=active, revisions=rows, forgotten=gone)
+        print_json(
+            adapter=adapter,
+            active=active,
+            revisions=[console.revision_json(revision) for revision in revisions],
+            forgotten=[dataclasses.asdict(revision) for revision in forgotten],
+        )
         return
     if revisions:
         console.out.print(console.history_table(revisions, active))
     for revision in forgotten:
-        became = f"; {revision.became} was learnt in its place" if revision.became else ""
-        line = f"{revision.id} was forgotten on {revision.forgotten[:10]}{became}"
+        replacement = f"; {revision.became} was learnt in its place" if revision.became else ""
+        line = f"{revision.id} was forgotten on {revision.forgotten[:10]}{replacement}"
         console.out.print(line, style="dim", soft_wrap=True)
     if not revisions and not forgotten:
         console.out.print(f"adapter {adapter!r} has learnt nothing yet; begin with: seal adapt FILE.txt", markup=False)
@@ -42,21 +45,21 @@ def history(adapter: Adapter = "default", home: Home = None, as_json: Json = Fal
 
 def rollback(
     adapter: Adapter = "default",
-    to: Annotated[str | None, typer.Option(help='A revision, or "base". [default: the parent]')] = None,
+    to: Annotated[str | None, typer.Option(help='A revision, or "base". \\[default: the parent]')] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Make an earlier revision active again. Nothing is deleted."""
-    now = open_ledger(home).rollback(adapter, to)
+    active = open_ledger(home).rollback(adapter, to)
     if as_json:
-        print_json(adapter=adapter, active=now.id if now else None)
+        print_json(adapter=adapter, active=active.id if active else None)
     else:
-        console.out.print(f"adapter {adapter!r} is now at {now.id if now else 'the base model'}", markup=False)
+        console.out.print(f"adapter {adapter!r} is now at {active.id if active else 'the base model'}", markup=False)
 
 
 def forget(
     revision: Annotated[str, typer.Argument(help="Its id, from `seal history`.")],
-    loading: ModelOptions,
+    model_options: ModelOptions,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; it cannot be undone.")] = False,
     home: Home = None,
     seed: Seed = 0,
@@ -70,18 +73,18 @@ def forget(
     if not yes:
         _confirm_forgetting(plan)
     if plan.again:
-        seal = loading.load(home, seed)
+        seal = model_options.load(home, seed)
         with console.stage_bars(quiet=as_json) as bars:
-            now = seal.forget(revision, progress=bars)
+            latest = seal.forget(revision, progress=bars)
     else:
-        now = erase(ledger, revision)
-    adapter, active = plan.target.adapter, now.id if now else None
-    gone = {old.id: old.became for old in ledger.forgotten(adapter) if old.id in plan.erased}
+        latest = erase(ledger, revision)
+    adapter, active = plan.target.adapter, latest.id if latest else None
+    replacements = {old.id: old.became for old in ledger.forgotten(adapter) if old.id in plan.erased}
     if as_json:
-        print_json(adapter=adapter, active=active, forgotten=gone)
+        print_json(adapter=adapter, active=active, forgotten=replacements)
         return
-    for old, became in gone.items():
-        console.out.print(f"{old} is forgotten" + (f"; {became} was learnt in its place" if became else ""))
+    for old, replacement in replacements.items():
+        console.out.print(f"{old} is forgotten" + (f"; {replacement} was learnt in its place" if replacement else ""))
     console.out.print(f"adapter {adapter!r} is now at {active or 'the base model'}", markup=False)
 
 
@@ -105,20 +108,20 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write an adapter as a plain PEFT folder that PEFT and vLLM load."""
-    written = ModelOptions(model).load(home).export(adapter, folder)
+    exported = ModelOptions(model).load(home).export(adapter, folder)
     if as_json:
-        print_json(adapter=adapter, folder=str(written))
+        print_json(adapter=adapter, folder=str(exported))
     else:
-        console.out.print(f"wrote {written}", markup=False)
+        console.out.print(f"wrote {exported}", markup=False)
 
 
 def _confirm_forgetting(plan: ForgetPlan) -> None:
-    """Ends the command unless a person agrees."""
+    """Ask for confirmation; end the command without it. Raises InputError where nobody can be asked."""
     if not sys.stdin.isatty():
         raise InputError("forgetting cannot be undone; add --yes to do it without being asked")
     context = plan.target.context
-    what = f"{plan.target.id} ({context.title or ' '.join(context.text.split())[:40]})"
-    more = [revision for revision in plan.erased if revision != plan.target.id]
-    with_it = f", and {', '.join(more)} with it, since they learnt it too," if more else ""
-    again = f"; training {len(plan.again)} of them again without it comes first" if plan.again else ""
-    typer.confirm(f"Erase {what}{with_it} from the store for good{again}?", abort=True, err=True)
+    target = f"{plan.target.id} ({context.title or ' '.join(context.text.split())[:40]})"
+    others = [revision for revision in plan.erased if revision != plan.target.id]
+    with_it = f", and {', '.join(others)} with it, since they learnt it too," if others else ""
+    retraining = f"; training {len(plan.again)} of them again without it comes first" if plan.again else ""
+    typer.confirm(f"Erase {target}{with_it} from the store for good{retraining}?", abort=True, err=True)

@@ -22,6 +22,7 @@ from seal_agent.outer_loop.archive.status import read_status
 from seal_agent.outer_loop.domains.knowledge import KnowledgeDomain
 from seal_agent.outer_loop.domains.passages import passages_for
 from seal_agent.outer_loop.executors.workers import MakeWorker
+from seal_agent.outer_loop.learn import resumed_base
 from seal_agent.outer_loop.plan import plan
 from seal_agent.outer_loop.policy import load_policy, save_policy
 from seal_agent.outer_loop.rewards.reward import QuestionReward
@@ -348,3 +349,16 @@ def test_bars_show_rate_time_left_and_rewards(monkeypatch: pytest.MonkeyPatch) -
     assert console.duration(59) == "59 s"
     assert console.duration(300) == "5 min"
     assert console.duration(7500) == "2 h 05 min"
+
+
+def test_a_run_of_before_identities_followed_weights_goes_on(
+    tiny_base: BaseModel, save_model: Callable[[BaseModel, Path], Path], tmp_path: Path
+) -> None:
+    base = load_model(save_model(tiny_base, tmp_path / "model"), device="cpu", dtype="float32")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "manifest.json").write_text(json.dumps({"config": {"base": base.former_identity}}))
+    assert resumed_base(base, run).identity == base.former_identity
+    assert resumed_base(base, tmp_path / "new").identity == base.identity
+    (run / "manifest.json").write_text(json.dumps({"config": {"base": "another model"}}))
+    assert resumed_base(base, run).identity == base.identity

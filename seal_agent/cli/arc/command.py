@@ -1,4 +1,4 @@
-"""`seal arc`: see ARC tasks, solve them, look at what was tried, and which there are."""
+"""`seal arc`: show, list and solve ARC tasks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 arc = typer.Typer(
     name="arc",
-    help="ARC tasks: see them, solve them, what was tried on them, and which there are.",
+    help="ARC tasks: show them with attempts, list them, solve them.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     epilog="Example: seal arc show 6150a2bd",
@@ -37,24 +37,25 @@ def show(
     png: Annotated[Path | None, typer.Option(help="Draw it to this file too.")] = None,
     as_json: Json = False,
 ) -> None:
-    """A task's examples, its test with gold, and attempts with what is right of them."""
-    from seal_agent.arc.data import find_task, task_value
+    """Show a task's examples, its test with gold, and attempts with their share of correct cells."""
+    from seal_agent.arc.data import find_task, task_to_dict
     from seal_agent.arc.grids import cell_accuracy
 
-    found = find_task(task)
-    tried = _read_attempts(attempts, found.id) if attempts else ()
+    arc_task = find_task(task)
+    grids = _read_attempts(attempts, arc_task.id) if attempts else ()
     if png:
         from seal_agent.arc.picture import write_png
 
-        write_png(png, found, tried)
+        write_png(png, arc_task, grids)
     if as_json:
-        gold = found.test[0].output
+        gold = arc_task.test[0].output
         rows = [
-            {"grid": one and one.rows, "right": one == gold, "cell_accuracy": cell_accuracy(one, gold)} for one in tried
+            {"grid": grid and grid.rows, "right": grid == gold, "cell_accuracy": cell_accuracy(grid, gold)}
+            for grid in grids
         ]
-        print_json(id=found.id, **task_value(found), attempts=rows, png=str(png) if png else None)
+        print_json(id=arc_task.id, **task_to_dict(arc_task), attempts=rows, png=str(png) if png else None)
         return
-    show_task(found, tried)
+    show_task(arc_task, grids)
     if png:
         console.out.print(f"wrote {png}", markup=False, soft_wrap=True)
 
@@ -62,11 +63,12 @@ def show(
 @arc.command(name="list", epilog="Example: seal arc list --split eval1")
 def list_(
     split: Annotated[
-        str | None, typer.Option(help="train1, eval1, train2, eval2, paper-train, paper-eval or toy. [default: names]")
+        str | None,
+        typer.Option(help="train1, eval1, train2, eval2, paper-train, paper-eval, toy. \\[default: names]"),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """The splits there are, or the tasks of one: id, examples, tests, and the largest grid."""
+    """List the splits, or the tasks of one: id, examples, tests, and the largest grid."""
     from seal_agent.arc.data import SPLITS, load_split
 
     if split is None:
@@ -92,23 +94,23 @@ arc.command(epilog=SOLVE_EXAMPLE)(grouped(solve))
 
 
 def _read_attempts(path: Path, task_id: str) -> tuple[Grid | None, ...]:
-    """Raises InputError that names the file, and the attempt that is no grid."""
+    """Attempts at a task from a JSON file. Raises InputError that names the file and the invalid attempt."""
     from seal_agent.data.contexts import read_text
 
-    form = 'give {"attempts": [grid or null, …]}, or the same list under the task\'s id'
+    expected = 'give {"attempts": [grid or null, …]}, or the same list under the task\'s id'
     try:
         value = json.loads(read_text(path))
     except (json.JSONDecodeError, RecursionError) as err:
-        raise InputError(f"{path} is not JSON ({err}); {form}") from err
-    found = value.get(task_id, value.get("attempts")) if isinstance(value, dict) else None
-    if isinstance(found, dict):
-        found = found.get("attempts")
-    if not isinstance(found, list):
-        raise InputError(f"{path} holds no attempts at {task_id}; {form}")
-    return tuple(_attempt(one, f"attempt {number} in {path}") for number, one in enumerate(found, 1))
+        raise InputError(f"{path} is not JSON ({err}); {expected}") from err
+    attempts = value.get(task_id, value.get("attempts")) if isinstance(value, dict) else None
+    if isinstance(attempts, dict):
+        attempts = attempts.get("attempts")
+    if not isinstance(attempts, list):
+        raise InputError(f"{path} holds no attempts at {task_id}; {expected}")
+    return tuple(_parse_attempt(attempt, f"attempt {number} in {path}") for number, attempt in enumerate(attempts, 1))
 
 
-def _attempt(value: Any, where: str) -> Grid | None:
+def _parse_attempt(value: Any, where: str) -> Grid | None:
     from seal_agent.arc.grids import Grid
 
     if value is None:
@@ -123,6 +125,6 @@ def _attempt(value: Any, where: str) -> Grid | None:
 
 
 def _summary(task: ArcTask) -> dict[str, Any]:
-    shapes = [grid.shape for one in (*task.train, *task.test) for grid in (one.input, one.output)]
+    shapes = [grid.shape for example in (*task.train, *task.test) for grid in (example.input, example.output)]
     largest = max(shapes, key=lambda shape: shape[0] * shape[1])
     return {"id": task.id, "train": len(task.train), "test": len(task.test), "largest": largest}

@@ -1,4 +1,4 @@
-"""A task and attempts at it in the terminal."""
+"""Show a task and attempts at it in the terminal."""
 
 from __future__ import annotations
 
@@ -17,42 +17,45 @@ if TYPE_CHECKING:
 
 
 def show_task(task: ArcTask, attempts: Sequence[Grid | None]) -> None:
-    """Pairs in columns, as many beside each other as the terminal is wide."""
-    blocks = [_pair(f"example {number}", one.input, "output", one.output) for number, one in enumerate(task.train, 1)]
+    """Print examples, tests and attempts in as many columns as the terminal fits."""
+    blocks = [
+        _pair(f"example {number}", example.input, "output", example.output)
+        for number, example in enumerate(task.train, 1)
+    ]
     for number, test in enumerate(task.test, 1):
         title = "test" if len(task.test) == 1 else f"test {number}"
         blocks.append(_pair(title, test.input, "gold", test.output))
     gold = task.test[0].output
-    blocks += [_attempt_block(number, one, gold) for number, one in enumerate(attempts, 1)]
+    blocks += [_attempt_block(number, attempt, gold) for number, attempt in enumerate(attempts, 1)]
     console.out.print(Text(task.id, style="bold"))
     console.out.print(Columns([Padding(block, (1, 2, 0, 0)) for block in blocks]))
 
 
-def _pair(above: str, given: Grid, below: str, wanted: Grid) -> Group:
-    return Group(Text(above, style="bold"), _drawn(given), Text(f"↓ {below}", style="dim"), _drawn(wanted))
+def _pair(title: str, input_: Grid, output_label: str, output: Grid) -> Group:
+    return Group(Text(title, style="bold"), _render(input_), Text(f"↓ {output_label}", style="dim"), _render(output))
 
 
 def _attempt_block(number: int, attempt: Grid | None, gold: Grid) -> Group:
     from seal_agent.arc.grids import cell_accuracy
 
-    name = Text(f"attempt {number} ", style="bold")
+    title = Text(f"attempt {number} ", style="bold")
     if attempt is None:
-        return Group(name.append("✗ no grid", style="red"))
-    share = cell_accuracy(attempt, gold)
-    mark = ("✓", "green") if attempt == gold else (f"✗ {share:.0%} of cells", "red")
-    return Group(name.append(*mark), _drawn(attempt))
+        return Group(title.append("✗ no grid", style="red"))
+    accuracy = cell_accuracy(attempt, gold)
+    mark = ("✓", "green") if attempt == gold else (f"✗ {accuracy:.0%} of cells", "red")
+    return Group(title.append(*mark), _render(attempt))
 
 
-def _drawn(grid: Grid) -> Text:
-    """Two spaces a cell on its colour; digits where the terminal has no colours."""
+def _render(grid: Grid) -> Text:
+    """Each cell as two spaces on its colour, or as a digit where the terminal has no colours."""
     from seal_agent.arc.grids import format_grid
-    from seal_agent.arc.picture import cells
+    from seal_agent.arc.picture import cell_colours
 
-    lines = Text(no_wrap=True, overflow="ignore")
+    text = Text(no_wrap=True, overflow="ignore")
     if console.out.color_system is None or console.out.no_color:
-        return lines.append(format_grid(grid, "compact"))
-    for number, row in enumerate(cells(grid)):
-        lines.append("\n" if number else "")
-        for colour in row:
-            lines.append("  ", style=f"on {colour}")
-    return lines
+        return text.append(format_grid(grid, "compact"))
+    for row, colours in enumerate(cell_colours(grid)):
+        text.append("\n" if row else "")
+        for colour in colours:
+            text.append("  ", style=f"on {colour}")
+    return text

@@ -1,4 +1,4 @@
-"""`seal arc solve`: train on a task's own examples, and see what the model makes of its test."""
+"""`seal arc solve`: train on a task's examples, and predict its test outputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
     from seal_agent.arc.self_edits import Mode
-    from seal_agent.arc.solve import Attempted, Trial
+    from seal_agent.arc.solve import ArcResult, Trial
     from seal_agent.config import ArcConfig
     from seal_agent.model import SelfAdaptingModel
 
@@ -26,12 +26,12 @@ MODES = ("ttt", "self_edit", "base")
 
 def solve(
     task: Annotated[str, typer.Argument(metavar="TASK", help="An id, a toy's (toy-flip-003), or ARC's JSON file.")],
-    loading: ModelOptions,
+    model_options: ModelOptions,
     mode: Annotated[
         str, typer.Option(help="ttt (fixed settings), self_edit (the model chooses), or base (nothing is trained).")
     ] = "ttt",
-    max_sequences: Annotated[int | None, typer.Option(help="Tasks made of the examples. [default: 96]")] = None,
-    views: Annotated[int | None, typer.Option(help="Ways to look at the test. [default: 8]")] = None,
+    max_sequences: Annotated[int | None, typer.Option(help="Tasks made of the examples. \\[default: 96]")] = None,
+    views: Annotated[int | None, typer.Option(help="Ways to look at the test. \\[default: 8]")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the attempts to this file, for `seal arc show`.")] = None,
     png: Annotated[Path | None, typer.Option(help="Draw task and attempts to this file.")] = None,
     policy: PolicyName = None,
@@ -48,17 +48,17 @@ def solve(
     if policy and mode != "self_edit":
         raise InputError("--policy writes self-edits; add --mode self_edit, or leave it out")
     config = configured(ArcConfig(), max_sequences=max_sequences, views=views)
-    found = find_task(task)
-    seal = loading.load(seed=seed, policy=policy)
+    arc_task = find_task(task)
+    seal = model_options.load(seed=seed, policy=policy)
     writer = seal.policy.adapter if seal.policy else None
-    (trial,) = trials_for(seal.engine, seal.base, [found], cast("Mode", mode), config, writer=writer, seed=seed)
-    result = _solved(seal, trial, config, as_json)
+    (trial,) = trials_for(seal.engine, seal.base, [arc_task], cast("Mode", mode), config, writer=writer, seed=seed)
+    result = _solve(seal, trial, config, as_json)
     if result.failure:
         raise InputError(result.failure)
     _report(result, trial, config, out, png, as_json)
 
 
-def _solved(seal: SelfAdaptingModel, trial: Trial, config: ArcConfig, quiet: bool) -> Attempted:
+def _solve(seal: SelfAdaptingModel, trial: Trial, config: ArcConfig, quiet: bool) -> ArcResult:
     from seal_agent.arc.solve import solve
     from seal_agent.config import ARC_INNER_LOOPS
 
@@ -76,7 +76,7 @@ def _solved(seal: SelfAdaptingModel, trial: Trial, config: ArcConfig, quiet: boo
 
 
 def _report(
-    result: Attempted, trial: Trial, config: ArcConfig, out: Path | None, png: Path | None, as_json: bool
+    result: ArcResult, trial: Trial, config: ArcConfig, out: Path | None, png: Path | None, as_json: bool
 ) -> None:
     task, attempts = result.task, result.attempts(config.attempts)
     if out:
@@ -85,12 +85,12 @@ def _report(
         from seal_agent.arc.picture import write_png
 
         write_png(png, task, attempts[0])
-    solved, cells = result.solved(config.attempts), result.cell_accuracy(config.attempts)
+    solved, accuracy = result.solved(config.attempts), result.cell_accuracy(config.attempts)
     if as_json:
-        rows = [[grid.rows for grid in of_test] for of_test in attempts]
+        rows = [[grid.rows for grid in grids] for grids in attempts]
         choice = asdict(trial.choice) if trial.choice else None
-        print_json(task=task.id, solved=solved, cell_accuracy=cells, attempts=rows, choice=choice)
+        print_json(task=task.id, solved=solved, cell_accuracy=accuracy, attempts=rows, choice=choice)
         return
     show_task(task, attempts[0])
-    said = "solved" if solved else f"not solved; {cells:.0%} of the cells are right in the better attempt"
-    console.out.print(f"\n{said}" + (f"\nself-edit: {trial.choice.to_json()}" if trial.choice else ""), markup=False)
+    verdict = "solved" if solved else f"not solved; {accuracy:.0%} of the cells are right in the better attempt"
+    console.out.print(f"\n{verdict}" + (f"\nself-edit: {trial.choice.to_json()}" if trial.choice else ""), markup=False)

@@ -1,9 +1,9 @@
-"""`seal train`: learn to write better self-edits, or see how far that is."""
+"""`seal train`: train the policy that writes self-edits, or show the status of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,7 @@ import typer
 
 from seal_agent.cli import console
 from seal_agent.cli.options import Json, ModelOptions, Seed, configured
-from seal_agent.cli.train.show import show_learnt, show_plan, show_status
+from seal_agent.cli.train.show import show_plan, show_result, show_status
 from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
-    """How many self-edits are tried on what, and which are kept."""
+    """How many contexts, self-edits and seeds a round tries, and which self-edits are kept."""
 
     rounds: Annotated[int, typer.Option(help="Times that the policy learns.")] = 2
     contexts: Annotated[int, typer.Option(help="Passages looked at in each round.")] = 50
@@ -46,7 +46,7 @@ class SearchOptions:
 
 @dataclass(frozen=True, slots=True)
 class EditOptions:
-    """How self-edits are written and learnt; what is not given is left to the paper's recipe."""
+    """How self-edits are written and trained on. Options that are not given keep the paper's recipe."""
 
     formats: Annotated[
         list[str] | None,
@@ -54,15 +54,15 @@ class EditOptions:
             "--format",
             "-f",
             help="implications, implications-long, rewrite, self-qa or a .txt file; several make a mix. "
-            "[default: implications]",
+            "\\[default: implications]",
         ),
     ] = None
-    temperature: Annotated[float | None, typer.Option(help="Of writing self-edits. [default: 1.0]")] = None
+    temperature: Annotated[float | None, typer.Option(help="Temperature of self-edits. \\[default: 1.0]")] = None
     epochs: Annotated[int | None, typer.Option(help="Passes over a self-edit.")] = None
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate on a self-edit.")] = None
 
     def config(self, search: SearchOptions, arc: str | None, seed: int) -> OuterLoopConfig:
-        """Raises InputError for what a task of ARC leaves no choice of."""
+        """The outer loop's config. Raises InputError for options that ARC's self-edits choose themselves."""
         from seal_agent.config import ARC_INNER_LOOPS, OuterLoopConfig
 
         if arc and (self.formats or self.epochs or self.learning_rate or self.temperature):
@@ -70,19 +70,19 @@ class EditOptions:
                 "a self-edit about a task of ARC chooses its own training; leave --format, --epochs, --learning-rate "
                 "and --temperature out"
             )
-        start = OuterLoopConfig(inner_loop=ARC_INNER_LOOPS["default"]) if arc else OuterLoopConfig()
+        defaults = OuterLoopConfig(inner_loop=ARC_INNER_LOOPS["default"]) if arc else OuterLoopConfig()
         formats = tuple(self.formats) if self.formats else None
         return OuterLoopConfig(
             **asdict(search),
-            self_edit=configured(start.self_edit, formats=formats, temperature=self.temperature),
-            inner_loop=configured(start.inner_loop, epochs=self.epochs, learning_rate=self.learning_rate),
+            self_edit=configured(defaults.self_edit, formats=formats, temperature=self.temperature),
+            inner_loop=configured(defaults.inner_loop, epochs=self.epochs, learning_rate=self.learning_rate),
             seed=seed,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class RewardOptions:
-    """What a self-edit is worth."""
+    """How self-edits are rewarded."""
 
     reward: Annotated[
         str,
@@ -91,8 +91,8 @@ class RewardOptions:
             "own questions, no labels), or rubric (a judge, nothing trained)."
         ),
     ] = "questions"
-    judge_url: Annotated[str | None, typer.Option(help="Endpoint of --judge-model. [default: OpenAI's]")] = None
-    judge_model: Annotated[str | None, typer.Option(help="Judge of --reward rubric. [default: the model itself]")] = (
+    judge_url: Annotated[str | None, typer.Option(help="Endpoint of --judge-model. \\[default: OpenAI's]")] = None
+    judge_model: Annotated[str | None, typer.Option(help="Judge of --reward rubric. \\[default: the model itself]")] = (
         None
     )
 
@@ -102,31 +102,31 @@ class ExecutorOptions:
     """Where self-edits are evaluated."""
 
     executor: Annotated[str, typer.Option(help="inline (this process), or ray.")] = "inline"
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster. [default: this machine alone]")] = None
-    workers: Annotated[int | None, typer.Option(help="Of Ray. [default: what there is room for]")] = None
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster. \\[default: this machine alone]")] = None
+    workers: Annotated[int | None, typer.Option(help="Ray workers. \\[default: as many as there is room for]")] = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    """What is to be done where, as it was typed."""
+class _RunRequest:
+    """A run as requested on the command line."""
 
     data: Path | None
     arc: str | None
     folder: Path
     config: OuterLoopConfig
-    rewarding: RewardOptions
+    reward_options: RewardOptions
     make_worker: MakeWorker
-    executing: ExecutorOptions
+    executor_options: ExecutorOptions
     merge: Path | None
     report_to: str | None
 
 
 def train(
-    search: SearchOptions,
-    editing: EditOptions,
-    rewarding: RewardOptions,
-    executing: ExecutorOptions,
-    loading: ModelOptions,
+    search_options: SearchOptions,
+    edit_options: EditOptions,
+    reward_options: RewardOptions,
+    executor_options: ExecutorOptions,
+    model_options: ModelOptions,
     data: Annotated[Path | None, typer.Option(help="Passages with questions: our JSON lines, or a SQuAD file.")] = None,
     arc: Annotated[
         str | None,
@@ -153,140 +153,149 @@ def train(
         raise InputError(
             f"give passages with --data or tasks with --arc, and a folder with --run; {EXAMPLE[0].lower()}{EXAMPLE[1:]}"
         )
-    config = editing.config(search, arc, seed)
-    kept = (run / "adapters").resolve() if keep_adapters else None
-    maker = MakeWorker(loading.model, loading.device, loading.dtype, loading.trust_remote_code, kept)
-    job = _Job(data, arc, run, config, rewarding, maker, executing, merge, report_to)
-    _check(job)
+    config = edit_options.config(search_options, arc, seed)
+    adapters = (run / "adapters").resolve() if keep_adapters else None
+    make_worker = MakeWorker(
+        model_options.model, model_options.device, model_options.dtype, model_options.trust_remote_code, adapters
+    )
+    request = _RunRequest(data, arc, run, config, reward_options, make_worker, executor_options, merge, report_to)
+    _check(request)
     try:
-        _start(job, dry_run, as_json)
+        _start(request, dry_run, as_json)
     except KeyboardInterrupt:
-        line = f"stopped; what is finished stands in {run}: the same command goes on from here"
-        console.err.print(line, markup=False, soft_wrap=True)
+        message = f"stopped; what is finished stands in {run}: the same command goes on from here"
+        console.err.print(message, markup=False, soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _check(job: _Job) -> None:
-    """What can be refused before a model is loaded."""
+def _check(request: _RunRequest) -> None:
+    """Refuse invalid options before a model is loaded. Raises InputError, MissingDependency."""
     from seal_agent.outer_loop.report.tracking import check_tracker
 
-    if job.rewarding.reward not in (known := ("questions", "cells") if job.arc else ("questions", "votes", "rubric")):
-        raise InputError(f"there is no reward {job.rewarding.reward!r} for this data; use {_listed(known)}")
-    if job.executing.executor not in ("inline", "ray"):
-        raise InputError(f"there is no executor {job.executing.executor!r}; use inline or ray")
-    if job.executing.executor == "inline" and (job.executing.address or job.executing.workers):
+    rewarding, executing = request.reward_options, request.executor_options
+    rewards = ("questions", "cells") if request.arc else ("questions", "votes", "rubric")
+    if rewarding.reward not in rewards:
+        raise InputError(f"there is no reward {rewarding.reward!r} for this data; use {_join_names(rewards)}")
+    if executing.executor not in ("inline", "ray"):
+        raise InputError(f"there is no executor {executing.executor!r}; use inline or ray")
+    if executing.executor == "inline" and (executing.address or executing.workers):
         raise InputError("--address and --workers are Ray's; add --executor ray")
-    if job.config.guard and job.rewarding.reward != "questions":
-        raise InputError(
-            f"--guard lowers the reward of questions, not of {job.rewarding.reward}; leave one of them out"
-        )
-    if (job.rewarding.judge_url or job.rewarding.judge_model) and job.rewarding.reward != "rubric":
+    if request.config.guard and rewarding.reward != "questions":
+        raise InputError(f"--guard lowers the reward of questions, not of {rewarding.reward}; leave one of them out")
+    if (rewarding.judge_url or rewarding.judge_model) and rewarding.reward != "rubric":
         raise InputError("--judge-url and --judge-model belong to --reward rubric")
-    if job.rewarding.judge_url and not job.rewarding.judge_model:
+    if rewarding.judge_url and not rewarding.judge_model:
         raise InputError("a judge at an endpoint has a name there; give --judge-model")
-    if job.merge and job.merge.exists() and (not job.merge.is_dir() or any(job.merge.iterdir())):
-        raise InputError(f"{job.merge} exists and is not an empty folder; choose another --merge")
-    if job.report_to:
-        check_tracker(job.report_to)
+    if request.merge and request.merge.exists() and (not request.merge.is_dir() or any(request.merge.iterdir())):
+        raise InputError(f"{request.merge} exists and is not an empty folder; choose another --merge")
+    if request.report_to:
+        check_tracker(request.report_to)
 
 
-def _start(job: _Job, dry_run: bool, as_json: bool) -> None:
+def _start(request: _RunRequest, dry_run: bool, as_json: bool) -> None:
+    from seal_agent.outer_loop.learn import resumed_base
     from seal_agent.outer_loop.plan import plan
 
-    domain = _domain(job)
+    domain = _domain(request)
     with console.waiting("loading the model"):
-        worker = job.make_worker()
-    reward = _reward(job, worker.engine)
-    cases = domain.cases(worker, domain.items(job.config.contexts, 0, job.config.seed), job.config.seed)
-    planned = plan(domain, reward, job.config, cases)
+        worker = request.make_worker()
+    worker = replace(worker, base=resumed_base(worker.base, request.folder))
+    reward = _reward(request, worker.engine)
+    cases = domain.cases(worker, domain.items(request.config.contexts, 0, request.config.seed), request.config.seed)
+    planned = plan(domain, reward, request.config, cases)
     if dry_run:
         from seal_agent.outer_loop.plan import calibrate
 
         with console.waiting("trying a little of each stage"):
-            pace = calibrate(domain, reward, job.config, worker, cases)
-        show_plan(planned, pace, job.config, as_json)
+            pace = calibrate(domain, reward, request.config, worker, cases)
+        show_plan(planned, pace, request.config, as_json)
         return
-    learnt = _learn(job, domain, reward, worker, planned, as_json)
-    show_learnt(learnt, job.folder, job.make_worker.model, job.merge, as_json)
+    result = _learn(request, domain, reward, worker, planned, as_json)
+    show_result(result, request.folder, request.make_worker.model, request.merge, as_json)
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def _domain(job: _Job) -> Domain[Any]:
-    if job.arc:
+def _domain(request: _RunRequest) -> Domain[Any]:
+    reward = request.reward_options.reward
+    if request.arc:
         from seal_agent.arc.data import load_split
         from seal_agent.outer_loop.domains.arc import ArcDomain
 
-        return ArcDomain(load_split(job.arc), measure="cells" if job.rewarding.reward == "cells" else "solved")
+        return ArcDomain(load_split(request.arc), measure="cells" if reward == "cells" else "solved")
     from seal_agent.data.contexts import read_contexts
     from seal_agent.outer_loop.domains.passages import passages_for
 
-    assert job.data is not None
-    return passages_for(read_contexts(job.data), job.config, asked=job.rewarding.reward == "questions")
+    assert request.data is not None
+    return passages_for(read_contexts(request.data), request.config, need_questions=reward == "questions")
 
 
-def _reward(job: _Job, engine: Engine) -> RewardModel:
+def _reward(request: _RunRequest, engine: Engine) -> RewardModel:
     from seal_agent.grading.graders import default_grader
 
-    if job.rewarding.reward == "votes":
+    options = request.reward_options
+    if options.reward == "votes":
         from seal_agent.outer_loop.rewards.votes import MajorityVoteReward
 
         return MajorityVoteReward(default_grader())
-    if job.rewarding.reward == "rubric":
+    if options.reward == "rubric":
         from seal_agent.outer_loop.rewards.rubric import RubricReward
 
-        if not job.rewarding.judge_model:
+        if not options.judge_model:
             return RubricReward.of_model(engine)
-        of_model = partial(RubricReward.of_endpoint, job.rewarding.judge_model, cache=job.folder / "judge.sqlite")
-        return of_model(base_url=job.rewarding.judge_url) if job.rewarding.judge_url else of_model()
+        judge = partial(RubricReward.of_endpoint, options.judge_model, cache=request.folder / "judge.sqlite")
+        return judge(base_url=options.judge_url) if options.judge_url else judge()
     from seal_agent.outer_loop.rewards.reward import QuestionReward
 
-    return QuestionReward(job.config.guard_penalty if job.config.guard else 0.0)
+    return QuestionReward(request.config.guard_penalty if request.config.guard else 0.0)
 
 
-def _executor(job: _Job, worker: Worker) -> Executor:
-    if job.executing.executor == "ray":
+def _executor(request: _RunRequest, worker: Worker) -> Executor:
+    options = request.executor_options
+    if options.executor == "ray":
         from seal_agent.outer_loop.executors.ray import RayExecutor
 
-        return RayExecutor(job.make_worker, address=job.executing.address, workers=job.executing.workers)
+        return RayExecutor(request.make_worker, address=options.address, workers=options.workers)
     from seal_agent.outer_loop.executors.executor import InlineExecutor
 
     return InlineExecutor(worker)
 
 
 def _learn(
-    job: _Job, domain: Domain[Any], reward: RewardModel, worker: Worker, planned: Plan, as_json: bool
+    request: _RunRequest, domain: Domain[Any], reward: RewardModel, worker: Worker, planned: Plan, as_json: bool
 ) -> RunResult:
-    """The run itself, and the merged model where that is asked for."""
+    """Run the outer loop, and write the merged model if requested."""
     from seal_agent.outer_loop.archive.run import Run
     from seal_agent.outer_loop.learn import facts, learn, settings
 
-    judge = {"judge": job.rewarding.judge_model or "the model", "judge_url": job.rewarding.judge_url or ""}
-    decides = settings(worker.base, domain, reward, job.config, **(judge if job.rewarding.reward == "rubric" else {}))
-    run = Run(job.folder, decides, facts(worker.base, planned))
+    options = request.reward_options
+    judge = {"judge": options.judge_model or "the model", "judge_url": options.judge_url or ""}
+    judge_settings = judge if options.reward == "rubric" else {}
+    run_settings = settings(worker.base, domain, reward, request.config, **judge_settings)
+    run = Run(request.folder, run_settings, facts(worker.base, planned))
     try:
-        executor = _executor(job, worker)
+        executor = _executor(request, worker)
         try:
             with console.round_bars(planned.rounds, planned.work, quiet=as_json) as bars:
-                learnt = learn(
+                result = learn(
                     domain,
                     reward,
-                    job.config,
+                    request.config,
                     worker=worker,
                     executor=executor,
                     run=run,
-                    tell=bars,
-                    report_to=job.report_to,
+                    progress=bars,
+                    report_to=request.report_to,
                 )
         finally:
             executor.close()
-        if job.merge and learnt.policy:
+        if request.merge and result.policy:
             from seal_agent.outer_loop.policy import load_policy, merge_policy
 
             with console.waiting("merging the policy"):
-                merge_policy(worker.base, load_policy(learnt.policy, worker.base.identity).adapter, job.merge)
-        return learnt
+                merge_policy(worker.base, load_policy(result.policy, worker.base.identity).adapter, request.merge)
+        return result
     finally:
         run.close()

@@ -1,8 +1,8 @@
-"""What `seal train` says: the plan before a run, how far one is, and what came of it."""
+"""Output of `seal train`: the plan before a run, the status of a run, and its result."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def show_plan(planned: Plan, pace: Pace, config: OuterLoopConfig, as_json: bool) -> None:
+    """Show the counts of a planned run and its expected time."""
     seconds = pace.expected(planned, config)
     if as_json:
         counts = {"self_edits_in_all": planned.rounds * planned.self_edits, "adapters": planned.adapters}
@@ -26,49 +27,51 @@ def show_plan(planned: Plan, pace: Pace, config: OuterLoopConfig, as_json: bool)
             **asdict(planned), **counts, units=planned.units, expected_seconds=round(seconds, 1), pace=asdict(pace)
         )
         return
-    say, in_all = _sayer(), planned.rounds * planned.self_edits
-    say(
+    total_edits = planned.rounds * planned.self_edits
+    _print(
         f"  rounds         {planned.rounds}; the policy learns in {planned.learning}, {planned.rows} self-edits at most"
     )
-    say(f"  contexts       {planned.contexts} in each round")
-    say(f"  self-edits     {planned.self_edits} in each round, {in_all} in all")
+    _print(f"  contexts       {planned.contexts} in each round")
+    _print(f"  self-edits     {planned.self_edits} in each round, {total_edits} in all")
     if planned.trains:
-        say(f"  adapters       {planned.adapters} in all, in {planned.units} units")
-        say(f"  questions      {planned.questions} in all, those asked of the base model too")
-    say(f"  expected time  {console.duration(seconds)} on one worker like this machine")
-    tried = "adapter trained and asked" if planned.trains else "text judged"
-    say(
+        _print(f"  adapters       {planned.adapters} in all, in {planned.units} units")
+        _print(f"  questions      {planned.questions} in all, those asked of the base model too")
+    _print(f"  expected time  {console.duration(seconds)} on one worker like this machine")
+    trial = "adapter trained and asked" if planned.trains else "text judged"
+    _print(
         f"That is from {console.duration(pace.spent)} of calibration just now: {pace.self_edit:.2f} s a self-edit "
-        f"({pace.written} at once), {pace.trial:.2f} s an {tried} ({pace.tried} at once), {pace.row:.2f} s a winner "
+        f"({pace.written} at once), {pace.trial:.2f} s an {trial} ({pace.tried} at once), {pace.row:.2f} s a winner "
         "learnt once. Larger batches are faster, so it is rather less."
     )
 
 
-def show_learnt(learnt: RunResult, folder: Path, model: str, merge: Path | None, as_json: bool) -> None:
+def show_result(run: RunResult, folder: Path, model: str, merge: Path | None, as_json: bool) -> None:
+    """Show the rewards of every round, and where the report, the policy and the merged model are."""
     if as_json:
         print_json(
-            rounds=[_round_json(result) for result in learnt.results],
-            policy=str(learnt.policy) if learnt.policy else None,
-            report={"markdown": str(learnt.markdown), "html": str(learnt.html)},
-            merged=str(merge) if merge and learnt.policy else None,
-            digest=learnt.digest,
+            rounds=[_round_json(result) for result in run.results],
+            policy=str(run.policy) if run.policy else None,
+            report={"markdown": str(run.markdown), "html": str(run.html)},
+            merged=str(merge) if merge and run.policy else None,
+            digest=run.digest,
         )
         return
-    say = _sayer()
-    for one in map(_round_json, learnt.results):
-        say(
-            f"round {one['round'] + 1}: reward {_number(one['reward'])}, reporting half {_number(one['reporting'])}; "
-            f"{one['kept']} of {one['self_edits']} self-edits kept"
+    for row in map(_round_json, run.results):
+        _print(
+            f"round {row['round'] + 1}: reward {_number(row['reward'])}, reporting half {_number(row['reporting'])}; "
+            f"{row['kept']} of {row['self_edits']} self-edits kept"
         )
-    say(f"report   {learnt.markdown}\n         {learnt.html}")
-    if learnt.policy is None:
-        say("no self-edit was worth more than its passage alone, so there is no policy: try more --edits or --contexts")
+    _print(f"report   {run.markdown}\n         {run.html}")
+    if run.policy is None:
+        _print(
+            "no self-edit was worth more than its passage alone, so there is no policy: try more --edits or --contexts"
+        )
         return
-    say(f"policy   {learnt.policy}")
-    say(f'use it   SelfAdaptingModel.from_pretrained("{model}", policy="{folder}")')
-    say(f"         seal adapt FILE.txt --model {model} --policy {folder}")
+    _print(f"policy   {run.policy}")
+    _print(f'use it   SelfAdaptingModel.from_pretrained("{model}", policy="{folder}")')
+    _print(f"         seal adapt FILE.txt --model {model} --policy {folder}")
     if merge:
-        say(f"merged   {merge}")
+        _print(f"merged   {merge}")
 
 
 def _round_json(result: RoundResult) -> dict[str, Any]:
@@ -76,7 +79,7 @@ def _round_json(result: RoundResult) -> dict[str, Any]:
         "round": result.round,
         "reward": result.mean,
         "reporting": result.reporting_mean,
-        "self_edits": sum(1 for _ in result.every()),
+        "self_edits": sum(1 for _ in result.scored_edits()),
         "kept": sum(len(context.kept) for context in result.contexts),
         "rejected": result.rejected,
         "failed": result.failed,
@@ -86,23 +89,23 @@ def _round_json(result: RoundResult) -> dict[str, Any]:
 
 
 def show_status(folder: Path, as_json: bool) -> None:
+    """Show the progress of the run in a folder. Raises InputError where there is none."""
     from seal_agent.outer_loop.archive.status import read_status
 
     status = read_status(folder)
     if as_json:
         print_json(**_status_json(status))
         return
-    say = _sayer()
-    for one in status.rounds:
-        stages = " · ".join(f"{stage.stage} {stage.done}/{stage.total}" for stage in one.stages[:-1])
-        rewards = _best_and_mean(one.rewards)
-        say(f"round {one.round + 1}/{status.plan.rounds}{' ✓' if one.closed else ''}  {stages}{rewards}")
+    for round_ in status.rounds:
+        stages = " · ".join(f"{stage.stage} {stage.done}/{stage.total}" for stage in round_.stages[:-1])
+        rewards = _best_and_mean(round_.rewards)
+        _print(f"round {round_.round + 1}/{status.plan.rounds}{' ✓' if round_.closed else ''}  {stages}{rewards}")
     if status.finished:
-        say(f"finished; see {folder / 'report.md'}")
+        _print(f"finished; see {folder / 'report.md'}")
         return
     pace = f"{60 * status.rate:.1f} units/min, " if status.rate else ""
     left = f"{console.duration(status.left)} of work left" if status.left is not None else "time left not known yet"
-    say(
+    _print(
         f"at {status.current.stage.stage} of round {status.current.round + 1}; {pace}{left}; "
         f"last piece {console.duration(status.idle)} ago"
     )
@@ -111,13 +114,13 @@ def show_status(folder: Path, as_json: bool) -> None:
 def _status_json(status: Status) -> dict[str, Any]:
     rounds = [
         {
-            **asdict(one),
-            "closed": one.closed,
-            "rewards": len(one.rewards),
-            "best": max(one.rewards, default=None),
-            "mean": sum(one.rewards) / len(one.rewards) if one.rewards else None,
+            **asdict(round_),
+            "closed": round_.closed,
+            "rewards": len(round_.rewards),
+            "best": max(round_.rewards, default=None),
+            "mean": sum(round_.rewards) / len(round_.rewards) if round_.rewards else None,
         }
-        for one in status.rounds
+        for round_ in status.rounds
     ]
     return {
         "finished": status.finished,
@@ -138,5 +141,5 @@ def _number(value: float | None) -> str:
     return "—" if value is None else f"{value:+.3f}"
 
 
-def _sayer() -> Callable[[str], None]:
-    return lambda text: console.out.print(text, markup=False, soft_wrap=True)
+def _print(text: str) -> None:
+    console.out.print(text, markup=False, soft_wrap=True)
