@@ -3,28 +3,57 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
+from seal_agent.errors import InputError
 from seal_agent.types import Message
 
-if TYPE_CHECKING:
-    pass
+ContentForm = Literal["text", "blocks"]
+"""How a template reads a turn's content: as text, or as a list of {"type": "text", "text": …}."""
+
+NO_THINKING = {"enable_thinking": False, "thinking": False}
+"""Reasoning switches of chat templates by the names that model families give them; a template ignores other names."""
+
+_NAMES = {"system": "", "user": "User: ", "assistant": "Assistant: ", "tool": "Tool: "}
+_SPEAKER = re.compile(r"\n(?=(?:User|Assistant|Tool):)")
 
 
-def template_row(message: Message) -> dict[str, Any]:
-    """A turn as chat templates take it; calls of tools and their results in OpenAI's form."""
-    row: dict[str, Any] = {"role": message.role, "content": message.content}
+def template_row(message: Message, form: ContentForm, text: Callable[[str], str]) -> dict[str, Any]:
+    """A turn as chat templates take it; calls of tools and their results in OpenAI's form.
+
+    Args:
+        text: Applied to everything that is content.
+
+    Raises InputError for tool arguments that are no JSON object.
+    """
+    content: Any = text(message.content)
+    row: dict[str, Any] = {
+        "role": message.role,
+        "content": [{"type": "text", "text": content}] if form == "blocks" else content,
+    }
     if message.calls:
-        functions = [{"name": call.name, "arguments": json.loads(call.arguments)} for call in message.calls]
+        functions = [{"name": call.name, "arguments": _arguments(text(call.arguments))} for call in message.calls]
         row["tool_calls"] = [{"type": "function", "function": function} for function in functions]
     if message.name:
-        row["name"] = message.name
+        row["name"] = text(message.name)
     return row
 
 
+def _arguments(text: str) -> dict[str, Any]:
+    try:
+        arguments = json.loads(text)
+    except ValueError as err:
+        raise InputError(
+            f"the arguments of a tool call are no JSON ({err}): {text[:80]!r}; give a JSON object"
+        ) from err
+    if not isinstance(arguments, dict):
+        raise InputError(f"the arguments of a tool call are {text[:80]!r}; give a JSON object")
+    return arguments
+
+
 def transcript(messages: Sequence[Message], answer_next: bool) -> str:
-    """Chat turns for a model without a chat template."""
-    names = {"system": "", "user": "User: ", "assistant": "Assistant: ", "tool": "Tool: "}
-    text = "\n".join(names[m.role] + m.content for m in messages)
+    """Chat turns for a model without a chat template. A speaker's name inside a turn begins no new one."""
+    text = "\n".join(_NAMES[message.role] + _SPEAKER.sub("\n ", message.content) for message in messages)
     return text + "\nAssistant:" if answer_next else text

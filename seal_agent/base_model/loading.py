@@ -8,7 +8,8 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seal_agent.base_model.bundled import DEFAULT_HUB_ID, INSTALL_BUNDLED, QuietTransformers, bundled_folder
+from seal_agent.base_model.bundled import DEFAULT_HUB_ID, INSTALL_BUNDLED, bundled_folder
+from seal_agent.base_model.gguf import QuietTransformers, gguf_folder, is_gguf
 from seal_agent.base_model.identity import identity_of, settings_of
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import ModelError
@@ -28,7 +29,7 @@ def load_model(
     dtype: str = "auto",
     trust_remote_code: bool = False,
 ) -> BaseModel:
-    """Load "default", a hub id or a folder. Raises ModelError with the fix where it cannot be had."""
+    """Load "default", a hub id, a folder, a GGUF file, or "hub/id:FILE.gguf". Raises ModelError with the fix."""
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -46,7 +47,7 @@ def load_model(
         _keep_freed_memory()
     module.requires_grad_(False)
     module.to(torch.device(place)).eval()
-    return BaseModel(
+    base = BaseModel(
         str(name_or_path),
         module,
         tokenizer,
@@ -54,6 +55,21 @@ def load_model(
         source=source,
         settings=settings_of(module, tokenizer),
     )
+    _check(base)
+    return base
+
+
+def _check(base: BaseModel) -> None:
+    """What would fail later without a word of why. Raises ModelError."""
+    rows = base.module.get_input_embeddings().weight.shape[0]
+    largest = max(base.tokenizer.get_vocab().values(), default=0)
+    if largest >= rows:
+        raise ModelError(
+            f"the tokenizer of {base.name!r} has ids up to {largest}, but the model embeds only {rows} tokens; "
+            "load it with the tokenizer that it was trained with"
+        )
+    if base.is_chat:
+        _ = base.content_form
 
 
 def resolve(name_or_path: str | Path) -> str:
@@ -61,6 +77,8 @@ def resolve(name_or_path: str | Path) -> str:
     name = str(name_or_path)
     if name == DEFAULT_MODEL:
         return str(bundled_folder() or DEFAULT_HUB_ID)
+    if is_gguf(name):
+        return str(gguf_folder(name))
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
@@ -86,7 +104,10 @@ def pick_device(device: str) -> str:
 
 
 def pick_dtype(dtype: str, device: str) -> torch.dtype:
-    """ "auto" is bfloat16 where the hardware multiplies it natively, else float32."""
+    """ "auto" is bfloat16 where this very device multiplies it natively, else float32.
+
+    Older GPUs (compute capability below 8: V100, T4) emulate bfloat16, slowly.
+    """
     import torch
 
     named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -95,7 +116,7 @@ def pick_dtype(dtype: str, device: str) -> torch.dtype:
     if dtype != "auto":
         raise ModelError(f"unknown dtype {dtype!r}; use auto, {', '.join(named)}")
     if device.startswith("cuda"):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float32
     return torch.bfloat16 if device == "cpu" and torch.cpu._is_avx512_bf16_supported() else torch.float32
 
 

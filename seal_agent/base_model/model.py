@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from seal_agent.base_model.chat import template_row, transcript
+from seal_agent.base_model.chat import NO_THINKING, ContentForm, template_row, transcript
+from seal_agent.base_model.control import Controls, Hidden, broken, controls_of, encode
 from seal_agent.base_model.identity import Settings, former_identity_of
-from seal_agent.errors import InputError
+from seal_agent.errors import InputError, ModelError
 from seal_agent.types import Chat, Message, Prompt
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,11 @@ class BaseModel:
 
     @property
     def stop_ids(self) -> frozenset[int]:
-        """Ids that end an answer: what the generation config and the tokenizer name, nothing by hand."""
+        """Ids that end an answer: those that generation config, tokenizer and chat template name."""
         config = self.module.generation_config
         ids = getattr(config, "eos_token_id", None)
         listed = [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
-        return frozenset(i for i in (*listed, self.tokenizer.eos_token_id) if i is not None)
+        return frozenset(i for i in (*listed, self.tokenizer.eos_token_id, self._turn_end) if i is not None)
 
     @property
     def pad_id(self) -> int:
@@ -79,46 +83,155 @@ class BaseModel:
                 return int(token)
         return 0
 
+    # ------------------------------------------------------------ text
+
+    @property
+    def controls(self) -> Controls:
+        """Strings that this model would take for more than text."""
+        return self._once("controls", lambda: controls_of(self.tokenizer))
+
     def tokens(self, text: str) -> list[int]:
-        """Ids of plain text, with the special tokens that the tokenizer itself puts around a text."""
-        return list(self.tokenizer(text)["input_ids"])
+        """Ids of content, with the special tokens that the tokenizer puts before a text. None of it is control."""
+        return self._without_end(self._content(text, special=True), text)
+
+    def content_ids(self, text: str) -> list[int]:
+        """Ids of content alone, without any special token."""
+        return self._content(text, special=False)
 
     def tokens_ended(self, ids: Sequence[int]) -> list[int]:
         """The ids with the tokenizer's end-of-text token behind them, if it has one and it is not there yet."""
         end = self.tokenizer.eos_token_id
         return list(ids) if end is None or (ids and ids[-1] == end) else [*ids, end]
 
+    def _content(self, text: str, special: bool) -> list[int]:
+        return encode(self.tokenizer, self.controls, text, self.controls.ranges(text), special)
+
+    def _without_end(self, ids: list[int], text: str) -> list[int]:
+        """Some tokenizers put the end-of-text token behind every text, where a prompt is to be continued."""
+        end = self.tokenizer.eos_token_id
+        appended = end is not None and ids and ids[-1] == end and not text.endswith(self.tokenizer.eos_token)
+        return ids[:-1] if appended else ids
+
+    # ------------------------------------------------------------ prompts
+
     def encode(self, prompt: Prompt) -> list[int]:
-        """Ids of a prompt: text as it stands; chat turns by the chat template, or a plain transcript."""
+        """Ids of a prompt: text exactly as it stands, control strings included; chat turns by the chat template."""
         if isinstance(prompt, str):
-            return self.tokens(prompt)
+            return self._without_end(list(self.tokenizer(prompt)["input_ids"]), prompt)
         chat = prompt if isinstance(prompt, Chat) else Chat(prompt)
         ids = self.turns(chat.turns, answer_next=True, tools=chat.tools)
-        return ids + list(self.tokenizer(chat.begun, add_special_tokens=False)["input_ids"]) if chat.begun else ids
+        return ids + self.content_ids(chat.begun) if chat.begun else ids
 
     def turns(self, messages: Sequence[Message], answer_next: bool, tools: str = "") -> list[int]:
-        """Ids of chat turns; with `answer_next` they end where the assistant is to speak.
+        """Ids of chat turns; with `answer_next` they end where the assistant is to speak, without thinking aloud.
 
-        `tools`, a JSON list, needs a chat template that describes tools. Raises InputError for turns that the chat
-        template refuses.
+        Args:
+            tools: A JSON list; it needs a chat template that describes tools.
+
+        Raises InputError for turns that the chat template refuses.
         """
         if not self.is_chat:
             return self.tokens(transcript(messages, answer_next))
-        from jinja2 import TemplateError
+        contents = [text for message in messages for text in (message.content, message.name, *_call_texts(message))]
+        hidden = Hidden.for_texts(self.controls, [*contents, tools])
+        rendered = self._rendered(messages, answer_next, tools, hidden)
+        text, literal = hidden.show(rendered)
+        return encode(self.tokenizer, self.controls, text, literal, special=False)
 
+    def _rendered(self, messages: Sequence[Message], answer_next: bool, tools: str, hidden: Hidden) -> str:
+        """The turns as text; with `answer_next` up to the first letter of an answer that does not think aloud.
+
+        That is the template's generation prompt, but for templates that put more before an answer: an empty block of
+        thoughts, the name of a channel. It would be learned and generated as a part of the answer.
+        """
+        if answer_next and self._answers_behind_prompt:
+            return self._before_answer(messages, tools, hidden) or self._render(messages, True, tools, hidden)
+        return self._render(messages, answer_next, tools, hidden)
+
+    def _before_answer(self, messages: Sequence[Message], tools: str, hidden: Hidden) -> str:
+        """What the template puts before the assistant's next turn; "" where it does not show that turn."""
+        answer = f"{hidden.closing}{hidden.opening}"  # no placeholder, and in no content
+        whole = self._render([*messages, Message("assistant", answer)], False, tools, hidden)
+        before, found, _ = whole.rpartition(answer)
+        return before if found else ""
+
+    @property
+    def _answers_behind_prompt(self) -> bool:
+        """Whether answers in a conversation begin later than the generation prompt ends. Tried once."""
+
+        def differs() -> bool:
+            turns, hidden = [Message("user", _PROBE)], Hidden.for_texts(self.controls, [_PROBE])
+            try:
+                before = self._before_answer(turns, "", hidden)
+            except InputError:
+                return False
+            return bool(before) and before != self._render(turns, True, "", hidden)
+
+        return self._once("answers behind prompt", differs)
+
+    def _render(self, messages: Sequence[Message], answer_next: bool, tools: str, hidden: Hidden) -> str:
+        rows = [self._row(message, hidden) for message in messages]
         try:
-            out = self.tokenizer.apply_chat_template(
-                [template_row(message) for message in messages],
-                tools=json.loads(tools) if tools else None,
-                add_generation_prompt=answer_next,
-                tokenize=True,
-                return_dict=True,
+            return str(
+                self.tokenizer.apply_chat_template(
+                    rows,
+                    tools=json.loads(hidden.hide(tools)) if tools else None,
+                    add_generation_prompt=answer_next,
+                    tokenize=False,
+                    **NO_THINKING,
+                )
             )
-        except TemplateError as err:
+        except InputError:
+            raise
+        except Exception as err:  # a template is a program of somebody else's, and may raise anything
             raise InputError(
                 f"the chat template of {self.name!r} refuses these messages ({err}); change their roles or their order"
             ) from err
-        return list(out["input_ids"])
+
+    def _row(self, message: Message, hidden: Hidden) -> dict[str, Any]:
+        if message.role != "tool":
+            return template_row(message, self.content_form, hidden.hide)
+        delimiters = self.controls.delimiters
+        return template_row(message, self.content_form, lambda text: hidden.hide(broken(text, delimiters)))
+
+    @property
+    def content_form(self) -> ContentForm:
+        """How the chat template reads a turn's content. Raises ModelError where it shows none."""
+        return self._once("content form", self._find_content_form)
+
+    def _find_content_form(self) -> ContentForm:
+        for form in ("text", "blocks"):
+            row = template_row(Message("user", _PROBE), form, str)
+            with contextlib.suppress(Exception):
+                if _PROBE in self.tokenizer.apply_chat_template([row], tokenize=False, **NO_THINKING):
+                    return form
+        raise ModelError(
+            f"the chat template of {self.name!r} shows nothing of a user's turn, neither as text nor as a list of "
+            "blocks; load a model whose template takes text"
+        )
+
+    @property
+    def _turn_end(self) -> int | None:
+        """The control token that ends an assistant's turn; None where the template puts none there."""
+        return self._once("turn end", self._find_turn_end) if self.is_chat else None
+
+    def _find_turn_end(self) -> int | None:
+        turns = [Message("user", "Hello"), Message("assistant", _PROBE)]
+        try:
+            rendered = self._render(turns, False, "", Hidden.for_texts(self.controls, ["Hello"]))
+        except (InputError, ModelError):
+            return None
+        behind = rendered.rpartition(_PROBE)[2].lstrip()
+        match = self.controls.pattern.match(behind) if self.controls.pattern else None
+        token = self.tokenizer.convert_tokens_to_ids(match.group()) if match else None
+        return token if token in self.controls.ids else None
+
+    def _once(self, name: str, make: Callable[[], Value]) -> Value:
+        """A value that holds for the tokenizer, made on first use."""
+        if name not in self.memo:
+            self.memo[name] = make()
+        value: Value = self.memo[name]
+        return value
 
     @property
     def describes_tools(self) -> bool:
@@ -130,3 +243,10 @@ class BaseModel:
     def stop_strings(self) -> tuple[str, ...]:
         """Where a base model without a chat template would begin to play the user's part."""
         return () if self.is_chat else ("\nUser:", "\nAssistant:", "\n\n")
+
+
+_PROBE = "a user's turn of no meaning"
+
+
+def _call_texts(message: Message) -> list[str]:
+    return [text for call in message.calls for text in (call.name, call.arguments)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seal_agent.base_model.bundled import _publish
+from seal_agent.base_model.gguf import publish
 from seal_agent.base_model.loading import load_model, pick_device, pick_dtype
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import ModelError
@@ -155,12 +155,12 @@ def test_a_text_is_ended_once(tiny_base: BaseModel) -> None:
 
 PUBLISH = """
 import pathlib, sys, time
-from seal_agent.base_model.bundled import _publish
+from seal_agent.base_model.gguf import publish
 def write(folder):
     (folder / "weights").write_text(sys.argv[2])
     time.sleep(0.3)
     (folder / "config.json").write_text(sys.argv[2])
-_publish(pathlib.Path(sys.argv[1]), write)
+publish(pathlib.Path(sys.argv[1]), write)
 """
 
 
@@ -178,7 +178,7 @@ def test_a_conversion_that_fails_leaves_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _publish(tmp_path / "model", write)
+        publish(tmp_path / "model", write)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -188,3 +188,38 @@ def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.delenv("SEAL_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_home() == tmp_path / "xdg" / "seal-agent"
+
+
+# ---------------------------------------------------------------- what is refused at load
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_embeds_is_refused(
+    tiny_base: BaseModel, tmp_path: Path, save_model: Save
+) -> None:
+    tiny_base.tokenizer.add_tokens([f"<extra_{i}>" for i in range(80)])
+    with pytest.raises(ModelError, match=r"has ids up to \d+, but the model embeds only 320 tokens"):
+        load(save_model(tiny_base, tmp_path / "m"))
+
+
+def test_a_template_that_shows_no_text_is_refused(tiny_base: BaseModel, tmp_path: Path, save_model: Save) -> None:
+    tiny_base.tokenizer.chat_template = "{% for m in messages %}{{ m['text'] }}{% endfor %}"
+    with pytest.raises(ModelError, match="shows nothing of a user's turn"):
+        load(save_model(tiny_base, tmp_path / "m"))
+
+
+def test_a_tokenizer_that_ends_every_text_does_not_end_prompts(tiny_base: BaseModel) -> None:
+    tiny_base.tokenizer.add_eos_token = True
+    end = tiny_base.tokenizer.eos_token_id
+    assert tiny_base.tokenizer("Suva")["input_ids"][-1] == end, "what the tokenizer does by itself"
+    assert tiny_base.tokens("Suva")[-1] != end
+    assert tiny_base.encode("Suva")[-1] != end
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16)])
+def test_auto_precision_follows_the_chosen_device(
+    capability: tuple[int, int], expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU that only emulates bfloat16 computes in float32, whatever stands in the first slot."""
+    capabilities = {"cuda:0": (9, 0), "cuda:1": capability}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", capabilities.__getitem__)
+    assert pick_dtype("auto", "cuda:1") is expected

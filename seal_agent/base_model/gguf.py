@@ -1,0 +1,147 @@
+"""GGUF files, as laptop users have them: converted once into a folder that transformers loads quickly.
+
+transformers reads GGUF, too, but dequantises it anew at every load (minutes for a vocabulary of 262,000), and the
+tokenizer that it makes of one forgets whether a text begins with the BOS token.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from seal_agent.errors import ModelError
+from seal_agent.paths import cache_home
+
+_HUB_FILE = re.compile(r"([\w.-]+/[\w.-]+):(.+\.gguf)", re.IGNORECASE)
+_SAMPLE_BYTES, _SAMPLES = 65536, 16
+
+
+def is_gguf(name: str) -> bool:
+    """Whether a name is that of a GGUF file: a path, or "hub/id:FILE.gguf"."""
+    return name.lower().endswith(".gguf")
+
+
+def gguf_folder(name: str) -> Path:
+    """The folder that a GGUF file was converted into; converted now where it was not yet.
+
+    Raises ModelError where there is no such file, or where transformers cannot read it.
+    """
+    weights = _local_file(name)
+    target = cache_home() / f"{weights.stem.lower()}-{_fingerprint(weights)}"
+    if not (target / "config.json").is_file():
+        try:
+            publish(target, lambda folder: convert_gguf(weights, folder))
+        except (ValueError, KeyError, NotImplementedError, RuntimeError) as err:
+            first = (str(err).strip().splitlines() or [type(err).__name__])[0].rstrip(".")
+            raise ModelError(
+                f"the file {weights} cannot be converted ({first}); give a GGUF file of an architecture that "
+                "transformers reads"
+            ) from err
+    return target
+
+
+def _local_file(name: str) -> Path:
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    if not (match := _HUB_FILE.fullmatch(name)):
+        raise ModelError(f"there is no file {path}; give the path of a GGUF file, or hub/id:FILE.gguf")
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(match[1], match[2]))
+    except (OSError, ValueError) as err:
+        first = (str(err).strip().splitlines() or [type(err).__name__])[0].rstrip(".")
+        raise ModelError(
+            f"the hub gave no {match[2]} of {match[1]} ({first}); check the id and the file's name"
+        ) from err
+
+
+def _fingerprint(path: Path) -> str:
+    """Of the file's size and of blocks spread over it: another quantisation is another folder."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        for i in range(_SAMPLES):
+            file.seek(i * max(0, size - _SAMPLE_BYTES) // (_SAMPLES - 1))
+            digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def publish(target: Path, write: Callable[[Path], None]) -> None:
+    """Fill a temporary sibling, then rename it into place; a second process that was faster wins."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        write(draft)
+        os.rename(draft, target)
+    except OSError:
+        if not (target / "config.json").is_file():
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def convert_gguf(weights: Path, folder: Path) -> None:
+    """Write a GGUF file's weights as bf16 safetensors with config and tokenizer."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    with QuietTransformers(), contextlib.redirect_stderr(io.StringIO()):  # the converter's own bars
+        plain = GgufConfig(gguf_file=weights.name, dequantize=True)
+        module = AutoModelForCausalLM.from_pretrained(
+            weights.parent, gguf_file=weights.name, quantization_config=plain, dtype=torch.bfloat16
+        )
+        tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
+        _keep_ends(tokenizer, weights)
+        _make_room(module, tokenizer)
+        module.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def _keep_ends(tokenizer: Any, weights: Path) -> None:
+    """Which special tokens stand around a text, as the file's metadata says."""
+    from gguf import GGUFReader
+
+    fields = GGUFReader(weights).fields
+    for name in ("add_bos_token", "add_eos_token"):
+        field = fields.get(f"tokenizer.ggml.{name}")
+        if field is not None and bool(field.contents()) != bool(getattr(tokenizer, name, False)):
+            setattr(tokenizer, name, bool(field.contents()))
+
+
+def _make_room(module: Any, tokenizer: Any) -> None:
+    """Rows of zeros for tokens that transformers adds and the file does not have, such as <unk>."""
+    rows, needed = module.get_input_embeddings().weight.shape[0], max(tokenizer.get_vocab().values()) + 1
+    if needed > rows:
+        module.resize_token_embeddings(needed, mean_resizing=False)
+        for layer in (module.get_input_embeddings(), module.get_output_embeddings()):
+            if layer is not None:
+                layer.weight.data[rows:] = 0
+
+
+class QuietTransformers:
+    """No progress bars or load reports of transformers inside the block: the caller shows its own."""
+
+    def __enter__(self) -> None:
+        from transformers.utils import logging
+
+        self._verbosity = logging.get_verbosity()
+        self._bars = logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+
+    def __exit__(self, *_: object) -> None:
+        from transformers.utils import logging
+
+        logging.set_verbosity(self._verbosity)
+        if self._bars:
+            logging.enable_progress_bar()
