@@ -33,5 +33,9 @@ class BaseModelWarning(UserWarning):
     """An adapter is used with settings of its base model that are not those it was trained with."""
 
 
+class PartlyTrainedWarning(BaseModelWarning):
+    """Adapters leave out a large part of the base model, such as experts that are held as one parameter."""
+
+
 class MissingDependency(SealError, ImportError):
     """An optional package is not installed; the message names the install command."""

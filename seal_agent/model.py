@@ -6,8 +6,9 @@ the weights in memory. Each method is a few calls into the rooms above.
 
 from __future__ import annotations
 
+import secrets
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal, overload
@@ -15,26 +16,30 @@ from typing import Literal, overload
 from seal_agent.adaptation.adapt import Trainer
 from seal_agent.adaptation.forget import clean_up, plan_forget, record_forget, retrain
 from seal_agent.adaptation.gate import Gate, KeepAll
-from seal_agent.adaptation.inputs import MessageLike, as_context, as_message, as_metadata
+from seal_agent.adaptation.inputs import MessageLike, as_context, as_message, as_metadata, check_context
 from seal_agent.adaptation.propose import write_proposal
 from seal_agent.base_model.identity import differing_settings
 from seal_agent.base_model.loading import DEFAULT_MODEL, load_model
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES, AnswerConfig, InnerLoopConfig, SelfEditConfig
+from seal_agent.data.documents.document import Document
 from seal_agent.errors import AdapterError, BaseModelWarning, InputError
 from seal_agent.generation.engine import Engine
 from seal_agent.generation.hf import HFEngine
+from seal_agent.generation.sampling import check_sampling
 from seal_agent.grading.grader import Grader
 from seal_agent.grading.graders import default_grader
 from seal_agent.lora.adapter import LoraAdapter
-from seal_agent.lora.peft_files import write_peft
+from seal_agent.lora.peft_files import export_peft
 from seal_agent.outer_loop.policy import Policy, load_policy
 from seal_agent.paths import default_home
 from seal_agent.progress import StageClock, StageProgress
 from seal_agent.self_edits.formats.registry import is_model_written
 from seal_agent.store import files as files
 from seal_agent.store.ledger import Ledger
+from seal_agent.store.loaded import MAX_LOADED_BYTES, LoadedAdapters
 from seal_agent.store.names import check_name
+from seal_agent.text.reasoning import without_reasoning
 from seal_agent.types import (
     Context,
     Forgotten,
@@ -64,6 +69,7 @@ class SelfAdaptingModel:
         grader: Grader | None = None,
         policy: str | Path | None = None,
         seed: int = 0,
+        max_loaded_bytes: int = MAX_LOADED_BYTES,
     ) -> None:
         self.base = base
         self.home = Path(home).expanduser() if home is not None else default_home()
@@ -73,8 +79,10 @@ class SelfAdaptingModel:
         self.ledger = Ledger(self.home)
         if base.former_identity:
             self.ledger.adopt_base(base.identity, base.former_identity)
-        self._loaded: dict[str, LoraAdapter] = {}
+        self._loaded = LoadedAdapters(max_loaded_bytes)
+        self._forgotten = self.ledger.count_forgotten()
         self._policy_source = policy
+        self._policy_revision: str | None = None
         self.policy = self._find_policy(policy)
 
     @classmethod
@@ -90,6 +98,7 @@ class SelfAdaptingModel:
         policy: str | Path | None = None,
         seed: int = 0,
         trust_remote_code: bool = False,
+        max_loaded_bytes: int = MAX_LOADED_BYTES,
     ) -> SelfAdaptingModel:
         """Load a base model with its adapter store.
 
@@ -103,19 +112,21 @@ class SelfAdaptingModel:
                 stored adapter's name.
             seed: Of every random choice.
             trust_remote_code: Run code that comes with the model.
+            max_loaded_bytes: How much memory adapters may take, which stay loaded after use; default: 1 GB. Those used
+                longest ago are dropped first, and read from disk again when they are asked for.
 
         Raises ModelError, InputError, AdapterError.
         """
         if engine != "hf":
             raise InputError(f"there is no engine {engine!r}; use engine='hf'")
         base = load_model(name_or_path, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
-        return cls(base, home=home, grader=grader, policy=policy, seed=seed)
+        return cls(base, home=home, grader=grader, policy=policy, seed=seed, max_loaded_bytes=max_loaded_bytes)
 
     # ------------------------------------------------------------ learning
 
     def adapt(
         self,
-        context: str | Context,
+        context: str | Context | Document,
         *,
         adapter: str = DEFAULT_ADAPTER,
         questions: Sequence[Question] | None = None,
@@ -131,6 +142,8 @@ class SelfAdaptingModel:
         An adapter that exists is continued from its active revision.
 
         Args:
+            context: A text, a Context, or a Document, whose notes stand under the headings of their sections. A text
+                with Markdown's headings or in HTML becomes one; `seal_agent.data.documents.read` reads files.
             questions: Asked closed-book before and after. Without them the model writes a self-test, which the revision
                 shows.
             title: What the context is about; put before every note.
@@ -143,6 +156,7 @@ class SelfAdaptingModel:
         Raises InputError for an unusable context, TrainingError where the loss is not finite. In both cases nothing has
         changed.
         """
+        as_metadata(metadata or {})  # raises before anything is written or trained
         proposal = self.propose(
             context, adapter=adapter, questions=questions, title=title, self_edit=self_edit, progress=progress
         )
@@ -150,7 +164,7 @@ class SelfAdaptingModel:
 
     def propose(
         self,
-        context: str | Context,
+        context: str | Context | Document,
         *,
         adapter: str = DEFAULT_ADAPTER,
         questions: Sequence[Question] | None = None,
@@ -164,10 +178,13 @@ class SelfAdaptingModel:
         have nothing to write.
         """
         check_name(adapter)
+        self._drop_forgotten()
+        whole, document = as_context(context, title, questions)
         return write_proposal(
             self.engine,
             self.base,
-            as_context(context, title, questions),
+            whole,
+            document,
             self._self_edit(self_edit),
             StageClock(progress),
             adapter=adapter,
@@ -187,6 +204,7 @@ class SelfAdaptingModel:
     ) -> Revision:
         """Train on a proposal. Committing the same proposal twice trains once and returns the same revision."""
         check_name(proposal.adapter)
+        check_context(proposal.context)
         if not self.base.is_same_as(proposal.base):
             raise AdapterError("this proposal was written for another base model; propose again with this one")
         config = inner_loop or self._inner_loop
@@ -218,7 +236,7 @@ class SelfAdaptingModel:
     ) -> Revision:
         lineage, clock = self.ledger.lineage(proposal.adapter), StageClock(progress, proposal.stages)
         parent = lineage[0].id if lineage else None
-        trained = self._trainer.train(proposal, config, self._load(parent) if parent else None, lineage, clock)
+        trained = self._trainer.train(proposal, config, self.weights_of(parent) if parent else None, lineage, clock)
         decision = gate.decide(trained.before, trained.after)
         with self.ledger.only_writer_of_folders():
             with clock.stage("save"):
@@ -238,7 +256,7 @@ class SelfAdaptingModel:
             raise InputError("the question is empty; ask something")
         prompt = (Message("user", question_prompt(title, question)),)
         (completion,) = self.engine.generate([prompt], AnswerConfig().sampling(), [self.adapter(adapter)])
-        return completion.text.strip()
+        return without_reasoning(completion.text).strip()
 
     @overload
     def chat(
@@ -249,6 +267,7 @@ class SelfAdaptingModel:
         stop: Sequence[str] | None = None,
         max_tokens: int = 256,
         temperature: float = 0.0,
+        seed: int | None = None,
         stream: Literal[False] = False,
     ) -> str: ...
 
@@ -261,6 +280,7 @@ class SelfAdaptingModel:
         stop: Sequence[str] | None = None,
         max_tokens: int = 256,
         temperature: float = 0.0,
+        seed: int | None = None,
         stream: Literal[True],
     ) -> Iterator[str]: ...
 
@@ -272,13 +292,21 @@ class SelfAdaptingModel:
         stop: Sequence[str] | None = None,
         max_tokens: int = 256,
         temperature: float = 0.0,
+        seed: int | None = None,
         stream: bool = False,
     ) -> str | Iterator[str]:
-        """The assistant's next turn, with an adapter or (None) as the base model; in pieces if `stream`."""
+        """The assistant's next turn, with an adapter or (None) as the base model; in pieces if `stream`.
+
+        Args:
+            seed: Of what is drawn at a temperature above 0; None draws anew each time.
+        """
         turns = tuple(as_message(message) for message in messages)
         if not turns:
             raise InputError("there are no messages; give at least one user turn")
-        sampling = Sampling(max_tokens, temperature, stop=tuple(stop or ()), seed=self.seed)
+        stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+        drawn_with = secrets.randbits(32) if seed is None else seed
+        sampling = Sampling(max_tokens, temperature, stop=stops, seed=drawn_with)
+        check_sampling(sampling)
         lora = self.adapter(adapter) if adapter is not None else None
         if stream:
             return self.engine.stream(turns, sampling, lora)
@@ -322,10 +350,10 @@ class SelfAdaptingModel:
         """
         with self.ledger.only_writer_of(self.ledger.get(revision).adapter):
             plan = plan_forget(self.ledger, revision, adapter)
-            again = retrain(self._trainer, plan, self._load, self._inner_loop, progress)
+            again = retrain(self._trainer, plan, self.weights_of, self._inner_loop, progress)
             revisions = record_forget(self.ledger, plan, again, self.base.name)
             self._drop(plan.erased)
-            self._loaded |= {new.id: old.trained.adapter for new, old in zip(revisions, again, strict=True)}
+            self._loaded.update({new.id: old.trained.adapter for new, old in zip(revisions, again, strict=True)})
             clean_up(self.ledger)
         lineage = [*reversed(plan.kept), *revisions]
         return lineage[-1] if lineage else None
@@ -343,7 +371,7 @@ class SelfAdaptingModel:
         folder = Path(path).expanduser()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder} exists and is not an empty folder; choose another path")
-        write_peft(lora, self.base.name, self.base.identity, folder)
+        export_peft(lora, self.base.module, self.base.name, self.base.identity, folder)
         return folder
 
     def adapter(self, name: str) -> LoraAdapter | None:
@@ -353,13 +381,25 @@ class SelfAdaptingModel:
         """
         while (revision := self.ledger.active(check_name(name))) is not None:
             try:
-                return self._load(revision)
+                return self.weights_of(revision)
             except AdapterError:
                 if self.ledger.active(name) == revision:  # else it was forgotten between the two lines
                     raise
         if name != DEFAULT_ADAPTER:
             self.ledger.check_known(name)
         return None
+
+    def weights_of(self, revision: str) -> LoraAdapter:
+        """The weights of a revision, from memory if it was used lately.
+
+        Raises AdapterError where it is unknown or was forgotten, by this process or another.
+        """
+        self._drop_forgotten()
+        self._check_exists(revision)
+        try:
+            return self._loaded[revision]
+        except KeyError:
+            return self._read(revision)
 
     # ------------------------------------------------------------ inside
 
@@ -372,13 +412,21 @@ class SelfAdaptingModel:
         """The settings where none are given: the paper's with a policy, since it was rewarded under them."""
         return replace(RECIPES["paper" if self.policy else "default"].inner_loop, seed=self.seed)
 
-    def _load(self, revision: str) -> LoraAdapter:
-        if revision not in self._loaded:
-            folder = self.ledger.adapters_folder / self.ledger.folder(revision)
-            also = self.ledger.former_identities(self.base.identity)
-            self._loaded[revision] = files.load(folder, self.base.identity, also)
-            self._warn_of_settings(revision)
-        return self._loaded[revision]
+    def _read(self, revision: str) -> LoraAdapter:
+        folder = self.ledger.adapters_folder / self.ledger.folder(revision)
+        also = self.ledger.former_identities(self.base.identity)
+        weights = files.load(folder, self.base.identity, also)
+        self._warn_of_settings(revision)
+        # Threads that ask for it at once get the same object, which the engine recognises.
+        weights = self._loaded.setdefault(revision, weights)
+        self._check_exists(revision)  # it may have been forgotten while it was read
+        return weights
+
+    def _check_exists(self, revision: str) -> None:
+        """Raises AdapterError where there is no such revision, and drops its weights."""
+        if not self.ledger.exists(revision):
+            self._drop([revision])
+            self.ledger.get(revision)
 
     def _warn_of_settings(self, revision: str) -> None:
         """An adapter whose base model has another chat template, say, is used all the same; its user should know."""
@@ -391,10 +439,18 @@ class SelfAdaptingModel:
                 stacklevel=2,
             )
 
-    def _drop(self, revisions: Iterable[str]) -> None:
+    def _drop_forgotten(self) -> None:
+        """Drop weights that another process has forgotten."""
+        forgotten = self.ledger.count_forgotten()
+        if forgotten != self._forgotten:
+            held = {*self._loaded, *filter(None, [self._policy_revision])}
+            self._drop([revision for revision in held if not self.ledger.exists(revision)])
+            self._forgotten = forgotten
+
+    def _drop(self, revisions: Collection[str]) -> None:
         """Forget weights in memory. Where one of them is the policy, look the policy up again."""
-        dropped = [self._loaded.pop(revision) for revision in revisions if revision in self._loaded]
-        if self.policy and any(self.policy.adapter is lora for lora in dropped):
+        self._loaded.drop(revisions)
+        if self._policy_revision in revisions:
             self.policy = self._find_policy(self._policy_source)
 
     def _find_policy(self, policy: str | Path | None) -> Policy | None:
@@ -403,6 +459,7 @@ class SelfAdaptingModel:
         folder = Path(policy).expanduser()
         if not folder.is_dir() and len(folder.parts) == 1:
             adapter = self.adapter(str(policy))
+            self._policy_revision = self.ledger.active(str(policy))
             return Policy(adapter, ()) if adapter else None
         loaded = load_policy(folder)
         if loaded.base and not self.base.is_same_as(loaded.base):

@@ -235,11 +235,20 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class PassageSource:
+    """The title that a passage of a document is learnt under, and where it stands: "page 3", "section Leave"."""
+
+    title: str
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """Self-edits written for a context and not yet trained on; `parent` is what they continue from.
 
     `passages` are the parts of the context that fit the model's window, in order. `self_test` are questions that the
-    model asks itself, where the context came without any.
+    model asks itself, where the context came without any. `sources` says where in a document with sections each
+    passage stands; there are none for a plain text, whose passages are all learnt under the context's title.
     """
 
     adapter: str
@@ -250,12 +259,15 @@ class Proposal:
     base: str
     self_test: tuple[Question, ...] = ()
     stages: tuple[Stage, ...] = field(default=(), compare=False)
+    sources: tuple[PassageSource, ...] = ()
 
     @property
     def id(self) -> str:
         """Hash of everything that decides what would be trained; the seconds it took do not."""
         facts = asdict(self)
         del facts["stages"]
+        if not self.sources:  # as in ledgers before there were any
+            del facts["sources"]
         return content_hash(facts)
 
 
@@ -295,6 +307,8 @@ class Revision:
     """The InnerLoopConfig it was trained with, as JSON; "" in ledgers before this was kept."""
     base_settings: tuple[tuple[str, str], ...] = ()
     """Chat template and generation settings of the base model then; none in ledgers before this was kept."""
+    sources: tuple[PassageSource, ...] = ()
+    """The title and place of each passage of a document with sections; none for a plain text."""
 
     @property
     def seconds(self) -> float:
@@ -334,6 +348,9 @@ def describe_revision(rev: Revision) -> str:
         kept_notes = sum(one.kept for one in checked)
         alone = "" if kept_notes else "; the passage alone was learnt"
         lines.insert(2, f"  notes     {kept_notes} of {len(checked)} lines passed the check{alone}")
+    if places := list(dict.fromkeys(source.place for source in rev.sources if source.place)):
+        more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+        lines.insert(2, f"  from      {', '.join(places[:3])}{more}")
     if rev.self_tested:
         lines.append("  self-test, asked without the text:")
     for before, after in zip(rev.before, rev.after, strict=True):

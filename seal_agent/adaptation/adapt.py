@@ -21,7 +21,7 @@ from seal_agent.lora.targets import find_targets
 from seal_agent.progress import StageClock
 from seal_agent.training.retention.reference_text import protected_directions
 from seal_agent.training.train import train
-from seal_agent.types import Answer, Context, Proposal, Revision, Stage, TrainingSummary, content_hash
+from seal_agent.types import Answer, Context, Proposal, Question, Revision, Stage, TrainingSummary, content_hash
 
 _SETTINGS: TypeAdapter[InnerLoopConfig] = TypeAdapter(InnerLoopConfig)
 
@@ -67,6 +67,7 @@ class TrainedProposal:
             passages=self.proposal.passages,
             settings=_SETTINGS.dump_json(self.config).decode(),
             base_settings=self.base_settings,
+            sources=self.proposal.sources,
         )
 
 
@@ -101,7 +102,7 @@ class Trainer:
             with clock.stage("protect the rest") as report:
                 protected_directions(self.engine, self.base, config, report)
         with clock.stage("train") as report:
-            lesson = Lesson(proposal.context.title, proposal.passages, proposal.self_edits, proposal.self_test)
+            lesson = lesson_of(proposal, held_out=proposal.self_test)
             replayed = [lesson_of(revision) for revision in earlier] if config.replay else []
             job = job_of(self.engine, self.base, lesson, config, start=start, earlier=replayed)
             (trained,) = train(self.base, [job], report)
@@ -123,9 +124,14 @@ def settings_of(revision: Revision) -> InnerLoopConfig | None:
     return _SETTINGS.validate_json(revision.settings) if revision.settings else None
 
 
-def lesson_of(revision: Revision) -> Lesson:
-    """What a revision was trained on. Its self-test may be trained on too: later revisions have tests of their own."""
-    return Lesson(revision.context.title, revision.passages or (revision.context.text,), revision.self_edits)
+def lesson_of(source: Proposal | Revision, held_out: tuple[Question, ...] = ()) -> Lesson:
+    """What a proposal teaches, or a revision was trained on.
+
+    A revision's self-test may be trained on too: later revisions have tests of their own.
+    """
+    titles = tuple(passage.title for passage in source.sources)
+    passages = source.passages or (source.context.text,)
+    return Lesson(source.context.title, passages, source.self_edits, held_out, titles)
 
 
 def check_shape(name: str, start: LoraAdapter | None, config: InnerLoopConfig, base: BaseModel) -> None:

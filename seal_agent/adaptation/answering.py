@@ -10,6 +10,7 @@ from seal_agent.grading.grader import Grader, grade_all
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.prompts import question_prompt, question_with_passage
+from seal_agent.text.reasoning import without_reasoning
 from seal_agent.types import Answer, Context, Message, Question, Sampling
 
 
@@ -38,7 +39,7 @@ def answer_questions(
     prompts = [(Message("user", _prompt(context, question, in_context)),) for context, question, _ in rows]
     sampling = (config or AnswerConfig()).sampling()
     completions = engine.generate(prompts, sampling, [adapter for _, _, adapter in rows], progress)
-    texts = [completion.text for completion in completions]
+    texts = [without_reasoning(completion.text) for completion in completions]
     items = [(question.text, question.golds, text) for (_, question, _), text in zip(rows, texts, strict=True)]
     answers = iter(
         Answer(question, text.strip(), verdict)
@@ -53,7 +54,7 @@ def ask_closed_book(
     """Answers to rows of (title, question, adapter), in one batch, ungraded."""
     prompts = [(Message("user", question_prompt(title, question)),) for title, question, _ in rows]
     completions = engine.generate(prompts, sampling, [adapter for *_, adapter in rows])
-    return [completion.text.strip() for completion in completions]
+    return [without_reasoning(completion.text).strip() for completion in completions]
 
 
 def _prompt(context: Context, question: Question, in_context: bool) -> str:

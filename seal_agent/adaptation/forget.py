@@ -122,7 +122,14 @@ def _proposal_of(revision: Revision) -> Proposal:
     test = tuple(answer.question for answer in revision.before) if revision.self_tested else ()
     passages = revision.passages or (revision.context.text,)
     return Proposal(
-        revision.adapter, revision.context, passages, revision.self_edits, revision.parent, revision.base, test
+        revision.adapter,
+        revision.context,
+        passages,
+        revision.self_edits,
+        revision.parent,
+        revision.base,
+        test,
+        sources=revision.sources,
     )
 
 
@@ -152,6 +159,7 @@ def record_forget(ledger: Ledger, plan: ForgetPlan, again: Sequence[Retrained], 
         for retrained in again:
             entries.append(_saved(ledger, plan, retrained, parent, base_name))
             parent = entries[-1].revision.id
+        ledger.unqueue(plan.erased)
         became = {retrained.old.id: entry.revision.id for retrained, entry in zip(again, entries, strict=True)}
         ledger.erase(plan.target.adapter, {gone: became.get(gone) for gone in plan.erased}, entries, parent)
     return [entry.revision for entry in entries]

@@ -2,21 +2,70 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from seal_agent.data.documents.document import Document
+from seal_agent.data.documents.read import structure_of
 from seal_agent.errors import InputError
 from seal_agent.types import Context, Message, Question
 
 MessageLike = Message | Mapping[str, str]
 
 
-def as_context(context: str | Context, title: str | None, questions: Sequence[Question] | None) -> Context:
-    """A context with the title and questions that are given beside it, if any."""
+def as_context(
+    context: str | Context | Document, title: str | None, questions: Sequence[Question] | None
+) -> tuple[Context, Document | None]:
+    """A context with the title and questions that are given beside it, if any, and its sections, if it has any.
+
+    Raises InputError for what cannot be learnt.
+    """
+    document = context if isinstance(context, Document) else None
+    if document is not None:
+        context = Context(document.text, document.title)
     whole = Context(context) if isinstance(context, str) else context
+    if not isinstance(whole, Context) or not isinstance(whole.text, str) or not isinstance(title, str | None):
+        raise InputError(f"a context is a text, a Context or a Document, with a text as title, but this is {context!r}")
     if title is not None:
         whole = replace(whole, title=" ".join(title.split()))
-    return whole if questions is None else replace(whole, questions=tuple(questions))
+    if questions is not None:
+        whole = replace(whole, questions=tuple(questions))
+    check_context(whole)
+    document = document or structure_of(whole.text)
+    if document is None or not document.has_structure:
+        return whole, None
+    document = replace(document, title=whole.title or document.title)
+    return replace(whole, title=document.title), document
+
+
+def check_context(context: Context) -> None:
+    """Raises InputError for text that cannot be stored or holds nothing to learn."""
+    _check_text("the context", context.text)
+    _check_text("the title", context.title)
+    for question in context.questions:
+        for text in (question.text, *question.golds):
+            _check_text("a question", text)
+    if not context.text.strip():
+        raise InputError("the context is empty; give a text to learn from")
+    if not any(map(str.isalnum, context.text)):
+        raise InputError("the context holds no words, only signs; give a text to learn from")
+    if any(unicodedata.category(letter) == "Cc" for letter in context.title):
+        raise InputError(f"the title {context.title!r} holds control characters; give a title of words, or none")
+
+
+def _check_text(what: str, text: str) -> None:
+    if not isinstance(text, str):
+        raise InputError(f"{what} is no text but {text!r}; give a string")
+    if "\0" in text:
+        raise InputError(f"{what} holds a NUL character at position {text.index(chr(0))}; remove it")
+    try:
+        text.encode()
+    except UnicodeEncodeError as err:
+        raise InputError(
+            f"{what} holds half a character (a lone surrogate) at position {err.start}; "
+            "decode it from its bytes again, as UTF-8"
+        ) from None
 
 
 def as_message(message: MessageLike) -> Message:
@@ -31,7 +80,11 @@ def as_message(message: MessageLike) -> Message:
 
 def as_metadata(metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Pairs sorted by key. Raises InputError for what is not text."""
+    if not isinstance(metadata, Mapping):
+        raise InputError(f"metadata is a mapping of text to text, but this is {metadata!r}; give a dictionary")
     for key, value in metadata.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise InputError(f"metadata maps text to text, but it has {key!r}: {value!r}; give both as strings")
+        _check_text("metadata", key)
+        _check_text("metadata", value)
     return tuple(sorted(metadata.items()))

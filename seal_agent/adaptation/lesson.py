@@ -31,13 +31,19 @@ from seal_agent.types import Context, Question, SelfEdit, TrainingSequence
 class Lesson:
     """A context cut into passages that fit the window, and the notes about them.
 
-    `held_out` are the questions of the self-test: a note that asks one of them is not trained on.
+    `held_out` are the questions of the self-test: a note that asks one of them is not trained on. `titles` has one for
+    each passage, where the sections of a document have their own.
     """
 
     title: str
     passages: tuple[str, ...]
     self_edits: tuple[SelfEdit, ...]
     held_out: tuple[Question, ...] = ()
+    titles: tuple[str, ...] = ()
+
+    def title_of(self, part: int) -> str:
+        """The title that a passage and its notes are learnt under."""
+        return self.titles[part] if self.titles else self.title
 
 
 def write_lessons(
@@ -90,30 +96,38 @@ def sequences_of(
 def _own(engine: Engine, base: BaseModel, lesson: Lesson, config: InnerLoopConfig) -> list[TrainingSequence]:
     """The notes, each once even where two passages have it, and the passages."""
     held_out = {question.text.casefold() for question in lesson.held_out}
-    left = {note for note in notes_of(lesson.self_edits, lesson.title) if note.text.casefold() not in held_out}
+    left = {
+        title: {
+            note
+            for note in notes_of([e for e in lesson.self_edits if lesson.title_of(e.part) == title], title)
+            if note.text.casefold() not in held_out
+        }
+        for title in {lesson.title_of(part) for part in range(len(lesson.passages))}
+    }
     sequences: list[TrainingSequence] = []
     for part, passage in enumerate(lesson.passages):
+        title = lesson.title_of(part)
         edits = [edit for edit in lesson.self_edits if edit.part == part]
-        notes = [note for note in notes_of(edits, lesson.title) if note in left]
-        left.difference_update(notes)
-        *encoded, whole = encode(base, lesson.title, notes, [passage])
-        taught = distilled(engine, lesson.title, passage, notes, encoded) if config.objective != "sft" else []
+        notes = [note for note in notes_of(edits, title) if note in left[title]]
+        left[title].difference_update(notes)
+        *encoded, whole = encode(base, title, notes, [passage])
+        taught = distilled(engine, title, passage, notes, encoded) if config.objective != "sft" else []
         if config.objective == "distill":
             encoded = [s for note, s in zip(notes, encoded, strict=True) if note.answer is None]
         else:
-            encoded += _truncated_cues(base, lesson, passage, edits, config)
+            encoded += _truncated_cues(base, title, passage, edits, config)
         sequences += [*encoded, *taught, whole]
     return sequences
 
 
 def _truncated_cues(
-    base: BaseModel, lesson: Lesson, passage: str, edits: Sequence[SelfEdit], config: InnerLoopConfig
+    base: BaseModel, title: str, passage: str, edits: Sequence[SelfEdit], config: InnerLoopConfig
 ) -> list[TrainingSequence]:
     """Truncated cues for the sentences that the notes of the format evidence answer with."""
     edits = [edit for edit in edits if edit.format == EVIDENCE]
-    notes = notes_of(edits, lesson.title) if config.openings else []
+    notes = notes_of(edits, title) if config.openings else []
     cues, answers = {note.text for note in notes}, {note.answer for note in notes}
-    sources = [source for source in statements_of(lesson.title, passage) if source.sentence in answers]
+    sources = [source for source in statements_of(title, passage) if source.sentence in answers]
     synonyms = {word: others for edit in edits for word, others in edit.synonyms}
     return truncated_cues(base, sources, cues, synonyms, config.openings, config.epochs, config.seed)
 

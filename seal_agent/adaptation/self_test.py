@@ -15,6 +15,7 @@ from itertools import chain, zip_longest
 
 from seal_agent.generation.engine import Engine
 from seal_agent.progress import Progress
+from seal_agent.self_edits.question_words import question_words_of
 from seal_agent.self_edits.questions import Sentence, answer_prompt, ask, question_flaw, sources_of
 from seal_agent.text.phrases import phrases_of
 from seal_agent.text.words import MONTHS, content_words, has_number, words_of
@@ -25,8 +26,6 @@ SEED = 1_000_003  # added to the seed, so that the test is not the notes over ag
 MAX_SOURCES = 48  # sentences asked about, evenly spread over a long document
 FEWEST_PHRASES = 2  # a single possible answer would always agree with itself
 _ANSWER_TOKENS = 32
-_FOR_A_NAME = re.compile(r"(?:who|whom|whose|where)\b", re.IGNORECASE)
-_FOR_A_NUMBER = re.compile(r"(?:when|how (?:many|much|old|long|tall|far|high|large|big))\b", re.IGNORECASE)
 _SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$#&~-])")
 
 
@@ -43,12 +42,26 @@ def write_self_tests(
     Args:
         sources: Title and passages of each context.
 
-    There are fewer, or none, where the model cannot answer its own questions twice alike.
+    There are fewer, or none, where the model cannot answer its own questions twice alike, or where the language has no
+    table of question words.
     """
     sentences = [_spread([s for p in passages for s in sources_of(title, p)]) for title, passages in sources]
     flat = [sentence for of_context in sentences for sentence in of_context]
     usable = iter(_consistent(engine, flat, seed + SEED, progress))
     return [_select([next(usable) for _ in of_context], count) for of_context in sentences]
+
+
+def write_self_test(
+    engine: Engine,
+    sections: Sequence[tuple[str, Sequence[str]]],
+    count: int,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[Question, ...]:
+    """At most `count` questions, spread over the sections of one context, each with a title and passages."""
+    sentences = _spread([s for title, passages in sections for p in passages for s in sources_of(title, p)])
+    return _select(_consistent(engine, sentences, seed + SEED, progress), count)
 
 
 def _consistent(
@@ -74,23 +87,26 @@ def _consistent(
     ]
     consistent: list[list[Question]] = [[] for _ in sources]
     for (number, question, phrases), first, second in zip(rows, *twice, strict=True):
-        if first == second and first in phrases and _fits(question, first):
+        if first == second and first in phrases and _fits(sources[number], question, first):
             consistent[number].append(Question(question, (first,)))
     return consistent
 
 
 def _answers_to(source: Sentence, question: str) -> list[str]:
     """Phrases of the sentence with a content word that neither the question nor the title has."""
-    given = {*content_words(question), *content_words(source.title)}
-    return [phrase for phrase in phrases_of(source.sentence) if {*content_words(phrase)} - given]
+    language = source.language
+    given = {*content_words(question, language), *content_words(source.title, language)}
+    phrases = phrases_of(source.sentence, language)
+    return [phrase for phrase in phrases if {*content_words(phrase, language)} - given]
 
 
-def _fits(question: str, answer: str) -> bool:
+def _fits(source: Sentence, question: str, answer: str) -> bool:
     """Whether the answer is of the kind asked for: a name for who and where, a number for when and how many."""
-    if _FOR_A_NAME.match(question):
+    language, words = source.language, question_words_of(source.language)
+    if words and words.for_name.match(question) and language != "zh":  # Chinese has no capitals
         return any(word[0].isupper() for word in answer.split()[-1:])
-    if _FOR_A_NUMBER.match(question):
-        return has_number(answer) or bool(MONTHS.intersection(words_of(answer)))
+    if words and words.for_number.match(question):
+        return has_number(answer, language) or bool(MONTHS.intersection(words_of(answer, language)))
     return True
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from seal_agent.arc.grids import ArcTask, Example, Grid
 from seal_agent.arc.toy import TOY_PREFIX, toy_task, toy_tasks
-from seal_agent.data.contexts import read_text
+from seal_agent.data.text_files import read_text
 from seal_agent.errors import InputError, MissingDependency
 
 PAPER_TRAIN_IDS = (

@@ -66,16 +66,18 @@ def trials_for(
     *,
     writer: LoraAdapter | None = None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> list[Trial]:
     """One trial per task: "base" trains nothing, "ttt" trains by the fixed choice, "self_edit" as the writer chooses.
 
-    `writer` is the policy, or None for the base model. Only "self_edit" uses it.
+    `writer` is the policy, or None for the base model; `progress` is called with the self-edits written. Only
+    "self_edit" uses them.
     """
     if mode == "base":
         return [Trial(task, None, seed) for task in tasks]
     if mode == "ttt":
         return [trial_of(task, None, seed) for task in tasks]
-    edits = write_self_edits(engine, base, tasks, 1, config, writer=writer, seed=seed)
+    edits = write_self_edits(engine, base, tasks, 1, config, writer=writer, seed=seed, progress=progress)
     return [trial_of(task, edit, seed) for task, (edit,) in zip(tasks, edits, strict=True)]
 
 

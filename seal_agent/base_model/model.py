@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -162,10 +161,11 @@ class BaseModel:
         def differs() -> bool:
             turns, hidden = [Message("user", _PROBE)], Hidden.for_texts(self.controls, [_PROBE])
             try:
-                before = self._before_answer(turns, "", hidden)
+                before, prompt = self._before_answer(turns, "", hidden), self._render(turns, True, "", hidden)
             except InputError:
                 return False
-            return bool(before) and before != self._render(turns, True, "", hidden)
+            opens_thought = prompt.startswith(before) and "think" in prompt[len(before) :]
+            return bool(before) and before != prompt and (before.startswith(prompt) or opens_thought)
 
         return self._once("answers behind prompt", differs)
 
@@ -200,11 +200,16 @@ class BaseModel:
         return self._once("content form", self._find_content_form)
 
     def _find_content_form(self) -> ContentForm:
+        refused = 0
         for form in ("text", "blocks"):
             row = template_row(Message("user", _PROBE), form, str)
-            with contextlib.suppress(Exception):
+            try:
                 if _PROBE in self.tokenizer.apply_chat_template([row], tokenize=False, **NO_THINKING):
                     return form
+            except Exception:  # a template is a program of somebody else's, and may raise anything
+                refused += 1
+        if refused:  # it may want other turns, and says so where they are given
+            return "text"
         raise ModelError(
             f"the chat template of {self.name!r} shows nothing of a user's turn, neither as text nor as a list of "
             "blocks; load a model whose template takes text"

@@ -14,7 +14,8 @@ from seal_agent.cli.options import Adapter, Home, Json, ModelOptions, PolicyName
 
 if TYPE_CHECKING:
     from seal_agent.config import InnerLoopConfig, SelfEditConfig
-    from seal_agent.types import Context, Revision
+    from seal_agent.data.documents.document import Document
+    from seal_agent.types import Question, Revision
 
 EXAMPLE = 'Example: seal adapt handbook.txt --adapter work --title "Staff handbook"'
 
@@ -111,7 +112,12 @@ class TrainingOptions:
 
 
 def adapt(
-    file: Annotated[Path, typer.Argument(metavar="FILE.txt", help="UTF-8 text, or - for standard input.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Text, Markdown, HTML, reStructuredText, PDF, .docx or .epub; or - for standard input."
+        ),
+    ],
     note_options: NoteOptions,
     training_options: TrainingOptions,
     model_options: ModelOptions,
@@ -143,7 +149,8 @@ def adapt(
     for name in note_options.formats or ():
         check_format(name)
     base_recipe = recipe_named(recipe or ("paper" if policy else "default"))
-    context = _read_context(file, title, questions)
+    document = _read_document(file)
+    asked = _read_questions(questions)
     self_edit = note_options.config(base_recipe.self_edit)
     inner_loop = training_options.config(base_recipe.inner_loop, seed)
     gate = MinimumGain(minimum_gain) if minimum_gain is not None else None
@@ -152,7 +159,14 @@ def adapt(
         self_edit = replace(self_edit, formats=seal.policy.formats)
     with console.stage_bars(quiet=as_json) as bars:
         revision = seal.adapt(
-            context, adapter=adapter, self_edit=self_edit, inner_loop=inner_loop, gate=gate, progress=bars
+            document,
+            adapter=adapter,
+            title=title or None,
+            questions=asked,
+            self_edit=self_edit,
+            inner_loop=inner_loop,
+            gate=gate,
+            progress=bars,
         )
     _show(revision, as_json)
 
@@ -164,9 +178,18 @@ def _show(revision: Revision, as_json: bool) -> None:
         console.out.print(str(revision), markup=False, soft_wrap=True)
 
 
-def _read_context(file: Path, title: str, questions: Path | None) -> Context:
-    from seal_agent.data.contexts import read_questions, read_text
-    from seal_agent.types import Context
+def _read_document(file: Path) -> Document:
+    from seal_agent.data.documents.read import document_from_text, read_document
+    from seal_agent.data.text_files import decode_text
 
-    text = sys.stdin.read() if str(file) == "-" else read_text(file)
-    return Context(text, " ".join(title.split()), read_questions(questions) if questions else ())
+    if str(file) != "-":
+        return read_document(file)
+    piped = getattr(sys.stdin, "buffer", None)
+    raw = piped.read() if piped else sys.stdin.read().encode(errors="surrogatepass")
+    return document_from_text(decode_text(raw, "standard input"))
+
+
+def _read_questions(file: Path | None) -> tuple[Question, ...]:
+    from seal_agent.data.contexts import read_questions
+
+    return read_questions(file) if file else ()

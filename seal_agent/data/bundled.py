@@ -6,12 +6,20 @@ import json
 from importlib import resources
 
 from seal_agent.data.contexts import context_from_row, contexts_from_lines
+from seal_agent.errors import InputError
 from seal_agent.types import Context
 
+NOVEL_FILES = {"en": "novel.jsonl", "de": "novel_de.jsonl", "es": "novel_es.jsonl"}
 
-def novel() -> list[Context]:
-    """The bundled 40 passages of invented facts, with 6 questions each."""
-    return contexts_from_lines(_read("novel.jsonl"), "novel.jsonl")
+
+def novel(language: str = "en") -> list[Context]:
+    """The bundled passages of invented facts: 40 in English with 6 questions each, 8 each in German and Spanish.
+
+    Raises InputError for any other language.
+    """
+    if language not in NOVEL_FILES:
+        raise InputError(f"there are no bundled passages in {language!r}; use one of {', '.join(NOVEL_FILES)}")
+    return contexts_from_lines(_read(NOVEL_FILES[language]), NOVEL_FILES[language])
 
 
 def demo() -> Context:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from seal_agent.data.text_files import read_text
 from seal_agent.errors import InputError
 from seal_agent.types import Context, Question
 
@@ -17,8 +18,8 @@ _MALFORMED = (json.JSONDecodeError, KeyError, TypeError, AttributeError)
 def read_contexts(path: str | Path) -> list[Context]:
     """Read contexts from a file of JSON lines or of SQuAD v1.1 or v2.
 
-    A JSON line is {"title", "context", "questions": [{"question", "answer"}]}. Raises InputError, which names the file
-    and the line.
+    A JSON line is {"title", "context", "questions": [{"question", "answer"}]}, or a row of the hub's `rajpurkar/squad`.
+    Raises InputError, which names the file and the line.
     """
     text = read_text(path)
     try:
@@ -57,48 +58,29 @@ def from_squad(document: Mapping[str, Any]) -> list[Context]:
 
 
 def from_squad_rows(rows: Iterable[Mapping[str, Any]]) -> list[Context]:
-    """Contexts of the hub's `rajpurkar/squad`, which has one row per question; in order of their first questions."""
-    grouped: dict[tuple[str, str], list[Question]] = {}
-    for row in rows:
-        golds = tuple(dict.fromkeys(row["answers"]["text"]))
-        if golds:
-            key = (_decode_title(row["title"]), row["context"])
-            grouped.setdefault(key, []).append(Question(row["question"].strip(), golds))
-    return [Context(text, title, tuple(questions)) for (title, text), questions in grouped.items()]
+    """Contexts of the hub's `rajpurkar/squad`, which has one row per question; in order of their first questions.
 
-
-def read_text(path: str | Path) -> str:
-    """Read a text file. Raises InputError if it is missing, binary, not UTF-8, or empty."""
-    path = Path(path).expanduser()
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError as err:
-        raise InputError(f"there is no file {path}; check the path") from err
-    except OSError as err:
-        raise InputError(f"{path} cannot be read ({err.strerror}); give a readable text file") from err
-    if b"\0" in raw:
-        raise InputError(f"{path} is a binary file; give plain text (convert PDF or Word first)")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as err:
-        raise InputError(f"{path} is not UTF-8 text (byte {err.start}); save it as UTF-8") from err
-    if not text.strip():
-        raise InputError(f"{path} is empty; give a text to learn from")
-    return text
+    The rows of a passage need not follow each other.
+    """
+    return _grouped(map(_context_from_squad_row, rows))
 
 
 def contexts_from_lines(text: str, source: str) -> list[Context]:
     """Contexts of the text of a JSON lines file; InputError names it as `source`."""
-    contexts = []
+    contexts: list[Context] = []
+    of_hub = False
     for number, line in enumerate(_split_lines(text), 1):
         if line.strip():
             try:
-                contexts.append(context_from_row(json.loads(line)))
+                row = json.loads(line)
+                of_hub = of_hub or (not contexts and "answers" in row and "context" in row)
+                contexts.append(_context_from_squad_row(row) if of_hub else context_from_row(row))
             except _MALFORMED as err:
                 raise InputError(
                     f"line {number} of {source} is not a passage ({_detail(err)}); "
                     'each line is {"title", "context", "questions": [{"question", "answer"}]}'
                 ) from err
+    contexts = _grouped(contexts) if of_hub else contexts
     if not contexts:
         raise InputError(f"{source} holds no passages")
     return contexts
@@ -107,7 +89,22 @@ def contexts_from_lines(text: str, source: str) -> list[Context]:
 def context_from_row(row: Mapping[str, Any]) -> Context:
     """The context of one parsed JSON line. Raises KeyError, TypeError or AttributeError if it is malformed."""
     questions = tuple(_question(question) for question in row.get("questions", ()))
-    return Context(_require_text(row["context"]), _decode_title(row.get("title", "")), questions)
+    title = row.get("title", "")
+    return Context(_require_text(row["context"]), _require_text(title).strip() if title != "" else "", questions)
+
+
+def _context_from_squad_row(row: Mapping[str, Any]) -> Context:
+    """The context of a row of the hub's SQuAD, with one question, or none where it is unanswerable."""
+    return Context(_require_text(row["context"]), _decode_title(row.get("title", "")), _squad_questions([row]))
+
+
+def _grouped(contexts: Iterable[Context]) -> list[Context]:
+    """One context for each passage, with all of its questions; passages without any are left out."""
+    questions: dict[tuple[str, str], list[Question]] = {}
+    for context in contexts:
+        if context.questions:
+            questions.setdefault((context.title, context.text), []).extend(context.questions)
+    return [Context(text, title, tuple(of_passage)) for (title, text), of_passage in questions.items()]
 
 
 def _question(row: Mapping[str, Any]) -> Question:
@@ -134,11 +131,15 @@ def _detail(err: Exception) -> str:
 
 
 def _squad_questions(rows: Iterable[Mapping[str, Any]]) -> tuple[Question, ...]:
+    """The questions that have an answer. A file lists the answers of each; the hub, lists of texts and of places."""
     return tuple(
-        Question(row["question"].strip(), golds)
-        for row in rows
-        if (golds := tuple(dict.fromkeys(answer["text"] for answer in row.get("answers", ()))))
+        Question(row["question"].strip(), golds) for row in rows if (golds := tuple(dict.fromkeys(_texts_of(row))))
     )
+
+
+def _texts_of(row: Mapping[str, Any]) -> list[str]:
+    answers = row.get("answers", ())
+    return answers["text"] if isinstance(answers, Mapping) else [answer["text"] for answer in answers]
 
 
 def _decode_title(title: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,19 +30,25 @@ class Constraint:
         tokenizer = _tokenizer(base)
         from llguidance import LLMatcher
 
-        self._matcher: Any = LLMatcher(tokenizer, _compile(grammar), log_level=0)
-        if self._matcher.is_error():
-            raise _unusable(grammar, self._matcher.get_error())
         closing_tokens_left = min(CLOSING_TOKENS, max_tokens // CLOSING_DIVISOR) if grammar.kind == "json_schema" else 0
         self._closing = closing_tokens(base) if closing_tokens_left else None
         self._tokens_left, self._closing_tokens_left = max_tokens, closing_tokens_left
+        self._vocabulary_size = len(base.tokenizer)
+        self._matcher: Any = LLMatcher(tokenizer, _compile(grammar), log_level=0)
+        if self._matcher.is_error():
+            raise _unusable(grammar, self._matcher.get_error())
+        if not _ends(base) and not self.allowed_tokens(len(base.tokenizer)).any():
+            raise _unusable(
+                grammar, "it allows no text but the empty one, which a model without end token cannot write"
+            )
 
     def allowed_tokens(self, vocabulary_size: int) -> Tensor:
         """Bool mask over the model's logits, V; the end-of-text token is allowed where the text may end."""
         # llguidance.numpy unpacks its mask ten times as slowly, and llguidance.torch needs a C++ compiler to do it.
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         allowed_V = torch.zeros(vocabulary_size, dtype=torch.bool)
-        unpacked = torch.from_numpy(np.unpackbits(bits, bitorder="little")[:vocabulary_size]).bool()
+        known = min(vocabulary_size, self._vocabulary_size)
+        unpacked = torch.from_numpy(np.unpackbits(bits, bitorder="little")[:known]).bool()
         allowed_V[: len(unpacked)] = unpacked
         if self._closing and self._tokens_left <= self._closing_tokens_left:
             return self._closing.restrict(allowed_V)
@@ -113,6 +120,11 @@ def _compile(grammar: Grammar) -> str:
         raise _unusable(grammar, err) from err
 
 
+def _ends(base: BaseModel) -> list[int]:
+    """The tokens that end a text, as far as the tokenizer knows them."""
+    return sorted(i for i in base.stop_ids if i < len(base.tokenizer))
+
+
 def _tokenizer(base: BaseModel) -> Any:
     """llguidance's view of the vocabulary; takes about a second, so it is built once per model."""
     if "llguidance" not in base.memo:
@@ -121,9 +133,11 @@ def _tokenizer(base: BaseModel) -> Any:
         except ImportError as err:
             raise MissingDependency("constrained decoding needs llguidance: pip install llguidance") from err
         try:
-            base.memo["llguidance"] = llguidance.hf.from_tokenizer(
-                base.tokenizer, n_vocab=len(base.tokenizer), eos_token=sorted(base.stop_ids)
-            )
+            tokenizer, ends = base.tokenizer, _ends(base)
+            if not ends:  # llguidance needs one: a token that the model does not have, and is never let write
+                tokenizer, ends = copy.deepcopy(tokenizer), [len(tokenizer)]
+                tokenizer.add_special_tokens({"eos_token": "<|no such token|>"})
+            base.memo["llguidance"] = llguidance.hf.from_tokenizer(tokenizer, n_vocab=len(tokenizer), eos_token=ends)
         except ValueError as err:
             raise ModelError(
                 f"the tokenizer of {base.name!r} cannot be used to constrain text ({err}); use a model with a fast one"

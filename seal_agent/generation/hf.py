@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from itertools import accumulate, takewhile
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
+from seal_agent.generation.batching import batches_of, decoding_of, groups_of, may_join, reading_of
 from seal_agent.generation.constraints import Constraint, constrain
+from seal_agent.generation.decoding_state import DecodingState, last_logits
 from seal_agent.generation.engine import before_stop
 from seal_agent.generation.prefixes import group_by_prefix
 from seal_agent.generation.rows import DecodingRow, ForcedRow, one_per_prompt, pad_left
-from seal_agent.generation.sampling import choose_tokens
+from seal_agent.generation.sampling import check_sampling, choose_tokens, seed_of_row
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.routing import routed
 from seal_agent.lora.serving import ServingRoute, SingleAdapterCache, serving_route
@@ -51,13 +52,13 @@ class HFEngine:
             self._row(index, prompt, sampling, adapter, grammar)
             for index, (prompt, adapter, grammar) in enumerate(zip(prompts, adapters, grammars, strict=True))
         ]
-        sorted_rows = sorted(rows, key=lambda row: len(row.prompt_ids))
-        for start in range(0, len(sorted_rows), self.max_rows):
-            batch = sorted_rows[start : start + self.max_rows]
+        finished = 0
+        for batch in self._batches(rows):
             for _ in self._decode(batch, sampling):
                 pass
+            finished += len(batch)
             if progress:
-                progress(min(start + self.max_rows, len(rows)), len(rows))
+                progress(finished, len(rows))
         return [self._completion(row) for row in rows]
 
     def stream(
@@ -81,8 +82,7 @@ class HFEngine:
         continuations: Sequence[str],
         adapters: Sequence[LoraAdapter | None] | None = None,
     ) -> list[tuple[float, ...]]:
-        tokenizer = self.base.tokenizer
-        continuation_ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in continuations]
+        continuation_ids = [self.base.content_ids(text) for text in continuations]
         scores: list[tuple[float, ...]] = [()] * len(continuation_ids)
         for i, logits_LV in self._continuation_logits(prompts, continuation_ids, adapters):
             ids_L1 = torch.tensor(continuation_ids[i], device=logits_LV.device)[:, None]
@@ -111,20 +111,28 @@ class HFEngine:
         adapters: Sequence[LoraAdapter | None] | None,
     ) -> Iterator[tuple[int, Tensor]]:
         """Yield the index of each continuation that has tokens, and its float32 logits, L×V."""
-        adapters = list(adapters) if adapters is not None else [None] * len(prompts)
+        adapters = one_per_prompt("adapters", adapters, prompts)
+        if len(continuations) != len(prompts):
+            raise InputError(f"{len(prompts)} prompts but {len(continuations)} continuations; give one for each")
         rows = [self._forced_row(*row) for row in zip(prompts, continuations, adapters, strict=True)]
-        pending = sorted((i for i, row in enumerate(rows) if row.continuation_ids), key=lambda i: -len(rows[i]))
-        while pending:
-            size = self._batch_size([rows[i] for i in pending[: self.max_rows]])
-            batch, pending = pending[:size], pending[size:]
-            yield from zip(batch, self._logits_of([rows[i] for i in batch]), strict=True)
+        for group in groups_of(self.base, adapters):
+            pending = sorted((i for i in group if rows[i].continuation_ids), key=lambda i: -len(rows[i]))
+            while pending:
+                size = self._batch_size([rows[i] for i in pending[: self.max_rows]])
+                batch, pending = pending[:size], pending[size:]
+                yield from zip(batch, self._logits_of([rows[i] for i in batch]), strict=True)
 
     def _batch_size(self, rows: Sequence[ForcedRow]) -> int:
         """How many of these rows, longest first, one pass takes within `MAX_SCORED_TOKENS` and `MAX_READ_TOKENS`."""
+        if len(rows) == 1:
+            return 1
+        together, longest = reading_of(self.base), len(rows[0])
         longest_continuations = accumulate((len(row.continuation_ids) for row in rows), max)
         fits = (
-            count * longest <= MAX_SCORED_TOKENS and count * len(rows[0]) <= MAX_READ_TOKENS
-            for count, longest in enumerate(longest_continuations, 1)
+            count * continuation <= MAX_SCORED_TOKENS
+            and count * longest <= MAX_READ_TOKENS
+            and may_join(len(rows[count - 1]), longest, together)
+            for count, continuation in enumerate(longest_continuations, 1)
         )
         return max(1, sum(takewhile(bool, fits)))
 
@@ -145,14 +153,7 @@ class HFEngine:
         )
         route = serving_route(self.base.module, [row.adapter for row in rows], self.base.device, self.base.dtype)
         with routed(route):
-            out = self.base.module(
-                input_ids=ids_BT,
-                attention_mask=mask_BT,
-                position_ids=(mask_BT.cumsum(1) - 1).clamp(min=0),
-                use_cache=False,
-                logits_to_keep=longest + 1,
-            )
-        logits_BLV = out.logits[:, -longest - 1 : -1]
+            logits_BLV = last_logits(self.base.module, ids_BT, mask_BT, longest + 1)[:, :-1]
         return [
             logits_LV[longest - len(row.continuation_ids) :].float()
             for row, logits_LV in zip(rows, logits_BLV, strict=True)
@@ -168,19 +169,15 @@ class HFEngine:
         adapter: LoraAdapter | None,
         grammar: Grammar | None = None,
     ) -> DecodingRow:
+        check_sampling(sampling)
         prompt_ids = self._encode(prompt)
-        if sampling.max_tokens < 1 or sampling.temperature < 0:
-            raise InputError(
-                "max_tokens must be at least 1 and temperature 0 or more, "
-                f"but they are {sampling.max_tokens} and {sampling.temperature:g}"
-            )
         if len(prompt_ids) + sampling.max_tokens > self.base.window:
             raise InputError(
                 f"the prompt has {len(prompt_ids)} tokens and {sampling.max_tokens} more are wanted, "
                 f"but the model's window is {self.base.window}; shorten the prompt or lower max_tokens"
             )
         chat_stops = () if isinstance(prompt, str) else self.base.stop_strings
-        generator = torch.Generator(self.base.device).manual_seed(sampling.seed + index)
+        generator = torch.Generator(self.base.device).manual_seed(seed_of_row(sampling.seed, index))
         grammar = grammar or sampling.grammar
         constraint = Constraint(self.base, grammar, sampling.max_tokens) if grammar else None
         return DecodingRow(prompt_ids, adapter, (*sampling.stop, *chat_stops), generator, constraint)
@@ -204,21 +201,34 @@ class HFEngine:
             return True
         if not row.stop:
             return False
-        # A stop string has at most one token per character.
+        # A stop string has at most one token per character. A tail may begin inside a character: the whole decides.
         tail = row.generated[-(4 + max(len(stop) for stop in row.stop)) :]
-        text = self.base.tokenizer.decode(tail, skip_special_tokens=True)
-        return any(stop in text for stop in row.stop)
+        return self._has_stop(tail, row.stop) and self._has_stop(row.generated, row.stop)
+
+    def _has_stop(self, ids: Sequence[int], stops: Sequence[str]) -> bool:
+        text = self.base.tokenizer.decode(ids, skip_special_tokens=True)
+        return any(stop in text for stop in stops)
 
     # ------------------------------------------------------------ decoding
+
+    def _batches(self, rows: Sequence[DecodingRow]) -> list[list[DecodingRow]]:
+        """Rows that are decoded together, by length of prompt."""
+        if not rows:
+            return []
+        groups = [[rows[i] for i in group] for group in groups_of(self.base, [row.adapter for row in rows])]
+        together = decoding_of(self.base).together
+        return [
+            [group[i] for i in batch]
+            for group in groups
+            for batch in batches_of([len(row.prompt_ids) for row in group], together, self.max_rows)
+        ]
 
     @torch.inference_mode()
     def _decode(self, rows: list[DecodingRow], sampling: Sampling) -> Iterator[None]:
         """Decode until every row is finished; yields after every token. Finished rows leave the batch."""
-        from seal_agent.generation.kv_cache import new_cache
-
-        active, cache = list(rows), new_cache(self.base.module.config)
+        active, state = list(rows), DecodingState(self.base.module, decoding_of(self.base).cache)
         route = self._route(active)
-        logits_BV, mask_BT = self._prefill(active, cache, route)
+        logits_BV, mask_BT = self._prefill(active, state, route)
         while True:
             constrained_BV = constrain(logits_BV, [row.constraint for row in active])
             tokens_B = choose_tokens(constrained_BV, sampling, [row.generator for row in active])
@@ -237,25 +247,25 @@ class HFEngine:
             if len(keep) < len(active):
                 active = [active[i] for i in keep]
                 index = torch.tensor(keep, device=self.base.device)
-                cache.batch_select_indices(index)
+                state.select_rows(index)
                 ids_BT, mask_BT, route = ids_BT[index], mask_BT[index], route and route.select_rows(index)
             mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(active), 1)], dim=1)
-            logits_BV = self._forward(ids_BT, mask_BT, cache, route)
+            logits_BV = self._forward(ids_BT, mask_BT, state, route)
 
-    def _prefill(self, rows: Sequence[DecodingRow], cache: Any, route: ServingRoute | None) -> tuple[Tensor, Tensor]:
-        """Fill the cache with the prompts, shared prefixes only once. Returns logits B×V and attention mask B×T."""
-        from seal_agent.generation.kv_cache import keeps_all_positions
-
+    def _prefill(
+        self, rows: Sequence[DecodingRow], state: DecodingState, route: ServingRoute | None
+    ) -> tuple[Tensor, Tensor]:
+        """Read the prompts, shared prefixes only once. Returns logits B×V and attention mask B×T."""
         device, prefix_mask_BP = self.base.device, None
         groups = group_by_prefix([(id(row.adapter), row.prompt_ids) for row in rows])
         suffixes = [row.prompt_ids for row in rows]
-        if groups and keeps_all_positions(cache):
+        if groups and state.shares_prefixes:
             first_row_G = torch.tensor(groups.first_row_of_group)
             group_B = torch.tensor(groups.group_of_row, device=device)
             prefixes = [suffixes[i][:n] for i, n in zip(first_row_G.tolist(), groups.length_of_group, strict=True)]
             ids_GP, mask_GP = pad_left(prefixes, self.base.pad_id, device)
-            self._forward(ids_GP, mask_GP, cache, route and route.select_rows(first_row_G.to(device)))
-            cache.batch_select_indices(group_B)
+            self._forward(ids_GP, mask_GP, state, route and route.select_rows(first_row_G.to(device)))
+            state.select_rows(group_B)
             prefix_mask_BP = mask_GP[group_B]
             suffixes = [
                 ids[groups.length_of_group[group] :] for ids, group in zip(suffixes, groups.group_of_row, strict=True)
@@ -263,22 +273,12 @@ class HFEngine:
         ids_BT, mask_BT = pad_left(suffixes, self.base.pad_id, device)
         if prefix_mask_BP is not None:
             mask_BT = torch.cat([prefix_mask_BP, mask_BT], dim=1)
-        return self._forward(ids_BT, mask_BT, cache, route), mask_BT
+        return self._forward(ids_BT, mask_BT, state, route), mask_BT
 
-    def _forward(self, ids_BT: Tensor, mask_BT: Tensor, cache: Any, route: ServingRoute | None) -> Tensor:
+    def _forward(self, ids_BT: Tensor, mask_BT: Tensor, state: DecodingState, route: ServingRoute | None) -> Tensor:
         """Logits of the last position in float32, B×V."""
-        positions_BT = (mask_BT.cumsum(1) - 1).clamp(min=0)[:, -ids_BT.shape[1] :]
         with routed(route):
-            out = self.base.module(
-                input_ids=ids_BT,
-                attention_mask=mask_BT,
-                position_ids=positions_BT,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-        logits: Tensor = out.logits[:, -1].float()
-        return logits
+            return state.read(ids_BT, mask_BT)
 
     def _route(self, rows: Sequence[DecodingRow]) -> ServingRoute | None:
         """The route of these rows, through the adapter of each."""

@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
 
+from seal_agent.errors import InputError
 from seal_agent.types import Sampling
 
 TOP_TOKENS = 256  # likeliest tokens searched for the nucleus first; a small model's nucleus at 0.95 is rarely wider
 
+_COLDEST = 1e-6  # below this temperature the likeliest token is certain, and dividing by it may overflow
+_SEEDS = 2**63  # torch's generators take a signed or unsigned number of 64 bits
+
+
+def check_sampling(sampling: Sampling) -> None:
+    """Raises InputError for settings by which no token could be chosen, or nothing would ever end."""
+    tokens, temperature, top_p = sampling.max_tokens, sampling.temperature, sampling.top_p
+    if not _is_number(tokens, whole=True) or tokens < 1 or not _is_number(temperature) or temperature < 0:
+        raise InputError(
+            "max_tokens must be at least 1 and temperature 0 or more, both finite numbers, "
+            f"but they are {tokens!r} and {temperature!r}"
+        )
+    if not _is_number(top_p) or not 0 < top_p <= 1:
+        raise InputError(f"top_p must be above 0 and at most 1, but it is {top_p!r}")
+    if not _is_number(sampling.seed, whole=True):
+        raise InputError(f"seed must be a whole number, but it is {sampling.seed!r}")
+    if isinstance(sampling.stop, str) or not all(isinstance(stop, str) and stop for stop in sampling.stop):
+        raise InputError(
+            f"stop must be strings of at least one character, but it is {sampling.stop!r}; leave out the others"
+        )
+
+
+def _is_number(value: object, whole: bool = False) -> bool:
+    return isinstance(value, Integral if whole else Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def seed_of_row(seed: int, row: int) -> int:
+    """The seed of one row's generator."""
+    return (seed + row) % _SEEDS if seed >= 0 else -((-seed - row) % _SEEDS)
+
 
 def choose_tokens(logits_BV: Tensor, sampling: Sampling, generators: Sequence[torch.Generator]) -> Tensor:
     """Next token of each row: greedy at temperature 0, else a nucleus sample from the row's own generator."""
-    if sampling.temperature == 0:
+    if sampling.temperature < _COLDEST:
         return logits_BV.argmax(dim=-1)
     probs_BV = torch.softmax(logits_BV / sampling.temperature, dim=-1)
     uniform_B = torch.stack([torch.rand((), generator=g, device=logits_BV.device) for g in generators])

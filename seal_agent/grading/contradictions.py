@@ -6,7 +6,9 @@ import itertools
 import re
 from collections.abc import Sequence
 
+from seal_agent.grading.terms import has_other_term
 from seal_agent.text import words as lexical
+from seal_agent.text.languages import ENGLISH
 from seal_agent.text.spelling import normalize_spelling, numeral_value
 
 _UNITS = frozenset(
@@ -20,39 +22,43 @@ _NAME = re.compile(r"(?:the )?((?:[A-Z][\w'’-]*\.? )+)(?![IVX]+\b)([A-Z][\w'�
 _CAPITALIZED_PAIR = re.compile(r"\b([A-Z][\w'’-]+) (?=([A-Z][\w'’-]+))")
 
 
-def contradicts(question: str, gold: str, answer: str) -> bool:
+def contradicts(question: str, gold: str, answer: str, language: str = ENGLISH) -> bool:
     """Whether the answer is wrong however many words of the gold answer it has.
 
     It contradicts the gold if it
     - has a negation shortly before the gold, or lacks the gold's own (unless the question has a negation);
     - leaves out an item of a list of short items;
     - gives the gold's first name with another surname or number;
-    - gives the gold's number with another unit or sign.
+    - gives the gold's number with another unit or sign;
+    - has another term in place of the gold's, such as vitamin B for vitamin A, or C# for C++.
     """
     question, gold, answer = normalize_spelling(question), normalize_spelling(gold), normalize_spelling(answer)
-    question_words, gold_words = lexical.words_of(question), lexical.words_of(gold)
-    answer_words = lexical.words_of(answer)
+    question_words, gold_words = lexical.words_of(question, language), lexical.words_of(gold, language)
+    answer_words = lexical.words_of(answer, language)
     return (
-        _is_negated(question_words, gold_words, answer_words)
-        or _misses_item(gold, answer_words, question_words)
-        or _has_other_surname(gold, answer_words, answer, question_words)
+        _is_negated(question_words, gold_words, answer_words, language)
+        or _misses_item(gold, answer_words, question_words, language)
+        or (language == ENGLISH and _has_other_surname(gold, answer_words, answer, question_words))
         or _has_other_numeral(gold_words, answer_words)
         or _has_other_quantity(gold_words, answer_words)
+        or has_other_term(question, gold, answer)
     )
 
 
-def _is_negated(question_words: Sequence[str], gold_words: Sequence[str], answer_words: Sequence[str]) -> bool:
-    if lexical.negates(question_words):
+def _is_negated(
+    question_words: Sequence[str], gold_words: Sequence[str], answer_words: Sequence[str], language: str
+) -> bool:
+    if lexical.negates(question_words, language):
         return False
-    if lexical.negates(gold_words):
-        return not lexical.negates(answer_words)
+    if lexical.negates(gold_words, language):
+        return not lexical.negates(answer_words, language)
     hits = (i for i, word in enumerate(answer_words) if word in gold_words and word not in question_words)
     first_hit = next(hits, 0)
-    return lexical.negates(answer_words[max(0, first_hit - 3) : first_hit])
+    return lexical.negates(answer_words[max(0, first_hit - 3) : first_hit], language)
 
 
-def _misses_item(gold: str, answer_words: Sequence[str], question_words: Sequence[str]) -> bool:
-    items = lexical.list_items(gold)
+def _misses_item(gold: str, answer_words: Sequence[str], question_words: Sequence[str], language: str) -> bool:
+    items = lexical.list_items(gold, language)
     if len(items) < 2 or max(len(item) for item in items) > 3:
         return False
     return any(not any(lexical.word_match(word, answer_words, question_words) for word in item) for item in items)

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from seal_agent.grading.endpoint import JudgeEndpoint, JudgeUsage
 from seal_agent.grading.grader import GradingItem
 from seal_agent.prompts import fill, load_prompt
+from seal_agent.text.reasoning import without_reasoning
 from seal_agent.types import Verdict
 
 _REPLY = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
@@ -86,5 +87,5 @@ class JudgeGrader:
 
 def _parse_reply(reply: str) -> str | None:
     """The verdict as the cache stores it; None if the reply begins with neither yes nor no."""
-    match = _REPLY.match(reply)
+    match = _REPLY.match(without_reasoning(reply))
     return None if match is None else (Verdict.CORRECT if match[1].casefold() == "yes" else Verdict.WRONG).value

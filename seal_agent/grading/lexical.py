@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 
 from seal_agent.grading.contradictions import contradicts
 from seal_agent.text import words as lexical
+from seal_agent.text.languages import ENGLISH, language_of
 from seal_agent.text.spelling import normalize_spelling
 from seal_agent.types import Verdict
 
+MIN_JOINED_LETTERS = 4  # of each of two words that may be written as one
 _INITIAL = re.compile(r"\b([A-Z])(?:\.|(?= [A-Z]))")
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
+_YES_NO_BY_LANGUAGE = (
+    _YES_NO,
+    {"ja": True, "nein": False, "wahr": True, "falsch": False},
+    {"oui": True, "non": False, "vrai": True, "faux": False},
+    {"sí": True, "si": True, "no": False, "verdadero": True, "falso": False},
+    {"да": True, "нет": False},
+    {"是": True, "是的": True, "对": True, "不是": False, "否": False, "不": False},
+)
 
 
 class LexicalGrader:
@@ -37,14 +48,16 @@ class LexicalGrader:
         return Verdict.UNGRADED if Verdict.UNGRADED in verdicts else Verdict.WRONG
 
     def _compare(self, question: str, gold: str, answer: str) -> Verdict:
-        if (expected := _yes_or_no(gold)) is not None:
-            stated = _find_yes_or_no(answer)
+        if table := _yes_no_table(gold, f"{question} {answer}"):
+            expected, stated = table[_bare(gold)], _find_yes_or_no(answer, table)
             if stated is None:
                 return Verdict.UNGRADED
             return Verdict.CORRECT if stated is expected else Verdict.WRONG
-        if contradicts(question, gold, answer):
+        language = language_of(f"{question} {gold} {answer}")
+        if contradicts(question, gold, answer, language):
             return Verdict.WRONG
-        return Verdict.CORRECT if probability(overlap_features(question, gold, answer)) > 0.5 else Verdict.WRONG
+        features = overlap_features(question, gold, answer, language)
+        return Verdict.CORRECT if probability(features) > 0.5 else Verdict.WRONG
 
 
 # Fitted by `python benchmarks/graders.py --fit` on ../shared/data/graded_answers.jsonl.
@@ -69,8 +82,8 @@ def probability(features: Mapping[str, float]) -> float:
     return 1 / (1 + math.exp(-INTERCEPT - sum(WEIGHTS[name] * value for name, value in features.items())))
 
 
-def overlap_features(question: str, gold: str, answer: str) -> dict[str, float]:
-    """Features of the overlap between an answer and a gold answer.
+def overlap_features(question: str, gold: str, answer: str, language: str = ENGLISH) -> dict[str, float]:
+    """Features of the overlap between an answer and a gold answer, all in one language.
 
     Words are those of `lexical.content_words`. Own words are those that the question does not have. Recall is the share
     of the gold's words that the answer has; inflection and spelling may differ.
@@ -88,12 +101,12 @@ def overlap_features(question: str, gold: str, answer: str) -> dict[str, float]:
     other_month     1 if the answer lacks a month that the gold names
     """
     question, gold, answer = normalize_spelling(question), normalize_spelling(gold), normalize_spelling(answer)
-    question_words, initials = frozenset(lexical.words_of(question)), _initials(gold) | _initials(answer)
-    gold_words, answer_words = lexical.content_words(gold), lexical.words_of(answer)
+    question_words, initials = frozenset(lexical.words_of(question, language)), _initials(gold) | _initials(answer)
+    gold_words, answer_words = lexical.content_words(gold, language), lexical.words_of(answer, language)
     hits = _hits(gold, gold_words, answer_words, question_words, initials)
     recall = _mean(hits.values())
-    opening_words = lexical.words_of(lexical.first_sentence(answer))
-    own_words = {word for word in lexical.content_words(answer) if word not in question_words}
+    opening_words = lexical.words_of(lexical.first_sentence(answer), language)
+    own_words = {word for word in lexical.content_words(answer, language) if word not in question_words}
     numbers = [word for word in hits if lexical.is_number(word)]
     return {
         "enough": float(recall >= 0.7),
@@ -127,9 +140,10 @@ def _hits(
     """
     words = frozenset(answer_words)
     candidates = frozenset(word for word in words if len(word) > 1 or word in initials)
+    joined = _joined(answer_words)
     hits = {
         word: lexical.word_match(word, candidates if len(word) > 1 or word in initials else (), question_words)
-        or float(word in words)
+        or float(word in words or any(lexical.is_spelled_alike(word, compound) for compound in joined))
         for word in gold_words
     }
     for century in lexical.centuries(gold):
@@ -138,23 +152,38 @@ def _hits(
     return hits
 
 
+def _joined(words: Sequence[str]) -> frozenset[str]:
+    """Neighbouring words written as one: "crosscountry" for "cross country"."""
+    return frozenset(
+        word + after for word, after in itertools.pairwise(words) if min(len(word), len(after)) >= MIN_JOINED_LETTERS
+    )
+
+
 def _initials(text: str) -> frozenset[str]:
     """Letters that stand for a name: the J of "J. Smith" and "J Smith", but not the P of "P versus NP"."""
     return frozenset(letter.casefold() for letter in _INITIAL.findall(text))
 
 
 def _is_usable(gold: str) -> bool:
-    return any(word not in ("a", "an", "the") for word in lexical.words_of(gold))
+    return bool(re.fullmatch(r"A[+-]?", gold.strip(" ."))) or any(
+        word not in ("a", "an", "the") for word in lexical.words_of(gold)
+    )
 
 
-def _yes_or_no(gold: str) -> bool | None:
-    return _YES_NO.get(gold.strip().rstrip(".!").casefold())
+def _bare(gold: str) -> str:
+    return gold.strip().rstrip(".!。！").casefold()
 
 
-def _find_yes_or_no(answer: str) -> bool | None:
+def _yes_no_table(gold: str, rest: str) -> Mapping[str, bool] | None:
+    """Words for yes and no in the gold's language, if that is one of them; "no" is Spanish beside Spanish text."""
+    tables = [table for table in _YES_NO_BY_LANGUAGE if _bare(gold) in table]
+    return tables[-1] if len(tables) > 1 and language_of(rest) == "es" else tables[0] if tables else None
+
+
+def _find_yes_or_no(answer: str, table: Mapping[str, bool]) -> bool | None:
     """The yes or no that begins the answer, follows "the answer is", or ends it; None if there is none."""
     for pattern in (r"\W*(\w+)", r".*\banswer(?: \w+)? (?:is|was|would be):?\W*(\w+)", r".*?(\w+)\W*$"):
         match = re.match(pattern, answer, re.IGNORECASE | re.DOTALL)
-        if match and match[1].casefold() in _YES_NO:
-            return _YES_NO[match[1].casefold()]
+        if match and match[1].casefold() in table:
+            return table[match[1].casefold()]
     return None

@@ -6,11 +6,13 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from seal_agent.store.queue import MAX_ATTEMPTS, Lesson, LessonQueue
 from seal_agent.types import Context, Proposal, content_hash
 
 Source = Literal["documents", "corrections"]
@@ -74,14 +76,19 @@ def subject_of(context: Context) -> str:
     return context.title or (flat if len(flat) <= 60 else flat[:59] + "…")
 
 
+Learn = Callable[[Draft, str | None], LearningOutcome]
+"""Learns a draft. The text is the time since when it may have been learnt already, by a process that ended then."""
+
+
 class BackgroundLearner:
     """Learns drafts one by one in a thread of its own; several trainings at once would only take turns.
 
-    Outcomes, errors included, are kept for `wait` and for the adapter's next run.
+    Drafts are in a queue on disk until they are learnt, so that they outlive the process. Outcomes, errors included,
+    are kept for `wait` and for the adapter's next run.
     """
 
-    def __init__(self, learn: Callable[[Draft], LearningOutcome]) -> None:
-        self._learn = learn
+    def __init__(self, learn: Learn, queue: LessonQueue) -> None:
+        self._learn, self._queue = learn, queue
         self._pool = ThreadPoolExecutor(1, "seal-adaptation")
         self._lock = threading.Lock()
         self._running: set[Future[None]] = set()
@@ -89,7 +96,16 @@ class BackgroundLearner:
         self._unreported: list[LearningOutcome] = []
 
     def begin(self, draft: Draft) -> None:
-        future = self._pool.submit(self._run, draft)
+        """Queue a draft. It is on disk when this returns."""
+        self._submit(self._queue.add(draft.adapter, draft.context.text, to_json(draft)))
+
+    def resume(self) -> None:
+        """Learn what processes that have ended left in the queue."""
+        for lesson in self._queue.take_over():
+            self._submit(lesson)
+
+    def _submit(self, lesson: Lesson) -> None:
+        future = self._pool.submit(self._run, lesson)
         with self._lock:
             self._running = {running for running in self._running if not running.done()} | {future}
 
@@ -109,14 +125,32 @@ class BackgroundLearner:
             self._unreported = [outcome for outcome in self._unreported if outcome.adapter != adapter]
         return outcomes
 
-    def _run(self, draft: Draft) -> None:
+    def _run(self, lesson: Lesson) -> None:
         try:
-            outcome = self._learn(draft)
-        except Exception as error:  # nobody would see it in this thread
-            _LOG.exception("learning %r in the background failed", draft.subject)
-            outcome = LearningOutcome.failed(draft, f"{type(error).__name__}: {error}")
+            draft = from_json(lesson.body)
+        except ValidationError:
+            _LOG.exception("a queued lesson of adapter %s cannot be read", lesson.adapter)
+            self._queue.remove(lesson)
+            return
+        outcome = self._outcome(draft, lesson)
         if outcome.error:
             _LOG.warning("adapter %s did not learn %r: %s", outcome.adapter, outcome.subject, outcome.error)
         with self._lock:
             self._finished = [*self._finished, outcome][-MAX_UNREAD_OUTCOMES:]
             self._unreported = [*self._unreported, outcome][-MAX_UNREAD_OUTCOMES:]
+
+    def _outcome(self, draft: Draft, lesson: Lesson) -> LearningOutcome:
+        try:
+            if not self._queue.begin(lesson):
+                return LearningOutcome.failed(draft, "its text was forgotten before it was learnt")
+            if lesson.attempts >= MAX_ATTEMPTS:
+                outcome = LearningOutcome.failed(draft, f"the process ended {lesson.attempts} times while learning it")
+            else:
+                outcome = self._learn(draft, lesson.queued)
+            self._queue.remove(lesson)
+            return outcome
+        except Exception as error:  # nobody would see it in this thread
+            _LOG.exception("learning %r in the background failed", draft.subject)
+            with suppress(Exception):  # a full disk, say
+                self._queue.remove(lesson)
+            return LearningOutcome.failed(draft, f"{type(error).__name__}: {error}")

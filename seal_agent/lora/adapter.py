@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from seal_agent.lora.targets import linear_shape
+from seal_agent.lora.text_layers import linear_shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seal_agent.errors import AdapterError
+from seal_agent.lora.peft_names import A_SUFFIX, B_SUFFIX, PREFIX
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from seal_agent.lora.adapter import LoraAdapter
 
@@ -19,9 +20,18 @@ if TYPE_CHECKING:
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 BASE_KEY = "seal_base_identity"
-_PREFIX, _A_SUFFIX, _B_SUFFIX = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
-# PEFT settings that change what an adapter computes and that LoraAdapter does not support.
-_UNSUPPORTED = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "lora_bias", "modules_to_save")
+# Settings of PEFT that do not change what an adapter computes, or that LoraAdapter holds. Any other must be unset.
+_HARMLESS = frozenset(
+    (
+        *("peft_type", "peft_version", "task_type", "auto_mapping", "base_model_name_or_path", "revision"),
+        *("inference_mode", "r", "lora_alpha", "lora_dropout", "fan_in_fan_out", "target_modules", "exclude_modules"),
+        *("bias", "init_lora_weights", "layers_to_transform", "layers_pattern"),
+        *("runtime_config", "ephemeral_gpu_offload"),
+        *("megatron_core", "qalora_group_size", "eva_config"),  # read only where another setting is set
+    )
+)
+# Ways to draw the first weights that leave the base model's own weights as they are.
+_PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
 
 
 def write_peft(adapter: LoraAdapter, base_name: str, base_identity: str, folder: Path) -> None:
@@ -31,13 +41,53 @@ def write_peft(adapter: LoraAdapter, base_name: str, base_identity: str, folder:
     folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
     for name, pair in adapter.pairs.items():
-        tensors[f"{_PREFIX}{name}{_A_SUFFIX}"] = pair.a_DR.T.contiguous()
-        tensors[f"{_PREFIX}{name}{_B_SUFFIX}"] = pair.b_RO.T.contiguous()
+        tensors[f"{PREFIX}{name}{A_SUFFIX}"] = pair.a_DR.T.contiguous()
+        tensors[f"{PREFIX}{name}{B_SUFFIX}"] = pair.b_RO.T.contiguous()
     weights = save(tensors, metadata={"format": "pt", BASE_KEY: base_identity})
     (folder / WEIGHTS).write_bytes(_with_sorted_header(weights))
     (folder / CONFIG).write_text(_config_text(adapter, base_name), encoding="utf-8")
     for path in (folder / WEIGHTS, folder / CONFIG, folder):
         flush(path)
+
+
+def export_peft(adapter: LoraAdapter, model: nn.Module, base_name: str, base_identity: str, folder: Path) -> None:
+    """Write an adapter and let PEFT read it back. Raises AdapterError with the layers that it would lose."""
+    write_peft(adapter, base_name, base_identity, folder)
+    try:
+        _check_read_back(adapter, model, folder)
+    except AdapterError:
+        for name in (WEIGHTS, CONFIG):
+            (folder / name).unlink()
+        raise
+
+
+def _check_read_back(adapter: LoraAdapter, model: nn.Module, folder: Path) -> None:
+    import torch
+
+    from seal_agent.lora.peft_support import names_peft_misses, read_folder
+
+    try:
+        layers = read_folder(model, folder)
+    except (ValueError, RuntimeError, TypeError, KeyError):  # it names one layer, or none
+        layers = {}
+    lost = []
+    for name, pair in adapter.pairs.items():
+        factors = ((layers[name].lora_A, pair.a_DR), (layers[name].lora_B, pair.b_RO)) if name in layers else ()
+        weights = [(peft["default"].weight.cpu(), ours.T) for peft, ours in factors]
+        same = weights and all(torch.equal(peft, ours.to(peft.dtype)) for peft, ours in weights)
+        if not same or layers[name].scaling["default"] != adapter.scale:
+            lost.append(name)
+    if lost or layers.keys() - adapter.pairs.keys():
+        refused = sorted(names_peft_misses(model, lost)) if not layers else []
+        names = refused or lost or sorted(layers.keys() - adapter.pairs.keys())
+        raise AdapterError(
+            f"PEFT cannot hold {len(names)} of the adapter's {len(adapter.pairs)} layers ({_some(names)}), so nothing "
+            "was exported; train with targets all or default, which leave such layers out"
+        )
+
+
+def _some(names: Sequence[str], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _with_sorted_header(safetensors: bytes) -> bytes:
@@ -75,13 +125,23 @@ def _read_config(folder: Path) -> dict[str, Any]:
     """adapter_config.json. Raises AdapterError if it describes anything but plain LoRA."""
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        peft_type, unsupported = config.get("peft_type"), [name for name in _UNSUPPORTED if config.get(name)]
-    except (ValueError, AttributeError, OSError) as err:
+        peft_type, unsupported = config.get("peft_type"), _unsupported(config)
+    except (ValueError, TypeError, AttributeError, OSError) as err:
         raise damaged(folder, f"{CONFIG} cannot be read") from err
     if peft_type != "LORA" or unsupported:
-        reason = f"sets {', '.join(unsupported)}" if unsupported else f"has peft_type {peft_type!r}"
+        reason = f"sets {', '.join(unsupported)}" if peft_type == "LORA" else f"has peft_type {peft_type!r}"
         raise AdapterError(f"the adapter in {folder} is not plain LoRA (it {reason}); give one trained without that")
     return dict(config)
+
+
+def _unsupported(config: Mapping[str, Any]) -> list[str]:
+    """Settings that change what the adapter computes, or that are not known not to."""
+    found = [name for name, value in config.items() if value and name not in _HARMLESS]
+    if config.get("init_lora_weights", True) not in _PLAIN_STARTS:  # PiSSA and others take a part out of the base
+        found.append(f"init_lora_weights={config['init_lora_weights']!r}")
+    if config.get("bias") not in (None, "none"):
+        found.append("bias")
+    return found
 
 
 def _read_tensors(folder: Path) -> tuple[dict[str, Tensor], str | None]:
@@ -103,16 +163,16 @@ def _read_tensors(folder: Path) -> tuple[dict[str, Tensor], str | None]:
 def _assemble(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LoraAdapter:
     from seal_agent.lora.adapter import LoraAdapter, LoraPair
 
-    suffixes = (_A_SUFFIX, _B_SUFFIX)
+    suffixes = (A_SUFFIX, B_SUFFIX)
     names = {
-        key.removeprefix(_PREFIX).removesuffix(suffix) for key in tensors for suffix in suffixes if key.endswith(suffix)
+        key.removeprefix(PREFIX).removesuffix(suffix) for key in tensors for suffix in suffixes if key.endswith(suffix)
     }
-    if set(tensors) != {f"{_PREFIX}{name}{suffix}" for name in names for suffix in suffixes}:
+    if set(tensors) != {f"{PREFIX}{name}{suffix}" for name in names for suffix in suffixes}:
         raise damaged(folder, "its tensors are not pairs of lora_A and lora_B")
     pairs = {
         name: LoraPair(
-            tensors[f"{_PREFIX}{name}{_A_SUFFIX}"].T.contiguous(),
-            tensors[f"{_PREFIX}{name}{_B_SUFFIX}"].T.contiguous(),
+            tensors[f"{PREFIX}{name}{A_SUFFIX}"].T.contiguous(),
+            tensors[f"{PREFIX}{name}{B_SUFFIX}"].T.contiguous(),
         )
         for name in sorted(names)
     }

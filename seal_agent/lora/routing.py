@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -53,12 +54,12 @@ def make_routable(model: nn.Module, names: Sequence[str]) -> None:
 
 
 def _wrap(layer: nn.Module, name: str) -> None:
-    plain = layer.forward
-
-    def forward(x: Tensor) -> Tensor:
-        route = _route.get()
-        out: Tensor = plain(x) if route is None else route.forward(name, layer, plain, x)
-        return out
-
-    layer.forward = forward
+    # A partial, unlike a closure, is copied with the layer: a deep copy of the model runs on its own layers.
+    layer.forward = partial(_routed_forward, name, layer, layer.forward)
     layer._seal_routable = True  # type: ignore[assignment]
+
+
+def _routed_forward(name: str, layer: nn.Module, plain: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    route = _route.get()
+    out: Tensor = plain(x) if route is None else route.forward(name, layer, plain, x)
+    return out

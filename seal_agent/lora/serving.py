@@ -5,6 +5,7 @@ Dimensions: K adapters, B rows, T tokens, D inputs, O outputs, R rank, C = K·R 
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.routing import make_routable
 
 MAX_CONCATENATED_COLUMNS = 1024  # columns K·R up to which all adapters at once cost less than a gather per row
+
+_CacheKey = tuple[int, torch.device, torch.dtype]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +45,45 @@ class ServingRoute:
             return self
         return replace(self, adapter_B=self.adapter_B[index], column_mask_B1C=self.column_mask_B1C[index])
 
-    def forward(self, name: str, layer: nn.Module, plain: Callable[[Tensor], Tensor], x_BTD: Tensor) -> Tensor:
-        out_BTO, pair = plain(x_BTD), self.pairs.get(name)
-        return out_BTO if pair is None else out_BTO + self._delta(pair, x_BTD)
+    def forward(self, name: str, layer: nn.Module, plain: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """The layer's output with adapters. x is B×T×D, B×…×D, or has the tokens of all rows in order, B·T×D."""
+        out, pair = plain(x), self.pairs.get(name)
+        return out if pair is None else out + self._delta(pair, x).to(out.dtype)
 
-    def _delta(self, pair: StackedPair, x_BTD: Tensor) -> Tensor:
+    def _delta(self, pair: StackedPair, x: Tensor) -> Tensor:
+        x = x.to(pair.a_DC.dtype)
         if self.adapter_B is None or self.column_mask_B1C is None:
-            return (x_BTD @ pair.a_DC) @ pair.b_CO
+            return (x @ pair.a_DC) @ pair.b_CO
+        x_BTD = x.reshape(len(self.adapter_B), -1, x.shape[-1])
         if x_BTD.shape[1] == 1 and pair.a_DC.shape[1] <= MAX_CONCATENATED_COLUMNS:
-            return ((x_BTD @ pair.a_DC) * self.column_mask_B1C) @ pair.b_CO
-        return torch.bmm(torch.bmm(x_BTD, pair.a_KDR[self.adapter_B]), pair.b_KRO[self.adapter_B])
+            delta_BTO = ((x_BTD @ pair.a_DC) * self.column_mask_B1C) @ pair.b_CO
+        else:
+            delta_BTO = torch.bmm(torch.bmm(x_BTD, pair.a_KDR[self.adapter_B]), pair.b_KRO[self.adapter_B])
+        return delta_BTO.reshape(*x.shape[:-1], delta_BTO.shape[-1])
 
 
 class SingleAdapterCache:
-    """Stacked factors of adapters that were used alone, for the next call; an entry goes when its adapter does."""
+    """Stacked factors of adapters that were used alone, for the next call; an entry goes when its adapter does.
+
+    Beyond `limit`, the entry that was used least recently goes.
+    """
 
     def __init__(self, limit: int = 16) -> None:
         self._limit = limit
-        self._cached: dict[int, tuple[weakref.ref[LoraAdapter], dict[str, StackedPair]]] = {}
+        self._cached: dict[_CacheKey, tuple[weakref.ref[LoraAdapter], dict[str, StackedPair]]] = {}
+        self._lock = threading.Lock()
 
     def get(self, adapter: LoraAdapter, device: torch.device, dtype: torch.dtype) -> dict[str, StackedPair]:
-        """The result of `stack_single`, computed on the first call."""
-        key = id(adapter)
-        cached = self._cached.get(key)
-        if cached and cached[0]() is adapter:
-            return cached[1]
-        pairs = stack_single(adapter, device, dtype)
-        self._cached[key] = (weakref.ref(adapter, lambda _: self._cached.pop(key, None)), pairs)
-        for oldest in list(self._cached)[: -self._limit]:
-            self._cached.pop(oldest, None)
-        return pairs
+        """The result of `stack_single`, computed on the first call for this device and dtype."""
+        key = (id(adapter), device, dtype)
+        cached = self._cached.pop(key, None)
+        if cached is None or cached[0]() is not adapter:
+            cached = (weakref.ref(adapter, lambda _: self._cached.pop(key, None)), stack_single(adapter, device, dtype))
+        with self._lock:
+            self._cached[key] = cached  # behind all others: the dictionary is in order of use
+            while len(self._cached) > self._limit:
+                self._cached.pop(next(iter(self._cached)), None)
+        return cached[1]
 
 
 def serving_route(

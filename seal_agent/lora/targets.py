@@ -2,50 +2,76 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
 from seal_agent.errors import InputError
+from seal_agent.lora.peft_support import names_peft_misses
+from seal_agent.lora.text_layers import linear_shape, text_layers
 
-
-def linear_shape(layer: nn.Module) -> tuple[int, int] | None:
-    """(inputs, outputs) of a linear projection, transformers' transposed Conv1D included; else None."""
-    if isinstance(layer, nn.Linear):
-        return layer.in_features, layer.out_features
-    if type(layer).__name__ == "Conv1D":
-        inputs, outputs = layer.get_parameter("weight").shape
-        return int(inputs), int(outputs)
-    return None
+# Last parts of names under which architectures store the projections to query and value, alone or fused with the key.
+_QUERY_VALUE = re.compile(
+    r"(q|v|query|value)(_proj|_lin)?|W[qv]|c_[qv]|(q|kv)_b_proj|kv_proj|"
+    r"qkv(_proj)?|query_key_value|c_attn|[Ww]qkv|W_pack|att_proj|in_proj_qkvz?"
+)
+_STATE_INPUT = re.compile("in_proj")  # of a state-space layer: what it reads, as query and value are in attention
 
 
 def find_targets(model: nn.Module, targets: Sequence[str]) -> tuple[str, ...]:
     """Full names of the linear layers that `targets` select, in the model's order.
 
-    "default" selects PEFT's defaults for the architecture, "all" every linear layer but the output layer. Anything else
-    is a part of a module name between dots: "q_proj", "mlp", "layers.3", "layers.3.mlp.up_proj". Raises InputError for
-    a target that matches nothing.
+    Only layers that text runs through are selected. "all" is every one of them but the output layer and those that PEFT
+    cannot hold. "default" is PEFT's default for the architecture; where PEFT has none, the projections to query and
+    value, or those into a state-space layer. Anything else is a part of a module name between dots: "q_proj", "mlp",
+    "layers.3", "layers.3.mlp.up_proj". Raises InputError for a target that matches nothing.
     """
-    linear = [name for name, layer in model.named_modules() if linear_shape(layer) and not _is_output(model, layer)]
+    linear = [name for name in text_layers(model).names if not _is_output(model, model.get_submodule(name))]
     selected: set[str] = set()
     for target in targets:
-        parts = _default_targets(model) if target == "default" else (target,)
-        matches = [name for name in linear if target == "all" or any(f".{part}." in f".{name}." for part in parts)]
-        if target == "default" and not matches:
-            matches = linear
+        if target in ("all", "default"):
+            matches = _peft_defaults(model, linear) if target == "default" else linear
+            missed = names_peft_misses(model, matches)
+            matches = [name for name in matches if name not in missed]
+        else:
+            matches = _named(target, linear)
         if not matches:
-            available = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
-            raise InputError(
-                f"targets names {target!r}, but this model's linear layers are {available} (or default, all, layers.0)"
-            )
+            raise InputError(_matches_nothing(model, target, linear))
         selected.update(matches)
     return tuple(name for name in linear if name in selected)
 
 
-def _default_targets(model: nn.Module) -> tuple[str, ...]:
+def _named(part: str, names: Sequence[str]) -> list[str]:
+    return [name for name in names if f".{part}." in f".{name}."]
+
+
+def _peft_defaults(model: nn.Module, linear: Sequence[str]) -> list[str]:
+    """What "default" selects."""
     from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as by_type
 
-    return tuple(by_type.get(getattr(model.config, "model_type", ""), ()))
+    config: Any = model.config
+    for part in (config, config.get_text_config()):
+        parts = by_type.get(getattr(part, "model_type", ""), ())
+        if isinstance(parts, str):  # a regular expression over whole names
+            matches = [name for name in linear if re.fullmatch(parts, name)]
+        else:
+            matches = [name for name in linear if any(f".{part}." in f".{name}." for part in parts)]
+        if matches:
+            return matches
+    for last_part in (_QUERY_VALUE, _STATE_INPUT):
+        if matches := [name for name in linear if last_part.fullmatch(name.rpartition(".")[2])]:
+            return matches
+    return []
+
+
+def _matches_nothing(model: nn.Module, target: str, linear: Sequence[str]) -> str:
+    available = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
+    every = [name for name, layer in model.named_modules() if linear_shape(layer)]
+    if _named(target, every):
+        return f"targets names {target!r}, which text does not run through; this model's linear layers are {available}"
+    return f"targets names {target!r}, but this model's linear layers are {available} (or default, all, layers.0)"
 
 
 def _is_output(model: nn.Module, layer: nn.Module) -> bool:

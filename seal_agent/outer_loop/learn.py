@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from seal_agent.outer_loop.rewards.reward import RewardModel
 from seal_agent.outer_loop.rounds import RoundResult
 from seal_agent.outer_loop.stages import RoundProgress, Stages, no_progress
 from seal_agent.outer_loop.units import Worker
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +100,30 @@ def learn(
         if tracking:
             tracking.log(result)
 
+    def report() -> tuple[Path, Path]:
+        sections = _pictures(domain, reward, config, worker, run, results[-1])
+        return write_report(run.folder, results, run.manifest, run.seconds(), run.counts(), sections)
+
     try:
         rest_em(domain, reward, config, worker=worker, executor=executor, run=run, progress=progress, on_round=on_round)
-    finally:
-        if tracking:
-            tracking.close()
-        if results:
-            sections = _pictures(domain, reward, config, worker, run, results[-1])
-            report_files = write_report(run.folder, results, run.manifest, run.seconds(), run.counts(), sections)
+    except BaseException:
+        _try(tracking.close if tracking else None)
+        _try(report if results else None)
+        raise
+    if tracking:
+        tracking.close()
+    report_files = report()
     last = results[-1].policy if results[-1].next_policy is None else results[-1].next_policy
     return RunResult(tuple(results), run.folder / POLICIES / last if last else None, *report_files, run.digest())
+
+
+def _try(step: Callable[[], object] | None) -> None:
+    """A last step of a run that failed. Its own errors are logged: they must not hide why the run failed."""
+    try:
+        if step:
+            step()
+    except Exception:
+        _LOG.exception("the report or the figures of a run that failed could not be written")
 
 
 def _pictures(

@@ -15,7 +15,7 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
 from seal_agent.errors import AdapterError, InputError
 from seal_agent.lora.adapter import LoraAdapter
-from seal_agent.lora.peft_files import write_peft
+from seal_agent.lora.peft_files import export_peft
 from seal_agent.progress import Progress
 from seal_agent.store import files
 from seal_agent.training.jobs import TrainJob
@@ -108,7 +108,7 @@ def merge_policy(base: BaseModel, policy: LoraAdapter, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".merged-", dir=folder.parent) as temporary:
         adapter, draft = Path(temporary) / "adapter", Path(temporary) / "merged"
-        write_peft(policy, base.name, base.identity, adapter)
+        export_peft(policy, base.module, base.name, base.identity, adapter)
         merged = PeftModel.from_pretrained(copy.deepcopy(base.module), str(adapter)).merge_and_unload()
         merged.save_pretrained(draft)
         base.tokenizer.save_pretrained(draft)

@@ -19,6 +19,11 @@ def prompt_names() -> list[str]:
     return sorted(file.name.removesuffix(".txt") for file in files if file.name.endswith(".txt"))
 
 
+def _untranslated() -> list[str]:
+    """The bundled prompts without those in other languages, which have the language's code in their name."""
+    return [name for name in prompt_names() if "." not in name]
+
+
 def load_prompt(name_or_path: str) -> str:
     """The text of a bundled prompt or of a text file. Raises InputError if there is none, or it is not UTF-8."""
     if name_or_path in prompt_names():
@@ -26,7 +31,7 @@ def load_prompt(name_or_path: str) -> str:
     path = Path(name_or_path).expanduser()
     if not path.is_file():
         raise InputError(
-            f"there is no prompt {name_or_path!r}; use {', '.join(prompt_names())} or the path of a text file"
+            f"there is no prompt {name_or_path!r}; use {', '.join(_untranslated())} or the path of a text file"
         )
     try:
         return path.read_text(encoding="utf-8").strip()

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from seal_agent.prompts import fill, load_prompt
+from seal_agent.self_edits.question_words import localized, question_words_of
 from seal_agent.self_edits.questions import Sentence, is_dated
 from seal_agent.text.phrases import names_of, phrases_of
 from seal_agent.text.words import has_number
@@ -24,8 +25,6 @@ REWORDED = 0.5  # not tuned: share of words replaced by synonyms, among those th
 TARGETED = 0.5  # not tuned: share of cues that ask for a person, place, time or number, if the sentence has one
 LOWERED = 0.5  # not tuned: share of capitals made small, among those that mark no name
 DRAWS = 3  # not tuned: attempts for each cue, because some come out twice
-NAME_WORDS, NUMBER_WORDS = ("Who", "Where"), ("When", "How many")
-_PERSON = re.compile(r"\b(?:he|she|his|her|I|my|we)\b")
 
 
 def cues_of(
@@ -41,71 +40,86 @@ def cues_of(
         seed: Of the draws, together with the sentence.
         synonyms: Other words for some words. If given, some cues also name what the sentence refers back to.
     """
-    title, draw = source.title, random.Random(f"{seed} {source.sentence}")
-    all_phrases = phrases_of(source.sentence)
+    title, draw, language = source.title, random.Random(f"{seed} {source.sentence}"), source.language
+    all_phrases = phrases_of(source.sentence, language)
     phrases = _outside_title(title, all_phrases) or all_phrases
-    previous = _outside_title(title, phrases_of(source.previous)) if synonyms is not None else []
+    previous = _outside_title(title, phrases_of(source.previous, language)) if synonyms is not None else []
     if not phrases:
         return []
-    templates, names = _templates(), set(names_of(source.sentence))
-    question_words = _answerable_question_words(source.sentence)
+    templates, names = _templates(language), set(names_of(source.sentence, language))
+    question_words = _answerable_question_words(source)
     cues: dict[str, None] = {}
     for number in range(DRAWS * count):
         word = draw.choice(question_words) if question_words and draw.random() < TARGETED else ""
-        candidates = _without_answer(word, phrases, names, draw) or phrases
+        candidates = _without_answer(word, phrases, names, draw, language) or phrases
         drawn = draw.sample(candidates, draw.randint(1, min(MAX_PHRASES, len(candidates))))
-        drawn = [_lower_capitals(phrase, source.sentence, names, draw) for phrase in drawn]
+        drawn = [_lower_capitals(phrase, source, names, draw) for phrase in drawn]
         if previous and len(drawn) < MAX_PHRASES and draw.random() < BACKREFERENCE:
             drawn = [draw.choice(previous), *drawn]
         if synonyms:
             drawn = [_reword(phrase, synonyms, draw) for phrase in drawn]
         template = draw.choice(templates[word, bool(title) and number % 2 == 1])
-        cues[fill(template, phrases=_enumerate(drawn), title=title)] = None
+        cues[fill(template, phrases=_enumerate(drawn, language), title=title)] = None
         if len(cues) == count:
             break
     return list(cues)
 
 
-def _templates() -> dict[tuple[str, bool], list[str]]:
-    """Cue templates, keyed by question word ("" for any that is neither a name nor a number word) and title or none."""
+def _templates(language: str) -> dict[tuple[str, bool], list[str]]:
+    """Cue templates, keyed by question word ("" for any that is neither a name nor a number word) and title or none.
+
+    In a language without question words, the phrases stand alone or beside the title.
+    """
+    table = question_words_of(language)
     templates: dict[tuple[str, bool], list[str]] = {}
-    for line in load_prompt("cue").splitlines():
-        word = next((word for word in (*NAME_WORDS, *NUMBER_WORDS) if line.startswith(f"{word} ")), "")
+    for line in load_prompt(localized("cue", language) if table else "cue.any").splitlines():
+        words = (*table.names, *table.numbers) if table else ()
+        word = next((word for word in words if re.match(rf"{re.escape(word)}(?: |{{phrases}})", line)), "")
         templates.setdefault((word, "{title}" in line), []).append(line)
     return templates
 
 
-def _answerable_question_words(sentence: str) -> list[str]:
+def _answerable_question_words(source: Sentence) -> list[str]:
     """The name and number question words that the sentence may answer."""
-    words = list(NAME_WORDS) if names_of(sentence) else ["Who"] if _PERSON.search(sentence) else []
-    if is_dated(sentence):
-        words.append("When")
-    if has_number(sentence):
-        words.append("How many")
+    table, sentence = question_words_of(source.language), source.sentence
+    if table is None:
+        return []
+    named = names_of(sentence, source.language)
+    words = list(table.names) if named else [table.who] if table.person.search(sentence) else []
+    if is_dated(sentence, source.language):
+        words.append(table.when)
+    if has_number(sentence, source.language):
+        words.append(table.how_many)
     return words
 
 
-def _without_answer(word: str, phrases: Sequence[str], names: set[str], draw: random.Random) -> Sequence[str]:
+def _without_answer(
+    word: str, phrases: Sequence[str], names: set[str], draw: random.Random, language: str
+) -> Sequence[str]:
     """The phrases without what the question word asks for: without numbers, or without one of those with a name."""
-    if word in NUMBER_WORDS:
-        return [stripped for phrase in phrases if (stripped := _without_numbers(phrase))]
-    if word in NAME_WORDS and (with_name := [phrase for phrase in phrases if names & {*phrase.split()}]):
+    table = question_words_of(language)
+    if table and word in table.numbers:
+        return [stripped for phrase in phrases if (stripped := _without_numbers(phrase, language))]
+    if table and word in table.names and (with_name := [phrase for phrase in phrases if names & {*phrase.split()}]):
         hidden = draw.choice(with_name)
         return [phrase for phrase in phrases if phrase != hidden]
     return phrases
 
 
-def _without_numbers(phrase: str) -> str:
-    return " ".join(word for word in phrase.split() if not has_number(word))
+def _without_numbers(phrase: str, language: str) -> str:
+    return " ".join(word for word in phrase.split() if not has_number(word, language))
 
 
-def _lower_capitals(phrase: str, sentence: str, names: set[str], draw: random.Random) -> str:
-    """Lower some words in CAPITALS and some capitals that begin the sentence, since questions do not have them."""
+def _lower_capitals(phrase: str, source: Sentence, names: set[str], draw: random.Random) -> str:
+    """Lower some words in CAPITALS and some capitals that begin the sentence, since questions do not have them.
+
+    German nouns keep their capitals.
+    """
 
     def lower(word: str) -> str:
         if len(word) > 1 and word.isalpha() and word.isupper():
             return word.lower() if draw.random() < LOWERED else word
-        if sentence.startswith(word) and word not in names:
+        if source.sentence.startswith(word) and word not in names and source.language != "de":
             return word[:1].lower() + word[1:] if draw.random() < LOWERED else word
         return word
 
@@ -123,6 +137,8 @@ def _reword(phrase: str, synonyms: Mapping[str, Sequence[str]], draw: random.Ran
     )
 
 
-def _enumerate(phrases: Sequence[str]) -> str:
+def _enumerate(phrases: Sequence[str], language: str) -> str:
+    table = question_words_of(language)
+    joint, last_joint = (table.joint, table.last_joint) if table else (", ", ", ")
     *initial, last = phrases
-    return f"{', '.join(initial)} and {last}" if initial else last
+    return f"{joint.join(initial)}{last_joint}{last}" if initial else last

@@ -9,12 +9,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from seal_agent.text.lines import Line, normalize, strip_markup
+from seal_agent.text.lines import Line, has_two_words, strip_markup
 from seal_agent.types import Note
 
-_QUESTION = re.compile(r"(?:question|Q)\s*#?(\d*)\s*[:.)]\s*(.*)$", re.IGNORECASE)
-_ANSWER = re.compile(r"(?:(?:the )?answer|ans|A)\s*#?(\d*)\s*:\s*(.*)$", re.IGNORECASE)
-_SAME_LINE = re.compile(r"\s+(?:[Aa]nswer|Ans|A)\s*#?\d*\s*:\s*")
+_QUESTION_LABELS = "question|Q|Frage|pregunta|вопрос|问题|問題|質問|问"
+_ANSWER_LABELS = "Antwort|réponse|respuesta|ответ|答案|回答|答"
+_QUESTION = re.compile(rf"(?:{_QUESTION_LABELS})\s*#?(\d*)\s*[:.)：]\s*(.*)$", re.IGNORECASE)
+_ANSWER = re.compile(rf"(?:(?:the )?answer|ans|A|{_ANSWER_LABELS})\s*#?(\d*)\s*[:：]\s*(.*)$", re.IGNORECASE)
+_SAME_LINE = re.compile(rf"\s+(?:[Aa]nswer|Ans|A|{_ANSWER_LABELS})\s*#?\d*\s*[:：]\s*")
 _CHOICE = re.compile(r"\(?([A-H])(?:[.)]\s*|$)")
 
 
@@ -71,7 +73,7 @@ def _add_answer(pairs: Sequence[_DraftPair], number: str, text: str) -> None:
 
 def _add_unlabelled(pairs: list[_DraftPair], line: Line) -> None:
     last = pairs[-1] if pairs else None
-    is_question = line.text.endswith("?") or bool(_SAME_LINE.search(line.text))
+    is_question = line.text.endswith(("?", "？", "؟")) or bool(_SAME_LINE.search(line.text))
     if last and not last.question:
         last.question = line.text
     elif last is None or is_question:
@@ -94,4 +96,4 @@ def _final_answer(pair: _DraftPair) -> str:
 
 def _is_usable(question: str) -> bool:
     """At least two words, and no blank to fill in."""
-    return " " in normalize(question) and "__" not in question
+    return has_two_words(question) and "__" not in question

@@ -13,7 +13,11 @@ from dataclasses import replace
 from seal_agent.errors import InputError
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.self_edits.pairs import looks_like_questions, read_pairs
-from seal_agent.text.lines import Line, ends_a_sentence, normalize, read_lines
+from seal_agent.text.languages import ENGLISH, language_of
+from seal_agent.text.lines import Line, ends_a_sentence, has_two_words, normalize, read_lines
+from seal_agent.text.reasoning import without_reasoning
+from seal_agent.text.scripts import word_count
+from seal_agent.text.sentences import sentences_of
 from seal_agent.types import Note, SelfEdit
 
 _ROLE = re.compile(r"\s*(?:assistant|model)\s*(?::|\n)", re.IGNORECASE)  # a chat template's label, written out
@@ -26,7 +30,7 @@ def parse(self_edit: SelfEdit, title: str = "") -> tuple[Note, ...]:
 
     Question-answer formats give pairs, the others one note per line.
     """
-    lines = read_lines(_without_role(self_edit.completion))
+    lines = read_lines(_without_role(without_reasoning(self_edit.completion)))
     has_pairs = self_edit.format == "self-qa" or (self_edit.format.endswith(".txt") and looks_like_questions(lines))
     lines = _on_task(lines, _instructions(self_edit.format, title), ends_after_list=not has_pairs)
     notes = read_pairs(lines) if has_pairs else [Note(text) for text in _statements(lines, title, self_edit.format)]
@@ -153,17 +157,17 @@ def _statements(lines: Sequence[Line], title: str, format_name: str) -> list[str
     """Lines of two words or more, without headings, titles, and labels such as "Implication 3:"."""
     is_heading = _heading_test(lines, title, format_name)
     unlabelled = [replace(line, text=_LABEL.sub("", line.text, count=1)) for line in lines]
-    return [line.text for line in unlabelled if not is_heading(line) and " " in normalize(line.text)]
+    return [line.text for line in unlabelled if not is_heading(line) and has_two_words(line.text)]
 
 
 def _heading_test(lines: Sequence[Line], title: str, format_name: str) -> Callable[[Line], bool]:
     has_sentences = format_name == "rewrite" and any(ends_a_sentence(line.text) for line in lines)
 
     def is_heading(line: Line) -> bool:
-        length = len(line.text.split())
+        length = word_count(line.text)
         if _TITLE_LINE.match(line.text) or normalize(line.text) == normalize(title):
             return True
-        if line.text.endswith(":"):
+        if line.text.endswith((":", "：")):
             return length <= _HEADING_WORDS
         if ends_a_sentence(line.text):
             return False
@@ -183,7 +187,16 @@ _UNFINISHED = re.compile(r"(?:[,;:–-]|\b(?:an?|and|as|at|by|for|from|his|in|is
 
 
 def _seems_truncated(text: str) -> bool:
-    return not ends_a_sentence(text) and (len(text.split()) > _SHORT or bool(_UNFINISHED.search(text)))
+    return not ends_a_sentence(text) and (word_count(text) > _SHORT or bool(_UNFINISHED.search(text)))
+
+
+def _whole_sentences(text: str, language: str) -> str:
+    """A text without its last sentence; "" if it has only one."""
+    if language == ENGLISH:
+        match = _WHOLE_SENTENCES.match(text)
+        return match.group(1) if match else ""
+    sentences = sentences_of(text, language)
+    return text[: text.rindex(sentences[-1])].strip() if len(sentences) > 1 else ""
 
 
 def _without_truncated_end(notes: list[Note], completion: str) -> list[Note]:
@@ -197,7 +210,7 @@ def _without_truncated_end(notes: list[Note], completion: str) -> list[Note]:
     if len(texts) > 1 and sum(map(ends_a_sentence, texts[:-1])) * 2 <= len(texts) - 1:
         return notes
     last = notes[-1]
-    if match := _WHOLE_SENTENCES.match(texts[-1]):
-        trimmed = Note(match.group(1)) if last.answer is None else Note(last.text, match.group(1))
+    if whole := _whole_sentences(texts[-1], language_of(completion)):
+        trimmed = Note(whole) if last.answer is None else Note(last.text, whole)
         return [*notes[:-1], trimmed]
     return notes[:-1] if len(notes) > 1 else notes

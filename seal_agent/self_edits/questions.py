@@ -7,14 +7,18 @@ model's own answer from that sentence is not in the sentence, or changes when it
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from seal_agent.generation.engine import Engine
 from seal_agent.progress import Progress
 from seal_agent.prompts import fill_turns
-from seal_agent.text.phrases import names_of, sentences_of
+from seal_agent.self_edits.question_words import localized, question_words_of
+from seal_agent.text.languages import ENGLISH, language_of
+from seal_agent.text.phrases import names_of, phrases_of
+from seal_agent.text.reasoning import without_reasoning
+from seal_agent.text.scripts import UNSPACED, word_count
+from seal_agent.text.sentences import is_question, sentences_of
 from seal_agent.text.words import content_words, first_sentence, has_number, is_number, words_of
 from seal_agent.types import CheckedNote, Note, Prompt, Sampling
 
@@ -25,8 +29,6 @@ _QUESTION_SAMPLING = Sampling(max_tokens=40, temperature=0.3, top_p=0.95, stop=(
 # A small model invents in what it adds after the answer.
 _ANSWER_STOPS = ("\n", ", which", ", who", ", and", ", but", ", so ", ", as ", ", or ")
 _ANSWER_SAMPLING = Sampling(max_tokens=40, stop=_ANSWER_STOPS)
-_REFERS_BACK = re.compile(r"\b(?:it|its|they|them|their|he|him|his|she|her|this|these|those|here|there|one)\b", re.I)
-_DATE = re.compile(r"\b1\d{3}\b|\b20\d\d\b|\b\d{1,2}:\d\d\b|\b(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sep|Oct|Nov|Dec)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Sentence:
     title: str
     sentence: str
     previous: str = ""
+    language: str = ENGLISH
 
 
 def sources_of(title: str, passage: str) -> list[Sentence]:
@@ -45,27 +48,32 @@ def sources_of(title: str, passage: str) -> list[Sentence]:
 
 def statements_of(title: str, passage: str) -> list[Sentence]:
     """`sources_of`, and the short sentences that say something besides the title, such as "Length 31 cm."."""
-    sentences = sentences_of(passage)
+    language = language_of(passage)
+    sentences, words = sentences_of(passage, language), question_words_of(language)
     sources = [
-        Sentence(title, sentence, previous if _REFERS_BACK.search(sentence) else "")
+        Sentence(title, sentence, previous if words and words.refers_back.search(sentence) else "", language)
         for previous, sentence in zip(["", *sentences], sentences, strict=False)
-        if not sentence.endswith("?")
+        if not is_question(sentence, language)
     ]
     return [source for source in sources if is_long(source) or _has_content(source)]
 
 
 def is_long(source: Sentence) -> bool:
     """Whether a sentence is long enough to write a question about."""
-    return len(source.sentence.split()) >= MIN_SENTENCE_WORDS
+    return word_count(source.sentence) >= MIN_SENTENCE_WORDS
 
 
-def is_dated(sentence: str) -> bool:
+def is_dated(sentence: str, language: str = ENGLISH) -> bool:
     """Whether a sentence names a year, a month or a time of day."""
-    return bool(_DATE.search(sentence))
+    words = question_words_of(language)
+    return bool(words and words.date.search(sentence))
 
 
 def _has_content(source: Sentence) -> bool:
-    return len({*content_words(source.sentence)} - {*words_of(source.title)}) >= MIN_CONTENT_WORDS
+    language = source.language
+    new = {*content_words(source.sentence, language)} - {*words_of(source.title, language)}
+    unspaced = bool(UNSPACED.search(source.sentence)) and word_count(source.sentence) > MIN_CONTENT_WORDS
+    return len(new) >= MIN_CONTENT_WORDS or unspaced
 
 
 def ask_and_answer(
@@ -86,18 +94,14 @@ def ask_and_answer(
 
     Returns the pairs of each sentence, each kept or with what is wrong with it.
     """
-    source_per_question = [source for source in sources for _ in range(per_sentence)]
-    questions = [
-        question
-        for sentence_questions in ask(engine, sources, per_sentence, seed, progress)
-        for question in sentence_questions
-    ]
-    prompts = [answer_prompt(source, question) for source, question in zip(source_per_question, questions, strict=True)]
+    asked = ask(engine, sources, per_sentence, seed, progress)
+    rows = [(i, question) for i, of_sentence in enumerate(asked) for question in of_sentence]
+    prompts = [answer_prompt(sources[i], question) for i, question in rows]
     completions = engine.generate(prompts, _ANSWER_SAMPLING, progress=progress)
-    answers = [first_sentence(completion.text.strip()) for completion in completions]
+    answers = [first_sentence(without_reasoning(completion.text).strip()) for completion in completions]
     notes: list[list[CheckedNote]] = [[] for _ in sources]
-    for i, (source, question, answer) in enumerate(zip(source_per_question, questions, answers, strict=True)):
-        sentence_notes = notes[i // per_sentence]
+    for (i, question), answer in zip(rows, answers, strict=True):
+        source, sentence_notes = sources[i], notes[i]
         if all(question.casefold() != checked.note.text.casefold() for checked in sentence_notes):
             reason = _pair_flaw(source, question, answer)
             sentence_notes.append(CheckedNote(Note(question, answer), not reason, reason))
@@ -111,59 +115,92 @@ def ask(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[list[str]]:
-    """The model's `per_sentence` questions about each sentence, unchecked: some come twice, some are unusable."""
+    """The model's `per_sentence` questions about each sentence, unchecked: some come twice, some are unusable.
+
+    There are none in a language without a table of question words.
+    """
+    words = [question_words(source.sentence, per_sentence, source.language) for source in sources]
     prompts = [
-        _question_prompt(source, word) for source in sources for word in question_words(source.sentence, per_sentence)
+        _question_prompt(source, word)
+        for source, source_words in zip(sources, words, strict=True)
+        for word in source_words
     ]
-    completions = engine.generate(prompts, replace(_QUESTION_SAMPLING, seed=seed), progress=progress)
-    questions = [completion.text.strip() for completion in completions]
-    return [questions[i : i + per_sentence] for i in range(0, len(questions), per_sentence)]
+    completions = engine.generate(prompts, replace(_QUESTION_SAMPLING, seed=seed), progress=progress) if prompts else []
+    questions = iter(without_reasoning(completion.text).strip() for completion in completions)
+    return [[next(questions) for _ in source_words] for source_words in words]
 
 
 def question_flaw(source: Sentence, question: str) -> str:
     """What is wrong with a question about a sentence, judged by its words; "" if nothing."""
-    if not question.endswith("?"):
+    if not is_question(question, source.language):
         return "is no question"
-    foreign = sorted({*content_words(question)} - _source_words(source))
+    foreign = _foreign_words(source, question)
     if foreign and (len(foreign) > 1 or is_number(foreign[0])):
         return f"asks with words that the sentence lacks: {', '.join(foreign)}"
     return ""
 
 
-def question_words(sentence: str, count: int) -> list[str]:
-    """The first words of `count` questions about a sentence; those that its numbers and names suggest come first."""
-    words = ["What"]
-    if names_of(sentence):
-        words += ["Who", "Where"]
-    if is_dated(sentence):
-        words.insert(1, "When")
-    elif has_number(sentence):
-        words.insert(1, "How many")
-    words += [word for word in ("Which", "How", "Why") if word not in words]
+def question_words(sentence: str, count: int, language: str = ENGLISH) -> list[str]:
+    """The first words of `count` questions about a sentence; those that its numbers and names suggest come first.
+
+    Empty in a language without a table of question words.
+    """
+    table = question_words_of(language)
+    if table is None:
+        return []
+    words = [table.what]
+    if names_of(sentence, language):
+        words += table.names
+    if is_dated(sentence, language):
+        words.insert(1, table.when)
+    elif has_number(sentence, language):
+        words.insert(1, table.how_many)
+    words += [word for word in table.others if word not in words]
     return [words[i % len(words)] for i in range(count)]
 
 
 def _question_prompt(source: Sentence, word: str) -> Prompt:
-    return fill_turns("write-question", title=source.title or "this", sentence=source.sentence, word=word)
+    table = question_words_of(source.language)
+    title = source.title or (table.untitled if table else "")
+    return fill_turns(localized("write-question", source.language), title=title, sentence=source.sentence, word=word)
 
 
 def answer_prompt(source: Sentence, question: str) -> Prompt:
     """The prompt for an answer, with the sentence in view."""
-    return fill_turns("answer-from-sentence", sentence=source.sentence, question=question or "?")
+    prompt = localized("answer-from-sentence", source.language)
+    return fill_turns(prompt, sentence=source.sentence, question=question or "?")
 
 
 def _pair_flaw(source: Sentence, question: str, answer: str) -> str:
     """What is wrong with a question-answer pair, judged by its words; "" if nothing."""
     if flaw := question_flaw(source, question):
         return flaw
-    in_answer, in_question = set(content_words(answer)), set(content_words(question))
+    language = source.language
+    in_answer, in_question = set(content_words(answer, language)), set(content_words(question, language))
     new = in_answer - in_question
-    if foreign := sorted(new - _source_words(source)):
+    if foreign := _lacking(source, new):
         return f"answers with a word that the sentence lacks: {foreign[0]}"
     if not new:
         return "has its answer in the question" if in_answer else "has no answer"
     return "answers with more than was asked for" if len(new) > MAX_NEW_WORDS else ""
 
 
-def _source_words(source: Sentence) -> set[str]:
-    return {*words_of(source.sentence), *words_of(source.title)}
+def _foreign_words(source: Sentence, question: str) -> list[str]:
+    """Content words of a question, but for its question word, that neither the sentence nor the title has."""
+    if not UNSPACED.search(question):
+        return _lacking(source, {*content_words(question, source.language)})
+    table = question_words_of(source.language)
+    for word in (table.what, *table.names, *table.numbers, *table.others) if table else ():
+        question = question.replace(word, "")
+    return _lacking(source, {*phrases_of(question, source.language)})
+
+
+def _lacking(source: Sentence, words: set[str]) -> list[str]:
+    """Words that neither the sentence nor the title has. Without spaces between words, single characters count."""
+    known = {*words_of(source.sentence, source.language), *words_of(source.title, source.language)}
+    characters = {*source.sentence, *source.title}
+    return sorted(word for word in words - known if not UNSPACED.search(word) or _is_foreign(word, characters))
+
+
+def _is_foreign(word: str, characters: set[str]) -> bool:
+    return sum(character not in characters for character in word) * 2 > len(word)

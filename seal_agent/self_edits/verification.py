@@ -15,8 +15,11 @@ from rapidfuzz import fuzz
 
 from seal_agent.config import Strictness
 from seal_agent.generation.engine import Engine
+from seal_agent.text.languages import language_of
 from seal_agent.text.lines import ends_a_sentence
-from seal_agent.text.phrases import names_of, sentences_of
+from seal_agent.text.phrases import names_of
+from seal_agent.text.scripts import UNSPACED, word_count
+from seal_agent.text.sentences import sentences_of
 from seal_agent.text.words import centuries, content_words, in_century, is_number, word_match, words_of
 from seal_agent.types import CheckedNote, Message, Note
 
@@ -46,10 +49,13 @@ _ABOUT_THE_PROMPT = re.compile(
 
 def split_notes(notes: Sequence[Note]) -> list[Note]:
     """Split statements into sentences, because one line often has true and false ones. Pairs stay whole."""
+    language = language_of("\n".join(note.text for note in notes))
     return [
         part
         for note in notes
-        for part in ([note] if note.answer is not None else [Note(sentence) for sentence in sentences_of(note.text)])
+        for part in (
+            [note] if note.answer is not None else [Note(sentence) for sentence in sentences_of(note.text, language)]
+        )
     ]
 
 
@@ -97,20 +103,22 @@ def _check(notes: Sequence[Note], flaws: Sequence[str]) -> tuple[CheckedNote, ..
 
 def flaw(title: str, passage: str, note: Note) -> str:
     """What is wrong with a note, judged by its words alone; "" if nothing."""
-    text = _claim(note)
-    words = content_words(text)
+    text, language = _claim(note), language_of(passage)
+    words = content_words(text, language)
     if _ABOUT_THE_PROMPT.search(note.text):
         return "is about the prompt, not its subject"
-    if note.answer is None and (len(words_of(text)) < 4 or _is_fragment(text)):
+    if note.answer is None and (_is_short(text) or _is_fragment(text)):
         return "is no whole statement"
     if len(words) / max(1, len(set(words))) >= LOOP_RATIO:
         return "goes round in a loop"
-    source_words = _source_words(title, passage, note)
+    source_words = _source_words(title, passage, note, language)
     dated = {str(century) for century in centuries(text) if any(in_century(word, century) for word in source_words)}
     if numbers := [word for word in words if is_number(word) and word != "1" and word not in {*source_words, *dated}]:
         return f"has a number that the passage lacks: {numbers[0]}"
     names = [
-        name for name in names_of(text) if any(word_match(word, source_words, ()) < 0.8 for word in content_words(name))
+        name
+        for name in names_of(text, language)
+        if any(word_match(word, source_words, ()) < 0.8 for word in content_words(name, language))
     ]
     return f"has a name that the passage lacks: {names[0]}" if names else ""
 
@@ -124,10 +132,10 @@ def support_features(title: str, passage: str, note: Note, with_passage: float, 
     gain           how much likelier the passage makes the note, nats per token
     likely         log-likelihood of the note with the passage in the prompt, nats per token
     """
-    claim = _claim(note)
-    words = content_words(claim)
-    shared = frozenset((*words_of(title), *(words_of(note.text) if note.answer else ())))
-    sentences = [content_words(sentence) for sentence in sentences_of(passage)] or [()]
+    claim, language = _claim(note), language_of(passage)
+    words = content_words(claim, language)
+    shared = frozenset((*words_of(title, language), *(words_of(note.text, language) if note.answer else ())))
+    sentences = [content_words(sentence, language) for sentence in sentences_of(passage, language)] or [()]
     covered = max(sum(word in sentence or word in shared for word in words) for sentence in sentences)
     return {
         "same_words": fuzz.partial_ratio(claim, passage) / 100,
@@ -157,7 +165,11 @@ def likelihoods(engine: Engine, notes: Sequence[tuple[str, str, Note]]) -> list[
 
 
 def _is_fragment(text: str) -> bool:
-    return not ends_a_sentence(text) and len(text.split()) <= MAX_FRAGMENT_WORDS
+    return not ends_a_sentence(text) and word_count(text) <= MAX_FRAGMENT_WORDS
+
+
+def _is_short(text: str) -> bool:
+    return (word_count(text) if UNSPACED.search(text) else len(words_of(text))) < 4
 
 
 def _claim(note: Note) -> str:
@@ -165,10 +177,10 @@ def _claim(note: Note) -> str:
     return note.text if note.answer is None else note.answer
 
 
-def _source_words(title: str, passage: str, note: Note) -> frozenset[str]:
+def _source_words(title: str, passage: str, note: Note, language: str) -> frozenset[str]:
     """Words that a note may use: those of the passage, the title and the note's own question."""
-    question_words = words_of(note.text) if note.answer is not None else ()
-    return frozenset((*words_of(passage), *words_of(title), *question_words))
+    question_words = words_of(note.text, language) if note.answer is not None else ()
+    return frozenset((*words_of(passage, language), *words_of(title, language), *question_words))
 
 
 def _is_same(left: Note, right: Note) -> bool:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,8 @@ from filelock import FileLock
 from pydantic import TypeAdapter
 
 from seal_agent.errors import AdapterError, StoreError
+from seal_agent.store import queue
+from seal_agent.store.database import Database
 from seal_agent.store.names import check_name
 from seal_agent.types import Forgotten, Revision
 
@@ -66,13 +67,13 @@ class Ledger:
 
     def __init__(self, home: Path) -> None:
         self.path = home / "ledger.sqlite"
-        self._local = threading.local()
+        self.database = Database(self.path)
         try:
             home.mkdir(parents=True, exist_ok=True)
             # SQLite's busy time-out does not cover the change to WAL, which stays with the file once it is made.
             with FileLock(home / "ledger.lock"):
                 self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.executescript(_SCHEMA)
+                self._db.executescript(_SCHEMA + queue.SCHEMA)
         except (OSError, sqlite3.Error) as err:
             raise StoreError(
                 f"the adapter store in {home} cannot be opened ({err}); set SEAL_HOME to a writable folder"
@@ -110,6 +111,14 @@ class Ledger:
         if row is None:
             raise AdapterError(self._why_missing(revision))
         return Entry(from_json(row[0]), row[1], row[2])
+
+    def exists(self, revision: str) -> bool:
+        """Whether there is such a revision, and nobody has forgotten it. Takes microseconds."""
+        return self._db.execute("SELECT 1 FROM revisions WHERE id = ?", (revision,)).fetchone() is not None
+
+    def count_forgotten(self) -> int:
+        """How many revisions were ever forgotten, of all adapters: a number that changes when one is."""
+        return int(self._db.execute("SELECT COUNT(*) FROM forgotten").fetchone()[0])
 
     def _why_missing(self, revision: str) -> str:
         row = self._db.execute("SELECT * FROM forgotten WHERE id = ?", (revision,)).fetchone()
@@ -170,6 +179,11 @@ class Ledger:
         return self.get(parent) if parent else None
 
     # ------------------------------------------------------------ forgetting
+
+    def unqueue(self, revisions: Collection[str]) -> None:
+        """Delete lessons in the queue with the text of one of these revisions, which have learnt it."""
+        for revision in map(self.get, revisions):
+            queue.delete_text(self.database, revision.adapter, revision.context.text)
 
     def erase(self, adapter: str, gone: Mapping[str, str | None], instead: Sequence[Entry], active: str | None) -> None:
         """In one transaction: write `instead` down, make `active` the one in use, and leave of `gone` its ids.
@@ -233,6 +247,7 @@ class Ledger:
                 if revision.base == former:
                     body = to_json(replace(revision, base=identity))
                     db.execute("UPDATE revisions SET body = ? WHERE id = ?", (body, revision.id))
+            db.execute("UPDATE lessons SET base = ? WHERE base = ?", (identity, former))
             db.execute("INSERT OR REPLACE INTO identities VALUES (?, ?)", (former, identity))
 
     def former_identities(self, identity: str) -> frozenset[str]:
@@ -264,24 +279,10 @@ class Ledger:
 
     @property
     def _db(self) -> sqlite3.Connection:
-        db: sqlite3.Connection | None = getattr(self._local, "db", None)
-        if db is None:
-            db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-            db.execute("PRAGMA foreign_keys = ON")
-            db.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten with zeros
-            self._local.db = db
-        return db
+        return self.database.connection
 
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        db = self._db
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            yield db
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
-        db.execute("COMMIT")
+    def _write(self) -> AbstractContextManager[sqlite3.Connection]:
+        return self.database.write()
 
     @staticmethod
     def _insert(db: sqlite3.Connection, entry: Entry) -> None:

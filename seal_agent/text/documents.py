@@ -1,23 +1,35 @@
-"""Cuts long documents into passages."""
+"""Cuts long documents into passages: slices of the text, so that only white space at the cuts is lost."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from seal_agent.errors import InputError
 
 MAX_DOCUMENT_TOKENS = 131_072  # not tuned; training on more in one adapt call would take hours
+LAYOUT_SHARE = 0.25  # not tuned: of a block's lines that must look laid out, for its line breaks to mean something
 _PARAGRAPH = re.compile(r"\n\s*\n")
+_LINE = re.compile(r"\n")
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s+")
 _SPACE = re.compile(r"\s+")
+_LAID_OUT = re.compile(
+    r"\s|.*(?:\t|[^\s.!?] {2,}\S|\|)|[-*+•>]\s|\d+[.)]\s"
+)  # indented, in columns, or an item of a list
+_INDENT = re.compile(r"(?:^|\n)([ \t]*)\Z")
+_INDENTED_LINE = re.compile(r"\n[ \t]+\S")
+
+Span = tuple[int, int]
+"""Where a part of the text begins and ends."""
 
 
 def split_document(text: str, count_tokens: Callable[[str], int], limit: int) -> list[str]:
     """Split a text into passages of at most `limit` tokens.
 
-    Cuts fall between paragraphs where possible, else between sentences, else between words. Nothing is lost but the
-    white space at the cuts. Raises InputError for an empty text or one over MAX_DOCUMENT_TOKENS.
+    Cuts fall between paragraphs where possible, else between sentences (in tables, lists and source code: lines), else
+    between words. Nothing is lost but the white space at the cuts. Raises InputError for an empty text or one over
+    MAX_DOCUMENT_TOKENS.
     """
     if not text.strip():
         raise InputError("the context is empty; give a text to learn from")
@@ -27,44 +39,81 @@ def split_document(text: str, count_tokens: Callable[[str], int], limit: int) ->
             f"the context has {total} tokens, more than the {MAX_DOCUMENT_TOKENS} that one call takes; "
             "split it and adapt to one part after the other"
         )
-    return _split(text.strip(), count_tokens, limit, [(_PARAGRAPH, "\n\n"), (_SENTENCE, " "), (_SPACE, " ")])
+    return _Splitter(text, count_tokens, limit).passages()
 
 
-def _split(
-    text: str, count_tokens: Callable[[str], int], limit: int, separators: list[tuple[re.Pattern[str], str]]
-) -> list[str]:
-    """Split at the first separator, and with the finer ones where a part is still too long.
+@dataclass(frozen=True, slots=True)
+class _Splitter:
+    text: str
+    count_tokens: Callable[[str], int]
+    limit: int
 
-    Each separator comes with the string that joins two parts again.
-    """
-    if count_tokens(text) <= limit:
-        return [text]
-    if not separators:
-        half = len(text) // 2
-        return [*_split(text[:half], count_tokens, limit, []), *_split(text[half:], count_tokens, limit, [])]
-    (separator, joiner), finer = separators[0], separators[1:]
-    parts = [
-        part
-        for block in separator.split(text)
-        if block.strip()
-        for part in _split(block.strip(), count_tokens, limit, finer)
-    ]
-    return _join_neighbours(parts, joiner, count_tokens, limit)
+    def passages(self) -> list[str]:
+        return [self._passage(span) for span in self._split(self._stripped(0, len(self.text)), [_PARAGRAPH])]
 
+    def _split(self, span: Span, separators: list[re.Pattern[str]]) -> list[Span]:
+        """Split at the first separator, and with the finer ones where a part is still too long."""
+        start, stop = span
+        if self._size(span) <= self.limit or stop - start < 2:
+            return [span]
+        if not separators:
+            half = start + (stop - start) // 2
+            return [*self._split((start, half), []), *self._split((half, stop), [])]
+        parts = [
+            part
+            for block in self._blocks(span, separators[0])
+            for part in self._split(block, separators[1:] or self._finer(block, separators[0]))
+        ]
+        return self._join_neighbours(parts)
 
-def _join_neighbours(parts: list[str], joiner: str, count_tokens: Callable[[str], int], limit: int) -> list[str]:
-    """Join consecutive parts while they fit.
+    def _finer(self, block: Span, separator: re.Pattern[str]) -> list[re.Pattern[str]]:
+        """How to split a paragraph: where it has lines, at these before sentences if they are laid out, else after."""
+        if separator is not _PARAGRAPH:
+            return []
+        lines = self.text[slice(*block)].split("\n")
+        if len(lines) == 1:
+            return [_SENTENCE, _SPACE]
+        laid_out = sum(bool(_LAID_OUT.match(line)) for line in lines)
+        return [_LINE, _SENTENCE, _SPACE] if laid_out >= LAYOUT_SHARE * len(lines) else [_SENTENCE, _LINE, _SPACE]
 
-    The sum of the parts' token counts, plus one for each joiner, is an upper bound for the joined text.
-    """
-    passages: list[str] = []
-    used = 0
-    for part in parts:
-        size = count_tokens(part) + 1
-        if passages and used + size <= limit:
-            passages[-1] += joiner + part
-            used += size
-        else:
-            passages.append(part)
-            used = size
-    return passages
+    def _blocks(self, span: Span, separator: re.Pattern[str]) -> Iterator[Span]:
+        """What stands between the separators, without surrounding white space."""
+        start, stop = span
+        cuts = [(start + found.start(), start + found.end()) for found in separator.finditer(self.text[start:stop])]
+        for begin, end in zip([start, *(end for _, end in cuts)], [*(begin for begin, _ in cuts), stop], strict=True):
+            block = self._stripped(begin, end)
+            if block[0] < block[1]:
+                yield block
+
+    def _join_neighbours(self, parts: list[Span]) -> list[Span]:
+        """Join consecutive parts while they fit.
+
+        The sum of the parts' token counts and of what stands between them is an upper bound for the joined text.
+        """
+        passages: list[Span] = []
+        used = 0
+        for start, stop in parts:
+            size = self._size((start, stop)) + 1
+            between = self.text[passages[-1][1] : start] if passages else ""
+            joined = used + size + (self.count_tokens(between) if len(between) > 2 else 0)
+            if passages and joined <= self.limit:
+                passages[-1], used = (passages[-1][0], stop), joined
+            else:
+                passages.append((start, stop))
+                used = size
+        return passages
+
+    def _passage(self, span: Span) -> str:
+        """The text of a span; with the indent of its first line where later lines are indented too."""
+        passage = self.text[slice(*span)]
+        indent = _INDENT.search(self.text, 0, span[0])
+        if indent and _INDENTED_LINE.search(passage) and self._size((indent.start(1), span[1])) <= self.limit:
+            return indent.group(1) + passage
+        return passage
+
+    def _size(self, span: Span) -> int:
+        return self.count_tokens(self.text[slice(*span)])
+
+    def _stripped(self, start: int, stop: int) -> Span:
+        part = self.text[start:stop]
+        return start + len(part) - len(part.lstrip()), start + len(part.rstrip())

@@ -6,18 +6,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from seal_agent.text.scripts import UNSPACED, word_count
+
+_CAPITAL_OR_QUOTE = r"[^\W\d_a-zß-öø-ÿ]|[\"“„«¿¡「]"  # or a letter of a script without capitals
 _NUMBER = r"\d{1,3}(?:\.\d{1,2})*"
 _NUMBERED = re.compile(
-    rf"\(?{_NUMBER}[.)](?:\s+|(?=[A-Z\"“])|$)|{_NUMBER}:(?:\s+|$)|\[\d{{1,3}}\]\s*|\(?[a-zA-Z]\)\s+|[a-z]\.\s+"
+    rf"\(?{_NUMBER}[.)](?:\s+|(?={_CAPITAL_OR_QUOTE})|$)|{_NUMBER}:(?:\s+|$)|\[\d{{1,3}}\]\s*"
+    r"|\d{1,3}、\s*|（\d{1,3}）\s*|\(?[a-zA-Z]\)\s+|[a-z]\.\s+"
     r"|\(?(?:[ivx]+|[IVX]{2,4})[.)]\s+"
 )
-_BULLET = re.compile(r"[-*•–—·▪◦>]+(?:\s+|(?=[A-Z\"“])|$)|#+\s*")
+_BULLET = re.compile(rf"[-*•–—·▪◦>]+(?:\s+|(?={_CAPITAL_OR_QUOTE})|$)|#+\s*")
 _CAPITAL = re.compile(r"[A-Z]\.\s+")
 _RULE = re.compile(r"[-*_=#~\s]+$")
 _BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*")
 _ITALIC = re.compile(r"(?<![\w*])\*(?=[^\s*])([^*]*[^\s*])\*(?![\w*])")
 _QUOTED = re.compile(r"[\"“]([^\"“”]*)[\"”]$")
-_END = re.compile(r"[.!?…。！？][\"'”’)\]*]*$")
+_END = re.compile(r"[.!?…。！？।॥؟۔։።။།\u037e][\"'”’»」』)\]*]*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,11 @@ def ends_a_sentence(text: str) -> bool:
 def normalize(text: str) -> str:
     """The words of a text in lower case, separated by single spaces, to compare texts regardless of formatting."""
     return " ".join(re.findall(r"\w+(?:[.,]\d+)*", text.casefold()))
+
+
+def has_two_words(text: str) -> bool:
+    """Whether a text has two words or more; an estimate where the script has no spaces."""
+    return " " in normalize(text) or (bool(UNSPACED.search(text)) and word_count(text) >= 2)
 
 
 def strip_markup(text: str) -> str:

@@ -1,49 +1,82 @@
-"""Splits a passage into sentences, and sentences into the phrases that a question could be about."""
+"""Splits sentences into the phrases that a question could be about, and finds their names."""
 
 from __future__ import annotations
 
 import re
 
-# These words end a phrase: articles, pronouns, prepositions, conjunctions, auxiliaries, and adverbs of degree.
-_STOP_WORD_LIST = """
-    a about above after again against all along also although am among an and any are around as at be because been
-    before behind being below beside between beyond both but by can could despite did do does done down during each
-    either every except few for from had has have having he her here hers him himself his how i if in into is it its
-    itself just like many may me might mine more most much must my near neither no nor not of off on once one's only
-    onto or other our out over own per quite rather same shall she should since so some still such than that the their
-    them themselves then there these they this those though through throughout to too toward towards under until up
-    upon us very via was we were what when where whether which while who whom whose why will with within without
-    would yet you your
-"""
-_STOP_WORDS = frozenset(_STOP_WORD_LIST.split())
-_SENTENCE_END = re.compile(
-    r"""(?<=[\w)\]"”’%'][.!?])(?<!\b(?:St|Dr|Mr|Ms|No|Mt|Jr|Sr|vs)\.)(?<!\b[A-Z]\.)\s+(?=["“(']?[A-Z])"""
-)
+from seal_agent.text.languages import ENGLISH, function_words
+from seal_agent.text.scripts import LETTER, MARKS
+from seal_agent.text.sentences import sentences_of
+
+__all__ = ["names_of", "phrases_of", "sentences_of"]
+
 _NAME = re.compile(r"(?<![.!?:\s])\s+[\"“'(]?([A-Z][^\W\d_]+)")
 _TOKEN = re.compile(r"\d[\d,.:/]*\d|\d|[^\W\d_]+(?:[-'’.][^\W_]+)*|[^\w\s]|_")
+_ANY_TOKEN = re.compile(rf"\d[\d,.:/]*\d|\d|[^\W\d_]{LETTER}*(?:[-'’.][^\W_]{LETTER}*)*|[^\w\s]|_")
+_INNER_WORD = re.compile(r"(?<![.!?:\s])\s+[\"“«„'(]?([^\W\d_]{2,})")
+# German capitalises every noun. Two capitalised words in a row are a name, and so is one after these words.
+_GERMAN_PAIR = re.compile(r"\b([A-ZÄÖÜ][a-zäöüß-]+) (?=([A-ZÄÖÜ][\wäöüß-]+))")
+_GERMAN_NAME = re.compile(
+    r"\b(?:in|nach|aus|bei|von|durch|über|Herr|Frau|Dr\.|Prof\.|Insel|Stadt) ([A-ZÄÖÜ][a-zäöüß-]+)\b"
+)
+_CHINESE_NAME = re.compile(r"[A-Za-z]{2,}|[\u4e00-\u9fff]+(?:·[\u4e00-\u9fff]+)+")
+
+# Where words are not separated by spaces, these end a phrase, because they are seldom part of a longer word.
+_CHINESE_WORDS = (
+    "因为 所以 但是 如果 虽然 他们 她们 它们 我们 你们 这个 那个 这些 那些 以及 或者 为了 由于 已经 可以 每个 没有 "
+    "只有 的 了 是 在 和 与 及 被 把 从 由 于 并 也 都 而 但 他 她 它 这 那 有 向 给 对 让 使 就 还 又 很 着 过 至"
+)
+_THAI_WORDS = "และ ที่ ใน ของ เป็น มี ได้ ให้ กับ จาก โดย คือ หรือ แต่ ซึ่ง จะ ถูก เพื่อ"
+_SEPARATORS = {
+    code: re.compile("|".join([*map(re.escape, words.split()), rf"(?<!\d)[^\w{MARKS}]+|[^\w{MARKS}]+(?!\d)"]))
+    for code, words in {"zh": _CHINESE_WORDS, "th": _THAI_WORDS}.items()
+}
+_JAPANESE_PHRASE = re.compile(r"[\u3400-\u9fff々ァ-ヺー]{1,}|[A-Za-z]+|\d[\d,.:/]*\d|\d")
 
 
-def sentences_of(text: str) -> list[str]:
-    """Split a text after full stops, question marks and exclamation marks, but not after initials or "Dr."."""
-    return [stripped for part in _SENTENCE_END.split(text) if (stripped := part.strip())]
+def names_of(text: str, language: str = ENGLISH) -> list[str]:
+    """Capitalised words that do not begin a sentence; German nouns only where they look like names."""
+    if language == ENGLISH:
+        return _NAME.findall(text)
+    if language == "zh":
+        return _CHINESE_NAME.findall(text)
+    if language == "de":
+        pairs = [name for pair in _GERMAN_PAIR.findall(text) if not _is_function_word(pair[0], "de") for name in pair]
+        return [name for name in dict.fromkeys([*pairs, *_GERMAN_NAME.findall(text)]) if name not in ("Dr", "Prof")]
+    return [word for word in _INNER_WORD.findall(text) if word[0].isupper()]
 
 
-def names_of(text: str) -> list[str]:
-    """Capitalised words that do not begin a sentence."""
-    return _NAME.findall(text)
-
-
-def phrases_of(sentence: str) -> list[str]:
+def phrases_of(sentence: str, language: str = ENGLISH) -> list[str]:
     """Runs of content words of a sentence, left to right, without duplicates: "forty grey storks", "1782".
 
-    Function words and punctuation separate them, as in RAKE (Rose et al., 2010).
+    Function words and punctuation separate them, as in RAKE (Rose et al., 2010). In a language without a table of
+    function words, every word is a phrase of its own.
     """
+    if language in _SEPARATORS:
+        return list(dict.fromkeys(part for part in _SEPARATORS[language].split(sentence) if part))
+    if language == "ja":
+        return list(dict.fromkeys(_JAPANESE_PHRASE.findall(sentence)))
+    pattern = _TOKEN if language == ENGLISH else _ANY_TOKEN
+    single = language == "ko" or not function_words(language)  # Korean function words are endings
     phrases: list[str] = []
     start = stop = -1
-    for match in (*_TOKEN.finditer(sentence), None):
-        if match and match.group()[0].isalnum() and match.group().casefold() not in _STOP_WORDS:
+    for match in (*pattern.finditer(sentence), None):
+        if match and match.group()[0].isalnum() and not _separates(match, language):
             start, stop = (match.start() if start < 0 else start), match.end()
-        elif start >= 0:
+            if not single:
+                continue
+        if start >= 0:
             phrases.append(sentence[start:stop])
             start = -1
     return list(dict.fromkeys(phrases))
+
+
+def _separates(word: re.Match[str], language: str) -> bool:
+    """Whether a word ends a phrase: a function word, or outside English a letter with a full stop, as in "z. B."."""
+    letter = word.end() - word.start() == 1 and not word.group().isdigit()
+    shortened = language != ENGLISH and letter and word.string[word.end() : word.end() + 1] == "."
+    return shortened or _is_function_word(word.group(), language)
+
+
+def _is_function_word(word: str, language: str) -> bool:
+    return word.casefold() in function_words(language)

@@ -6,11 +6,11 @@ import functools
 import re
 import unicodedata
 
-from seal_agent.text.words import MONTH_NAMES
+from seal_agent.text.inflection import ENGLISH_MONTHS
 
 _ISO = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b")
 _SLASHED = re.compile(r"\b(\d{1,2})([/.])(\d{1,2})\2(\d{4})\b")
-_MONTHS = MONTH_NAMES.title().split()
+_MONTHS = ENGLISH_MONTHS.title().split()
 _WORLD_WAR = re.compile(r"\bWW\s?(?=II?\b|[12]\b)")
 _ROMAN = re.compile(r"(x{0,3})(ix|iv|v?i{0,3})")
 _ROMAN_DIGITS = {"i": 1, "v": 5, "x": 10}
@@ -61,7 +61,8 @@ _MINUS = re.compile(r"(?<![\w)])(?<!\d\s)[-–−](?=\d)")
 def normalize_spelling(text: str) -> str:
     """Write dates, units, currencies and signs out in one form each.
 
-    1862-05-09 becomes "9 May 1862" and 25/5/1862 "25 May 1862"; 5/9/1862 stays, because either number may be the month.
+    1862-05-09 becomes "9 May 1862" and 25/5/1862 "25 May 1862"; 5/9/1862 stays, because either number may be the month,
+    and 5.9.1862 becomes "5 September 1862".
     "43 m" becomes "43 meters", "£2m" "2 million pounds", "-5" "minus 5".
     """
     text = unicodedata.normalize("NFKC", text)
@@ -92,6 +93,8 @@ def _written_date(original: str, year: str, month: str, day: str) -> str:
 
 def _slashed_date(match: re.Match[str]) -> str:
     first, second = int(match[1]), int(match[3])
+    if match[2] == "." and second <= 12:  # wherever full stops are used, the day comes first
+        return _written_date(match[0], match[4], match[3], match[1])
     if (first > 12) == (second > 12) and first != second:  # either number may be the month
         return match[0]
     day, month = (first, second) if first > 12 else (second, first)

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import functools
 import re
-import unicodedata
 from collections.abc import Collection, Iterable
 
-import snowballstemmer
 from rapidfuzz.distance import Levenshtein
 from text_to_num import alpha2digit
 
-_stemmer = snowballstemmer.stemmer("english")
-_WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+")
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")  # Thai to Chinese
+from seal_agent.text.inflection import (
+    ENGLISH_MONTHS,
+    fold,
+    folded_function_words,
+    list_joints,
+    negations,
+    stem,
+    with_digits,
+    with_english_months,
+)
+from seal_agent.text.languages import ENGLISH
+from seal_agent.text.scripts import LETTER, UNSPACED
+
+MAX_ENDING = 5  # letters that two forms of one word differ by: "auto" and "automobile", not "cross" and "crosscountry"
+MIN_SHARED_PAIRS = 0.8  # share of neighbouring characters that a Chinese word may have in common with another
+_WORD = re.compile(rf"\d+(?:\.\d+)?|[^\W\d_]{LETTER}*")
+_NUMERAL = re.compile("[二两三四五六七八九十百千万]")  # 一 is an article more often than a number
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
-_LIST = re.compile(r",(?!\d)|;|\band\b")
 _CENTURY = re.compile(r"\b(\d{1,2})(?:st|nd|rd|th) centur")
 _SPELLING_RULES = (  # spelling variants and their normal form, applied in this order to folded text
     (re.compile(r"(?<=[^\W\d_])['’]s\b"), ""),
@@ -30,6 +41,15 @@ _SPELLING_RULES = (  # spelling variants and their normal form, applied in this 
     (re.compile(r"\$"), " dollar "),
     (re.compile(r"\b([a-z])\.(?=[a-z]\b)"), r"\1"),
     (re.compile(r"\b(?:a|one) dozen\b"), "12"),
+)
+_OTHER_RULES = (  # the same for languages other than English
+    (re.compile(r"\b(?:l|d|qu|n|s|j|c|m|t|dell|all|nell|sull|un)['’](?=\w)"), " "),
+    (re.compile(r"[-–—/]"), " "),
+    (re.compile(r"(?<=\d)[.\u00a0\u202f ](?=\d{3}\b)"), ""),
+    (re.compile(r"(?<=\d),(?=\d)"), "."),
+    (re.compile(r"%|\b(?:prozent|por ciento|pour cent|per cento|por cento|процент\w*)\b"), " percent "),
+    (re.compile(r"\$"), " dollar "),
+    (re.compile(r"\b([^\W\d_])\.\s?(?=[^\W\d_]\b)"), r"\1"),
 )
 _SCALED = re.compile(r"\b(\d+(?:\.\d+)?) (thousand|million|billion|trillion)\b")
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
@@ -63,26 +83,28 @@ _QUALIFIERS = (
     "year estimated s"
 )
 _TITLES = "mr mrs ms dr sir lady lord prof professor saint st"
-MONTH_NAMES = "january february march april may june july august september october november december"
-_NEGATIONS = frozenset(("not", "never", "no", "neither", "nor", "cannot"))
 
 
 def _stemmed(words: str) -> frozenset[str]:
-    return frozenset(_stemmer.stemWord(word) for word in words.split())
+    return frozenset(stem(word) for word in words.split())
 
 
 _STOP_WORDS = _stemmed(f"{_FUNCTION_WORDS} {_QUALIFIERS} {_TITLES}")
-MONTHS = _stemmed(MONTH_NAMES)
+_ENGLISH_MONTHS = frozenset(ENGLISH_MONTHS.split())
+MONTHS = _stemmed(ENGLISH_MONTHS)
 
 
 @functools.lru_cache(maxsize=4096)
-def words_of(text: str) -> tuple[str, ...]:
+def words_of(text: str, language: str = ENGLISH) -> tuple[str, ...]:
     """The words of a text in order, folded and stemmed.
 
-    Numbers are in digits, whether the text has them in digits, in words or as ordinals.
+    Numbers are in digits, whether the text has them in digits, in words or as ordinals; names of months are English.
     """
-    folded = unicodedata.normalize("NFKD", text.encode(errors="replace").decode()).casefold()
-    plain = "".join(c for c in folded if not unicodedata.combining(c))
+    return _english_words(text) if language == ENGLISH else _other_words(text, language)
+
+
+def _english_words(text: str) -> tuple[str, ...]:
+    plain = fold(text)
     for pattern, replacement in _SPELLING_RULES:
         plain = pattern.sub(replacement, plain)
     plain = _SCALED.sub(lambda m: f"{float(m[1]) * _SCALES[m[2]]:.0f}", plain)
@@ -91,15 +113,24 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(_normal_form(word) for word in _WORD.findall(plain))
 
 
-def content_words(text: str) -> tuple[str, ...]:
+def _other_words(text: str, language: str) -> tuple[str, ...]:
+    lowered = text.encode(errors="replace").decode().lower()
+    plain = fold(with_english_months(with_digits(lowered, language), language))
+    for pattern, replacement in _OTHER_RULES:
+        plain = pattern.sub(replacement, plain)
+    return tuple(_normal_form(word, language) for word in _WORD.findall(plain))
+
+
+def content_words(text: str, language: str = ENGLISH) -> tuple[str, ...]:
     """`words_of` without function words, qualifiers such as "about", and titles; all words if nothing else is left."""
-    words = words_of(text)
-    return tuple(word for word in words if word not in _STOP_WORDS) or words
+    words = words_of(text, language)
+    stop_words = _STOP_WORDS if language == ENGLISH else folded_function_words(language)
+    return tuple(word for word in words if word not in stop_words) or words
 
 
-def list_items(text: str) -> list[tuple[str, ...]]:
+def list_items(text: str, language: str = ENGLISH) -> list[tuple[str, ...]]:
     """The content words of each item of a list such as "red, green and blue"; one item if the text is no list."""
-    return [content_words(part) for part in _LIST.split(text) if words_of(part)]
+    return [content_words(part, language) for part in list_joints(language).split(text) if words_of(part, language)]
 
 
 def first_sentence(text: str) -> str:
@@ -107,9 +138,9 @@ def first_sentence(text: str) -> str:
     return _SENTENCE.split(text.strip(), maxsplit=1)[0]
 
 
-def negates(words: Iterable[str]) -> bool:
+def negates(words: Iterable[str], language: str = ENGLISH) -> bool:
     """Whether one of the words is a negation such as "not"."""
-    return not _NEGATIONS.isdisjoint(words)
+    return not negations(language).isdisjoint(words)
 
 
 def is_number(word: str) -> bool:
@@ -117,9 +148,9 @@ def is_number(word: str) -> bool:
     return word[0].isdigit()
 
 
-def has_number(text: str) -> bool:
+def has_number(text: str, language: str = ENGLISH) -> bool:
     """Whether a text has a number, in digits or written out."""
-    return any(map(is_number, words_of(text)))
+    return any(map(is_number, words_of(text, language))) or (language in ("zh", "ja") and bool(_NUMERAL.search(text)))
 
 
 def word_match(word: str, answer_words: Iterable[str], question_words: Collection[str]) -> float:
@@ -138,6 +169,11 @@ def word_match(word: str, answer_words: Iterable[str], question_words: Collectio
     )
 
 
+def is_spelled_alike(word: str, other: str) -> bool:
+    """Whether two words differ by a letter in ten at most."""
+    return bool(Levenshtein.normalized_similarity(word, other) >= 0.9)
+
+
 def centuries(text: str) -> list[int]:
     """The centuries that a text names: 19 for "the 19th century"."""
     return [int(number) for number in _CENTURY.findall(text.casefold())]
@@ -148,11 +184,13 @@ def in_century(word: str, century: int) -> bool:
     return word.isdigit() and len(word) in (3, 4) and (century - 1) * 100 <= int(word) <= century * 100
 
 
-def _normal_form(raw: str) -> str:
+def _normal_form(raw: str, language: str = ENGLISH) -> str:
     if is_number(raw):
         return raw.removesuffix(".0")
+    if language != ENGLISH:
+        return stem(raw) if raw in _ENGLISH_MONTHS else stem(raw, language)
     word = _SYNONYMS.get(raw, raw)
-    return str(_stemmer.stemWord(_OUR.sub("or", _ISE.sub(r"iz\1", word))))
+    return stem(_OUR.sub("or", _ISE.sub(r"iz\1", word)))
 
 
 @functools.lru_cache(maxsize=65536)
@@ -161,17 +199,25 @@ def _similarity(word: str, other: str) -> float:
         return 1.0
     if is_number(word) or is_number(other):
         return 0.0
-    if _UNSPACED.search(word):
-        return float(word in other)
+    if UNSPACED.search(word):
+        return float(word in other) or _shared_pairs(word, other)
     length = min(len(word), len(other))
     if length == 1:
         return 0.8 if word[0] == other[0] and other not in _STOP_WORDS else 0.0
     if length < 4:
         return 0.0
     shared = next((i for i, (x, y) in enumerate(zip(word, other, strict=False)) if x != y), length)
-    if shared >= 5 and shared >= length - 1:
+    longer_by = abs(len(word) - len(other))
+    if shared >= 5 and shared >= length - 1 and longer_by <= MAX_ENDING:
         return 0.9
-    if shared == length and abs(len(word) - len(other)) <= 5:  # "auto" matches "automobile"
+    if shared == length and longer_by <= MAX_ENDING:  # "auto" matches "automobile"
         return 0.8
     similarity = Levenshtein.normalized_similarity(word, other)
     return similarity if similarity >= 0.8 else 0.0
+
+
+def _shared_pairs(word: str, other: str) -> float:
+    """The share of pairs of neighbouring characters that another word has too; 0 below MIN_SHARED_PAIRS."""
+    pairs = [word[i : i + 2] for i in range(len(word) - 1)]
+    share = sum(pair in other for pair in pairs) / max(1, len(pairs))
+    return share if share >= MIN_SHARED_PAIRS else 0.0

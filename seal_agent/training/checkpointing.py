@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,18 +27,18 @@ def make_checkpointable(model: nn.Module) -> int:
 
 
 def _wrap(layer: nn.Module) -> None:
-    plain = layer.forward
-
-    def forward(*inputs: Any, **options: Any) -> Any:
-        route = current_route()
-        if not (isinstance(route, BankRoute) and route.checkpointing and torch.is_grad_enabled()):
-            return plain(*inputs, **options)
-
-        def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-            # The layer is recomputed after the pass has left its route, on a GPU even in another thread.
-            return nullcontext(), routed(route)
-
-        return checkpoint(plain, *inputs, use_reentrant=False, context_fn=contexts, preserve_rng_state=False, **options)
-
-    layer.forward = forward
+    # A partial, unlike a closure, is copied with the layer: a deep copy of the model runs on its own layers.
+    layer.forward = partial(_checkpointed_forward, layer.forward)
     layer._seal_checkpointable = True  # type: ignore[assignment]
+
+
+def _checkpointed_forward(plain: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
+    route = current_route()
+    if not (isinstance(route, BankRoute) and route.checkpointing and torch.is_grad_enabled()):
+        return plain(*inputs, **options)
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        # The layer is recomputed after the pass has left its route, on a GPU even in another thread.
+        return nullcontext(), routed(route)
+
+    return checkpoint(plain, *inputs, use_reentrant=False, context_fn=contexts, preserve_rng_state=False, **options)

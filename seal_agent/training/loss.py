@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.lora.routing import routed
+from seal_agent.lora.text_layers import plain_token_ids
 from seal_agent.training.packing import Batch, Row, lay_out
 from seal_agent.training.probes import last_hidden_states
 from seal_agent.types import TrainingSequence
@@ -86,7 +87,7 @@ def head_loss(base: BaseModel, batch: Batch) -> Tensor:
     head = base.module.get_output_embeddings()
     hidden_ND = last_hidden_states(base, batch)
     nll_M, grad_MD = linear_cross_entropy(
-        hidden_ND.detach()[batch.labelled_M],
+        hidden_ND.detach()[batch.labelled_M].to(head.weight.dtype),
         head.weight,
         head.bias,
         batch.targets_MJ,
@@ -94,7 +95,7 @@ def head_loss(base: BaseModel, batch: Batch) -> Tensor:
         batch.weights_M,
     )
     grad_ND = torch.zeros_like(hidden_ND)
-    grad_ND[batch.labelled_M] = grad_MD
+    grad_ND[batch.labelled_M] = grad_MD.to(grad_ND.dtype)
     torch.autograd.backward(hidden_ND, grad_ND)
     return nll_M
 
@@ -127,9 +128,12 @@ def _test_head(base: BaseModel) -> bool:
     head = base.module.get_output_embeddings()
     if type(head) is not torch.nn.Linear:
         return False
-    ids = tuple(range(min(8, head.weight.shape[0])))
+    ids = tuple(plain_token_ids(base.module, 8))
     batch = lay_out([Row(0, TrainingSequence(ids, ids), 1.0)], False, base.pad_id, base.device)
     with routed(None):
-        linear, actual = head(last_hidden_states(base, batch)).float(), model_logits(base, batch).float()
+        hidden_ND, actual = last_hidden_states(base, batch), model_logits(base, batch).float()
+        if hidden_ND.shape[-1] != head.in_features:
+            return False
+        linear = head(hidden_ND.to(head.weight.dtype)).float()
     # A soft cap barely changes small logits, hence the tight tolerance; both sides compute the same product.
     return bool(linear.shape == actual.shape and (linear - actual).norm() <= 1e-6 * actual.norm())

@@ -11,6 +11,7 @@ import torch
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import TrainingError
 from seal_agent.lora.routing import routed
+from seal_agent.lora.text_layers import text_layers
 from seal_agent.training.bank.route import BankRoute
 from seal_agent.training.bank.storage import LoraBank
 from seal_agent.training.job_run import JobRun
@@ -121,6 +122,9 @@ class Pool:
         self.base, self.budget, self.checkpointing = base, budget, checkpointing
         self.report, self.report_progress = report, report_progress
         self.packed = supports_packing(base)
+        by_token = text_layers(base.module).by_token
+        # A layer that sees only some of the tokens, such as an expert, cannot tell whose they are.
+        self.mixes_slots = all(name in by_token for name in runs[0].targets)
         self.queue = deque(runs)
         rank = max(run.rank for run in runs)
         self.bank = LoraBank(base.module, runs[0].targets, min(slots, len(runs)), rank, base.device, base.dtype)
@@ -157,6 +161,8 @@ class Pool:
         prefixes: set[tuple[int, tuple[int, ...]]] = set()
         for slot in order:
             slot.passes_waited += 1
+            if rows and not self.mixes_slots:
+                continue
             while slot.rows:
                 row = slot.rows[0]
                 prefix = (row.slot, row.sequence.input_ids[: row.prefix])

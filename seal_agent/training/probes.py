@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.errors import ModelError
 from seal_agent.lora.routing import routed
+from seal_agent.lora.text_layers import plain_token_ids
 from seal_agent.training.bank.route import BankRoute
 from seal_agent.training.bank.storage import LoraBank
 from seal_agent.training.packing import MIN_PREFIX_TOKENS, Batch, Row, lay_out
@@ -14,19 +18,50 @@ from seal_agent.types import TrainingSequence
 
 
 def last_hidden_states(base: BaseModel, batch: Batch) -> Tensor:
-    """Last hidden states of all tokens, N×D; called inside a route."""
-    hidden: Tensor = base.module.base_model(**batch.inputs())[0]
+    """Last hidden states of all tokens, N×D; the logits where a model has no inner model. Called inside a route."""
+    hidden: Tensor = _inner_model(base.module)(**batch.inputs())[0]
     return hidden.flatten(0, 1)
 
 
+def _inner_model(module: nn.Module) -> nn.Module:
+    """The model without its output layer; the model itself if it does not say which part that is."""
+    from transformers import PreTrainedModel
+
+    inner: nn.Module = module.base_model  # type: ignore[assignment]
+    if inner is not module:
+        return inner
+    parts = [child for child in module.children() if isinstance(child, PreTrainedModel)]
+    return parts[0] if len(parts) == 1 else module
+
+
+def check_causal(base: BaseModel) -> None:
+    """Raises ModelError if a token's state depends on tokens after it: it would learn to copy them."""
+    if getattr(base.module, "_seal_causal", None) is None:
+        base.module._seal_causal = _is_causal(base)
+    if not base.module._seal_causal:
+        raise ModelError(
+            f"in {base.name!r} ({type(base.module).__name__}) a token sees the tokens after it, so the next one cannot "
+            "be learnt; load a causal language model"
+        )
+
+
+@torch.no_grad()
+def _is_causal(base: BaseModel) -> bool:
+    ids = tuple(plain_token_ids(base.module, 12))
+    whole, beginning = (_states(base, [Row(0, TrainingSequence(part, part), 1.0)]) for part in (ids, ids[:7]))
+    assert whole is not None
+    assert beginning is not None
+    return _nearly_equal(whole[:7], beginning, base.dtype)
+
+
 def supports_packing(base: BaseModel) -> bool:
-    """Whether packed sequences give the same hidden states as separate ones.
+    """Whether packed sequences give the same hidden states as separate ones, and none of them reaches another.
 
     False for models that mix tokens by other means than attention over position ids.
     """
     cached: bool | None = getattr(base.module, "_seal_packs", None)
     if cached is None:
-        cached = _packed_matches_separate(base, 0)
+        cached = not _attends_in_chunks(base) and _packed_matches_separate(base, 0)
         base.module._seal_packs = cached
     return cached
 
@@ -45,25 +80,57 @@ def supports_shared_prefixes(base: BaseModel) -> bool:
     return cached
 
 
+def _attends_in_chunks(base: BaseModel) -> bool:
+    """Llama 4 cuts a row into chunks from its start, wherever the sequences in it begin."""
+    return getattr(base.module.config.get_text_config(), "attention_chunk_size", None) is not None
+
+
 @torch.no_grad()
 def _packed_matches_separate(base: BaseModel, prefix_length: int) -> bool:
     """Compares two short sequences, packed with a shared prefix of this length, with each of them alone."""
-    vocabulary = base.module.get_input_embeddings().weight.shape[0]
-    generator = torch.Generator().manual_seed(0)
-    prefix, *suffixes = (
-        torch.randint(vocabulary, (length,), generator=generator).tolist() for length in (prefix_length, 7, 12)
+    ids = plain_token_ids(base.module, prefix_length + 7 + 12)
+    prefix, first, second = ids[:prefix_length], ids[prefix_length:-12], ids[-12:]
+    rows = [_row(prefix, suffix) for suffix in (first, second)]
+    packed = _states(base, rows, packed=True)
+    if packed is None:
+        return False
+    alone_first, alone_second = (_states(base, [row]) for row in rows)
+    changed = plain_token_ids(base.module, 12, seed=1)
+    other_first = _states(base, [_row(prefix, changed[:7]), rows[1]], packed=True)
+    other_second = _states(base, [rows[0], _row(prefix, changed)], packed=True)
+    # A difference that is small on average may still be a leak, so what is left alone must not move by a single bit.
+    kept_first = slice(0, prefix_length + 7)
+    kept_second = [*range(prefix_length), *range(len(packed) - 12, len(packed))]
+    return (
+        alone_first is not None
+        and alone_second is not None
+        and _nearly_equal(packed, torch.cat([alone_first, alone_second[prefix_length:]]), base.dtype)
+        and other_first is not None
+        and other_second is not None
+        and torch.equal(packed[kept_second], other_first[kept_second])
+        and torch.equal(packed[kept_first], other_second[kept_first])
     )
-    rows = [
-        Row(0, TrainingSequence(ids, ids), 1.0, 0, prefix_length) for ids in ((*prefix, *suffix) for suffix in suffixes)
-    ]
-    separate = [last_hidden_states(base, lay_out([row], False, base.pad_id, base.device)) for row in rows]
-    expected = torch.cat([separate[0], separate[1][prefix_length:]])
-    batch = lay_out(rows, True, base.pad_id, base.device)
+
+
+def _row(prefix: Sequence[int], suffix: Sequence[int]) -> Row:
+    ids = (*prefix, *suffix)
+    return Row(0, TrainingSequence(ids, ids), 1.0, 0, len(prefix))
+
+
+def _states(base: BaseModel, rows: Sequence[Row], packed: bool = False) -> Tensor | None:
+    """Hidden states of these rows; None if the model cannot take them packed."""
+    batch = lay_out(rows, packed, base.pad_id, base.device)
+    if not packed:
+        with routed(None):
+            return last_hidden_states(base, batch)
     try:
         empty_bank = LoraBank(base.module, (), 1, 1, base.device, base.dtype)
         with routed(BankRoute(empty_bank, (), batch.segments)):
-            packed = last_hidden_states(base, batch)
+            return last_hidden_states(base, batch)
     except (AssertionError, RuntimeError, ValueError, TypeError):
-        return False
-    tolerance = 1e-3 if base.dtype == torch.float32 else 5e-2
-    return bool((packed - expected).float().norm() <= tolerance * expected.float().norm())
+        return None
+
+
+def _nearly_equal(left: Tensor, right: Tensor, dtype: torch.dtype) -> bool:
+    tolerance = 1e-3 if dtype == torch.float32 else 5e-2
+    return bool((left - right).float().norm() <= tolerance * right.float().norm())

@@ -8,11 +8,13 @@ on, and in which order, depends on that job alone.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import BankConfig
-from seal_agent.errors import TrainingError
+from seal_agent.errors import PartlyTrainedWarning, TrainingError
+from seal_agent.lora.coverage import left_out
 from seal_agent.lora.routing import make_routable
 from seal_agent.progress import Progress
 from seal_agent.training.bank.attention import use_segment_attention
@@ -22,7 +24,7 @@ from seal_agent.training.job_run import JobRun
 from seal_agent.training.jobs import BankReport, TrainedAdapter, TrainJob, target_names, trainable_sequences
 from seal_agent.training.memory import available_bytes, is_out_of_memory
 from seal_agent.training.pool import Pool
-from seal_agent.training.probes import supports_packing, supports_shared_prefixes
+from seal_agent.training.probes import check_causal, supports_packing, supports_shared_prefixes
 
 TOKENS_PER_PASS = {"cpu": 640, "cuda": 16_384}  # measured on 2 cores; not tuned on a GPU, see benchmarks/inner_loop.py
 
@@ -52,6 +54,8 @@ def train_each(
 ) -> tuple[list[TrainedAdapter | TrainingError], BankReport]:
     """Like `train`, but a job that fails yields its error in its place and does not affect the others."""
     config, report = bank or BankConfig(), BankReport()
+    check_causal(base)
+    _say_what_is_left_out(base)
     use_segment_attention(base)
     shares_prefixes = supports_packing(base) and supports_shared_prefixes(base)
     runs = [JobRun(job, target_names(base, job), trainable_sequences(job.sequences), shares_prefixes) for job in jobs]
@@ -64,6 +68,14 @@ def train_each(
     for targets in dict.fromkeys(run.targets for run in runs):
         _train_in_bank(base, [run for run in runs if run.targets == targets], config, report, report_progress)
     return [run.result() for run in runs], report
+
+
+def _say_what_is_left_out(base: BaseModel) -> None:
+    """A warning, once per model."""
+    if not getattr(base.module, "_seal_said_what_is_left_out", False):
+        base.module._seal_said_what_is_left_out = True
+        if sentence := left_out(base.module):
+            warnings.warn(f"{base.name}: {sentence}", PartlyTrainedWarning, stacklevel=4)
 
 
 def _train_in_bank(

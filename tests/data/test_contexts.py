@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seal_agent.data.contexts import from_squad, from_squad_rows, read_contexts, read_questions, read_text
+from seal_agent.data.contexts import from_squad, from_squad_rows, read_contexts, read_questions
+from seal_agent.data.text_files import read_text
 from seal_agent.errors import InputError
 from seal_agent.text.documents import MAX_DOCUMENT_TOKENS, split_document
 from seal_agent.types import Context, Question
@@ -87,6 +88,24 @@ def test_rows_of_the_hub_are_grouped_by_passage_in_order() -> None:
     ]
 
 
+def test_ones_own_titles_are_read_as_they_stand(tmp_path: Path) -> None:
+    rows = [{"title": title, "context": "It turns."} for title in ("my_module.py", "100%25 rye", "__init__.py")]
+    contexts = read_contexts(write(tmp_path, "\n".join(map(json.dumps, rows))))
+    assert [context.title for context in contexts] == ["my_module.py", "100%25 rye", "__init__.py"]
+
+
+def test_rows_of_the_hub_in_a_file_are_grouped_by_passage_wherever_they_stand(tmp_path: Path) -> None:
+    def row(context: str, question: str, *golds: str) -> str:
+        answers = {"text": list(golds), "answer_start": [0] * len(golds)}
+        return json.dumps({"title": "A_B", "context": context, "question": question, "answers": answers})
+
+    rows = [row("one", "q1?", "x", "x"), row("two", "q2?"), row("two", "q3?", "z"), row("one", "q4?", "w")]
+    assert read_contexts(write(tmp_path, "\n".join(rows))) == [
+        Context("one", "A B", (Question("q1?", ("x",)), Question("q4?", ("w",)))),
+        Context("two", "A B", (Question("q3?", ("z",)),)),
+    ]
+
+
 def test_the_real_passages_are_read(shared_data: Path) -> None:
     contexts = read_contexts(shared_data / "squad_val.jsonl")
     assert len(contexts) == 600
@@ -153,6 +172,11 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 
 def test_a_byte_order_mark_is_no_content(tmp_path: Path) -> None:
     assert read_text(write(tmp_path, "\ufeffTarawa".encode())) == "Tarawa"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_byte_order_mark_names_the_encoding(tmp_path: Path, encoding: str) -> None:
+    assert read_text(write(tmp_path, "\ufeffGrüße, 世界".encode(encoding))) == "Grüße, 世界"
 
 
 # ---------------------------------------------------------------- long documents

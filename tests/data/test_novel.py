@@ -9,8 +9,10 @@ import pytest
 from seal_agent.adaptation.answering import answer_questions
 from seal_agent.base_model.loading import load_model
 from seal_agent.data.bundled import novel
+from seal_agent.errors import InputError
 from seal_agent.generation.hf import HFEngine
 from seal_agent.grading.graders import default_grader
+from seal_agent.text.sentences import sentences_of
 from seal_agent.types import Verdict, accuracy
 
 
@@ -41,3 +43,22 @@ def test_the_bundled_model_cannot_know_the_answers() -> None:
     base = load_model()
     answered = answer_questions(HFEngine(base), novel(), default_grader())
     assert accuracy([answer for answers in answered for answer in answers]) <= 0.05
+
+
+@pytest.mark.parametrize("language", ["de", "es"])
+def test_eight_passages_in_other_languages_state_their_answers(language: str) -> None:
+    contexts, grader = novel(language), default_grader()
+    assert len({context.title for context in contexts}) == 8
+    for context in contexts:
+        assert 4 <= len(context.questions) <= 6
+        for question in context.questions:
+            stating = [
+                s for s in sentences_of(context.text) if any(g.casefold() in s.casefold() for g in question.golds)
+            ]
+            assert any(grader.grade(question.text, question.golds, s) is Verdict.CORRECT for s in stating), question
+            assert grader.grade(question.text, question.golds, "???") is Verdict.WRONG
+
+
+def test_a_language_without_passages_is_refused() -> None:
+    with pytest.raises(InputError, match=r"'tlh'.*en, de, es"):
+        novel("tlh")

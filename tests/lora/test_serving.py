@@ -103,3 +103,45 @@ def test_what_was_made_ready_for_an_adapter_goes_with_it(tiny_base: BaseModel) -
     del second
     gc.collect()
     assert not cache._cached
+
+
+def test_the_entry_used_longest_ago_goes_first(tiny_base: BaseModel) -> None:
+    cache, adapters = SingleAdapterCache(limit=2), [random_adapter(tiny_base, i) for i in range(3)]
+    first = cache.get(adapters[0], CPU, torch.float32)
+    cache.get(adapters[1], CPU, torch.float32)
+    assert cache.get(adapters[0], CPU, torch.float32) is first
+    cache.get(adapters[2], CPU, torch.float32)
+    assert cache.get(adapters[0], CPU, torch.float32) is first
+    assert len(cache._cached) == 2
+
+
+def test_each_dtype_has_an_entry_of_its_own(tiny_base: BaseModel) -> None:
+    cache, adapter = SingleAdapterCache(), random_adapter(tiny_base, 1)
+    wide, narrow = cache.get(adapter, CPU, torch.float32), cache.get(adapter, CPU, torch.bfloat16)
+    name = next(iter(adapter.pairs))
+    assert (wide[name].a_DC.dtype, narrow[name].a_DC.dtype) == (torch.float32, torch.bfloat16)
+    assert cache.get(adapter, CPU, torch.float32) is wide
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 64), (15, 64), (3, 1, 5, 64)], ids=str)
+def test_inputs_of_every_shape_with_the_tokens_in_order_go_through_their_rows_adapter(
+    shape: tuple[int, ...], tiny_base: BaseModel
+) -> None:
+    adapters = [random_adapter(tiny_base, 1), None, random_adapter(tiny_base, 2)]
+    name = next(iter(adapters[0].pairs))
+    layer, x = tiny_base.module.get_submodule(name), torch.randn(3, 5, 64)
+    with torch.no_grad(), routed(serving_route(tiny_base.module, adapters, CPU, torch.float32)):
+        together = layer(x.reshape(shape))
+    alone = []
+    for row, adapter in zip(x, adapters, strict=True):
+        with torch.no_grad(), routed(route(tiny_base, adapter)):
+            alone.append(layer(row[None])[0])
+    assert_close(together.reshape(3, 5, -1), torch.stack(alone), rtol=1e-4, atol=1e-4)
+
+
+def test_inputs_in_another_dtype_than_the_model_keep_theirs(tiny_base: BaseModel) -> None:
+    base = BaseModel("double", tiny_base.module.double(), tiny_base.tokenizer, "double")
+    adapter = random_adapter(base, 1)
+    name = next(iter(adapter.pairs))
+    with torch.no_grad(), routed(serving_route(base.module, [adapter], CPU, torch.float32)):
+        assert base.module.get_submodule(name)(torch.randn(1, 3, 64).double()).dtype == torch.float64

@@ -34,6 +34,7 @@ def loop(opening: str, closing: str, answer: str) -> str:
     )
 
 
+MODEL = "'model' if m['role'] == 'assistant' else m['role']"
 CHATML = loop("<|im_start|>{r}\n", "<|im_end|>\n", "<|im_start|>assistant\n")
 TOOLS = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['role'] == 'tool' %}<tool_response>\n"
@@ -73,7 +74,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "gemma": Family(
         ("<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"),
-        loop("<start_of_turn>{r}\n", "<end_of_turn>\n", "<start_of_turn>model\n"),
+        loop("<start_of_turn>{r}\n", "<end_of_turn>\n", "<start_of_turn>model\n").replace("m['role']", MODEL),
     ),
     "phi": Family(
         ("<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|end|>"),
@@ -88,7 +89,8 @@ FAMILIES: dict[str, Family] = {
     ),
     "harmony": Family(
         ("<|start|>", "<|channel|>", "<|message|>", "<|call|>", "<|return|>", "<|end|>"),
-        loop("<|start|>{r}<|message|>", "<|end|>", "<|start|>assistant<|channel|>final<|message|>"),
+        "{% for m in messages %}<|start|>{{ m['role'] }}{% if m['role'] == 'assistant' %}<|channel|>final{% endif %}"
+        "<|message|>{{ m['content'] }}<|end|>{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}",
     ),
     "command r": Family(
         ("<BOS_TOKEN>", "<|START_OF_TURN_TOKEN|>", "<|CHATBOT_TOKEN|>", "<|USER_TOKEN|>", "<|END_OF_TURN_TOKEN|>"),
@@ -96,7 +98,7 @@ FAMILIES: dict[str, Family] = {
             "<|START_OF_TURN_TOKEN|><|{r}_TOKEN|>",
             "<|END_OF_TURN_TOKEN|>",
             "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>",
-        ),
+        ).replace("m['role']", "'CHATBOT' if m['role'] == 'assistant' else 'USER'"),
     ),
 }
 

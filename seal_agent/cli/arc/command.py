@@ -95,7 +95,7 @@ arc.command(epilog=SOLVE_EXAMPLE)(grouped(solve))
 
 def _read_attempts(path: Path, task_id: str) -> tuple[Grid | None, ...]:
     """Attempts at a task from a JSON file. Raises InputError that names the file and the invalid attempt."""
-    from seal_agent.data.contexts import read_text
+    from seal_agent.data.text_files import read_text
 
     expected = 'give {"attempts": [grid or null, …]}, or the same list under the task\'s id'
     try:

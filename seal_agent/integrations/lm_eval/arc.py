@@ -37,7 +37,8 @@ def answer_tasks(
             chunk = keys[start : start + TASKS_AT_ONCE]
             begin_stage = stages_on(bar, f"tasks {start + 1}–{start + len(chunk)} of {len(keys)}")
             chunk_tasks = [tasks[key] for key in chunk]
-            trials = trials_for(engine, base, chunk_tasks, mode, settings.arc, seed=inner_loop.seed)
+            progress = begin_stage("writing self-edits") if mode == "self_edit" else None
+            trials = trials_for(engine, base, chunk_tasks, mode, settings.arc, seed=inner_loop.seed, progress=progress)
             results |= zip(chunk, solve(engine, base, trials, settings.arc, inner_loop, begin_stage), strict=True)
             bar.update(len(chunk))
     return [_answer(results[doc["task"]], int(doc["test"]), settings) for doc in docs]

@@ -2,7 +2,8 @@
 
 Such a release knows only the models that `lm_eval.models` registers, and imports that module when the first model is
 requested. `hook.pth`, installed in site-packages, watches for this one import and calls `spec_of_models`. A process
-that never imports lm_eval pays nothing else. SEAL_NO_LM_EVAL_HOOK=1 turns the hook off. Later lm-eval releases
+that never imports lm_eval pays nothing else. SEAL_NO_LM_EVAL_HOOK=1 turns the hook off; set while the package is
+installed, it keeps the file out. Later lm-eval releases
 discover the entry-point group `lm_eval.models` instead.
 """
 

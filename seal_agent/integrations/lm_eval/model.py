@@ -29,6 +29,7 @@ from seal_agent.errors import InputError, TrainingError
 from seal_agent.generation.hf import MAX_BATCH_ROWS, HFEngine
 from seal_agent.integrations.lm_eval.arc import answer_tasks
 from seal_agent.integrations.lm_eval.arguments import Settings, read_arguments
+from seal_agent.integrations.lm_eval.flags import check_prompts
 from seal_agent.integrations.lm_eval.hook import NAME, register
 from seal_agent.integrations.lm_eval.progress_bar import BeginStage, stages_on
 from seal_agent.integrations.lm_eval.tasks import ARC, KNOWLEDGE, UNANSWERED, domain_of
@@ -37,6 +38,7 @@ from seal_agent.lora.routing import routed
 from seal_agent.lora.serving import serving_route
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.prompts import question_prompt, question_with_passage
+from seal_agent.text.reasoning import without_reasoning
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.train import train
 from seal_agent.types import Context, Message, Sampling
@@ -105,6 +107,7 @@ class SealLM(HFLM):  # type: ignore[misc]
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Answers in the order of the requests. Requests of our tasks are answered as the mode says."""
         self._check_mode(requests)
+        check_prompts(requests)
         knowledge = [i for i, request in enumerate(requests) if domain_of(request.doc) == KNOWLEDGE]
         arc = [i for i, request in enumerate(requests) if domain_of(request.doc) == ARC]
         ordinary = sorted({*range(len(requests))} - {*knowledge, *arc})
@@ -222,7 +225,10 @@ class SealLM(HFLM):  # type: ignore[misc]
             prompts = [(Message("user", self._prompt(requests[i])),) for i, _ in rows]
             adapters = [adapter for _, adapter in rows]
             completions = self.engine.generate(prompts, sampling, adapters, begin_stage("answering"))
-            answers |= {i: completion.text.strip() for (i, _), completion in zip(rows, completions, strict=True)}
+            answers |= {
+                i: without_reasoning(completion.text).strip()
+                for (i, _), completion in zip(rows, completions, strict=True)
+            }
         return answers
 
     def _prompt(self, request: _Request) -> str:

@@ -18,6 +18,7 @@ from seal_agent.generation.engine import Engine
 from seal_agent.grading.endpoint import JudgeEndpoint
 from seal_agent.outer_loop.rewards.reward import RewardInput
 from seal_agent.prompts import fill, load_prompt
+from seal_agent.text.reasoning import without_reasoning
 from seal_agent.types import Message, Outcome, Reward
 
 CRITERIA = ("length", "diversity", "quality", "correctness")
@@ -135,7 +136,7 @@ class EndpointRater:
 def _prompt(entry: RewardInput) -> str:
     assert entry.trial.edit is not None
     item: HasText = entry.case.item
-    notes = entry.trial.edit.completion.strip()
+    notes = without_reasoning(entry.trial.edit.completion).strip()
     return fill(load_prompt("rubric"), title=entry.case.title or "this", passage=item.text, notes=notes)
 
 
@@ -158,7 +159,9 @@ def _parse_reply(reply: str) -> str | None:
 
     Where a criterion is named twice, as by a model that thinks aloud first, the last number counts.
     """
-    numbers = {name.casefold(): (float(number), scale) for name, number, scale in _NUMBER.findall(reply)}
+    numbers = {
+        name.casefold(): (float(number), scale) for name, number, scale in _NUMBER.findall(without_reasoning(reply))
+    }
     if set(numbers) != set(CRITERIA):
         return None
     if any(not LOWEST <= number <= HIGHEST or scale not in ("", str(HIGHEST)) for number, scale in numbers.values()):

@@ -9,7 +9,9 @@ from __future__ import annotations
 import random
 
 from seal_agent.self_edits.formats.format import copied_format
-from seal_agent.text.phrases import sentences_of
+from seal_agent.text.languages import language_of
+from seal_agent.text.scripts import UNSPACED, word_count
+from seal_agent.text.sentences import sentences_of
 from seal_agent.types import Note
 
 MIN_WORDS = 3
@@ -18,13 +20,14 @@ ORDERS = 3  # not tuned; as many tokens as reading the passage three more times
 
 def sentence_notes(passage: str) -> list[Note]:
     """Every sentence of three words or more."""
-    return [Note(sentence) for sentence in sentences_of(passage) if len(sentence.split()) >= MIN_WORDS]
+    return [Note(sentence) for sentence in sentences_of(passage) if word_count(sentence) >= MIN_WORDS]
 
 
 def shuffled_notes(passage: str, seed: int = 0) -> list[Note]:
     """The passage in at most three other orders of its sentences; none if it has only one sentence."""
     sentences, draw = sentences_of(passage), random.Random(seed)
-    orders = {" ".join(draw.sample(sentences, len(sentences))) for _ in range(ORDERS)} - {" ".join(sentences)}
+    space = "" if UNSPACED.search(passage) and language_of(passage) in ("zh", "ja") else " "
+    orders = {space.join(draw.sample(sentences, len(sentences))) for _ in range(ORDERS)} - {space.join(sentences)}
     return [Note(order) for order in sorted(orders)]
 
 

@@ -85,19 +85,21 @@ class _SegmentAttention(torch.autograd.Function):
 
 
 _masks: dict[tuple[int, int, int, torch.dtype, torch.device], Tensor] = {}
-_MAX_MASKS = 512
+_MAX_MASK_BYTES = 64 * 2**20  # of all masks that are kept; one of 640 tokens in float32 takes 1.6 MB per repeat
 
 
 def _causal_mask(length: int, prefix: int, repeats: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """0 where a token may attend, -∞ elsewhere; repeated for the query heads that share a key head. 1×Q·L×K."""
     key = (length, prefix, repeats, dtype, device)
-    if key not in _masks:
-        if len(_masks) >= _MAX_MASKS:
+    if (known := _masks.get(key)) is not None:
+        return known
+    shape = (length, prefix + length)
+    mask = torch.full(shape, float("-inf"), dtype=dtype, device=device).triu(1 + prefix).repeat(repeats, 1)[None]
+    if mask.nbytes <= _MAX_MASK_BYTES:
+        if sum(kept.nbytes for kept in list(_masks.values())) + mask.nbytes > _MAX_MASK_BYTES:
             _masks.clear()
-        shape = (length, prefix + length)
-        mask = torch.full(shape, float("-inf"), dtype=dtype, device=device).triu(1 + prefix)
-        _masks[key] = mask.repeat(repeats, 1)[None]
-    return _masks[key]
+        _masks[key] = mask
+    return mask
 
 
 # ---------------------------------------------------------------- registration with transformers

@@ -6,7 +6,7 @@ Dimensions: N tokens of the pass, D inputs, O outputs, R rank; S spans of a grou
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -68,6 +68,7 @@ class BankRoute:
         self.segments = segments
         self.checkpointing = checkpointing
         self._groups: tuple[tuple[SpanGroup, ...], Tensor] | None = None
+        self._tokens = max((span.stop for span in self.spans), default=0)
         self._anchor = torch.zeros((), requires_grad=True)  # makes the first layer's output require a gradient
 
     def groups(self, like: Tensor) -> tuple[tuple[SpanGroup, ...], Tensor]:
@@ -75,6 +76,8 @@ class BankRoute:
 
         Tokens outside any span, such as padding after the last one, point at an arbitrary row: they are never read.
         """
+        if len(like) != self._tokens:
+            return self._all_rows(like)
         if self._groups is None:
             index_N, span_groups, offset = torch.zeros(len(like), dtype=torch.long), list[SpanGroup](), 0
             for group in group_by_length([(span.start, span.stop) for span in self.spans], MIN_FILL, SMALL):
@@ -89,11 +92,24 @@ class BankRoute:
             self._groups = tuple(span_groups), index_N.to(like.device)
         return self._groups
 
+    def _all_rows(self, like: Tensor) -> tuple[tuple[SpanGroup, ...], Tensor]:
+        """One group of all rows, where a layer's rows are not the tokens of the pass: an expert sees some of them."""
+        slots = {span.slot for span in self.spans}
+        assert len(slots) == 1, "a layer whose rows are not the tokens of the pass trains one adapter at a time"
+        rows = torch.arange(len(like), device=like.device)
+        scales = torch.tensor([self.bank.scales[slot] for slot in slots], device=like.device)
+        slots_S = torch.tensor(list(slots), device=like.device)
+        return (SpanGroup(slots_S, scales[:, None, None], rows, None),), rows
+
     def forward(self, name: str, layer: nn.Module, plain: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        if name not in self.bank:
+        if name not in self.bank or not x.numel():
             return plain(x)
         out: Tensor
-        if type(layer) is nn.Linear:
+        if x.dtype != self.bank.compute_dtype:  # the base computes some of its layers in another precision
+            update = _BankLinear.apply(x.to(self.bank.compute_dtype), self._anchor, None, None, self, name)  # type: ignore[no-untyped-call]
+            out = plain(x)
+            out = out + update.to(out.dtype)
+        elif type(layer) is nn.Linear:
             out = _BankLinear.apply(x, self._anchor, layer.weight, layer.bias, self, name)  # type: ignore[no-untyped-call]
         elif type(layer).__name__ == "Conv1D":
             out = _BankLinear.apply(x, self._anchor, layer.weight.T, layer.bias, self, name)  # type: ignore[no-untyped-call]
@@ -118,11 +134,15 @@ class _BankLinear(torch.autograd.Function):
         bank, x_ND = route.bank, x.reshape(-1, x.shape[-1])
         mask_ND = _dropout_mask(route, name, x_ND)
         dropped_ND = x_ND if mask_ND is None else x_ND * mask_ND
-        outputs = bank.outputs(name)
+        # Allocated in its final shape: what follows may edit the output in place, which autograd forbids on a view.
+        out = x.new_empty(*x.shape[:-1], bank.outputs(name))
+        out_NO = out.view(-1, out.shape[-1])
         if weight_OD is None:
-            out_NO = x_ND.new_zeros(x_ND.shape[0], outputs)
+            out_NO.zero_()
+        elif bias_O is None:
+            torch.mm(x_ND, weight_OD.T, out=out_NO)
         else:
-            out_NO = nn.functional.linear(x_ND, weight_OD, bias_O)
+            torch.addmm(bias_O, x_ND, weight_OD.T, out=out_NO)
         groups, index_N = route.groups(x_ND)
         inner_products, updates = [], []
         for group in groups:
@@ -133,7 +153,7 @@ class _BankLinear(torch.autograd.Function):
         out_NO += concat_rows(updates).index_select(0, index_N)
         ctx.save_for_backward(dropped_ND, mask_ND, weight_OD, *inner_products)
         ctx.route, ctx.name = route, name
-        return out_NO.view(*x.shape[:-1], outputs)
+        return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -167,7 +187,10 @@ def _dropout_mask(route: BankRoute, name: str, x_ND: Tensor) -> Tensor | None:
     if not any(dropouts[span.slot] for span in route.spans):
         return None
     mask_ND = torch.ones_like(x_ND)
-    for span in route.spans:
+    spans = route.spans
+    if len(x_ND) != spans[-1].stop:  # rows of one adapter that are not the tokens of the pass
+        spans = (replace(spans[0], start=0, stop=len(x_ND)),)
+    for span in spans:
         if p := dropouts[span.slot]:
             seed = hash((span.dropout_seed, *name.encode()))
             generator = torch.Generator(x_ND.device).manual_seed(seed)

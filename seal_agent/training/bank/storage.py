@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seal_agent.lora.adapter import LoraAdapter, LoraPair
-from seal_agent.lora.targets import linear_shape
+from seal_agent.lora.text_layers import linear_shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.lora.text_layers import linear_shape
 from seal_agent.training.bank.storage import LoraBank
 
 
@@ -48,6 +49,8 @@ def principal_directions(base: BaseModel, names: Sequence[str], texts: Iterable[
 
     def add_hook(name: str) -> RemovableHandle:
         def accumulate(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            if not inputs[0].numel():
+                return
             first = inputs_seen.setdefault(id(inputs[0]), (name, inputs[0]))[0]
             shared_with[name] = first
             if first == name:
@@ -67,7 +70,14 @@ def principal_directions(base: BaseModel, names: Sequence[str], texts: Iterable[
         for hook in hooks:
             hook.remove()
     spectra = {name: _spectrum(moment / tokens) for name, moment in moments.items()}
-    return {name: spectra[shared_with[name]] for name in names}
+    return {name: spectra[shared_with[name]] if name in shared_with else _unknown(base, name) for name in names}
+
+
+def _unknown(base: BaseModel, name: str) -> Spectrum:
+    """No directions: of a layer that none of the texts reached, such as an expert, nothing is protected."""
+    shape = linear_shape(base.module.get_submodule(name))
+    assert shape is not None, name
+    return Spectrum(torch.zeros(shape[0], 0), torch.zeros(0))
 
 
 def _spectrum(moment_DD: Tensor) -> Spectrum:

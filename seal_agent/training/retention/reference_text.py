@@ -70,9 +70,18 @@ def reference_texts(engine: Engine, base: BaseModel, progress: Progress | None =
 def _compute(
     engine: Engine, base: BaseModel, names: Sequence[str], path: Path, progress: Progress | None
 ) -> dict[str, Spectrum]:
-    spectra = principal_directions(base, names, reference_texts(engine, base, progress))
+    spectra = _rounded(principal_directions(base, names, reference_texts(engine, base, progress)))
     _write(path, spectra)
     return spectra
+
+
+def _rounded(spectra: dict[str, Spectrum]) -> dict[str, Spectrum]:
+    """The spectra in the cache's precision and memory layout: the first use trains the same weights as later ones."""
+    rounded = {
+        id(spectrum): Spectrum(spectrum.directions_DD.bfloat16().contiguous(), spectrum.energy_D)
+        for spectrum in spectra.values()
+    }
+    return {name: rounded[id(spectrum)] for name, spectrum in spectra.items()}
 
 
 def _to_device(base: BaseModel, spectra: dict[str, Spectrum]) -> dict[str, Spectrum]:
@@ -118,7 +127,7 @@ def _write(path: Path, spectra: dict[str, Spectrum]) -> None:
     tensors = {}
     for names in groups.values():
         key, spectrum = " ".join(names), spectra[names[0]]
-        tensors[key] = spectrum.directions_DD.bfloat16().contiguous().cpu()
+        tensors[key] = spectrum.directions_DD.contiguous().cpu()
         tensors[_ENERGY + key] = spectrum.energy_D.contiguous().cpu()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

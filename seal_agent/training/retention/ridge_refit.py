@@ -58,7 +58,7 @@ def ridge_refit(
             last_hidden_states(base, batch)
         moments.tokens += batch.real_tokens
     slot = rows[0].slot
-    for name in directions:
+    for name in moments.shared_with:  # a layer that the lesson does not reach has learnt nothing
         open_DU, energy_U = moments.open_directions(name)
         a_DR, _ = bank.factors(slot, name)
         read_UR = open_DU.T @ a_DR
@@ -88,7 +88,7 @@ class _InputMoments:
 
     def add(self, name: str, x: Tensor) -> None:
         """Add a layer's inputs. Layers that read the same tensor run in a row, so only the last one is remembered."""
-        if name not in self._directions:
+        if name not in self._directions or not x.numel():
             return
         if self._last is None or self._last[1] is not x:
             self._last = name, x

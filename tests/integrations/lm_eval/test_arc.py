@@ -90,6 +90,24 @@ def test_every_mode_answers_every_task_and_reports_errors(tiny_base: BaseModel, 
     assert found["config"]["seal"]["arc"]["max_sequences"] == 4
 
 
+def test_the_bar_shows_how_far_the_self_edits_are(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: dict[str, list[tuple[int, int]]] = {}
+
+    def stages_on(_: Any, label: str) -> Any:
+        def begin(stage: str) -> Any:
+            steps = shown.setdefault(stage, [])
+            return lambda done, total: steps.append((done, total))
+
+        return begin
+
+    monkeypatch.setattr("seal_agent.integrations.lm_eval.arc.stages_on", stages_on)
+    evaluated(tiny_base, "self_edit")
+    assert shown["writing self-edits"][-1] == (2, 2)
+    shown.clear()
+    evaluated(tiny_base, "ttt")
+    assert "writing self-edits" not in shown
+
+
 def test_a_refused_self_edit_leaves_its_task_unanswered(tiny_base: BaseModel) -> None:
     scores = evaluated(tiny_base, "ttt", max_steps=1)["results"]["seal_arc_toy"]
     assert scores["unanswered,none"] == 1

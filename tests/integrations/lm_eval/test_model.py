@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -130,10 +131,37 @@ def test_the_line_is_silent_where_the_package_is_gone(tmp_path: Path) -> None:
     assert python(probe, "-I", "-S") == "untouched"
 
 
-def test_a_wheel_carries_the_hook_and_the_tasks(tmp_path: Path) -> None:
+def wheel_in(folder: Path, version: str = "standard") -> zipfile.ZipFile:
+    """The wheel that pip would install, built anew."""
     wheel = pytest.importorskip("hatchling.builders.wheel")
-    (built,) = wheel.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
-    archive = zipfile.ZipFile(built)
+    (built,) = wheel.WheelBuilder(str(ROOT)).build(directory=str(folder), versions=[version])
+    return zipfile.ZipFile(built)
+
+
+@pytest.mark.parametrize("version", ["standard", "editable"])
+def test_the_hook_can_be_declined_at_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    def hooks() -> list[str]:
+        return [name for name in wheel_in(tmp_path, version).namelist() if name == "seal_agent_lm_eval.pth"]
+
+    if version == "editable":
+        pytest.importorskip("editables")
+    monkeypatch.setenv("SEAL_NO_LM_EVAL_HOOK", "1")
+    assert hooks() == []
+    monkeypatch.setenv("SEAL_NO_LM_EVAL_HOOK", "0")
+    assert hooks() == ["seal_agent_lm_eval.pth"]
+
+
+def test_the_hook_is_removed_by_the_line_in_the_readme(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    match = re.search(r"`rm \"\$\(python -c '(.*?)'\)(/\S+)\"`", readme)
+    assert match is not None
+    named = Path(python(match[1]) + match[2])
+    (installed,) = [file.locate() for file in files("seal-agent") or [] if file.name == "seal_agent_lm_eval.pth"]
+    assert named == Path(str(installed)).resolve()
+
+
+def test_a_wheel_carries_the_hook_and_the_tasks(tmp_path: Path) -> None:
+    archive = wheel_in(tmp_path)
     assert [name for name in archive.namelist() if name.endswith(".pth")] == ["seal_agent_lm_eval.pth"]
     assert archive.read("seal_agent_lm_eval.pth") == PTH.read_bytes()
     wanted = ("_knowledge_yaml", "seal_novel/seal_novel.yaml", "seal_novel/utils.py", "seal_squad/README.md")

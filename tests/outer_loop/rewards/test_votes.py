@@ -17,6 +17,7 @@ from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.collapse import CollapseWatch, diversity
 from seal_agent.outer_loop.domains.knowledge import KnowledgeDomain
 from seal_agent.outer_loop.executors.executor import InlineExecutor
+from seal_agent.outer_loop.learn import learn, settings
 from seal_agent.outer_loop.rest_em import rest_em
 from seal_agent.outer_loop.rewards.reward import RewardInput
 from seal_agent.outer_loop.rewards.votes import MajorityVoteReward, groups, mean_entropy
@@ -129,3 +130,27 @@ def test_a_simulated_collapse_is_stopped_in_the_round_it_happens(
     assert [result.round for result in seen] == [0, 1]
     assert seen[0].vote_entropy is not None
     assert seen[0].next_policy
+
+
+@pytest.mark.parametrize("broken", [None, "write_report", "_pictures"])
+def test_an_error_in_the_report_does_not_hide_the_collapse(
+    tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str | None
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    own = ((Question("Who lost keys?", ("nobody",)),),) * 2
+    monkeypatch.setattr(KnowledgeDomain, "own_questions", lambda self, worker, cases, seed: own[: len(cases)])
+    if broken:
+        monkeypatch.setattr(f"seal_agent.outer_loop.learn.{broken}", fail)
+    worker, reward, config = (
+        Worker(tiny_base, CollapsingEngine(), GRADER),
+        MajorityVoteReward(GRADER, samples=4),
+        CONFIG,
+    )
+    config = replace(config, rounds=4)
+    run = Run(tmp_path, settings(tiny_base, domain(), reward, config), {})
+    with pytest.raises(CollapseError, match="stopped after round 2"):
+        learn(domain(), reward, config, worker=worker, executor=InlineExecutor(worker), run=run)
+    run.close()
+    assert (tmp_path / "report.md").is_file() == (broken is None)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from seal_agent.training.bank.attention import _SegmentAttention
+from seal_agent.training.bank import attention
+from seal_agent.training.bank.attention import _causal_mask, _SegmentAttention
 from seal_agent.training.bank.grouping import group_by_length
 from seal_agent.training.bank.segments import Segments
 
@@ -73,3 +74,15 @@ def test_groups_hold_every_stretch_once_and_waste_little() -> None:
         for member, tokens, real in zip(one.members, one.token_SL, one.real_SL, strict=True):
             assert tokens[real].tolist() == list(range(*bounds[member]))
             assert set(tokens[~real].tolist()) <= {bounds[member][0]}
+
+
+def test_the_masks_that_are_kept_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "_masks", {})
+    monkeypatch.setattr(attention, "_MAX_MASK_BYTES", 40_000)
+    cpu = torch.device("cpu")
+    for length in range(1, 200):
+        mask = _causal_mask(length, 3, 2, torch.float32, cpu)
+        assert mask.shape == (1, 2 * length, length + 3)
+        assert torch.equal(mask[0, :length] == 0, torch.ones(length, length + 3).tril(3).bool())
+        assert sum(kept.nbytes for kept in attention._masks.values()) <= 40_000
+    assert _causal_mask(5, 3, 2, torch.float32, cpu) is _causal_mask(5, 3, 2, torch.float32, cpu)

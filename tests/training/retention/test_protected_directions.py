@@ -16,7 +16,7 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.targets import find_targets
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention.protected_directions import Directions, principal_directions
-from seal_agent.training.retention.reference_text import protected_directions
+from seal_agent.training.retention.reference_text import protected_directions, reference_texts
 from seal_agent.training.train import train
 from seal_agent.types import TrainingSequence
 
@@ -135,6 +135,40 @@ def test_the_directions_of_a_model_are_found_once_and_kept_on_disk(
     tiny_base.memo.clear()
     assert protected_directions(engine, tiny_base, CONFIG) is not None
     assert len(engine.calls) == 2, "a damaged file is made again"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_directions_just_computed_and_those_from_the_cache_train_the_same_weights(
+    tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    monkeypatch.setenv("SEAL_CACHE", str(tmp_path))
+    tiny_base.module.to(dtype)
+    engine = ScriptedEngine(lambda prompt, adapter: f"{prompt[:9]} and the kettle sang.")
+    config = replace(CONFIG, shrink=1.0)
+    trained = []
+    for _ in range(2):
+        tiny_base.memo.clear()
+        directions = protected_directions(engine, tiny_base, config)
+        job = replace(jobs(tiny_base)[0], config=config, directions=directions)
+        trained.append(train(tiny_base, [job])[0].adapter)
+    assert len(engine.calls) == 1, "the second time they come from disk"
+    for name, pair in trained[0].pairs.items():
+        assert torch.equal(pair.a_DR, trained[1].pairs[name].a_DR)
+        assert torch.equal(pair.b_RO, trained[1].pairs[name].b_RO)
+
+
+def test_a_bfloat16_model_uses_the_directions_that_it_always_used(
+    tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEAL_CACHE", str(tmp_path))
+    tiny_base.module.to(torch.bfloat16)
+    engine = ScriptedEngine(lambda prompt, adapter: f"{prompt[:9]} and the kettle sang.")
+    directions = protected_directions(engine, tiny_base, CONFIG)
+    assert directions is not None
+    exact = principal_directions(tiny_base, tuple(directions), reference_texts(engine, tiny_base))
+    for name, spectrum in directions.items():
+        assert torch.equal(spectrum.directions_DD, exact[name].directions_DD.to(torch.bfloat16))
+        assert torch.equal(spectrum.energy_D, exact[name].energy_D)
 
 
 def test_directions_cached_under_the_former_identity_are_found(

@@ -51,15 +51,16 @@ def as_context(document: object) -> Context:
     )
 
 
-def documents_in(messages: Sequence[BaseMessage]) -> Iterator[Context]:
-    """Texts attached to user messages (text-plain blocks, and file blocks of a text type), and Documents from tools.
+def documents_in(messages: Sequence[BaseMessage], from_tools: bool = False) -> Iterator[Context]:
+    """Texts attached to user messages: text-plain blocks, and file blocks of a text type.
 
-    Blocks that hold only a URL or a file id are skipped.
+    With `from_tools` also Documents that tools return as artifacts. Blocks that hold only a URL or a file id are
+    skipped.
     """
     for message in messages:
         if isinstance(message, HumanMessage):
             yield from _attachments(message)
-        elif isinstance(message, ToolMessage):
+        elif from_tools and isinstance(message, ToolMessage):
             artifacts = message.artifact if isinstance(message.artifact, list | tuple) else [message.artifact]
             yield from (as_context(artifact) for artifact in artifacts if isinstance(artifact, Document))
 

@@ -12,15 +12,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, get_args
 
-from pydantic import BaseModel, model_validator
-
 from seal_agent.errors import InputError, MissingDependency, SealError
 from seal_agent.integrations.drafts import BackgroundLearner, Draft, LearningOutcome, Source, from_json, to_json
+from seal_agent.integrations.langchain.agent.approval import Approval, approval_request
 from seal_agent.integrations.langchain.agent.documents import as_context, documents_in, up_to_last_turn
 from seal_agent.integrations.langchain.agent.documents import is_correction as is_correction
-from seal_agent.integrations.langchain.agent.tools import adapter_for, find_learnt
+from seal_agent.integrations.langchain.agent.tools import adapter_for, find_learnt, find_tried
 from seal_agent.integrations.namespaces import DEFAULT_NAMESPACE, check_namespace
-from seal_agent.self_edits.parsing import notes_of
+from seal_agent.store.queue import LessonQueue
 from seal_agent.types import Context
 
 try:
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
     from seal_agent.model import SelfAdaptingModel
     from seal_agent.types import Revision
 
-SHOWN_CHARACTERS = 2000  # of each text in an approval request; not tuned
-
 
 class AdaptationState(AgentState[Any]):
     """What the middleware adds to an agent's state: plain JSON, which any checkpointer can store."""
@@ -56,26 +53,12 @@ class AdaptationState(AgentState[Any]):
     adaptation_seen: NotRequired[Annotated[list[str], OmitFromSchema()]]
 
 
-class Approval(BaseModel):
-    """The answer to an interrupt: {"approve": true | false | [ids of drafts]}, or that value alone."""
-
-    approve: bool | list[str]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _wrap_bare_value(cls, value: Any) -> Any:
-        return {"approve": value} if isinstance(value, bool | list) else value
-
-    def includes(self, draft: Draft) -> bool:
-        return self.approve if isinstance(self.approve, bool) else draft.id in self.approve
-
-
 class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
     """Trains each user's adapter on their documents and corrections, and answers with that adapter.
 
-    Learns from state["documents"], texts attached to user messages, Documents that tools return as artifacts, and
-    turns that `is_correction` recognises. Each text is learnt once. Tools may return texts written by strangers: with
-    `approve` a person sees the notes before anything is trained.
+    Learns from state["documents"], texts attached to user messages, and turns that `is_correction` recognises. Each
+    text is learnt once. What tools return is not learnt unless `learn_from_tools` says so: strangers may have written
+    it. With `approve` a person sees the notes before anything is trained.
     """
 
     state_schema = AdaptationState
@@ -87,6 +70,7 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
         namespace: Sequence[str] = DEFAULT_NAMESPACE,
         *,
         on: Sequence[Source] = ("documents", "corrections"),
+        learn_from_tools: bool = False,
         background: bool = False,
         approve: bool = False,
         route: bool = True,
@@ -100,7 +84,9 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
             model: the model whose adapters are trained.
             namespace: whose adapter is trained; see `adapter_for`.
             on: what to learn from.
-            background: learn in a separate thread while the agent goes on; see `wait`.
+            learn_from_tools: let "documents" include Documents that tools return as artifacts.
+            background: learn in a separate thread while the agent goes on; see `wait`. What a process that ended left
+                in the queue is learnt first, by the next one that makes this middleware with the same home.
             approve: interrupt the graph before learning, which needs a checkpointer. Resume it with True, False or
                 {"approve": …}.
             route: pass the adapter to every chat model call as the model setting `adapter`, which ChatSeal reads;
@@ -115,10 +101,14 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
         if isinstance(on, str) or not set(on) <= set(get_args(Source)):
             raise InputError(f"on names what to learn from, {' and '.join(get_args(Source))}, but it is {on!r}")
         self._model, self._namespace, self._on = model, tuple(namespace), frozenset(on)
+        self._learn_from_tools = learn_from_tools
         self._background, self._approve, self._route = background, approve, route
         self._is_correction = is_correction
         self._self_edit, self._inner_loop, self._gate = self_edit, inner_loop, gate
-        self._learner = BackgroundLearner(self._learn)
+        self._queue = LessonQueue(model.ledger.database, model.base.identity)
+        self._learner = BackgroundLearner(self._learn, self._queue)
+        if background:
+            self._learner.resume()
 
     # ------------------------------------------------------------ the agent's steps
 
@@ -169,7 +159,7 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
         if "documents" in self._on:
             for document in state.get("documents") or ():
                 yield "documents", as_context(document)
-            for context in documents_in(messages):
+            for context in documents_in(messages, self._learn_from_tools):
                 yield "documents", context
         if "corrections" in self._on and (text := self._is_correction(up_to_last_turn(messages))):
             yield "corrections", Context(text)
@@ -220,7 +210,7 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
         """
         if not self._approve or not drafts:
             return drafts
-        approval = interrupt(_approval_request(drafts), response_schema=Approval)
+        approval = interrupt(approval_request(drafts), response_schema=Approval)
         return [draft for draft in drafts if approval.includes(draft)]
 
     def _learn_all(self, drafts: Sequence[Draft], adapter: str) -> list[LearningOutcome]:
@@ -232,14 +222,23 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
             self._learner.begin(draft)
         return finished
 
-    def _learn(self, draft: Draft) -> LearningOutcome:
-        """Learn a draft unless its text is learnt already. A SealError becomes a failed outcome."""
+    def _learn(self, draft: Draft, queued: str | None = None) -> LearningOutcome:
+        """Learn a draft unless its text is learnt already. A SealError becomes a failed outcome.
+
+        A draft from the queue is not learnt again either if a revision tried it since then and was not kept.
+        """
         try:
-            revision = find_learnt(self._model, draft.adapter, draft.context.text) or self._commit(draft)
+            with self._queue.only_learner_of(draft.adapter):
+                revision = self._learnt(draft, queued) or self._commit(draft)
         except SealError as error:
             return LearningOutcome.failed(draft, str(error))
         subject = draft.subject
         return LearningOutcome(draft.adapter, draft.source, subject, revision.id, revision.accepted, revision.reason)
+
+    def _learnt(self, draft: Draft, queued: str | None) -> Revision | None:
+        text = draft.context.text
+        revision = find_learnt(self._model, draft.adapter, text)
+        return revision or (find_tried(self._model, draft.adapter, text, queued) if queued else None)
 
     def _commit(self, draft: Draft) -> Revision:
         proposal = draft.proposal or self._with_notes(draft).proposal
@@ -282,27 +281,3 @@ def _run_config() -> RunnableConfig:
         return get_config()
     except RuntimeError:
         return {}
-
-
-def _approval_request(drafts: Sequence[Draft]) -> dict[str, Any]:
-    """The interrupt's value: the drafts that a person is asked to approve."""
-    return {
-        "action": "adapt",
-        "adapter": drafts[0].adapter,
-        "drafts": [
-            {
-                "id": draft.id,
-                "source": draft.source,
-                "title": draft.context.title,
-                "text": draft.context.text[:SHOWN_CHARACTERS],
-                "notes": _note_lines(draft),
-            }
-            for draft in drafts
-        ],
-    }
-
-
-def _note_lines(draft: Draft) -> list[str]:
-    """The notes that would be trained on beside the text itself."""
-    self_edits = draft.proposal.self_edits if draft.proposal else ()
-    return [f"{note.text} {note.answer or ''}".strip() for note in notes_of(self_edits, draft.context.title)]

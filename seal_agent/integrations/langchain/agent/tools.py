@@ -150,6 +150,12 @@ def find_learnt(model: SelfAdaptingModel, adapter: str, text: str) -> Revision |
     return next(matches, None)
 
 
+def find_tried(model: SelfAdaptingModel, adapter: str, text: str, since: str) -> Revision | None:
+    """The newest revision of this text since then, kept or not; None if there is none."""
+    tried = (revision for revision in reversed(model.ledger.history(adapter)) if revision.created >= since)
+    return next((revision for revision in tried if revision.context.text.split() == text.split()), None)
+
+
 def _check_ownership(model: SelfAdaptingModel, adapter: str, revision_id: str) -> None:
     """Raises ToolException for a revision that is not this adapter's, without saying whether another adapter has it."""
     exists = adapter in model.adapters()

@@ -63,7 +63,7 @@ def adapter_in_use(seal: SelfAdaptingModel, adapter: str | None, revision: str |
             _check_exists(seal, adapter)
         return AdapterInUse(adapter, None, None)
     try:
-        return AdapterInUse(adapter, revision, seal._load(revision))
+        return AdapterInUse(adapter, revision, seal.weights_of(revision))
     except AdapterError:
         active = active_revision(seal, adapter)
         if active == revision:

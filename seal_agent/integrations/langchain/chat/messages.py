@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from langchain_core.messages import (
     AIMessage,
@@ -56,13 +56,13 @@ def turn_of(message: BaseMessage) -> Message:
         case HumanMessage():
             return Message("user", text)
         case AIMessage():
-            calls = [
-                ToolCall(call["name"], json.dumps(call["args"], ensure_ascii=False)) for call in message.tool_calls
+            calls = map(_call_of, message.tool_calls)
+            invalid = [
+                _text(call["args"], "an invalid tool call") for call in message.invalid_tool_calls if call["args"]
             ]
-            invalid = [str(call["args"]) for call in message.invalid_tool_calls if call["args"]]
             return Message("assistant", "\n".join(filter(None, [text, *invalid])), tuple(calls))
         case ToolMessage() | FunctionMessage():
-            return Message("tool", text, name=message.name or "")
+            return Message("tool", text, name=_text(message.name or "", "the name of a tool's result"))
         case ChatMessage() if message.role in _ROLES:
             return Message(_ROLES[message.role], text)  # type: ignore[arg-type]
     raise InputError(f"a message of type {message.type!r} cannot be shown to the model; use system, human, ai and tool")
@@ -70,22 +70,51 @@ def turn_of(message: BaseMessage) -> Message:
 
 def text_of(message: BaseMessage) -> str:
     """The text of a message's content, its blocks joined by newlines. Raises InputError for images, audio and files."""
-    content = message.content
-    blocks = [content] if isinstance(content, str) else content
+    content: object = message.content
+    blocks = content if isinstance(content, list | tuple) else [content]
     return "\n".join(filter(None, map(_text_of_block, blocks)))
 
 
-def _text_of_block(block: str | dict[object, object]) -> str:
-    if isinstance(block, str):
-        return block
+def _text_of_block(block: object) -> str:
+    if not isinstance(block, Mapping):
+        return _text(block, "a message's content")
     if isinstance(text := block.get("text"), str):
-        return text
+        return _text(text, "a message's content")
     kind = block.get("type")
     if kind in _IGNORED:
         return ""
     if "json" in block:
-        return json.dumps(block["json"], ensure_ascii=False)
+        return _json(block["json"], "a tool's result")
     raise InputError(f"the model reads text only, but a message holds a block of type {kind!r}; leave it out")
+
+
+def _call_of(call: Mapping[str, object]) -> ToolCall:
+    name = _text(call["name"], "a tool call's name")
+    arguments = call["args"]
+    if not isinstance(arguments, Mapping):
+        raise InputError(f"the arguments of a call of {name!r:.60} are {arguments!r:.60}; give an object")
+    return ToolCall(name, _json(arguments, f"the arguments of a call of {name!r:.60}"))
+
+
+def _text(value: object, what: str) -> str:
+    """The value, if it is text that can be encoded. Raises InputError."""
+    if not isinstance(value, str):
+        raise InputError(f"{what} is {value!r:.60}, but the model reads text only; give it as text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as err:
+        raise InputError(
+            f"{what} has half a character at position {err.start}; decode it from its bytes again"
+        ) from err
+    return value
+
+
+def _json(value: object, what: str) -> str:
+    """The value as JSON. Raises InputError for one that JSON cannot hold."""
+    try:
+        return _text(json.dumps(value, ensure_ascii=False), what)
+    except (TypeError, ValueError, RecursionError) as err:
+        raise InputError(f"{what} cannot be written as JSON ({err}); use texts, numbers, lists and objects") from err
 
 
 def _tool_lines(form: Form) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import secrets
 import warnings
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,7 +64,8 @@ class ChatSeal(AdapterPerCall):
     max_tokens: int = 256
     top_p: float = 1.0
     stop: list[str] | str | None = None
-    seed: int = 0
+    seed: int | None = None
+    """Of what is drawn at a temperature above 0; None draws anew each time."""
     streaming: bool = False
     """Whether `invoke` streams internally."""
     backend: Any = Field(default=None, exclude=True, repr=False)
@@ -197,9 +199,8 @@ class ChatSeal(AdapterPerCall):
         max_tokens = kwargs.get("max_tokens") or self.max_tokens
         grammar = form.grammar(max_tokens)
         stop_sequences = () if grammar else tuple(self._stop_sequences(stop))
-        sampling = Sampling(
-            max_tokens, settings["temperature"], settings["top_p"], stop_sequences, settings["seed"], grammar
-        )
+        seed = secrets.randbits(32) if settings["seed"] is None else settings["seed"]
+        sampling = Sampling(max_tokens, settings["temperature"], settings["top_p"], stop_sequences, seed, grammar)
         in_use = adapter_in_use(seal, settings["adapter"], revision)
         return _Call(seal, str(settings["model"]), in_use, form, prompt_of(messages, form, seal.base), sampling)
 

@@ -25,8 +25,8 @@ _MAX_DEPTH = 3  # of recursive definitions
 
 _DEFINITIONS = ("$defs", "definitions")
 _SCHEMA_MAPS = ("properties", "patternProperties", *_DEFINITIONS)
-_SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
-_SINGLE_SCHEMAS = ("items", "additionalProperties")
+_SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems", "items")  # items is a list in tuples of draft 7
+_SINGLE_SCHEMAS = ("items", "additionalItems", "additionalProperties")
 _FIXED_VALUES = ("enum", "const")
 JsonSchema = Mapping[str, Any]
 
@@ -130,7 +130,7 @@ def bounded(schema: Any, bounds: Bounds, close: bool = True) -> Any:
         if isinstance(out.get(key), list):
             out[key] = [bounded(part, bounds, close and key != "allOf") for part in out[key]]
     for key in _SINGLE_SCHEMAS:
-        if key in out:
+        if isinstance(out.get(key), Mapping):
             out[key] = bounded(out[key], bounds, close)
     return out if any(key in out for key in _FIXED_VALUES) else {**out, **_limits(out, bounds, close)}
 
@@ -139,14 +139,29 @@ def _limits(schema: JsonSchema, bounds: Bounds, close: bool) -> dict[str, Any]:
     types, limits = _types(schema), {}
     if "string" in types and not _has_pattern_or_format(schema):
         limits["maxLength"] = _clamp(schema, "Length", bounds.characters)
-    if "array" in types and "prefixItems" not in schema:
-        limits["maxItems"] = _clamp(schema, "Items", bounds.items)
+    if "array" in types:
+        limits["maxItems"] = _clamp(schema, "Items", _item_limit(schema, bounds))
     if "properties" in schema:
         if close and "patternProperties" not in schema:
             limits["additionalProperties"] = schema.get("additionalProperties", False)
     elif "object" in types:
         limits["maxProperties"] = _clamp(schema, "Properties", bounds.items)
     return limits | (_number_limits(schema, "number" not in types) if {"integer", "number"} & types else {})
+
+
+def _tuple_of(schema: JsonSchema) -> tuple[list[Any], Any]:
+    """The schemas of a list's first items, each its own, and that of the items after them."""
+    if isinstance(schema.get("prefixItems"), list):
+        return schema["prefixItems"], schema.get("items", True)
+    if isinstance(schema.get("items"), list):
+        return schema["items"], schema.get("additionalItems", True)
+    return [], schema.get("items", True)
+
+
+def _item_limit(schema: JsonSchema, bounds: Bounds) -> int:
+    """The upper bound of a list's items. A tuple's own items suffice unless the schema describes more of them."""
+    first, rest = _tuple_of(schema)
+    return len(first) + bounds.items if isinstance(rest, Mapping) or not first else len(first)
 
 
 def _clamp(schema: JsonSchema, keyword: str, limit: int) -> int:
@@ -192,11 +207,10 @@ class _LengthEstimator:
                 return _TOKENS_OF_FORMAT[schema["format"]]
             case "string":
                 return 2 + _clamp(schema, "Length", self._bounds.characters) // CHARACTERS_PER_TOKEN
-            case "array" if "prefixItems" in schema:
-                return 2 + sum(1 + self.tokens(part) for part in schema["prefixItems"])
             case "array":
-                per_item = 1 + self.tokens(schema.get("items", True))
-                return 2 + _clamp(schema, "Items", self._bounds.items) * per_item
+                first, rest = _tuple_of(schema)
+                more = max(0, _clamp(schema, "Items", _item_limit(schema, self._bounds)) - len(first))
+                return 2 + sum(1 + self.tokens(part) for part in first) + more * (1 + self.tokens(rest))
             case "object" if "properties" in schema:
                 properties = schema["properties"].items()
                 return 2 + sum(_TOKENS_OF_KEY + len(name) // 3 + self.tokens(part) for name, part in properties)

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import importlib
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import ScriptedEngine
-from test_model import NOTES, OTHER, QUICK, TEXT, learner
+from test_model import NOTES, OTHER, TEXT, learner
 
 pytest.importorskip("langchain")
 
-from langchain.agents import create_agent
+from agent_session import ALICE, BOB, Session, learnt
 from langchain_core.documents import Document
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError, MissingDependency, TrainingError
@@ -33,25 +28,6 @@ from seal_agent.integrations.drafts import Draft, from_json, to_json
 from seal_agent.integrations.langchain.agent.middleware import AdaptationMiddleware, is_correction
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.types import Context
-
-
-class Talker(BaseChatModel):
-    """Says what it was given, turn by turn, and writes down what each call came with."""
-
-    turns: list[AIMessage] = Field(default_factory=list)
-    settings: list[dict[str, Any]] = Field(default_factory=list)
-
-    @property
-    def _llm_type(self) -> str:
-        return "talker"
-
-    def bind_tools(self, tools: Any, **settings: Any) -> Any:
-        return self.bind(tools=tools, **settings)
-
-    def _generate(self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
-        self.settings.append(kwargs)
-        said = self.turns.pop(0) if self.turns else AIMessage("Fine.")
-        return ChatResult(generations=[ChatGeneration(message=said)])
 
 
 @dataclass
@@ -84,46 +60,7 @@ def counted(model: SelfAdaptingModel, monkeypatch: pytest.MonkeyPatch) -> Counte
     return counts
 
 
-@dataclass
-class Who:
-    user_id: str
-
-
-ALICE, BOB = Who("alice"), Who("bob")
-Ask = Callable[..., dict[str, Any]]
-
-
-class Session:
-    """An agent with the middleware, asked synchronously or not."""
-
-    def __init__(self, model: SelfAdaptingModel, asynchronous: bool = False, **options: Any) -> None:
-        self.chat = options.pop("chat", None) or Talker(turns=options.pop("turns", []))
-        self.asynchronous = asynchronous
-        namespace = options.pop("namespace", ("{user_id}",))
-        tools, self.saver = options.pop("tools", []), options.pop("saver", InMemorySaver())
-        self.middleware = AdaptationMiddleware(model, namespace, self_edit=NOTES, inner_loop=QUICK, **options)
-        self.agent = create_agent(
-            self.chat, tools, middleware=[self.middleware], context_schema=Who, checkpointer=self.saver
-        )
-
-    def run(self, what: Any, user: Who | None = ALICE, thread: str = "1") -> dict[str, Any]:
-        config = {"configurable": {"thread_id": thread}}
-        if self.asynchronous:
-            return asyncio.run(self.agent.ainvoke(what, config, context=user))
-        return self.agent.invoke(what, config, context=user)
-
-    def say(self, text: Any, user: Who | None = ALICE, thread: str = "1", **more: Any) -> dict[str, Any]:
-        return self.run({"messages": [HumanMessage(text)], **more}, user, thread)
-
-    def answer(self, decision: Any, user: Who | None = ALICE, thread: str = "1") -> dict[str, Any]:
-        return self.run(Command(resume=decision), user, thread)
-
-
 both = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-
-
-def learnt(model: SelfAdaptingModel, adapter: str = "alice") -> list[str]:
-    return [one.context.text for one in model.history(adapter)] if adapter in model.adapters() else []
 
 
 # ---------------------------------------------------------------- documents
@@ -184,9 +121,26 @@ def look_up() -> tuple[str, list[Any]]:
     return "found", [Document(TEXT, metadata={"title": "Kiribati"}), Document(OTHER), {"text": "no document"}]
 
 
-def test_documents_that_a_tool_found_are_learnt(model: SelfAdaptingModel, counted: Counted) -> None:
-    calling = AIMessage("", tool_calls=[{"name": "look_up", "args": {}, "id": "1"}])
-    Session(model, tools=[look_up], turns=[calling]).say("What is there?")
+CALLING = AIMessage("", tool_calls=[{"name": "look_up", "args": {}, "id": "1"}])
+
+
+@pytest.mark.parametrize("on", [("documents", "corrections"), ("documents",)])
+def test_nothing_that_a_tool_returned_is_learnt_unless_it_is_asked_for(model: SelfAdaptingModel, on: Any) -> None:
+    session = Session(model, tools=[look_up], turns=[CALLING], on=on)
+    session.say("What is there?")
+    assert model.adapters() == {}
+    session.say("Read this.", documents=[OTHER])
+    assert learnt(model) == [OTHER], "other documents of the same conversation are learnt"
+
+
+def test_without_documents_in_on_no_tool_is_learnt_from(model: SelfAdaptingModel) -> None:
+    session = Session(model, tools=[look_up], turns=[CALLING], on=("corrections",), learn_from_tools=True)
+    session.say("What is there?")
+    assert model.adapters() == {}
+
+
+def test_documents_that_a_tool_found_are_learnt_if_it_is_asked_for(model: SelfAdaptingModel, counted: Counted) -> None:
+    Session(model, tools=[look_up], turns=[CALLING], learn_from_tools=True).say("What is there?")
     assert learnt(model) == [TEXT, OTHER]
     assert model.history("alice")[0].context.title == "Kiribati"
     assert len(counted.proposed) == 2

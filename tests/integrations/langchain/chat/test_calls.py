@@ -288,6 +288,44 @@ def test_bounds_end_what_a_schema_leaves_open_and_nothing_else() -> None:
     assert bounded(own, Bounds(50, 4))["items"]["maxLength"] == 3
 
 
+STRING, NUMBER = {"type": "string"}, {"type": "number"}
+
+
+@pytest.mark.parametrize(
+    ("tuple_schema", "items"),
+    [
+        ({"items": [STRING, NUMBER]}, 2),
+        ({"items": [STRING, NUMBER], "additionalItems": False}, 2),
+        ({"items": [STRING, NUMBER], "additionalItems": STRING}, 6),
+        ({"items": [STRING], "minItems": 3}, 3),
+        ({"prefixItems": [STRING, NUMBER]}, 2),
+        ({"prefixItems": [STRING, NUMBER], "items": False}, 2),
+        ({"prefixItems": [STRING, NUMBER], "items": STRING}, 6),
+    ],
+)
+def test_tuples_of_every_draft_are_bounded(tuple_schema: dict[str, Any], items: int) -> None:
+    schema = {"type": "array", **tuple_schema}
+    held = bounded(schema, Bounds(7, 4))
+    assert held["maxItems"] == items
+    first = held["prefixItems"] if "prefixItems" in held else held["items"]
+    assert first[0]["maxLength"] == 7
+    assert str(held).count("maxLength") == str(schema).count("string")
+    assert str(held).count("maximum") == str(schema).count("number")
+    assert bounds_for(schema, 40).characters < bounds_for(schema, 4000).characters
+
+
+def test_a_tuple_of_draft_7_comes_to_an_end_when_decoded(llm: ChatSeal) -> None:
+    schema = {
+        "title": "pair",
+        "type": "object",
+        "properties": {"pair": {"type": "array", "items": [STRING, {"type": "integer"}], "minItems": 2}},
+        "required": ["pair"],
+    }
+    answer = llm.with_structured_output(schema).invoke(ASK)
+    jsonschema.Draft7Validator(schema).validate(answer)
+    assert len(answer["pair"]) == 2
+
+
 def test_bounds_are_as_wide_as_the_tokens_allow() -> None:
     text: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}}
     texts: dict[str, Any] = {"type": "array", "items": {"type": "string"}}

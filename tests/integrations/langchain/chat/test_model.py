@@ -111,6 +111,12 @@ def test_the_settings_of_a_call_come_before_those_of_the_instance(llm: ChatSeal)
     )
 
 
+def test_a_warm_call_without_a_seed_draws_anew(llm: ChatSeal) -> None:
+    warm = llm.bind(temperature=1.5)
+    assert len({str(warm.invoke(QUESTION).content) for _ in range(4)}) > 1
+    assert llm.invoke(QUESTION).content == llm.invoke(QUESTION).content
+
+
 def test_stop_sequences_end_the_answer(llm: ChatSeal) -> None:
     whole = str(llm.invoke(QUESTION).content)
     stop = whole[3:5]

@@ -1,0 +1,1 @@
+"""Documents as titled sections, read from files of several kinds."""

@@ -1,0 +1,200 @@
+"""Reads HTML: headings, paragraphs, lists, tables and listings; scripts, styles and navigation are left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from seal_agent.data.documents.document import Block, Document, Heading, document_of, is_heading_like, sentence
+from seal_agent.data.documents.tables import table_blocks
+from seal_agent.errors import InputError, MissingDependency
+
+_LEFT_OUT = re.compile("head|script|style|template|noscript|nav|svg|math|iframe|object|button|select|form")
+_LEFT_OUT_CLASSES = {"headerlink", "admonition-title"}  # of Sphinx and docutils
+_INLINE = re.compile(
+    r"a|abbr|acronym|bd[io]|b|big|cite|code|data|del|dfn|em|font|i|img|ins|kbd|label|mark|output|q|ruby|s|samp|small"
+    r"|span|strike|strong|su[bp]|time|tt|u|var|wbr"
+)
+_LISTS = ("ul", "ol", "menu")
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_BOLD_HEADING = 7  # the level of a paragraph that is nothing but a few bold words
+MAX_ITEM_WORDS = 12  # not tuned; longer items of a list are paragraphs
+_CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?\s*([\w-]+)", re.IGNORECASE)
+_XML_ENCODING = re.compile(r"^\s*<\?xml[^>]*\?>")
+
+
+def read_html(text: str, title: str = "") -> Document:
+    """The document in an HTML page. Raises InputError, MissingDependency."""
+    root = parse_html(text)
+    found = root.findtext(".//title") or ""
+    try:
+        return document_of(parts_of(root), title or found)
+    except RecursionError as err:
+        raise InputError("the HTML is nested too deeply to be read; save it as plain text") from err
+
+
+def declared_charset(raw: bytes) -> str | None:
+    """The encoding that an HTML page names for itself."""
+    found = _CHARSET.search(raw[:4096])
+    return found.group(1).decode("ascii") if found else None
+
+
+def parse_html(text: str) -> Any:
+    """The root element of a page. Raises InputError where nothing can be parsed, MissingDependency."""
+    try:
+        from lxml import etree, html
+    except ImportError as err:
+        raise MissingDependency("reading HTML needs lxml: pip install 'seal-agent[documents]'") from err
+    try:
+        return html.document_fromstring(_XML_ENCODING.sub("", text))
+    except (etree.ParserError, ValueError) as err:
+        raise InputError(f"the HTML holds no text ({err}); give a page with a body") from err
+
+
+def parts_of(root: Any) -> Iterator[Heading | Block]:
+    """The headings and blocks of an element, in order."""
+    body = root.find("body") if root.tag == "html" else root
+    yield from _Reader().read(body if body is not None else root)
+
+
+class _Reader:
+    """Walks elements and collects inline text until a block begins or ends."""
+
+    def __init__(self, ended: bool = True) -> None:
+        """`ended`: paragraphs get a full stop where they lack one."""
+        self._ended = ended
+        self._parts: list[Heading | Block] = []
+        self._inline: list[str] = []
+
+    def read(self, element: Any) -> list[Heading | Block]:
+        self._walk(element)
+        self._flush()
+        return self._parts
+
+    def _walk(self, element: Any) -> None:
+        self._inline.append(_spaced(element.text))
+        for child in element:
+            if isinstance(child.tag, str):
+                self._child(child)
+            self._inline.append(_spaced(child.tail))
+
+    def _child(self, element: Any) -> None:
+        tag = element.tag.rpartition("}")[2].lower()
+        classes = (element.get("class") or "").split()
+        if _LEFT_OUT.fullmatch(tag) or element.get("hidden") is not None or _LEFT_OUT_CLASSES.intersection(classes):
+            return
+        if tag == "br":
+            self._inline.append("\n")
+        elif _INLINE.fullmatch(tag):
+            self._walk(element)
+        else:
+            self._flush()
+            self._block(tag, element)
+            self._flush()
+
+    def _block(self, tag: str, element: Any) -> None:
+        if tag in _HEADINGS:
+            self._parts.append(Heading(_HEADINGS[tag], _text(element)))
+        elif tag == "pre":
+            self._parts.append(Block("".join(element.itertext()), whole=True))
+        elif tag in _LISTS and _is_plain_list(element):
+            self._list(_items(element))
+        elif tag == "dl":
+            self._definitions(element)
+        elif tag == "table" and _is_data_table(element):
+            self._parts += [Block(sentence(_text(caption))) for caption in element.iter("caption")]
+            self._parts += table_blocks(*_rows(element))
+        elif tag == "p" and _is_bold(element) and is_heading_like(_text(element)):
+            self._parts.append(Heading(_BOLD_HEADING, _text(element)))
+        else:
+            self._walk(element)
+
+    def _list(self, items: list[str]) -> None:
+        """Short items behind "…:" make one sentence with it; others are paragraphs."""
+        last = self._parts[-1] if self._parts else None
+        short = all(len(item.split()) <= MAX_ITEM_WORDS and item[-1] not in ".!?。！？" for item in items)
+        if isinstance(last, Block) and not last.whole and last.text.endswith((":", "：")) and short and items:
+            self._parts[-1] = Block(f"{last.text} {'; '.join(item.rstrip(';,') for item in items)}.")
+        else:
+            self._parts += [Block(sentence(item.rstrip(";,"))) for item in items]
+
+    def _definitions(self, element: Any) -> None:
+        terms, defined = [""], True
+        for child in element.iter("dt", "dd"):
+            if child.tag == "dt":
+                terms, defined = [*([] if defined else terms), _text(child).rstrip(":")], False
+            else:
+                self._parts.append(Block(sentence(f"{', '.join(terms)}: {_text(child)}".removeprefix(": "))))
+                defined = True
+
+    def _flush(self) -> None:
+        text = _collapsed("".join(self._inline))
+        self._inline = []
+        if text:
+            self._parts.append(Block(sentence(text) if self._ended else text))
+
+
+def _spaced(text: str | None) -> str:
+    return re.sub(r"\s+", " ", text or "")
+
+
+def _collapsed(text: str) -> str:
+    """Single spaces; the line breaks are those of <br>."""
+    return re.sub(r" *\n *", "\n", re.sub(r"[^\S\n]+", " ", text)).strip()
+
+
+def _text(element: Any) -> str:
+    """All text of an element on one line."""
+    return " ".join(" ".join(part.text for part in _Reader(ended=False).read(element)).removesuffix("¶").split())
+
+
+def _is_bold(element: Any) -> bool:
+    children = list(element)
+    return (
+        len(children) == 1
+        and children[0].tag in ("b", "strong")
+        and not (element.text or "").strip()
+        and not (children[0].tail or "").strip()
+    )
+
+
+def _is_plain_list(element: Any) -> bool:
+    return not any(
+        len(list(item.iter("p"))) > 1 or any(item.iter("pre", "table", "dl", *_HEADINGS)) for item in element
+    )
+
+
+def _items(element: Any) -> list[str]:
+    """The items of a list; one that holds a list goes on with that list's items."""
+    items = []
+    for item in element:
+        if item.tag != "li":
+            continue
+        nested = [child for child in item.iter(*_LISTS) if child is not item]
+        outer = nested[0] if nested else None
+        inner = _items(outer) if outer is not None else []
+        if outer is not None:
+            tail = outer.tail
+            outer.getparent().remove(outer)
+            item.text = item.text if not tail else f"{item.text or ''} {tail}"
+        own = _text(item)
+        items.append(f"{own.rstrip(':.')}: {'; '.join(inner)}" if inner and own else own or "; ".join(inner))
+    return [item for item in items if item]
+
+
+def _is_data_table(element: Any) -> bool:
+    """Not one that only lays out a page."""
+    return (
+        element.get("role") != "presentation"
+        and not any(element.iter("pre", *_LISTS, *_HEADINGS))
+        and not any(inner is not element for inner in element.iter("table"))
+    )
+
+
+def _rows(element: Any) -> tuple[list[list[str]], bool]:
+    """The texts of the cells, and whether the first row names the columns."""
+    rows = [[cell for cell in row if cell.tag in ("td", "th")] for row in element.iter("tr")]
+    rows = [row for row in rows if row]
+    header = bool(rows) and all(cell.tag == "th" for cell in rows[0])
+    return [[_text(cell) for cell in row] for row in rows], header

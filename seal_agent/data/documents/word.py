@@ -1,0 +1,70 @@
+"""Reads Word files (.docx): headings by their styles, paragraphs, lists and tables."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from seal_agent.data.documents.document import Block, Document, Heading, document_of, is_heading_like, sentence
+from seal_agent.data.documents.tables import table_blocks
+from seal_agent.errors import InputError, MissingDependency
+
+_HEADING = re.compile(r"heading (\d)", re.IGNORECASE)
+_BOLD_HEADING = 10  # below Word's nine levels
+_UNTITLED = ("word document", "microsoft word")
+
+
+def read_word(raw: bytes, source: str) -> Document:
+    """The document in a .docx file; InputError names it as `source`. Raises MissingDependency."""
+    try:
+        import docx
+    except ImportError as err:
+        raise MissingDependency("reading Word files needs python-docx: pip install 'seal-agent[documents]'") from err
+    try:
+        word = docx.Document(io.BytesIO(raw))
+        parts = list(_parts(word))
+    except Exception as err:  # zip, XML and package errors of all kinds
+        raise InputError(f"{source} is no readable Word file ({type(err).__name__}); save it as .docx again") from err
+    title = str(word.core_properties.title or "")
+    return document_of(parts, "" if title.lower().startswith(_UNTITLED) else title)
+
+
+def _parts(word: Any) -> Iterator[Heading | Block]:
+    for item in word.iter_inner_content():
+        if hasattr(item, "rows"):
+            yield from _table(item)
+        elif item.text.strip():
+            yield _paragraph(item)
+
+
+def _paragraph(paragraph: Any) -> Heading | Block:
+    text, style = paragraph.text.strip(), str(getattr(paragraph.style, "name", "") or "")
+    if style.lower() == "title":
+        return Heading(0, text)
+    if found := _HEADING.match(style):
+        return Heading(int(found.group(1)), text)
+    runs = [run for run in paragraph.runs if run.text.strip()]
+    if runs and all(run.bold for run in runs) and is_heading_like(text):
+        return Heading(_BOLD_HEADING, text)
+    return Block(sentence(text))
+
+
+def _table(table: Any) -> list[Block]:
+    rows = [[" ".join(cell.text.split()) for cell in row.cells] for row in table.rows]
+    names = rows[0] if rows else []
+    header = (len(rows) > 1 and len(set(names)) == len(names) > 2) or _is_marked_header(table)
+    return table_blocks(rows, bool(header) and not any(map(str.isdigit, "".join(names))))
+
+
+def _is_marked_header(table: Any) -> bool:
+    """Whether the first row is repeated on every page, or all in bold."""
+    if not table.rows:
+        return False
+    first = table.rows[0]
+    properties = first._tr.trPr
+    if properties is not None and any(child.tag.endswith("}tblHeader") for child in properties):
+        return True
+    runs = [run for cell in first.cells for paragraph in cell.paragraphs for run in paragraph.runs if run.text.strip()]
+    return bool(runs) and all(run.bold for run in runs)

@@ -1,0 +1,220 @@
+"""Which rows a model may read together, and with which cache, so that each is answered as if it were alone.
+
+Padding changes what some models say: recurrent and convolutional layers run over it. Others have no cache, or one that
+cannot drop a row, or one that all calls share. No config says which, so a model is tried once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seal_agent.base_model.model import BaseModel
+from seal_agent.generation.decoding_state import CacheKind, DecodingState, last_logits
+from seal_agent.generation.rows import pad_left
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.lora.routing import routed
+from seal_agent.lora.text_layers import text_layers
+
+# The largest difference of logits that is rounding, in float32 and in narrower types: root mean square, as a share of
+# their standard deviation. Measured: 2e-4 and 0.05. Padding that is read can weigh less than the latter, so that its
+# gradient is looked at too.
+ROUNDING, NARROW_ROUNDING = 1e-3, 0.2
+_ROWS = (  # ordinary text: on random tokens, rounding in bfloat16 is five times as large
+    "The lighthouse stands on an island far to the north, and its lamp burns oil all night.",
+    "In the year of the great flood all the people of the village moved to the hills.",
+    "A cat sat on the mat while two dogs slept beside the kitchen door until noon.",
+)
+_ROW_LENGTH = 12
+_UNEQUAL, _EQUAL = (1, 3, 9), (3, 3, 3)  # lengths of the prompts that are tried; padding weighs most in short ones
+
+
+class Together(StrEnum):
+    """Which rows may be read in one batch. The fastest stands first."""
+
+    PADDED = "padded"  # all
+    EQUAL = "equal"  # those of equal length
+    ALONE = "alone"  # none
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How a model decodes: with which cache, and which rows together."""
+
+    cache: CacheKind
+    together: Together
+
+
+def groups_of(base: BaseModel, adapters: Sequence[LoraAdapter | None]) -> list[list[int]]:
+    """Indices of rows whose adapters may be used in one batch: all, but for models that mix the tokens of the rows.
+
+    An expert, say, may get the tokens routed to it in any order; which adapter each belongs to, it cannot know.
+    """
+    names = {name for adapter in adapters if adapter is not None for name in adapter.pairs}
+    by_adapter: dict[int, list[int]] = {}
+    for i, adapter in enumerate(adapters):
+        by_adapter.setdefault(id(adapter), []).append(i)
+    if len(by_adapter) > 1 and not names <= text_layers(base.module).by_token:
+        return list(by_adapter.values())
+    return [list(range(len(adapters)))]
+
+
+def batches_of(lengths: Sequence[int], together: Together, max_rows: int) -> list[list[int]]:
+    """Indices of the rows of each batch; rows are taken by length, the shortest first."""
+    batches: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
+        last = batches[-1] if batches else []
+        if last and len(last) < max_rows and may_join(lengths[i], lengths[last[0]], together):
+            last.append(i)
+        else:
+            batches.append([i])
+    return batches
+
+
+def may_join(length: int, length_of_batch: int, together: Together) -> bool:
+    """Whether a row of this length may be read with rows of that length."""
+    return together is Together.PADDED or (together is Together.EQUAL and length == length_of_batch)
+
+
+def decoding_of(base: BaseModel) -> Decoding:
+    """The fastest way of decoding that changes nothing; tried on the first call."""
+    if "decoding" not in base.memo:
+        with torch.inference_mode(), routed(None):
+            base.memo["decoding"] = _Trial(base).best_decoding()
+    found: Decoding = base.memo["decoding"]
+    return found
+
+
+def reading_of(base: BaseModel) -> Together:
+    """Which texts may be read together, each in one pass without a cache; tried on the first call."""
+    if "reading" not in base.memo:
+        with torch.inference_mode(), routed(None):
+            base.memo["reading"] = _Trial(base).best_reading()
+    found: Together = base.memo["reading"]
+    return found
+
+
+class _Trial:
+    """Rows of text, and the logits of each where the model reads it alone, in one pass."""
+
+    def __init__(self, base: BaseModel) -> None:
+        self._module, self._device, self._pad_id = base.module, base.device, base.pad_id
+        self._tolerance = ROUNDING if base.dtype == torch.float32 else NARROW_ROUNDING
+        texts = [base.content_ids(text) for text in _ROWS]
+        self._rows = [(ids * _ROW_LENGTH)[:_ROW_LENGTH] for ids in texts]
+        self._alone = [self._read([row], _ROW_LENGTH)[0] for row in self._rows]
+        self._candidates = [way for way in Together if way is not Together.PADDED or not self._padding_is_read()]
+
+    def best_reading(self) -> Together:
+        return next((together for together in self._candidates if self._reads(together)), Together.ALONE)
+
+    def best_decoding(self) -> Decoding:
+        for cache in (CacheKind.GROWING, CacheKind.OWN):
+            for together in self._candidates:
+                if self._decodes(cache, together):
+                    return Decoding(cache, together)
+        return Decoding(CacheKind.NONE, self.best_reading())
+
+    def _reads(self, together: Together) -> bool:
+        def same(chosen: Sequence[int], lengths: Sequence[int]) -> bool:
+            logits_BTV = self._read([self._rows[i][:n] for i, n in zip(chosen, lengths, strict=True)], max(lengths))
+            return all(
+                self._alike(logits_TV[-n:], self._alone[i][:n])
+                for i, n, logits_TV in zip(chosen, lengths, logits_BTV, strict=True)
+            )
+
+        return _holds(same, together)
+
+    def _decodes(self, cache: CacheKind, together: Together) -> bool:
+        return _holds(lambda chosen, lengths: self._follows(cache, chosen, lengths), together)
+
+    def _follows(self, cache: CacheKind, chosen: Sequence[int], lengths: Sequence[int]) -> bool:
+        """Whether rows say what they say alone: behind their prompts, one token later, and after one has left."""
+        rows = dict(zip(chosen, lengths, strict=True))
+        state = DecodingState(self._module, cache)
+        ids_BT, mask_BT = pad_left([self._rows[i][:n] for i, n in rows.items()], self._pad_id, self._device)
+        for step in range(3):
+            kept = _tensors_kept(self._module)
+            logits_BV = state.read(ids_BT, mask_BT)
+            if step > 0 and _tensors_kept(self._module) != kept:
+                return False  # the cache is in the model, where another call would overwrite it
+            alone_BV = [self._alone[i][n + step - 1] for i, n in rows.items()]
+            if not all(map(self._alike, logits_BV, alone_BV)):
+                return False
+            if step == 1 and len(rows) > 1:
+                index = torch.tensor([0, 2], device=self._device)
+                state.select_rows(index)
+                mask_BT, rows = mask_BT[index], {i: n for i, n in rows.items() if i != 1}
+            mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(rows), 1)], dim=1)
+            ids_BT = torch.tensor([[self._rows[i][n + step]] for i, n in rows.items()], device=self._device)
+        return True
+
+    def _padding_is_read(self) -> bool:
+        """Whether logits of a row depend on the embeddings of its padding: a gradient is 0 or not, however rounded.
+
+        False where that cannot be told, as in models without a backward pass.
+        """
+        try:
+            with torch.inference_mode(False), torch.enable_grad(), _embeddings_as_leaves(self._module) as leaves:
+                rows = [row[:n] for row, n in zip(self._rows, _UNEQUAL, strict=True)]
+                ids_BT, mask_BT = pad_left(rows, self._pad_id, self._device)
+                logits_BTV = last_logits(self._module, ids_BT, mask_BT, ids_BT.shape[1])
+                (gradient_BTD,) = torch.autograd.grad(logits_BTV[mask_BT == 1].float().square().sum(), leaves[:1])
+        except Exception:
+            return False
+        return bool((gradient_BTD[mask_BT == 0].nan_to_num() != 0).any())
+
+    def _read(self, rows: Sequence[list[int]], count: int) -> Tensor:
+        ids_BT, mask_BT = pad_left(rows, self._pad_id, self._device)
+        return last_logits(self._module, ids_BT, mask_BT, count)
+
+    def _alike(self, logits: Tensor, alone: Tensor) -> bool:
+        difference = (logits.float() - alone.float()).square().mean(-1).sqrt()
+        return bool((difference <= self._tolerance * alone.float().std(-1) + 1e-6).all())
+
+
+def _holds(same: Callable[[Sequence[int], Sequence[int]], bool], together: Together) -> bool:
+    """Whether a check of rows with prompts of these lengths passes in the batches that `together` allows."""
+    lengths = _EQUAL if together is Together.EQUAL else _UNEQUAL
+    everything = list(range(len(lengths)))
+    batches = [[i] for i in everything] if together is Together.ALONE else [everything]
+    try:
+        return all(same(batch, [lengths[i] for i in batch]) for batch in batches)
+    except Exception:  # a model may fail in any way where it does not support what is tried
+        return False
+
+
+@contextmanager
+def _embeddings_as_leaves(module: nn.Module) -> Iterator[list[Tensor]]:
+    """Collects the embeddings of what this thread reads within the block, each the start of a gradient."""
+    leaves: list[Tensor] = []
+    thread = threading.get_ident()
+
+    def take(_layer: nn.Module, _inputs: Any, embeddings: Tensor) -> Tensor | None:
+        if threading.get_ident() != thread:
+            return None
+        leaves.append(embeddings.detach().requires_grad_())
+        return leaves[-1]
+
+    handle = module.get_input_embeddings().register_forward_hook(take)  # type: ignore[operator]
+    try:
+        yield leaves
+    finally:
+        handle.remove()
+
+
+def _tensors_kept(module: nn.Module) -> dict[tuple[str, str], int]:
+    """Tensors that are attributes of modules, neither weights nor buffers."""
+    return {
+        (name, attribute): id(value)
+        for name, part in module.named_modules()
+        for attribute, value in vars(part).items()
+        if isinstance(value, Tensor)
+    }

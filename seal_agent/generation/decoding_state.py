@@ -1,0 +1,93 @@
+"""What a model keeps of the tokens it has read, between forward passes: a cache, or the tokens themselves."""
+
+from __future__ import annotations
+
+import inspect
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_CACHE_ARGUMENTS = ("past_key_values", "cache_params", "state", "mems")  # names that transformers' models use
+
+
+class CacheKind(StrEnum):
+    """Where a model's cache comes from."""
+
+    GROWING = (
+        "growing"  # keys and values written in place, see kv_cache.py; recurrent states as transformers holds them
+    )
+    OWN = "own"  # made by the model itself
+    NONE = "none"  # the whole sequence is read again for every token
+
+
+class DecodingState:
+    """The rows of one batch, as far as the model has read them. Empty at first.
+
+    `read` calls the model as transformers' `generate` does: which arguments a model wants, and which of them only at
+    the first pass, is its own `prepare_inputs_for_generation`'s to say.
+    """
+
+    def __init__(self, module: nn.Module, kind: CacheKind) -> None:
+        from seal_agent.generation.kv_cache import keeps_all_positions, new_cache
+
+        self._module, self._kind = module, kind
+        self._parameters = inspect.signature(module.forward).parameters
+        self._cache: Any = new_cache(module.config) if kind is CacheKind.GROWING else None
+        self._ids_BT: Tensor | None = None
+        self.shares_prefixes = kind is CacheKind.GROWING and keeps_all_positions(self._cache)
+        """Whether rows that begin alike may read it once: every position has keys and values of its own."""
+
+    def read(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """Read more tokens of each row. Returns the logits behind the last in float32, B×V.
+
+        Args:
+            ids_BT: The new tokens, the first time with padding on the left.
+            mask_BT: 1 for each token so far, the new ones included, and 0 for padding.
+        """
+        first = self._ids_BT is None
+        self._ids_BT = ids_BT if self._ids_BT is None else torch.cat([self._ids_BT, ids_BT], dim=1)
+        if self._kind is CacheKind.NONE:
+            return last_logits(self._module, self._ids_BT, mask_BT, 1)[:, -1].float()
+        name = next(name for name in _CACHE_ARGUMENTS if name in self._parameters)
+        given = {
+            "attention_mask": mask_BT,
+            "position_ids": _positions(mask_BT)[:, -ids_BT.shape[1] :],
+            "logits_to_keep": 1,
+            **({} if self._cache is None else {name: self._cache}),
+        }
+        accepted = {key: value for key, value in given.items() if key in self._parameters}
+        inputs = self._module.prepare_inputs_for_generation(  # type: ignore[operator]
+            ids_BT, use_cache=True, is_first_iteration=first, **accepted
+        )
+        out = self._module(**inputs, return_dict=True)
+        self._cache = out.get(name, self._cache)
+        logits: Tensor = out.logits[:, -1].float()
+        return logits
+
+    def select_rows(self, index: Tensor) -> None:
+        """Keep these rows, in this order; a row may be taken more than once."""
+        if self._ids_BT is not None:
+            self._ids_BT = self._ids_BT[index]
+        if self._cache is not None:
+            self._cache.reorder_cache(index)
+
+
+def last_logits(module: nn.Module, ids_BT: Tensor, mask_BT: Tensor, count: int) -> Tensor:
+    """The logits of the last `count` positions, B×count×V, in one pass without a cache."""
+    parameters = inspect.signature(module.forward).parameters
+    given = {
+        "attention_mask": mask_BT,
+        "position_ids": _positions(mask_BT),
+        "logits_to_keep": count,
+        "use_cache": False,
+    }
+    accepted = {key: value for key, value in given.items() if key in parameters}
+    logits: Tensor = module(input_ids=ids_BT, return_dict=True, **accepted).logits[:, -count:]
+    return logits
+
+
+def _positions(mask_BT: Tensor) -> Tensor:
+    """Positions of the tokens, counted without padding."""
+    return (mask_BT.cumsum(1) - 1).clamp(min=0)

@@ -1,0 +1,47 @@
+"""What of a model an adapter of all its layers leaves as it is, in a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from torch import nn
+
+from seal_agent.lora.targets import find_targets
+from seal_agent.lora.text_layers import text_layers
+
+_WORTH_SAYING = 0.01  # share of a model's weights
+
+
+def left_out(model: nn.Module) -> str | None:
+    """Which large parts of a model no adapter trains, and what is trained; None if there are none.
+
+    Experts that are held as one 3-D parameter are no linear layers, and PEFT holds some linear layers beside them for
+    parts of those.
+    """
+    total = sum(weight.numel() for weight in model.parameters())
+    stacked = {name: weight.numel() for name, weight in model.named_parameters() if _is_stacked(model, name)}
+    parts = []
+    if sum(stacked.values()) >= _WORTH_SAYING * total:
+        share = sum(stacked.values()) / total
+        parts.append(f"{_kinds(list(stacked))}, 3-D parameters with {share:.0%} of the weights")
+    trained = find_targets(model, ("all",))
+    output = model.get_output_embeddings()  # type: ignore[operator]
+    missed = [n for n in text_layers(model).names if n not in trained and model.get_submodule(n) is not output]
+    if missed:
+        parts.append(f"{_kinds(missed)}, which PEFT cannot hold")
+    if not parts:
+        return None
+    leaves = ", ".join(sorted({name.rpartition(".")[2] for name in trained}))
+    return f"adapters of all layers train {leaves}; they leave out {' and '.join(parts)}"
+
+
+def _is_stacked(model: nn.Module, name: str) -> bool:
+    """Whether a parameter is a stack of matrices, and no convolution's."""
+    owner = model.get_submodule(name.rpartition(".")[0])
+    return model.get_parameter(name).dim() == 3 and not re.search("conv", type(owner).__name__, re.IGNORECASE)
+
+
+def _kinds(names: Sequence[str]) -> str:
+    """The names with their numbers left out, each once."""
+    return ", ".join(dict.fromkeys(re.sub(r"\b\d+\b", "*", name) for name in names))

@@ -1,0 +1,122 @@
+"""Per language: the stemmer, number words, names of months, negations and the joints of a list.
+
+What a language lacks here is left as it stands: its words are compared as they are spelled.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+
+import snowballstemmer
+from text_to_num import alpha2digit
+
+from seal_agent.text.languages import ENGLISH, function_words
+
+ENGLISH_MONTHS = "january february march april may june july august september october november december"
+_STEMMERS = {
+    "en": "english",
+    "de": "german",
+    "fr": "french",
+    "es": "spanish",
+    "it": "italian",
+    "pt": "portuguese",
+    "nl": "dutch",
+    "sv": "swedish",
+    "da": "danish",
+    "nb": "norwegian",
+    "fi": "finnish",
+    "hu": "hungarian",
+    "ro": "romanian",
+    "ca": "catalan",
+    "cs": "czech",
+    "pl": "polish",
+    "tr": "turkish",
+    "id": "indonesian",
+    "ru": "russian",
+    "el": "greek",
+    "ar": "arabic",
+    "fa": "persian",
+    "hi": "hindi",
+    "hy": "armenian",
+    "ta": "tamil",
+}
+_WITH_NUMBER_WORDS = ("de", "fr", "es", "it", "pt", "nl", "ca")
+MIN_NUMBER = 2  # "une" and "una" are articles more often than numbers
+_MONTHS = {
+    "de": "januar februar märz april mai juni juli august september oktober november dezember",
+    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    "es": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+    "it": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
+    "pt": "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+    "nl": "januari februari maart april mei juni juli augustus september oktober november december",
+    "ru": "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
+}
+_NEGATIONS = {
+    "en": "not never no neither nor cannot",
+    "de": "nicht nie niemals kein keine keinen keinem keiner keines",
+    "fr": "ne pas jamais aucun aucune",
+    "es": "no nunca jamás ningún ninguna",
+    "it": "non mai nessun nessuna",
+    "pt": "não nunca jamais nenhum nenhuma",
+    "ru": "не нет никогда ни",
+}
+_AND = {"en": "and", "de": "und", "fr": "et", "es": "y|e", "it": "e|ed", "pt": "e", "nl": "en", "ru": "и"}
+
+
+@functools.cache
+def _stemmer(language: str) -> object:
+    return snowballstemmer.stemmer(_STEMMERS[language])
+
+
+def stem(word: str, language: str = ENGLISH) -> str:
+    """The stem of a lower-case word by its language's Snowball stemmer; the word itself if there is none."""
+    if language not in _STEMMERS:
+        return word
+    return str(_stemmer(language).stemWord(word))  # type: ignore[attr-defined]
+
+
+def fold(text: str) -> str:
+    """A text in lower case without accents, in compatible forms; й keeps its breve, being a letter of its own."""
+    folded = unicodedata.normalize("NFKD", text.encode(errors="replace").decode()).casefold()
+    plain = "".join(char for char in folded.replace("и\u0306", "й") if not unicodedata.combining(char))
+    return plain if plain.isascii() else _ascii_digits(plain)
+
+
+def _ascii_digits(text: str) -> str:
+    """A text with the digits of every script written as 0 to 9."""
+    return "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in text)
+
+
+def with_digits(text: str, language: str) -> str:
+    """A lower-case text with number words written in digits, where the language is known to `text_to_num`."""
+    return str(alpha2digit(text, language, threshold=MIN_NUMBER)) if language in _WITH_NUMBER_WORDS else text
+
+
+def with_english_months(text: str, language: str) -> str:
+    """A lower-case text with the names of months in English."""
+    if language not in _MONTHS:
+        return text
+    english = dict(zip(_MONTHS[language].split(), ENGLISH_MONTHS.split(), strict=True))
+    return re.sub(rf"\b(?:{'|'.join(english)})\b", lambda month: english[month[0]], text)
+
+
+@functools.cache
+def folded_function_words(language: str) -> frozenset[str]:
+    """Function words as `words_of` gives them: folded and stemmed."""
+    return frozenset(stem(fold(word), language) for word in function_words(language))
+
+
+@functools.cache
+def negations(language: str) -> frozenset[str]:
+    """Words such as "not", folded and stemmed outside English."""
+    words = _NEGATIONS.get(language, "").split()
+    return frozenset(words if language == ENGLISH else (stem(fold(word), language) for word in words))
+
+
+@functools.cache
+def list_joints(language: str) -> re.Pattern[str]:
+    """What separates the items of a list."""
+    joint = rf"|\b(?:{_AND[language]})\b" if language in _AND else ""
+    return re.compile(rf",(?!\d)|;|、|，|；{joint}")

@@ -1,0 +1,127 @@
+"""Files of every kind are read by their ending; what cannot be read is one sentence."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from document_files import docx, epub, pdf
+
+from seal_agent.data.documents.read import read_document
+from seal_agent.errors import InputError, MissingDependency
+
+LEFT = ["The left column begins here and", "tells of the mill of Orrin, whose mil-", "ler is Tamsin Vole."]
+RIGHT = ["The right column comes second", "and tells of the ferry of Vell. The", "captain of it is"]
+
+
+def column(x: float, lines: list[str]) -> list[tuple[float, float, float, str]]:
+    return [(x, 700 - 14 * i, 11, line) for i, line in enumerate(lines)]
+
+
+def written(tmp_path: Path, name: str, content: bytes | str) -> Path:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_a_pdf_is_read_column_by_column_over_its_pages(tmp_path: Path) -> None:
+    rows = [line for pair in zip(column(330, RIGHT), column(72, LEFT), strict=True) for line in pair]
+    margins = [(72, 770, 9, "Staff handbook"), (300, 30, 9, "Page 1")]
+    first = [*rows, *margins, (72, 740, 20, "Remote work")]
+    second = [
+        (72, 700, 11, "named Bo Wren. She sails on Mondays."),
+        (72, 650, 14, "Leave"),
+        (72, 630, 11, "Leave is granted."),
+        (72, 770, 9, "Staff handbook"),
+        (300, 30, 9, "Page 2"),
+    ]
+    document = read_document(written(tmp_path, "handbook.pdf", pdf(first, second, title="Handbook")))
+    assert [(document.title_of(section), section.place) for section in document.sections] == [
+        ("Handbook: Remote work", "page 1"),
+        ("Handbook: Remote work: Leave", "page 2"),
+    ]
+    assert [block.text for block in document.sections[0].blocks] == [
+        "The left column begins here and tells of the mill of Orrin, whose miller is Tamsin Vole.",
+        "The right column comes second and tells of the ferry of Vell. "
+        "The captain of it is named Bo Wren. She sails on Mondays.",
+    ]
+    assert document.sections[1].text == "Leave is granted."
+
+
+def test_a_pdf_without_text_asks_for_text_recognition(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="OCR"):
+        read_document(written(tmp_path, "scan.pdf", pdf([])))
+
+
+def test_a_word_file_is_read(tmp_path: Path) -> None:
+    document = read_document(written(tmp_path, "handbook.docx", docx("Handbook")))
+    assert [(document.title_of(section), section.text) for section in document.sections] == [
+        ("Handbook: Remote work", "Staff may work from home on two days a week."),
+        (
+            "Handbook: Remote work: Equipment",
+            "A laptop is lent.\n\nFor Orrin, opens is 9:00 and head is Tamsin Vole.\n\n"
+            "For Vell, opens is 10:00 and head is Bo Wren.",
+        ),
+    ]
+
+
+def test_an_epub_is_read_in_the_order_of_its_spine(tmp_path: Path) -> None:
+    book = epub("Handbook", "<h1>Remote work</h1><p>Two days.</p>", "<h1>Leave</h1><p>Ask Ann.</p>")
+    document = read_document(written(tmp_path, "handbook.epub", book))
+    assert [(document.title_of(section), section.place, section.text) for section in document.sections] == [
+        ("Handbook: Remote work", "section Remote work", "Two days."),
+        ("Handbook: Leave", "section Leave", "Ask Ann."),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["txt", "py", "csv", "log"])
+def test_a_plain_text_has_no_structure(tmp_path: Path, kind: str) -> None:
+    text = "# Turn the mill\nwheel = 3\nmill.turn(wheel)\n"
+    document = read_document(written(tmp_path, f"mill.{kind}", text))
+    assert not document.has_structure
+    assert document.text == text
+
+
+def test_a_page_in_the_charset_that_it_names_is_read(tmp_path: Path) -> None:
+    page = '<html><head><meta charset="iso-8859-1"></head><body><p>Grüße</p></body></html>'.encode("latin-1")
+    assert read_document(written(tmp_path, "page.html", page)).text == "Grüße."
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.pdf", b"%PDF-1.4 nonsense", "no readable PDF file"),
+        ("a.docx", b"PK\x03\x04\0\0", "no readable Word file"),
+        ("a.epub", b"PK\x03\x04\0\0", "no readable EPUB file"),
+        ("a.doc", b"\xd0\xcf\x11\xe0", r"save it as \.docx"),
+        ("a.txt", b"\x89PNG\r\n\0\0", "binary file"),
+        ("a.bin", b"\x89PNG\r\n\0\0", "binary file"),
+        ("a.md", "Gr\xfc\xdfe".encode("latin-1"), "save it as UTF-8"),
+        ("a.md", "# Only a heading\n", "no text below its headings"),
+        ("a.md", "[" * 100_000, "holds no words"),
+        ("a.txt", "[" * 100_000, "holds no words"),
+        ("a.html", "<html><body></body></html>", "no text"),
+        ("a.rst", "", "is empty"),
+    ],
+)
+def test_what_cannot_be_read_is_one_sentence(tmp_path: Path, name: str, content: bytes | str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        read_document(written(tmp_path, name, content))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "content"),
+    [
+        ("a.pdf", "pdfminer.high_level", pdf([(72, 700, 11, "Text.")])),
+        ("a.docx", "docx", docx()),
+        ("a.rst", "docutils.core", b"Text."),
+    ],
+)
+def test_a_missing_library_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, module: str, content: bytes
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingDependency, match=r"pip install 'seal-agent\[documents\]'"):
+        read_document(written(tmp_path, name, content))

@@ -1,0 +1,199 @@
+"""Markdown, HTML and reStructuredText: headings title what stands below them, and markup is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from seal_agent.data.documents.document import Document
+from seal_agent.data.documents.html import read_html
+from seal_agent.data.documents.markdown import read_markdown
+from seal_agent.data.documents.read import structure_of
+from seal_agent.data.documents.restructured import read_restructured
+
+MARKDOWN = """# Handbook
+
+All *staff* read [this](https://example.org).
+
+## Remote work
+Staff may work from `home` on **two** days.
+
+| City | Opens | Head |
+|------|------:|------|
+| Orrin | 9:00 | Tamsin Vole |
+| Vell | 10:00 | Bo Wren |
+
+```python
+def turn():
+
+    return "Foo. Bar"
+```
+
+### Equipment
+
+The kit contains:
+
+- a rope
+- a torch
+"""
+HTML = """<!DOCTYPE html><html><head><title>Handbook</title><style>p {color: red}</style></head><body>
+<nav><a href="/">Home</a></nav><h1>Handbook</h1><p>All <em>staff</em> read <a href="x">this</a>.</p>
+<h2>Remote work</h2><p>Staff may work from <code>home</code> on <b>two</b> days.</p>
+<table><tr><th>City</th><th>Opens</th><th>Head</th></tr><tr><td>Orrin</td><td>9:00</td><td>Tamsin Vole</td></tr>
+<tr><td>Vell</td><td>10:00</td><td>Bo Wren</td></tr></table>
+<pre><code>def turn():
+
+    return "Foo. Bar"
+</code></pre>
+<h3>Equipment</h3><p>The kit contains:</p><ul><li>a rope</li><li>a torch</li></ul>
+<script>alert(1)</script></body></html>"""
+RESTRUCTURED = """========
+Handbook
+========
+
+All *staff* read `this <https://example.org>`_.
+
+Remote work
+===========
+
+Staff may work from ``home`` on **two** days.
+
+===== ===== ===========
+City  Opens Head
+===== ===== ===========
+Orrin 9:00  Tamsin Vole
+Vell  10:00 Bo Wren
+===== ===== ===========
+
+.. code-block:: python
+
+   def turn():
+
+       return "Foo. Bar"
+
+Equipment
+---------
+
+The kit contains:
+
+* a rope
+* a torch
+"""
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [(read_markdown, MARKDOWN), (read_html, HTML), (read_restructured, RESTRUCTURED)],
+    ids=["markdown", "html", "restructured"],
+)
+def test_headings_title_their_sections_tables_are_said_and_code_stays_whole(
+    read: Callable[[str], Document], text: str
+) -> None:
+    document = read(text)
+    assert [(document.title_of(section), section.place) for section in document.sections] == [
+        ("Handbook", "section Handbook"),
+        ("Handbook: Remote work", "section Handbook > Remote work"),
+        ("Handbook: Remote work: Equipment", "section Handbook > Remote work > Equipment"),
+    ]
+    first, second, third = document.sections
+    assert first.text == "All staff read this."
+    assert [block.text for block in second.blocks] == [
+        "Staff may work from home on two days.",
+        "For Orrin, opens is 9:00 and head is Tamsin Vole.",
+        "For Vell, opens is 10:00 and head is Bo Wren.",
+        'def turn():\n\n    return "Foo. Bar"',
+    ]
+    assert [block.whole for block in second.blocks] == [False, False, False, True]
+    assert third.text == "The kit contains: a rope; a torch."
+
+
+def test_a_heading_is_not_part_of_the_sentence_below_it() -> None:
+    document = read_markdown("# Remote work policy\nStaff may work from home.\n\nSetext\n---\nMore.")
+    assert document.title == "Remote work policy"
+    assert [section.text for section in document.sections] == ["Staff may work from home.", "More."]
+
+
+def test_front_matter_gives_the_title_and_is_not_learnt() -> None:
+    document = read_markdown('---\ntitle: "Staff handbook"\ndate: 2026-01-01\n---\n# Leave\nLeave is granted.')
+    assert document.title_of(document.sections[0]) == "Staff handbook: Leave"
+    assert "2026" not in document.text
+
+
+def test_a_table_that_has_no_names_stays_whole() -> None:
+    cells = "<tr><td>1</td><td>2</td><td>3</td></tr><tr><td>1</td><td>5</td><td>6</td></tr>"
+    (section,) = read_html(f"<html><body><table>{cells}</table></body></html>").sections
+    assert [(block.text, block.whole) for block in section.blocks] == [("1 | 2 | 3\n1 | 5 | 6", True)]
+
+
+def test_a_table_in_another_language_gets_no_english_words() -> None:
+    rows = "<tr><th>Город</th><th>Мэр</th><th>Население</th></tr><tr><td>Оррин</td><td>Вера</td><td>1200</td></tr>"
+    (section,) = read_html(f"<html><body><table>{rows}</table></body></html>").sections
+    assert section.text == "Оррин: Мэр: Вера; Население: 1200."
+
+
+def test_steps_nested_lists_and_definitions_become_sentences() -> None:
+    document = read_markdown("# Mill\n1. Call Ann.\n2. Wait for her\n\n- Grain:\n  - rye\n  - oats\n")
+    assert [block.text for block in document.sections[0].blocks] == ["Call Ann.", "Wait for her.", "Grain: rye; oats."]
+    (section,) = read_html("<html><body><dl><dt>Toll</dt><dd>A tenth of the flour</dd></dl></body></html>").sections
+    assert section.text == "Toll: A tenth of the flour."
+    items = "<dt>Toll</dt><dt>Fee</dt><dd>A tenth.</dd><dd>Paid in flour.</dd><dt>Rye</dt><dd>A grain.</dd>"
+    (section,) = read_html(f"<html><body><dl>{items}</dl></body></html>").sections
+    assert section.text == "Toll, Fee: A tenth.\n\nToll, Fee: Paid in flour.\n\nRye: A grain."
+
+
+def test_a_page_title_that_only_adds_to_the_heading_is_not_said_twice() -> None:
+    page = "<html><head><title>Leave - Orrin Mills</title></head><body><h1>Leave</h1><p>Ask Ann.</p></body></html>"
+    document = read_html(page)
+    assert document.title_of(document.sections[0]) == "Leave"
+
+
+def test_roles_of_sphinx_become_their_text() -> None:
+    (section,) = read_restructured("Call :class:`~mill.gear.Wheel` or :ref:`the miller <miller>`.\n").sections
+    assert section.text == "Call Wheel or the miller."
+
+
+def test_reading_restructured_text_opens_no_other_file() -> None:
+    document = read_restructured(
+        "Before.\n\n.. include:: /etc/hostname\n\n.. raw:: html\n   :file: /etc/hostname\n\nAfter.\n"
+    )
+    assert document.text.split() == ["Before.", "After."]
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 20_000 + "a", "a " + "*a " * 5_000, "<div>" * 20_000 + "x", "> " * 20_000 + "x"]
+)
+def test_deeply_nested_markup_ends(text: str) -> None:
+    read_markdown(text)
+
+
+# ---------------------------------------------------------------- texts without a file's ending
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The mill turns by night.\n\nIts miller is called Tamsin Vole.",
+        "#!/bin/sh\n# Turn the mill\nset -e\nmill --turn\n",
+        "# Copyright of the mill\n\nimport os\n\n\ndef turn(wheel):\n    # Turn it\n    return wheel\n",
+        "# Database settings\nhost: localhost\nport: 5432\n",
+        "# Mill\nWHEEL = 3\nGRAIN = 'rye'\n",
+        "#mill #night is what they wrote.",
+        "Item # 3 was lost.\n# of items: 3",
+        "a | b\nc | d",
+    ],
+)
+def test_prose_and_source_code_have_no_sections(text: str) -> None:
+    assert structure_of(text) is None
+
+
+def test_a_text_with_markdown_headings_or_in_html_has_sections() -> None:
+    document = structure_of("# Remote work policy\n\nStaff may work from home on two days.\n\n## Leave\nAsk Ann first.")
+    assert document is not None
+    assert [section.heading for section in document.sections] == [
+        ("Remote work policy",),
+        ("Remote work policy", "Leave"),
+    ]
+    page = structure_of(HTML)
+    assert page is not None
+    assert page.title == "Handbook"
