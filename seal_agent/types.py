@@ -1,4 +1,7 @@
-"""The values that flow between stages: frozen dataclasses, no torch, no behaviour beyond arithmetic."""
+"""The values that flow between stages: frozen dataclasses, no torch, no behaviour beyond arithmetic.
+
+One file, longer than others, in the order of the flow: what a stage hands on is read in one place.
+"""
 
 from __future__ import annotations
 
