@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from seal_agent.grading.terms import has_other_term
 from seal_agent.text import words as lexical
 from seal_agent.text.languages import ENGLISH
-from seal_agent.text.spelling import normalize_spelling, numeral_value
+from seal_agent.text.normalization import normalize_spelling, numeral_value
 
 _UNITS = frozenset(
     lexical.words_of(

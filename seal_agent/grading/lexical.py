@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from seal_agent.grading.contradictions import contradicts
 from seal_agent.text import words as lexical
 from seal_agent.text.languages import ENGLISH, language_of
-from seal_agent.text.spelling import normalize_spelling
+from seal_agent.text.normalization import normalize_spelling
 from seal_agent.types import Verdict
 
 MIN_JOINED_LETTERS = 4  # of each of two words that may be written as one

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from seal_agent.text.spelling import numeral_value
+from seal_agent.text.normalization import numeral_value
 from seal_agent.text.words import words_of
 
 _IDENTIFIER = r"[A-Za-z]\w*(?:_\w+)+|[a-z]+[A-Z]\w*|[a-z]\w+(?:\.[a-z]\w+)+"

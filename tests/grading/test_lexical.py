@@ -10,7 +10,7 @@ import pytest
 from seal_agent.grading.graders import default_grader
 from seal_agent.grading.lexical import LexicalGrader, overlap_features
 from seal_agent.text import words as lexical
-from seal_agent.text.spelling import normalize_spelling, numeral_value
+from seal_agent.text.normalization import normalize_spelling, numeral_value
 from seal_agent.types import Verdict
 
 
