@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from importlib import resources
 from pathlib import Path
@@ -13,26 +14,25 @@ from seal_agent.types import Message
 _TURN = re.compile(r"^\[(system|user|assistant)\]\n", re.MULTILINE)
 
 
-def prompt_names() -> list[str]:
-    """Names of the bundled prompts, sorted."""
-    files = resources.files(__package__).iterdir()
-    return sorted(file.name.removesuffix(".txt") for file in files if file.name.endswith(".txt"))
-
-
-def _untranslated() -> list[str]:
-    """The bundled prompts without those in other languages, which have the language's code in their name."""
-    return [name for name in prompt_names() if "." not in name]
+@functools.cache
+def prompt_names() -> tuple[str, ...]:
+    """Names of the bundled prompts, sorted. Those in other languages stand in a folder: "de/cue"."""
+    root = resources.files(__package__)
+    folders = [folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("_")]
+    names = [file.name for file in root.iterdir()]
+    names += [f"{folder.name}/{file.name}" for folder in folders for file in folder.iterdir()]
+    return tuple(sorted(name.removesuffix(".txt") for name in names if name.endswith(".txt")))
 
 
 def load_prompt(name_or_path: str) -> str:
     """The text of a bundled prompt or of a text file. Raises InputError if there is none, or it is not UTF-8."""
-    if name_or_path in prompt_names():
-        return (resources.files(__package__) / f"{name_or_path}.txt").read_text(encoding="utf-8").strip()
+    names = prompt_names()
+    if name_or_path in names:
+        return resources.files(__package__).joinpath(f"{name_or_path}.txt").read_text(encoding="utf-8").strip()
     path = Path(name_or_path).expanduser()
     if not path.is_file():
-        raise InputError(
-            f"there is no prompt {name_or_path!r}; use {', '.join(_untranslated())} or the path of a text file"
-        )
+        english = ", ".join(name for name in names if "/" not in name)
+        raise InputError(f"there is no prompt {name_or_path!r}; use {english} or the path of a text file")
     try:
         return path.read_text(encoding="utf-8").strip()
     except UnicodeDecodeError as err:

@@ -72,7 +72,7 @@ def _templates(language: str) -> dict[tuple[str, bool], list[str]]:
     """
     table = question_words_of(language)
     templates: dict[tuple[str, bool], list[str]] = {}
-    for line in load_prompt(localized("cue", language) if table else "cue.any").splitlines():
+    for line in load_prompt(localized("cue", language) if table else "any/cue").splitlines():
         words = (*table.names, *table.numbers) if table else ()
         word = next((word for word in words if re.match(rf"{re.escape(word)}(?: |{{phrases}})", line)), "")
         templates.setdefault((word, "{title}" in line), []).append(line)

@@ -189,5 +189,5 @@ def question_words_of(language: str) -> QuestionWords | None:
 
 
 def localized(prompt: str, language: str) -> str:
-    """The name of a prompt in a language: "cue" in English, "cue.de" in German."""
-    return prompt if language == ENGLISH else f"{prompt}.{language}"
+    """The name of a prompt in a language: "cue" in English, "de/cue" in German."""
+    return prompt if language == ENGLISH else f"{language}/{prompt}"
