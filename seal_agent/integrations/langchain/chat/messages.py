@@ -15,11 +15,14 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from seal_agent.base_model.control import broken
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
 from seal_agent.integrations.langchain.chat.calls import CALL, CALL_END, Form
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.types import Chat, Message, Prompt, ToolCall
+
+RESULT, RESULT_END = "<tool_response>", "</tool_response>"
 
 _ROLES = {"user": "user", "human": "user", "system": "system", "developer": "system", "assistant": "assistant"}
 _IGNORED = ("tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call", "thinking", "reasoning", "non_standard")
@@ -133,7 +136,7 @@ def _add_instructions(turns: list[Message], instructions: Sequence[str]) -> list
 def _calls_as_text(turn: Message) -> Message:
     """The turn with tool calls and results as text, for a chat template that has no branch for them."""
     if turn.role == "tool":
-        return Message("user", f"<tool_response>{turn.content}</tool_response>")
+        return Message("user", f"{RESULT}{broken(turn.content, (RESULT, RESULT_END))}{RESULT_END}")
     if turn.calls:
         return Message(turn.role, "\n".join(filter(None, [turn.content, *map(_call_text, turn.calls)])))
     return turn
