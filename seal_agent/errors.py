@@ -39,3 +39,8 @@ class PartlyTrainedWarning(BaseModelWarning):
 
 class MissingDependency(SealError, ImportError):
     """An optional package is not installed; the message names the install command."""
+
+
+def first_line(err: Exception) -> str:
+    """What an error of another library says, in one line without a full stop, to stand inside our own sentence."""
+    return (str(err).strip().splitlines() or [type(err).__name__])[0].rstrip(".")

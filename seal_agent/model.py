@@ -103,7 +103,8 @@ class SelfAdaptingModel:
         """Load a base model with its adapter store.
 
         Args:
-            name_or_path: "default" (the bundled small instruct model), a hub id, or a folder.
+            name_or_path: "default" (the bundled small instruct model), a hub id, a folder, a GGUF file, or
+                "hub/id:FILE.gguf".
             home: The adapter store; default: $SEAL_HOME or ~/.local/share/seal-agent.
             device: "auto", "cpu", "cuda" or "cuda:N".
             dtype: "auto", "float32", "bfloat16" or "float16".

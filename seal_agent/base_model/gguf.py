@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from seal_agent.errors import ModelError
+from seal_agent.errors import ModelError, first_line
 from seal_agent.paths import cache_home
 
 _HUB_FILE = re.compile(r"([\w.-]+/[\w.-]+):(.+\.gguf)", re.IGNORECASE)
@@ -40,7 +40,7 @@ def gguf_folder(name: str) -> Path:
         try:
             publish(target, lambda folder: convert_gguf(weights, folder))
         except (ValueError, KeyError, NotImplementedError, RuntimeError) as err:
-            first = (str(err).strip().splitlines() or [type(err).__name__])[0].rstrip(".")
+            first = first_line(err)
             raise ModelError(
                 f"the file {weights} cannot be converted ({first}); give a GGUF file of an architecture that "
                 "transformers reads"
@@ -59,7 +59,7 @@ def _local_file(name: str) -> Path:
     try:
         return Path(hf_hub_download(match[1], match[2]))
     except (OSError, ValueError) as err:
-        first = (str(err).strip().splitlines() or [type(err).__name__])[0].rstrip(".")
+        first = first_line(err)
         raise ModelError(
             f"the hub gave no {match[2]} of {match[1]} ({first}); check the id and the file's name"
         ) from err

@@ -12,7 +12,7 @@ from seal_agent.base_model.bundled import DEFAULT_HUB_ID, INSTALL_BUNDLED, bundl
 from seal_agent.base_model.gguf import QuietTransformers, gguf_folder, is_gguf
 from seal_agent.base_model.identity import identity_of, settings_of
 from seal_agent.base_model.model import BaseModel
-from seal_agent.errors import ModelError
+from seal_agent.errors import ModelError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -134,7 +134,7 @@ def _keep_freed_memory() -> None:
 
 
 def _loading_failed(name: str, source: str, err: Exception) -> str:
-    first = (str(err).strip().splitlines() or [type(err).__name__])[0].rstrip(".")
+    first = first_line(err)
     if "trust_remote_code" in str(err):
         return f"the model {name!r} runs code of its own; pass trust_remote_code=True if you trust its authors"
     if Path(source).is_dir():
