@@ -86,7 +86,7 @@ class Grammar:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to choose tokens. Temperature 0 is greedy; the seed of row i is `seed + i`.
+    """How to choose tokens. Temperature 0 is greedy; each row's seed is derived from `seed`.
 
     With a grammar, no token is chosen that could not go on to a text of it.
     """

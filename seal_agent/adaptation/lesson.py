@@ -15,6 +15,7 @@ from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
+from seal_agent.seeds import derived_seed
 from seal_agent.self_edits.checking import check_self_edits_batch
 from seal_agent.self_edits.formats.evidence import EVIDENCE, truncated_cues
 from seal_agent.self_edits.parsing import notes_of
@@ -136,7 +137,7 @@ def _replayed(
     old: Sequence[TrainingSequence], new: Sequence[TrainingSequence], config: InnerLoopConfig
 ) -> Iterator[TrainingSequence]:
     """Sequences of earlier lessons, `config.replay` for each new one, drawn anew in every epoch."""
-    draw = random.Random(config.seed)
+    draw = random.Random(derived_seed(config.seed, "replay"))
     for epoch in range(config.epochs):
         candidates = [s for s in old if s.epoch in (None, epoch)]
         count = round(config.replay * sum(s.epoch in (None, epoch) for s in new))

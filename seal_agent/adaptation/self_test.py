@@ -15,6 +15,7 @@ from itertools import chain, zip_longest
 
 from seal_agent.generation.engine import Engine
 from seal_agent.progress import Progress
+from seal_agent.seeds import derived_seed
 from seal_agent.self_edits.question_words import question_words_of
 from seal_agent.self_edits.questions import Sentence, answer_prompt, ask, question_flaw, sources_of
 from seal_agent.text.phrases import phrases_of
@@ -22,7 +23,6 @@ from seal_agent.text.words import MONTHS, content_words, has_number, words_of
 from seal_agent.types import Grammar, Question, Sampling
 
 PER_SENTENCE = 3
-SEED = 1_000_003  # added to the seed, so that the test is not the notes over again
 MAX_SOURCES = 48  # sentences asked about, evenly spread over a long document
 FEWEST_PHRASES = 2  # a single possible answer would always agree with itself
 _ANSWER_TOKENS = 32
@@ -47,7 +47,7 @@ def write_self_tests(
     """
     sentences = [_spread([s for p in passages for s in sources_of(title, p)]) for title, passages in sources]
     flat = [sentence for of_context in sentences for sentence in of_context]
-    usable = iter(_consistent(engine, flat, seed + SEED, progress))
+    usable = iter(_consistent(engine, flat, derived_seed(seed, "self-test"), progress))
     return [_select([next(usable) for _ in of_context], count) for of_context in sentences]
 
 
@@ -61,7 +61,7 @@ def write_self_test(
 ) -> tuple[Question, ...]:
     """At most `count` questions, spread over the sections of one context, each with a title and passages."""
     sentences = _spread([s for title, passages in sections for p in passages for s in sources_of(title, p)])
-    return _select(_consistent(engine, sentences, seed + SEED, progress), count)
+    return _select(_consistent(engine, sentences, derived_seed(seed, "self-test"), progress), count)
 
 
 def _consistent(

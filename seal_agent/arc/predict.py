@@ -22,6 +22,7 @@ from seal_agent.config import ArcConfig
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
+from seal_agent.seeds import derived_seed
 from seal_agent.types import Sampling
 
 MAX_SCORED = 8  # not tuned: candidates compared by likelihood, those with most votes first
@@ -129,7 +130,10 @@ def _views(base: BaseModel, query: Query, config: ArcConfig, count: int) -> list
 def _augmentations(config: ArcConfig, count: int) -> tuple[Augmentation, ...]:
     if config.symmetries:
         return invertible_views(config.view_seed, count)
-    return (IDENTITY, *(colour_permutation(config.view_seed * 1000 + number) for number in range(1, count)))
+    return (
+        IDENTITY,
+        *(colour_permutation(derived_seed(config.view_seed, "view", number)) for number in range(1, count)),
+    )
 
 
 def _read_prediction(view: View, text: str, config: ArcConfig) -> Grid | None:

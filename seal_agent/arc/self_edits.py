@@ -13,6 +13,7 @@ from seal_agent.arc.text import format_examples
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import ArcConfig
 from seal_agent.generation.engine import Engine
+from seal_agent.generation.sampling import seed_of_row
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.prompts import fill, load_prompt
@@ -43,7 +44,7 @@ def write_self_edits(
         count: Self-edits per task.
         config: Grid style, temperature and top-p.
         writer: The policy; None for the base model.
-        seed: Seed of the first self-edit; the i-th uses `seed + i`.
+        seed: Seed of the first self-edit; the others are derived from it.
         progress: Called with the self-edits written.
     """
     prompts = [prompt for task in tasks for prompt in [self_edit_prompt(base, task, config)] * count]
@@ -51,7 +52,7 @@ def write_self_edits(
     chats = [(Message("user", prompt),) for prompt in prompts]
     completions = engine.generate(chats, sampling, [writer] * len(chats), progress)
     edits = [
-        SelfEdit(FORMAT, prompt, completion.text, sampling, seed + index)
+        SelfEdit(FORMAT, prompt, completion.text, sampling, seed_of_row(seed, index))
         for index, (prompt, completion) in enumerate(zip(prompts, completions, strict=True))
     ]
     return tuple(tuple(edits[index * count : (index + 1) * count]) for index in range(len(tasks)))

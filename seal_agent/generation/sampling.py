@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from seal_agent.errors import InputError
+from seal_agent.seeds import derived_seed
 from seal_agent.types import Sampling
 
 TOP_TOKENS = 256  # likeliest tokens searched for the nucleus first; a small model's nucleus at 0.95 is rarely wider
 
 _COLDEST = 1e-6  # below this temperature the likeliest token is certain, and dividing by it may overflow
-_SEEDS = 2**63  # torch's generators take a signed or unsigned number of 64 bits
+_SEEDS = 2**63  # torch's generators take any number below it
 
 
 def check_sampling(sampling: Sampling) -> None:
@@ -41,8 +42,8 @@ def _is_number(value: object, whole: bool = False) -> bool:
 
 
 def seed_of_row(seed: int, row: int) -> int:
-    """The seed of one row's generator."""
-    return (seed + row) % _SEEDS if seed >= 0 else -((-seed - row) % _SEEDS)
+    """The seed of one row's generator. Row 0 has the seed itself, so that any row can be drawn again alone."""
+    return derived_seed(seed, "row", row) if row else seed % _SEEDS
 
 
 def choose_tokens(logits_BV: Tensor, sampling: Sampling, generators: Sequence[torch.Generator]) -> Tensor:

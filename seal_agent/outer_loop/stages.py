@@ -20,10 +20,10 @@ from seal_agent.outer_loop.rounds import ContextResult, RoundResult
 from seal_agent.outer_loop.scoring import result_of_trials, result_without_training
 from seal_agent.outer_loop.selection import mean_gain, select
 from seal_agent.outer_loop.units import Case, CaseResult, Trial, Unit, UnitResult, Worker
+from seal_agent.seeds import derived_seed
 from seal_agent.types import Outcome, Question, SelfEdit, content_hash
 
 Value = TypeVar("Value")
-SEED_STRIDE = 10_007  # between rounds, so that no two rounds sample with the same seed; not tuned
 
 
 class RoundProgress(Protocol):
@@ -112,16 +112,16 @@ class Stages:
 
     def propose(self, round_: int, cases: Sequence[Case[Any]], policy: PolicyVersion) -> list[tuple[SelfEdit, ...]]:
         """`config.edits` self-edits for each context, sampled from the policy."""
-        seed, edits = self.config.seed + SEED_STRIDE * (round_ + 1), list[tuple[SelfEdit, ...]]()
+        seed, edits = derived_seed(self.config.seed, "round", round_), list[tuple[SelfEdit, ...]]()
 
-        def write(chunk: Sequence[Case[Any]], start: int) -> _Proposed:
+        def write(chunk: Sequence[Case[Any]], start: int, chunk_seed: int) -> _Proposed:
             return _Proposed(
                 self.domain.propose(
                     self.worker,
                     chunk,
                     self.config.edits,
                     writer=policy.adapter,
-                    seed=seed + start,
+                    seed=chunk_seed,
                     progress=lambda done, total: self.progress(
                         round_, "propose", start + len(chunk) * done // max(total, 1), len(cases)
                     ),
@@ -131,8 +131,9 @@ class Stages:
         for chunk in self._chunks(cases):
             start = len(edits)
             self.progress(round_, "propose", start, len(cases))
-            facts = [policy.name, [asdict(case) for case in chunk], seed + start]
-            edits += self._recorded("propose", round_, facts, _Proposed, partial(write, chunk, start)).edits
+            chunk_seed = derived_seed(seed, "chunk", start)
+            facts = [policy.name, [asdict(case) for case in chunk], chunk_seed]
+            edits += self._recorded("propose", round_, facts, _Proposed, partial(write, chunk, start, chunk_seed)).edits
             self.progress(round_, "propose", len(edits), len(cases))
         return edits
 

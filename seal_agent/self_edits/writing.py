@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import SelfEditConfig
 from seal_agent.generation.engine import Engine
+from seal_agent.generation.sampling import seed_of_row
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.prompts import fill, load_prompt
@@ -92,7 +93,7 @@ def _write_prompted(
     prompts = [(Message("user", prompt),) for *_, prompt in requests]
     completions = engine.generate(prompts, sampling, [writer] * len(requests), progress)
     return [
-        (index, SelfEdit(name, prompt, completion.text, sampling, seed + row, part))
+        (index, SelfEdit(name, prompt, completion.text, sampling, seed_of_row(seed, row), part))
         for row, ((index, part, name, prompt), completion) in enumerate(zip(requests, completions, strict=True))
     ]
 

@@ -12,6 +12,7 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import TrainingError
 from seal_agent.lora.routing import routed
 from seal_agent.lora.text_layers import text_layers
+from seal_agent.seeds import derived_seed
 from seal_agent.training.bank.route import BankRoute
 from seal_agent.training.bank.storage import LoraBank
 from seal_agent.training.job_run import JobRun
@@ -53,9 +54,15 @@ class Slot:
         batch = self.run.next_batch()
         labels = sum(label != IGNORE_LABEL for sequence in batch for label in sequence.labels[1:])
         config = self.run.job.config
-        seed = hash((config.seed, self.run.step)) if config.dropout else None
+        seed = derived_seed(config.seed, "dropout", self.run.step)
         self.rows = deque(
-            Row(self.index, s, s.weight / labels, 0 if seed is None else seed + i, self.run.prefix_length(s))
+            Row(
+                self.index,
+                s,
+                s.weight / labels,
+                derived_seed(seed, i) if config.dropout else 0,
+                self.run.prefix_length(s),
+            )
             for i, s in enumerate(batch)
         )
         self._tokens, self._loss = sum(len(s.input_ids) for s in batch), 0.0

@@ -13,6 +13,7 @@ from fakes import ScriptedEngine
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import SelfEditConfig
 from seal_agent.errors import InputError
+from seal_agent.generation.sampling import seed_of_row
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.self_edits.formats.registry import check_format
 from seal_agent.self_edits.parsing import notes_of, parse
@@ -294,7 +295,7 @@ def test_every_format_of_every_passage_is_asked_for_with_seeds_that_differ() -> 
     config = SelfEditConfig(formats=("implications", "passage", "rewrite"), per_format=2)
     edits = write_self_edits(engine, "Kiribati", ["first passage", "other passage"], config, seed=7)
     assert [edit.format for edit in edits] == ["passage", *["implications", "implications", "rewrite", "rewrite"] * 2]
-    assert [edit.seed for edit in edits[1:]] == list(range(7, 15))
+    assert [edit.seed for edit in edits[1:]] == [seed_of_row(7, row) for row in range(8)]
     assert engine.calls[0].sampling.temperature == config.temperature
     assert all("Kiribati" in edit.prompt and "passage" in edit.prompt for edit in edits[1:])
 

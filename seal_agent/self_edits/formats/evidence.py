@@ -20,6 +20,7 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.config import SelfEditConfig
 from seal_agent.generation.engine import Engine
 from seal_agent.progress import Progress
+from seal_agent.seeds import derived_seed
 from seal_agent.self_edits.cues import cues_of
 from seal_agent.self_edits.formats.format import DerivedFormat, DerivedNotes, TitledPassage
 from seal_agent.self_edits.questions import Sentence, ask, is_long, question_flaw, statements_of
@@ -82,13 +83,13 @@ def truncated_cues(
         synonyms: Other words for some words of the sentences.
         count: Cues for each sentence in each epoch, at most.
         epochs: How many epochs there are.
-        seed: Epoch e draws with seed + 1 + e.
+        seed: The seed of each epoch is derived from it.
     """
     return [
         replace(encode_truncated(base, source.title, Note(cue, source.sentence), TRUNCATED_TOKENS), epoch=epoch)
         for source in sources
         for epoch in range(epochs)
-        for cue in cues_of(source, count, seed + 1 + epoch, synonyms)
+        for cue in cues_of(source, count, derived_seed(seed, "epoch", epoch), synonyms)
         if cue not in exclude
     ]
 

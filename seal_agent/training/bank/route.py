@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from seal_agent.seeds import derived_seed
 from seal_agent.training.bank.grouping import concat_rows, gather_rows, group_by_length, indices_of
 from seal_agent.training.bank.storage import LoraBank
 
@@ -192,7 +193,7 @@ def _dropout_mask(route: BankRoute, name: str, x_ND: Tensor) -> Tensor | None:
         spans = (replace(spans[0], start=0, stop=len(x_ND)),)
     for span in spans:
         if p := dropouts[span.slot]:
-            seed = hash((span.dropout_seed, *name.encode()))
+            seed = derived_seed(span.dropout_seed, name)
             generator = torch.Generator(x_ND.device).manual_seed(seed)
             uniform = torch.rand(span.stop - span.start, x_ND.shape[1], generator=generator, device=x_ND.device)
             mask_ND[span.start : span.stop] = (uniform >= p).to(x_ND.dtype) / (1 - p)

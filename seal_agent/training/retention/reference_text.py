@@ -28,6 +28,10 @@ from seal_agent.types import Message, Prompt, Sampling
 # Tokens of each text. Not tuned; together eight times the inputs of the widest layer of the bundled model.
 TOKENS = 96
 
+_DRAWS = (
+    "seeds by hashing"  # in the cache's key: how the texts are drawn, so that a seed gives the same weights anywhere
+)
+
 
 def protected_directions(
     engine: Engine, base: BaseModel, config: InnerLoopConfig, progress: Progress | None = None
@@ -100,7 +104,7 @@ _ENERGY = "energy of "
 
 def _cache_path(base: BaseModel, names: Sequence[str]) -> Path:
     """One file per model, set of layers, and set of reference prompts; also one under the model's former identity."""
-    key = "\n".join([load_prompt("reference-text"), str(TOKENS), _ENERGY, *names])
+    key = "\n".join([load_prompt("reference-text"), str(TOKENS), _DRAWS, _ENERGY, *names])
     suffix = f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
     identities = [base.identity, *filter(None, [base.former_identity])]
     paths = [cache_home() / "directions" / f"{identity[:32]}-{suffix}" for identity in identities]

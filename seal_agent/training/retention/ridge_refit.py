@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
 from seal_agent.lora.routing import routed
+from seal_agent.seeds import derived_seed
 from seal_agent.training.bank.route import BankRoute, Span
 from seal_agent.training.bank.segments import Segments
 from seal_agent.training.bank.storage import LoraBank
@@ -116,7 +117,7 @@ def _passes(rows: Sequence[Row], packed: bool, seed: int) -> Iterator[list[Row]]
     """A random sample of the rows, in passes without padding; if they cannot be packed, one row per pass."""
     pass_rows: list[Row] = []
     tokens = total = 0
-    for row in random.Random(seed).sample(list(rows), len(rows)):
+    for row in random.Random(derived_seed(seed, "ridge refit")).sample(list(rows), len(rows)):
         if total >= TOKENS:
             break
         length = len(row.sequence.input_ids)
