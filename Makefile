@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check lint types layers test test-full bench bench-speed clean
+.PHONY: help setup demo check lint types layers test test-full zoo bench bench-speed clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ test: check ## lint, types, layers and the tests that take minutes
 
 test-full: check ## all tests, the slow ones too
 	$(BIN)/pytest
+
+zoo: $(STAMP) ## hold 100 small architectures to what docs/zoo.md says of them, and print and write its table
+	$(BIN)/pytest tests/zoo --zoo-table docs/zoo.md
 
 bench: $(STAMP) ## search for the best recipe and confirm it (SQUAD=file.jsonl adds SQuAD), into benchmarks/results/
 	$(BIN)/python benchmarks/recipes.py $(if $(SQUAD),--squad $(SQUAD))

@@ -16,7 +16,7 @@ from typing import Literal, overload
 from seal_agent.adaptation.adapt import Trainer
 from seal_agent.adaptation.forget import clean_up, plan_forget, record_forget, retrain
 from seal_agent.adaptation.gate import Gate, KeepAll
-from seal_agent.adaptation.inputs import MessageLike, as_context, as_message, as_metadata, check_context
+from seal_agent.adaptation.inputs import MessageLike, as_context, as_messages, as_metadata, check_context
 from seal_agent.adaptation.propose import write_proposal
 from seal_agent.base_model.identity import differing_settings
 from seal_agent.base_model.loading import DEFAULT_MODEL, load_model
@@ -30,6 +30,7 @@ from seal_agent.generation.sampling import check_sampling
 from seal_agent.grading.grader import Grader
 from seal_agent.grading.graders import default_grader
 from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.lora.coverage import has_experts, say_what_is_left_out
 from seal_agent.lora.peft_files import export_peft
 from seal_agent.outer_loop.policy import Policy, load_policy
 from seal_agent.paths import default_home
@@ -121,6 +122,8 @@ class SelfAdaptingModel:
         if engine != "hf":
             raise InputError(f"there is no engine {engine!r}; use engine='hf'")
         base = load_model(name_or_path, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+        if has_experts(base.module):
+            say_what_is_left_out(base.name, base.module)
         return cls(base, home=home, grader=grader, policy=policy, seed=seed, max_loaded_bytes=max_loaded_bytes)
 
     # ------------------------------------------------------------ learning
@@ -301,7 +304,7 @@ class SelfAdaptingModel:
         Args:
             seed: Of what is drawn at a temperature above 0; None draws anew each time.
         """
-        turns = tuple(as_message(message) for message in messages)
+        turns = as_messages(messages)
         if not turns:
             raise InputError("there are no messages; give at least one user turn")
         stops = (stop,) if isinstance(stop, str) else tuple(stop or ())

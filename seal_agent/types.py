@@ -312,6 +312,8 @@ class Revision:
     """Chat template and generation settings of the base model then; none in ledgers before this was kept."""
     sources: tuple[PassageSource, ...] = ()
     """The title and place of each passage of a document with sections; none for a plain text."""
+    not_trained: str = ""
+    """The large parts of the base model that adapters leave as they are, in a sentence; "" if there are none."""
 
     @property
     def seconds(self) -> float:
@@ -351,6 +353,8 @@ def describe_revision(rev: Revision) -> str:
         kept_notes = sum(one.kept for one in checked)
         alone = "" if kept_notes else "; the passage alone was learnt"
         lines.insert(2, f"  notes     {kept_notes} of {len(checked)} lines passed the check{alone}")
+    if rev.not_trained:
+        lines.insert(3, f"  layers    {rev.not_trained}")
     if places := list(dict.fromkeys(source.place for source in rev.sources if source.place)):
         more = f" and {len(places) - 3} more" if len(places) > 3 else ""
         lines.insert(2, f"  from      {', '.join(places[:3])}{more}")

@@ -1,4 +1,4 @@
-"""Config classes that check themselves: pydantic dataclasses whose errors are one sentence with the field's rule."""
+"""What users give, checked: config classes whose errors are one sentence with the field's rule, and texts."""
 
 from __future__ import annotations
 
@@ -32,6 +32,17 @@ def config(cls: Class) -> Class:
 
     made.__init__ = checked
     return made  # type: ignore[no-any-return]
+
+
+def check_whole_characters(what: str, text: str) -> None:
+    """Raise InputError for a text that cannot be written as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as err:
+        raise InputError(
+            f"{what} holds half a character (a lone surrogate) at position {err.start}; "
+            "decode it from its bytes again, as UTF-8"
+        ) from None
 
 
 def _input_error(cls: type[Any], error: ErrorDetails) -> InputError:

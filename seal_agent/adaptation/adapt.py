@@ -17,6 +17,7 @@ from seal_agent.errors import InputError
 from seal_agent.generation.engine import Engine
 from seal_agent.grading.grader import Grader
 from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.lora.coverage import left_out
 from seal_agent.lora.targets import find_targets
 from seal_agent.progress import StageClock
 from seal_agent.training.retention.reference_text import protected_directions
@@ -37,6 +38,7 @@ class TrainedProposal:
     before: tuple[Answer, ...]
     after: tuple[Answer, ...]
     base_settings: tuple[tuple[str, str], ...] = ()
+    not_trained: str = ""
 
     def revision(
         self,
@@ -68,6 +70,7 @@ class TrainedProposal:
             settings=_SETTINGS.dump_json(self.config).decode(),
             base_settings=self.base_settings,
             sources=self.proposal.sources,
+            not_trained=self.not_trained,
         )
 
 
@@ -107,7 +110,8 @@ class Trainer:
             job = job_of(self.engine, self.base, lesson, config, start=start, earlier=replayed)
             (trained,) = train(self.base, [job], report)
         after = self._ask_all("ask after", context, trained.adapter, clock)
-        return TrainedProposal(proposal, config, trained.adapter, trained.summary, before, after, self.base.settings)
+        settings, not_trained = self.base.settings, left_out(self.base.module) or ""
+        return TrainedProposal(proposal, config, trained.adapter, trained.summary, before, after, settings, not_trained)
 
     def _ask_all(
         self, stage: str, context: Context, adapter: LoraAdapter | None, clock: StageClock

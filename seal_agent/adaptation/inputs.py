@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from seal_agent.data.documents.document import Document
 from seal_agent.data.documents.read import structure_of
 from seal_agent.errors import InputError
 from seal_agent.types import Context, Message, Question
+from seal_agent.validation import check_whole_characters
 
 MessageLike = Message | Mapping[str, str]
 
@@ -59,19 +60,21 @@ def _check_text(what: str, text: str) -> None:
         raise InputError(f"{what} is no text but {text!r}; give a string")
     if "\0" in text:
         raise InputError(f"{what} holds a NUL character at position {text.index(chr(0))}; remove it")
-    try:
-        text.encode()
-    except UnicodeEncodeError as err:
-        raise InputError(
-            f"{what} holds half a character (a lone surrogate) at position {err.start}; "
-            "decode it from its bytes again, as UTF-8"
-        ) from None
+    check_whole_characters(what, text)
 
 
-def as_message(message: MessageLike) -> Message:
-    """A chat turn. Raises InputError."""
+def as_messages(messages: Sequence[MessageLike]) -> tuple[Message, ...]:
+    """Chat turns. Raises InputError."""
+    if isinstance(messages, (str, Mapping, Message)) or not isinstance(messages, Iterable):
+        raise InputError(f'messages are a list of {{"role": …, "content": "…"}}, but they are {messages!r}')
+    return tuple(_as_message(message) for message in messages)
+
+
+def _as_message(message: MessageLike) -> Message:
     if isinstance(message, Message):
         return message
+    if not isinstance(message, Mapping):
+        raise InputError(f'each message is {{"role": …, "content": "…"}}, but one is {message!r}')
     role, content = message.get("role"), message.get("content")
     if role not in ("system", "user", "assistant") or not isinstance(content, str):
         raise InputError('each message is {"role": "system" | "user" | "assistant", "content": "…"}')

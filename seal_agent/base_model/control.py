@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from seal_agent.errors import InputError
+from seal_agent.validation import check_whole_characters
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -74,6 +75,7 @@ def encode(
     Args:
         special: Let the tokenizer add its own special tokens around the text.
     """
+    check_whole_characters("the text", text)
     if not literal:
         return list(tokenizer(text, add_special_tokens=special)["input_ids"])
     if not tokenizer.is_fast:

@@ -32,7 +32,7 @@ def load_model(
     """Load "default", a hub id, a folder, a GGUF file, or "hub/id:FILE.gguf". Raises ModelError with the fix."""
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     source = resolve(name_or_path)
     place = pick_device(device)
@@ -40,7 +40,7 @@ def load_model(
     with QuietTransformers():
         try:
             tokenizer = AutoTokenizer.from_pretrained(source, **options)
-            module = AutoModelForCausalLM.from_pretrained(source, dtype=pick_dtype(dtype, place), **options)
+            module = _model_class(source, options).from_pretrained(source, dtype=pick_dtype(dtype, place), **options)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as err:
             raise ModelError(_loading_failed(str(name_or_path), source, err)) from err
     if place == "cpu":
@@ -57,6 +57,23 @@ def load_model(
     )
     _check(base)
     return base
+
+
+def _model_class(source: str, options: dict[str, Any]) -> Any:
+    """The class that loads it: a causal model's, or that of a model which reads images too and writes text.
+
+    Some text parts of such models belong to no family; their config names their class.
+    """
+    import transformers
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+
+    config = AutoConfig.from_pretrained(source, **options)
+    if type(config) in AutoModelForCausalLM._model_mapping or getattr(config, "auto_map", None):
+        return AutoModelForCausalLM
+    if type(config) in AutoModelForImageTextToText._model_mapping:
+        return AutoModelForImageTextToText
+    named = [name for name in config.architectures or () if name.endswith("ForCausalLM")]
+    return getattr(transformers, named[0], AutoModelForCausalLM) if named else AutoModelForCausalLM
 
 
 def _check(base: BaseModel) -> None:

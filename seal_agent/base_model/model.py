@@ -12,6 +12,7 @@ from seal_agent.base_model.control import Controls, Hidden, broken, controls_of,
 from seal_agent.base_model.identity import Settings, former_identity_of
 from seal_agent.errors import InputError, ModelError
 from seal_agent.types import Chat, Message, Prompt
+from seal_agent.validation import check_whole_characters
 
 if TYPE_CHECKING:
     import torch
@@ -116,6 +117,7 @@ class BaseModel:
     def encode(self, prompt: Prompt) -> list[int]:
         """Ids of a prompt: text exactly as it stands, control strings included; chat turns by the chat template."""
         if isinstance(prompt, str):
+            check_whole_characters("the prompt", prompt)
             return self._without_end(list(self.tokenizer(prompt)["input_ids"]), prompt)
         chat = prompt if isinstance(prompt, Chat) else Chat(prompt)
         ids = self.turns(chat.turns, answer_next=True, tools=chat.tools)

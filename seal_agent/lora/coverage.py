@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 
 from torch import nn
 
+from seal_agent.errors import PartlyTrainedWarning
 from seal_agent.lora.targets import find_targets
 from seal_agent.lora.text_layers import text_layers
 
 _WORTH_SAYING = 0.01  # share of a model's weights
+
+
+def has_experts(model: nn.Module) -> bool:
+    """Whether parts of the model see only some tokens: told by names and shapes, without running it."""
+    return any("expert" in name or _is_stacked(model, name) for name, _ in model.named_parameters())
+
+
+def say_what_is_left_out(name: str, model: nn.Module) -> None:
+    """A PartlyTrainedWarning, once per model, if there is something to say."""
+    if not getattr(model, "_seal_said_what_is_left_out", False):
+        model._seal_said_what_is_left_out = True  # type: ignore[assignment]
+        if sentence := left_out(model):
+            warnings.warn(f"{name}: {sentence}", PartlyTrainedWarning, stacklevel=3)
 
 
 def left_out(model: nn.Module) -> str | None:

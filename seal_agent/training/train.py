@@ -8,13 +8,12 @@ on, and in which order, depends on that job alone.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import BankConfig
-from seal_agent.errors import PartlyTrainedWarning, TrainingError
-from seal_agent.lora.coverage import left_out
+from seal_agent.errors import TrainingError
+from seal_agent.lora.coverage import say_what_is_left_out
 from seal_agent.lora.routing import make_routable
 from seal_agent.progress import Progress
 from seal_agent.training.bank.attention import use_segment_attention
@@ -55,7 +54,7 @@ def train_each(
     """Like `train`, but a job that fails yields its error in its place and does not affect the others."""
     config, report = bank or BankConfig(), BankReport()
     check_causal(base)
-    _say_what_is_left_out(base)
+    say_what_is_left_out(base.name, base.module)
     use_segment_attention(base)
     shares_prefixes = supports_packing(base) and supports_shared_prefixes(base)
     runs = [JobRun(job, target_names(base, job), trainable_sequences(job.sequences), shares_prefixes) for job in jobs]
@@ -68,14 +67,6 @@ def train_each(
     for targets in dict.fromkeys(run.targets for run in runs):
         _train_in_bank(base, [run for run in runs if run.targets == targets], config, report, report_progress)
     return [run.result() for run in runs], report
-
-
-def _say_what_is_left_out(base: BaseModel) -> None:
-    """A warning, once per model."""
-    if not getattr(base.module, "_seal_said_what_is_left_out", False):
-        base.module._seal_said_what_is_left_out = True
-        if sentence := left_out(base.module):
-            warnings.warn(f"{base.name}: {sentence}", PartlyTrainedWarning, stacklevel=4)
 
 
 def _train_in_bank(

@@ -142,3 +142,10 @@ def test_a_template_that_shows_nothing_is_refused_at_once(tiny_base: BaseModel) 
     tiny_base.tokenizer.chat_template = "{% for m in messages %}{{ m['text'] }}{% endfor %}"
     with pytest.raises(ModelError, match="shows nothing of a user's turn"):
         _ = tiny_base.content_form
+
+
+def test_half_a_character_is_refused_in_one_sentence(tiny_base: BaseModel) -> None:
+    with pytest.raises(InputError, match="lone surrogate"):
+        tiny_base.encode("What is \ud800?")
+    with pytest.raises(InputError, match="lone surrogate"):
+        tiny_base.encode((Message("user", "What is \udc80?"),))

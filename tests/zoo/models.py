@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 
 from seal_agent.base_model.model import BaseModel
 
-VOCABULARY, HIDDEN, WINDOW = 320, 64, 512
+VOCABULARY, HIDDEN, WINDOW = 320, 64, 2048
 
 SMALL: Mapping[str, Any] = {
     "vocab_size": VOCABULARY,

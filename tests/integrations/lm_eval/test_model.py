@@ -369,6 +369,13 @@ def test_novel_is_240_questions_and_limit_contexts_counts_passages() -> None:
     assert doc["question"] in task.doc_to_text(doc)
 
 
+@pytest.mark.parametrize(("language", "questions"), [("de", 35), ("es", 35)])
+def test_novel_in_other_languages_is_eight_passages(language: str, questions: int) -> None:
+    docs = load_task(f"seal_novel_{language}").eval_docs
+    assert len(docs) == questions
+    assert len({doc["passage"] for doc in docs}) == 8
+
+
 def test_squad_reads_a_local_file(tmp_path: Path) -> None:
     answers = [{"text": "Denver Broncos", "answer_start": 0}, {"text": "Broncos", "answer_start": 7}]
     paragraph = {"context": "The Denver Broncos won.", "qas": [{"question": "Who won?", "answers": answers}]}

@@ -1,0 +1,48 @@
+"""Every architecture of the zoo as users touch it: learn with both recipes, ask, roll back, export."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from zoo.models import ZooModel, zoo_parameters
+
+from seal_agent.config import RECIPES
+from seal_agent.lora.peft_files import read_peft
+from seal_agent.model import SelfAdaptingModel
+from seal_agent.training.retention import reference_text
+from seal_agent.types import Question
+
+TEXT = "Marta Holm built a lighthouse on Veyra in 1843. Its lamp burned oil."
+QUESTIONS = (Question("Who built the lighthouse?", ("Marta Holm",)),)
+
+
+@pytest.mark.parametrize("recipe", ["paper", "default"])
+@pytest.mark.parametrize("zoo_model", zoo_parameters())
+def test_a_text_is_learnt_asked_rolled_back_and_exported(
+    zoo_model: ZooModel, recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference_text, "TOKENS", 8)
+    settings = RECIPES[recipe]
+    self_edit, inner_loop = replace(settings.self_edit, max_tokens=24), replace(settings.inner_loop, epochs=3)
+    model = SelfAdaptingModel(zoo_model.base(), home=tmp_path / "store")
+
+    before = model.ask(QUESTIONS[0].text, title="Veyra")
+    revision = model.adapt(TEXT, title="Veyra", questions=QUESTIONS, self_edit=self_edit, inner_loop=inner_loop)
+    losses = revision.training.epoch_losses
+    assert all(map(math.isfinite, losses))
+    assert losses[-1] < losses[0]
+    after = model.ask(QUESTIONS[0].text, title="Veyra")
+    assert after == revision.after[0].text.strip()
+
+    model.export("default", tmp_path / "exported")
+    exported, identity = read_peft(tmp_path / "exported")
+    assert identity == model.base.identity
+    assert exported.pairs.keys() == model.adapter("default").pairs.keys()
+    again = SelfAdaptingModel(zoo_model.base(), home=tmp_path / "store")
+    assert again.ask(QUESTIONS[0].text, title="Veyra") == after
+
+    again.rollback("default")
+    assert again.ask(QUESTIONS[0].text, title="Veyra") == before
