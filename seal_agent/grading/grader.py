@@ -16,6 +16,15 @@ class Grader(Protocol):
         ...
 
 
+@runtime_checkable
+class DirectnessGrader(Grader, Protocol):
+    """A grader that also sees whether an answer singles out what was asked for."""
+
+    def direct(self, question: str, golds: Sequence[str], answer: str) -> Verdict:
+        """CORRECT if the answer is right and direct; UNGRADED where `grade` is."""
+        ...
+
+
 GradingItem = tuple[str, Sequence[str], str]
 """A question, its gold answers, and the answer to grade."""
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from seal_agent.grading.contradictions import contradicts
+from seal_agent.grading.directness import surroundings
 from seal_agent.text import words as lexical
 from seal_agent.text.languages import ENGLISH, language_of
 from seal_agent.text.normalization import normalize_spelling
@@ -46,6 +47,16 @@ class LexicalGrader:
         if Verdict.CORRECT in verdicts:
             return Verdict.CORRECT
         return Verdict.UNGRADED if Verdict.UNGRADED in verdicts else Verdict.WRONG
+
+    def direct(self, question: str, golds: Sequence[str], answer: str) -> Verdict:
+        """CORRECT if the answer is correct and singles out what was asked for; UNGRADED where `grade` is."""
+        verdict = self.grade(question, golds, answer)
+        if verdict is not Verdict.CORRECT:
+            return verdict
+        language = language_of(f"{question} {golds[0]} {answer}")
+        conveyed = [gold for gold in golds if self.grade(question, [gold], answer) is Verdict.CORRECT]
+        found = any(surroundings(question, gold, answer, language).singles_out for gold in conveyed)
+        return Verdict.CORRECT if found else Verdict.WRONG
 
     def _compare(self, question: str, gold: str, answer: str) -> Verdict:
         if table := _yes_no_table(gold, f"{question} {answer}"):
