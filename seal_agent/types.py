@@ -312,6 +312,8 @@ class Revision:
     """Chat template and generation settings of the base model then; none in ledgers before this was kept."""
     sources: tuple[PassageSource, ...] = ()
     """The title and place of each passage of a document with sections; none for a plain text."""
+    languages: str = ""
+    """The languages other than English that the passages were taken for, and how notes about them are made."""
     not_trained: str = ""
     """The large parts of the base model that adapters leave as they are, in a sentence; "" if there are none."""
 
@@ -353,6 +355,8 @@ def describe_revision(rev: Revision) -> str:
         kept_notes = sum(one.kept for one in checked)
         alone = "" if kept_notes else "; the passage alone was learnt"
         lines.insert(2, f"  notes     {kept_notes} of {len(checked)} lines passed the check{alone}")
+    if rev.languages:
+        lines.insert(2, f"  language  {rev.languages}")
     if rev.not_trained:
         lines.insert(3, f"  layers    {rev.not_trained}")
     if places := list(dict.fromkeys(source.place for source in rev.sources if source.place)):

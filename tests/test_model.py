@@ -518,3 +518,20 @@ def test_replay_trains_on_earlier_lessons_again(model: SelfAdaptingModel) -> Non
     again = model.adapt(OTHER, inner_loop=replace(QUICK, replay=1.0))
     assert first.training.sequences > 0
     assert again.training.steps == 2 * plain.training.steps
+
+
+def test_a_revision_names_the_language_and_what_no_adapter_trains(tiny_base: BaseModel, tmp_path: Path) -> None:
+    model = SelfAdaptingModel(tiny_base, home=tmp_path)
+    config = replace(RECIPES["paper"].inner_loop, epochs=1)
+    text = "Der Leuchtturm auf der Insel Veyra wurde 1843 gebaut. Er hat eine Lampe, die mit Öl brennt."
+    german = model.adapt(text, self_edit=SelfEditConfig(formats=("passage",), self_test=0), inner_loop=config)
+    assert german.languages == "de"
+    assert "  language  de\n" in str(german)
+    assert not german.not_trained
+    assert model.history()[-1] == german
+    english = model.adapt(
+        "The mill of Orrin turns by night, and its miller is old.",
+        self_edit=SelfEditConfig(formats=("passage",), self_test=0),
+        inner_loop=config,
+    )
+    assert "language" not in str(english)

@@ -20,6 +20,10 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.coverage import left_out
 from seal_agent.lora.targets import find_targets
 from seal_agent.progress import StageClock
+from seal_agent.self_edits.formats.evidence import EVIDENCE
+from seal_agent.self_edits.formats.sentence_qa import SENTENCE_QA
+from seal_agent.self_edits.question_words import describe_languages
+from seal_agent.text.languages import language_of
 from seal_agent.training.retention.reference_text import protected_directions
 from seal_agent.training.train import train
 from seal_agent.types import Answer, Context, Proposal, Question, Revision, Stage, TrainingSummary, content_hash
@@ -70,6 +74,10 @@ class TrainedProposal:
             settings=_SETTINGS.dump_json(self.config).decode(),
             base_settings=self.base_settings,
             sources=self.proposal.sources,
+            languages=describe_languages(
+                map(language_of, self.proposal.passages),
+                asked=any(edit.format in (EVIDENCE, SENTENCE_QA.name) for edit in self.proposal.self_edits),
+            ),
             not_trained=self.not_trained,
         )
 

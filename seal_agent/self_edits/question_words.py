@@ -7,9 +7,10 @@ Languages without an entry get cues without question words, and no written quest
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from seal_agent.text.languages import ENGLISH
+from seal_agent.text.languages import ENGLISH, UNKNOWN
 
 _YEAR = r"\b1\d{3}\b|\b20\d\d\b|\b\d{1,2}:\d\d\b"
 
@@ -186,6 +187,22 @@ _TABLES = {
 def question_words_of(language: str) -> QuestionWords | None:
     """The question words of a language; None if there is no table of them."""
     return _TABLES.get(language)
+
+
+def describe_languages(languages: Iterable[str], asked: bool) -> str:
+    """Which languages other than English a text was taken for, and how it was asked about; "" if there are none.
+
+    Args:
+        languages: Of its parts.
+        asked: Whether questions and cues were written about it.
+    """
+    return ", ".join(_describe(code, asked) for code in dict.fromkeys(languages) if code != ENGLISH)
+
+
+def _describe(code: str, asked: bool) -> str:
+    name = "not recognised" if code == UNKNOWN else code
+    how = "questions and cues in it" if code in _TABLES else "cues without question words"
+    return f"{name} ({how})" if asked else name
 
 
 def localized(prompt: str, language: str) -> str:

@@ -13,7 +13,7 @@ from seal_agent.self_edits.cues import cues_of
 from seal_agent.self_edits.formats.cloze import GAP, cloze_notes
 from seal_agent.self_edits.formats.evidence import evidence_notes
 from seal_agent.self_edits.parsing import parse
-from seal_agent.self_edits.question_words import localized, question_words_of
+from seal_agent.self_edits.question_words import describe_languages, localized, question_words_of
 from seal_agent.self_edits.questions import ask, question_flaw, question_words, statements_of
 from seal_agent.self_edits.synonyms import LANGUAGES, synonyms_of
 from seal_agent.types import Note, SelfEdit
@@ -131,3 +131,12 @@ def test_synonyms_are_asked_for_in_the_passages_language_or_not_at_all() -> None
     assert all("Synonyme:" in str(prompt) for call in engine.calls for prompt in call.prompts)
     for language in LANGUAGES:
         assert "{word}" in load_prompt(localized("synonyms", language))
+
+
+def test_which_languages_were_used_is_said() -> None:
+    assert describe_languages(["en", "en"], asked=True) == ""
+    assert describe_languages(["en", "de", "de", "el"], asked=True) == (
+        "de (questions and cues in it), el (cues without question words)"
+    )
+    assert describe_languages(["fr"], asked=False) == "fr"
+    assert describe_languages(["und"], asked=True) == "not recognised (cues without question words)"
