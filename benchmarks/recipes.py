@@ -32,6 +32,9 @@ from parts import results_file
 from parts.recipe_bench import Bench
 from parts.recipe_rows import EXPLORED, NOVEL, SQUAD, Measurements, Spans, accuracies
 
+from seal_agent.errors import InputError
+from seal_agent.grading.graders import DEFAULT_GRADER, GRADERS, check_grader
+
 BATCH = 8  # passages written about, trained on and asked about together
 SELF_TESTED = 60  # of the confirming passages of SQuAD
 
@@ -49,7 +52,7 @@ class Search(Measurements):
             missing = self.missing(recipe, spans)
             for start in range(0, len(missing), BATCH):
                 batch = missing[start : start + BATCH]
-                self.bench = self.bench or Bench(self.model, self.seed)
+                self.bench = self.bench or Bench(self.model, self.seed, self.grader)
                 contexts = [self.passages[domain][number] for domain, number in batch]
                 self.add(recipe, batch, self.bench.measure(recipe, contexts, self_test))
                 for domain, span in spans.items():
@@ -111,6 +114,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--confirm", type=int, default=100, help="other passages of SQuAD (default 100)")
     parser.add_argument("--confirm-novel", type=int, default=16, help="other passages of seal_novel (default 16: all)")
     parser.add_argument("--model", default="default")
+    parser.add_argument("--grader", choices=list(GRADERS), default=DEFAULT_GRADER, help="who grades the answers")
+    parser.add_argument("--judge-model", help="of --grader judge: its name at the endpoint")
+    parser.add_argument("--judge-url", help="of --grader judge: the endpoint; OpenAI's if not given")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=results_file.RESULTS / "recipes.json")
     options = parser.parse_args()
@@ -118,6 +124,10 @@ def _options() -> argparse.Namespace:
         parser.error("--eta is at least 2")
     if max(options.rungs) > EXPLORED:
         parser.error(f"--rungs go up to {EXPLORED} passages; the others confirm")
+    try:
+        check_grader(options.grader, options.judge_model, options.judge_url)
+    except InputError as err:
+        parser.error(str(err))
     return options
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
@@ -9,17 +10,35 @@ from typing import Any
 
 from datasets import Dataset
 
-from seal_agent.grading.graders import default_grader
-from seal_agent.integrations.lm_eval.tasks import DOMAIN_FIELD, KNOWLEDGE, UNANSWERED
+from seal_agent.grading.grader import DirectnessGrader, Grader
+from seal_agent.grading.graders import DEFAULT_GRADER
+from seal_agent.integrations.lm_eval.tasks import DOMAIN_FIELD, GRADER_FIELD, KNOWLEDGE, UNANSWERED, grader_of
 from seal_agent.prompts import question_prompt
 from seal_agent.types import Context, Verdict
 
 Graded = tuple[str, float]
 """A passage's index, and whether one of its questions was answered correctly (1.0 or 0.0)."""
 
+_DEFAULT = {"name": DEFAULT_GRADER, "judge_model": None, "judge_url": None}
 
-def documents(contexts: Sequence[Context], limit_contexts: int | None = None) -> dict[str, Dataset]:
-    """One document per question of the first `limit_contexts` contexts (None: all), as lm-eval's split "test"."""
+
+def documents(
+    contexts: Sequence[Context],
+    limit_contexts: int | None = None,
+    grader: str = DEFAULT_GRADER,
+    judge_model: str | None = None,
+    judge_url: str | None = None,
+    **_: object,
+) -> dict[str, Dataset]:
+    """One document per question of the first `limit_contexts` contexts (None: all), as lm-eval's split "test".
+
+    lm-eval passes all model arguments and metadata by name; those that are not named here are ignored. Documents name
+    their grader unless it is the default, so that the hash of a task stays what it was.
+    """
+    settings = {"name": grader, "judge_model": judge_model, "judge_url": judge_url}
+    choice = {} if settings == _DEFAULT else {GRADER_FIELD: json.dumps(settings)}
+    if choice and grader != "model":
+        grader_of(choice[GRADER_FIELD])  # raises before anything is trained
     rows = [
         {
             DOMAIN_FIELD: KNOWLEDGE,
@@ -28,6 +47,7 @@ def documents(contexts: Sequence[Context], limit_contexts: int | None = None) ->
             "context": context.text,
             "question": question.text,
             "answers": list(question.golds),
+            **choice,
         }
         for index, context in enumerate(contexts[:limit_contexts])
         for question in context.questions
@@ -49,13 +69,27 @@ def grade(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float | G
     """The metrics of one question. An ungraded answer counts only in `ungraded`."""
     (answer,) = results
     verdict = Verdict.UNGRADED
+    grader = grader_of(doc.get(GRADER_FIELD, ""))
     if not answer.startswith(UNANSWERED):
-        verdict = default_grader().grade(doc["question"], doc["answers"], answer)
+        verdict = grader.grade(doc["question"], doc["answers"], answer)
     if verdict is Verdict.UNGRADED:
         return {"ungraded": 1.0}
     correct = float(verdict is Verdict.CORRECT)
     graded = (doc["passage"], correct)
-    return {"acc": correct, "passage_acc": graded, "passage_acc_stderr": graded, "ungraded": 0.0}
+    metrics = {"acc": correct, "passage_acc": graded, "passage_acc_stderr": graded, "ungraded": 0.0}
+    return metrics | {"words": float(len(answer.split()))} | _directness(grader, doc, answer)
+
+
+def _directness(grader: Grader, doc: Mapping[str, Any], answer: str) -> dict[str, float | Graded]:
+    """Whether the answer also singles out what was asked for; nothing if the grader cannot tell."""
+    if not isinstance(grader, DirectnessGrader):
+        return {}
+    direct = float(grader.direct(doc["question"], doc["answers"], answer) is Verdict.CORRECT)
+    return {
+        "direct": direct,
+        "passage_direct": (doc["passage"], direct),
+        "passage_direct_stderr": (doc["passage"], direct),
+    }
 
 
 def passage_mean(items: Sequence[Graded]) -> float:

@@ -11,6 +11,7 @@ from seal_agent.adaptation.answering import answer_questions
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import UNPROTECTED, SelfEditConfig
 from seal_agent.data import bundled
+from seal_agent.grading.grader import Grader
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.progress import StageProgress, begin_stage
 from seal_agent.types import Answer, Revision, accuracy
@@ -47,11 +48,13 @@ class DemoResult:
         return accuracy(self.in_context)
 
 
-def run_demo(base: BaseModel, seed: int = 0, progress: StageProgress | None = None) -> DemoResult:
+def run_demo(
+    base: BaseModel, seed: int = 0, progress: StageProgress | None = None, grader: Grader | None = None
+) -> DemoResult:
     """Adapt to the invented passage in a temporary store, and answer its questions before and after."""
     started, context = time.perf_counter(), bundled.demo()
     with tempfile.TemporaryDirectory(prefix="seal-demo-") as home:
-        model = SelfAdaptingModel(base, home=home, seed=seed)
+        model = SelfAdaptingModel(base, home=home, grader=grader, seed=seed)
         ask = partial(answer_questions, model.engine, grader=model.grader)
         (in_context,) = ask([context], in_context=True, progress=begin_stage(progress, "ask in context"))
         # Without questions, so that the model writes its own test and trains on none of the six.

@@ -28,7 +28,7 @@ from seal_agent.generation.engine import Engine
 from seal_agent.generation.hf import HFEngine
 from seal_agent.generation.sampling import check_sampling
 from seal_agent.grading.grader import Grader
-from seal_agent.grading.graders import default_grader
+from seal_agent.grading.graders import check_grader, default_grader, make_grader
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.coverage import has_experts, say_what_is_left_out
 from seal_agent.lora.peft_files import export_peft
@@ -67,7 +67,7 @@ class SelfAdaptingModel:
         *,
         home: str | Path | None = None,
         engine: Engine | None = None,
-        grader: Grader | None = None,
+        grader: Grader | str | None = None,
         policy: str | Path | None = None,
         seed: int = 0,
         max_loaded_bytes: int = MAX_LOADED_BYTES,
@@ -75,7 +75,7 @@ class SelfAdaptingModel:
         self.base = base
         self.home = Path(home).expanduser() if home is not None else default_home()
         self.engine: Engine = engine or HFEngine(base)
-        self.grader = grader or default_grader()
+        self.grader = make_grader(grader, engine=self.engine) if isinstance(grader, str) else grader or default_grader()
         self.seed = seed
         self.ledger = Ledger(self.home)
         if base.former_identity:
@@ -95,7 +95,7 @@ class SelfAdaptingModel:
         engine: Literal["hf"] = "hf",
         device: str = "auto",
         dtype: str = "auto",
-        grader: Grader | None = None,
+        grader: Grader | str | None = None,
         policy: str | Path | None = None,
         seed: int = 0,
         trust_remote_code: bool = False,
@@ -109,7 +109,8 @@ class SelfAdaptingModel:
             home: The adapter store; default: $SEAL_HOME or ~/.local/share/seal-agent.
             device: "auto", "cpu", "cuda" or "cuda:N".
             dtype: "auto", "float32", "bfloat16" or "float16".
-            grader: Judges answers; default: LexicalGrader.
+            grader: Judges answers: a Grader, or the name of one that needs no settings ("lexical", "model"); default:
+                LexicalGrader.
             policy: Writes the self-edits: the folder of a `seal train` run, one of its policies, any PEFT folder, or a
                 stored adapter's name.
             seed: Of every random choice.
@@ -121,6 +122,8 @@ class SelfAdaptingModel:
         """
         if engine != "hf":
             raise InputError(f"there is no engine {engine!r}; use engine='hf'")
+        if isinstance(grader, str):
+            check_grader(grader)  # before the model is loaded
         base = load_model(name_or_path, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
         if has_experts(base.module):
             say_what_is_left_out(base.name, base.module)

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 from parts import results_file
 from parts.recipe_candidates import Recipe
-from parts.recipe_rows import Row
+from parts.recipe_rows import GraderSettings, Row
 from seal_agent.adaptation.answering import answer_questions
 from seal_agent.adaptation.lesson import Lesson, job_of, write_lessons
 from seal_agent.adaptation.self_test import write_self_tests
 from seal_agent.base_model.loading import load_model
 from seal_agent.config import SelfEditConfig
 from seal_agent.generation.hf import HFEngine
-from seal_agent.grading.graders import default_grader
+from seal_agent.grading.graders import make_grader
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.training.train import train
 from seal_agent.types import Context
@@ -24,9 +24,10 @@ from seal_agent.types import Context
 class Bench:
     """The model under test. Recipes with the same `self_edit` share their lessons, which are written once."""
 
-    def __init__(self, model: str, seed: int) -> None:
+    def __init__(self, model: str, seed: int, grader: GraderSettings) -> None:
         self.base = load_model(model)
         self.engine = HFEngine(self.base)
+        self.grader = make_grader(**grader, engine=self.engine)
         self.seed = seed
         self._lessons: dict[tuple[SelfEditConfig, Context], tuple[Lesson, float]] = {}
 
@@ -68,7 +69,7 @@ class Bench:
         in_context: bool = False,
     ) -> None:
         """Add the graded answers of each context to its row, under `name`."""
-        answered = answer_questions(self.engine, contexts, default_grader(), adapters=adapters, in_context=in_context)
+        answered = answer_questions(self.engine, contexts, self.grader, adapters=adapters, in_context=in_context)
         for row, answers in zip(rows, answered, strict=True):
             row[name] = [results_file.answer_row(answer) for answer in answers]
 

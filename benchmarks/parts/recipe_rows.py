@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from parts import results_file
 from parts.recipe_candidates import Recipe, recipe_key
 from seal_agent.data import bundled, contexts
-from seal_agent.grading.graders import default_grader
+from seal_agent.grading.graders import DEFAULT_GRADER, default_grader
 from seal_agent.types import Context
 
 NOVEL, SQUAD = "seal_novel", "squad"
@@ -18,6 +18,14 @@ EXPLORED = 24  # passages of each domain that the search may see; the others con
 Row = dict[str, Any]
 Spans = dict[str, tuple[int, int]]
 """Passages [start, stop) of each domain, in the shuffled order."""
+
+
+class GraderSettings(TypedDict):
+    """Who grades; the arguments of `make_grader`."""
+
+    name: str
+    judge_model: str | None
+    judge_url: str | None
 
 
 class Measurements:
@@ -30,7 +38,12 @@ class Measurements:
             self.passages[SQUAD] = _shuffled(contexts.read_contexts(options.squad), options.seed)
         counts = {domain: len(contexts) for domain, contexts in self.passages.items()}
         self.config = {"model": options.model, "seed": options.seed, "passages": counts}
-        self.run, self.rows = results_file.describe_run(), _regraded(results_file.load(options.out, self.config))
+        self.grader = GraderSettings(name=options.grader, judge_model=options.judge_model, judge_url=options.judge_url)
+        lexical = options.grader == DEFAULT_GRADER
+        if not lexical:  # left out otherwise, so that results of before there was a choice count
+            self.config["grader"] = self.grader
+        self.run, rows = results_file.describe_run(), results_file.load(options.out, self.config)
+        self.rows = _regraded(rows) if lexical else rows
 
     def rows_of(self, recipe: Recipe, domain: str, start: int, stop: int) -> list[Row]:
         """Rows of a recipe about passages [start, stop) of a domain, in the order of the passages."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from datasets import Dataset, load_dataset
 
 from lm_eval_tasks.knowledge import documents
@@ -12,12 +14,12 @@ from seal_agent.types import Context
 HUB_ID = "rajpurkar/squad"
 
 
-def dataset(squad_file: str | None = None, limit_contexts: int | None = None, **_: object) -> dict[str, Dataset]:
+def dataset(squad_file: str | None = None, **arguments: Any) -> dict[str, Dataset]:
     """The passages of SQuAD's validation split, or of a local file.
 
     lm-eval passes all model arguments and metadata by name.
     """
-    return documents(read_contexts(squad_file) if squad_file else _from_hub(), limit_contexts)
+    return documents(read_contexts(squad_file) if squad_file else _from_hub(), **arguments)
 
 
 def _from_hub() -> list[Context]:

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seal_agent.cli import console
-from seal_agent.cli.options import Adapter, Home, Json, ModelOptions, PolicyName, Seed, configured, print_json
+from seal_agent.cli.options import (
+    Adapter,
+    GraderOptions,
+    Home,
+    Json,
+    ModelOptions,
+    PolicyName,
+    Seed,
+    configured,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from seal_agent.config import InnerLoopConfig, SelfEditConfig
@@ -121,6 +131,7 @@ def adapt(
     note_options: NoteOptions,
     training_options: TrainingOptions,
     model_options: ModelOptions,
+    grader_options: GraderOptions,
     adapter: Adapter = "default",
     title: Annotated[str, typer.Option(help="What the text is about; put before every note.")] = "",
     questions: Annotated[
@@ -154,7 +165,9 @@ def adapt(
     self_edit = note_options.config(base_recipe.self_edit)
     inner_loop = training_options.config(base_recipe.inner_loop, seed)
     gate = MinimumGain(minimum_gain) if minimum_gain is not None else None
+    grader_options.check()
     seal = model_options.load(home, seed, policy)
+    seal.grader = grader_options.make(seal.engine)
     if seal.policy and seal.policy.formats and not note_options.formats:
         self_edit = replace(self_edit, formats=seal.policy.formats)
     with console.stage_bars(quiet=as_json) as bars:

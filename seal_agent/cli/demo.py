@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seal_agent.cli import console
-from seal_agent.cli.options import Json, ModelOptions, Seed, print_json
+from seal_agent.cli.options import GraderOptions, Json, ModelOptions, Seed, print_json
 
 if TYPE_CHECKING:
     from seal_agent.demo import DemoResult
     from seal_agent.types import Answer
 
 
-def demo(model_options: ModelOptions, seed: Seed = 0, as_json: Json = False) -> None:
+def demo(model_options: ModelOptions, grader_options: GraderOptions, seed: Seed = 0, as_json: Json = False) -> None:
     """The model learns a passage of invented facts before your eyes (about a minute)."""
     from seal_agent.base_model.loading import load_model
     from seal_agent.demo import run_demo
+    from seal_agent.generation.hf import HFEngine
 
+    grader_options.check()
     with console.waiting("loading the model (the first time, the bundled weights are converted: half a minute)"):
         base = load_model(
             model_options.model,
@@ -25,7 +27,7 @@ def demo(model_options: ModelOptions, seed: Seed = 0, as_json: Json = False) -> 
             trust_remote_code=model_options.trust_remote_code,
         )
     with console.stage_bars(quiet=as_json) as bars:
-        result = run_demo(base, seed, bars)
+        result = run_demo(base, seed, bars, grader_options.make(HFEngine(base)))
     if as_json:
         print_json(**_as_json(result), base=base.identity, seed=seed)
     else:

@@ -15,6 +15,8 @@ from seal_agent.cli import console
 
 if TYPE_CHECKING:
     from seal_agent.config import ArcConfig, InnerLoopConfig, SelfEditConfig
+    from seal_agent.generation.engine import Engine
+    from seal_agent.grading.grader import Grader
     from seal_agent.model import SelfAdaptingModel
     from seal_agent.store.ledger import Ledger
 
@@ -56,6 +58,31 @@ class ModelOptions:
                 seed=seed,
                 trust_remote_code=self.trust_remote_code,
             )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GraderOptions:
+    """Who judges answers."""
+
+    grader: Annotated[
+        str, typer.Option(help="lexical (compares words), judge (a model at an endpoint), or model (the model itself).")
+    ] = "lexical"
+    judge_model: Annotated[str | None, typer.Option(help="The judge's name at its endpoint.")] = None
+    judge_url: Annotated[
+        str | None, typer.Option(help="The judge's endpoint, without /chat/completions. \\[default: OpenAI's]")
+    ] = None
+
+    def check(self) -> None:
+        """Refuse options that no grader can be made of, before a model is loaded. Raises InputError."""
+        from seal_agent.grading.graders import check_grader
+
+        check_grader(self.grader, self.judge_model, self.judge_url)
+
+    def make(self, engine: Engine | None = None) -> Grader:
+        """The grader. Raises InputError."""
+        from seal_agent.grading.graders import make_grader
+
+        return make_grader(self.grader, engine=engine, judge_model=self.judge_model, judge_url=self.judge_url)
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

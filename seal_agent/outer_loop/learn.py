@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import OuterLoopConfig
+from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.outer_loop.archive.facts import describe_machine
 from seal_agent.outer_loop.archive.run import MANIFEST, Run
 from seal_agent.outer_loop.domains.domain import Domain, DrawableDomain
@@ -56,15 +57,25 @@ def resumed_base(base: BaseModel, folder: Path) -> BaseModel:
 
 
 def settings(
-    base: BaseModel, domain: Domain[Any], reward: RewardModel, config: OuterLoopConfig, **reward_settings: str
+    base: BaseModel,
+    domain: Domain[Any],
+    reward: RewardModel,
+    config: OuterLoopConfig,
+    grader: Mapping[str, str] | None = None,
+    **reward_settings: str,
 ) -> dict[str, Any]:
-    """Everything that decides a run's results, for its manifest; `reward_settings` stand beside the reward's name."""
+    """Everything that decides a run's results, for its manifest; `reward_settings` stand beside the reward's name.
+
+    `grader` holds its name, and a judge's model and address. The default grader is left out, so that runs of before
+    graders had names go on.
+    """
     return {
         "outer_loop": asdict(config),
         "domain": domain.settings(),
         "reward": {"name": reward.name, "samples": reward.samples, **reward_settings},
         "base": base.identity,
         "dtype": str(base.dtype).removeprefix("torch."),
+        **({"grader": dict(grader)} if grader and grader["name"] != DEFAULT_GRADER else {}),
     }
 
 

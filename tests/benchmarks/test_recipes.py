@@ -55,8 +55,9 @@ def bench(recipes: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[tuple[st
     return measured
 
 
-def search(recipes: ModuleType, out: Path) -> Any:
-    return recipes.Search(argparse.Namespace(out=out, seed=0, model="default", squad=None))
+def search(recipes: ModuleType, out: Path, grader: str = "lexical", judge_model: str | None = None) -> Any:
+    options = {"seed": 0, "model": "default", "squad": None, "judge_url": None}
+    return recipes.Search(argparse.Namespace(out=out, grader=grader, judge_model=judge_model, **options))
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,24 @@ def test_a_stopped_search_goes_on(recipes: ModuleType, bench: list[tuple[str, in
     search(recipes, out).explore(tried, [2, 4], 2)
     assert bench == [("a", 2), ("a b", 2)]
     assert all(row["commit"] for row in json.loads(out.read_text())["rows"])
+
+
+def test_another_grader_is_another_search(recipes: ModuleType, bench: list[tuple[str, int]], tmp_path: Path) -> None:
+    """Its verdicts stay as they are on file; those of the default are given anew, by the current grader."""
+    tried = [recipes.candidates.Recipe("a", recipes.candidates.PASSAGE_ONLY, recipes.candidates.ALL_LAYERS)]
+    out = tmp_path / "recipes.json"
+    search(recipes, out).explore(tried, [1], 2)
+    assert "grader" not in json.loads(out.read_text(encoding="utf-8"))["config"]
+    judged = search(recipes, out, "judge", "a-judge")
+    assert not judged.rows
+    judged.explore(tried, [1], 2)
+    config = json.loads(out.read_text(encoding="utf-8"))["config"]
+    assert config["grader"] == {"name": "judge", "judge_model": "a-judge", "judge_url": None}
+    text = out.read_text(encoding="utf-8").replace('"correct"', '"ungraded"')
+    out.write_text(text, encoding="utf-8")
+    (row,) = [row for row in search(recipes, out, "judge", "a-judge").rows if row["domain"] == recipes.NOVEL]
+    assert "correct" not in [answer["verdict"] for answer in row["answers"]]
+    assert not search(recipes, out, "model").rows
 
 
 def test_the_default_is_the_recipe_that_won_where_it_was_confirmed(recipes: ModuleType) -> None:

@@ -6,14 +6,18 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import Call, Ran, caller
 
+import seal_agent.demo
 from seal_agent.base_model.model import BaseModel
 from seal_agent.cli import app as cli
 from seal_agent.cli import options
+from seal_agent.config import RECIPES, SelfEditConfig
+from seal_agent.grading.model_judge import ModelJudge
 
 TEXT = "The mill of Orrin turns by night. Its miller is called Tamsin Vole."
 
@@ -40,6 +44,30 @@ def text(tmp_path: Path) -> Path:
 
 def adapt(run: Call, model: Path, text: Path, *more: object) -> Ran:
     return run("adapt", text, "--model", model, "--recipe", "paper", "--format", "passage", "--epochs", 2, *more)
+
+
+def test_adapt_is_graded_by_the_grader_that_is_named(run: Call, model: Path, text: Path, tmp_path: Path) -> None:
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"question": "Who is the miller?", "answer": "Tamsin Vole"}\n')
+    asked = ("--questions", questions)
+    assert adapt(run, model, text, *asked, "--grader", "model", "--json").json["after"]
+    for options_, said in (
+        (("--grader", "nobody"), "no grader 'nobody'"),
+        (("--grader", "judge"), "--judge-model"),
+        (("--judge-model", "gpt"), "leave them out"),
+    ):
+        refused = adapt(run, model, text, *asked, *options_)
+        assert refused.code == 2
+        assert said in refused.err
+
+
+def test_the_demo_is_graded_by_the_grader_that_is_named(
+    run: Call, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seal_agent.demo, "SELF_EDIT", SelfEditConfig(("passage",), self_test=0))
+    monkeypatch.setattr(seal_agent.demo, "INNER_LOOP", replace(RECIPES["paper"].inner_loop, rank=2, epochs=1))
+    monkeypatch.setattr(ModelJudge, "margins", lambda _, items: [1.0] * len(items))
+    assert run("demo", "--model", model, "--grader", "model", "--json").json["accuracy_before"] == 1.0
 
 
 def test_adapt_ask_history_rollback_as_a_user_types_them(run: Call, model: Path, text: Path) -> None:
@@ -127,6 +155,7 @@ def test_an_unusable_text_is_one_sentence_and_exit_2(
         (("history", "--adapter", "../x"), 2, "cannot name an adapter"),
         (("rollback",), 1, "there is no adapter 'default'"),
         (("ask", "hm?", "--model", "/nowhere/model"), 1, "there is no model folder"),
+        (("demo", "--model", "/nowhere/model", "--grader", "nobody"), 2, "no grader 'nobody'"),
         (("frobnicate",), 2, "No such command"),
     ],
 )

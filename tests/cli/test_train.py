@@ -10,19 +10,21 @@ from typing import Any
 import outer_loop_fakes
 import pytest
 from command_line import Call, Ran, caller
+from judge_server import Server, reply
 
 from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel
 from seal_agent.cli import console
 from seal_agent.config import OuterLoopConfig, SelfEditConfig
 from seal_agent.errors import AdapterError, InputError
+from seal_agent.grading.model_judge import ModelJudge
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.outer_loop import collapse, stages
 from seal_agent.outer_loop.archive.status import read_status
 from seal_agent.outer_loop.domains.knowledge import KnowledgeDomain
 from seal_agent.outer_loop.domains.passages import passages_for
 from seal_agent.outer_loop.executors.workers import MakeWorker
-from seal_agent.outer_loop.learn import resumed_base
+from seal_agent.outer_loop.learn import resumed_base, settings
 from seal_agent.outer_loop.plan import plan
 from seal_agent.outer_loop.policy import load_policy, save_policy
 from seal_agent.outer_loop.rewards.reward import QuestionReward
@@ -201,6 +203,46 @@ def test_a_rubric_trains_no_adapters(train: Call, seal: Call, tmp_path: Path) ->
     assert train("--reward", "rubric", "--rounds", 1, "--dry-run", "--json").json["adapters"] == 0
 
 
+@pytest.mark.parametrize("reward", ["questions", "votes"])
+def test_a_judge_grades_a_run_and_belongs_to_its_settings(train: Call, tmp_path: Path, reward: str) -> None:
+    small = ("--rounds", 1, "--contexts", 1, "--edits", 1, "--seeds", 1, "--reward", reward)
+    with Server(lambda handler, number, body: reply(handler, "yes")) as server:
+        judge = ("--grader", "judge", "--judge-model", "a-judge", "--judge-url", server.url)
+        assert train(*small, *judge, "--dry-run").code == 0
+        assert not (tmp_path / "run").exists()
+        ran = train(*small, *judge, "--json")
+        assert ran.code == 0, ran.err
+        assert {request["model"] for request in server.requests} == {"a-judge"}
+        asked = len(server.requests)
+        assert train(*small, *judge, "--json").json == ran.json
+        assert len(server.requests) == asked, "what is finished is not judged again"
+    config = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))["config"]
+    assert config["grader"] == {"name": "judge", "judge": "a-judge", "judge_url": server.url}
+    assert (tmp_path / "run" / "judge.sqlite").is_file()
+    refused = train(*small)
+    assert refused.code == 2
+    assert "grader was" in refused.err
+
+
+def test_the_default_grader_leaves_settings_as_they_were(tiny_base: BaseModel) -> None:
+    """Else runs that were begun before graders had names would not go on."""
+    parts = (tiny_base, outer_loop_fakes.domain(), QuestionReward(), outer_loop_fakes.CONFIG)
+    assert settings(*parts, grader={"name": "lexical"}) == settings(*parts)
+    assert settings(*parts, grader={"name": "model"})["grader"] == {"name": "model"}
+
+
+def test_a_worker_may_judge_itself(model: Path) -> None:
+    worker = MakeWorker(str(model), device="cpu", dtype="float32", grader="model")()
+    assert isinstance(worker.grader, ModelJudge)
+    assert worker.grader.engine is worker.engine
+
+
+def test_grids_have_no_grader(seal: Call, tmp_path: Path) -> None:
+    ran = seal("train", "--arc", "toy", "--run", tmp_path / "run", "--model", "/nowhere/model", "--grader", "model")
+    assert ran.code == 2
+    assert "leave it out" in ran.err
+
+
 # ---------------------------------------------------------------- before a run
 
 
@@ -232,7 +274,14 @@ def test_the_plan_is_what_the_ledger_holds_at_the_end(tiny_base: BaseModel) -> N
         (("--workers", 2), "add --executor ray"),
         (("--guard", 1, "--reward", "votes"), "leave one of them out"),
         (("--judge-url", "http://x"), "belong to --reward rubric"),
+        (("--judge-url", "http://x"), "or --grader judge"),
+        (("--judge-model", "m", "--grader", "model"), "or --grader judge"),
         (("--judge-url", "http://x", "--reward", "rubric"), "give --judge-model"),
+        (("--judge-url", "http://x", "--grader", "judge"), "give --judge-model"),
+        (("--judge-url", "x", "--judge-model", "m", "--grader", "judge"), "must begin with http"),
+        (("--grader", "judge"), "give judge_model (--judge-model)"),
+        (("--grader", "nobody"), "use one of lexical, judge, model"),
+        (("--grader", "model", "--reward", "rubric"), "asks no questions; leave it out"),
         (("--report-to", "abacus"), "use tensorboard, wandb, trackio"),
         (("--rounds", 0), "rounds must be at least 1"),
         (("--format", "evidence"), "no policy can learn to write it"),

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seal_agent.cli import console
-from seal_agent.cli.options import Json, ModelOptions, Seed, configured
+from seal_agent.cli.options import GraderOptions, Json, ModelOptions, Seed, configured
 from seal_agent.cli.train.show import show_plan, show_result, show_status
 from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
     from seal_agent.config import OuterLoopConfig
-    from seal_agent.generation.engine import Engine
     from seal_agent.outer_loop.domains.domain import Domain
     from seal_agent.outer_loop.executors.executor import Executor
     from seal_agent.outer_loop.executors.workers import MakeWorker
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: seal train --data squad.jsonl --rounds 2 --contexts 50 --edits 5 --seeds 3 --run runs/first"
 INTERRUPTED = 130
+VERDICTS = "judge.sqlite"  # in the run's folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,9 @@ class RewardOptions:
         str,
         typer.Option(
             help="questions (of the data; of ARC: solved or not), cells (of ARC: the share that is right), votes (its "
-            "own questions, no labels), or rubric (a judge, nothing trained)."
+            "own questions, no labels), or rubric (by --judge-model, or else the model itself; nothing trained)."
         ),
     ] = "questions"
-    judge_url: Annotated[str | None, typer.Option(help="Endpoint of --judge-model. \\[default: OpenAI's]")] = None
-    judge_model: Annotated[str | None, typer.Option(help="Judge of --reward rubric. \\[default: the model itself]")] = (
-        None
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +111,7 @@ class _RunRequest:
     folder: Path
     config: OuterLoopConfig
     reward_options: RewardOptions
+    grader_options: GraderOptions
     make_worker: MakeWorker
     executor_options: ExecutorOptions
     merge: Path | None
@@ -125,6 +122,7 @@ def train(
     search_options: SearchOptions,
     edit_options: EditOptions,
     reward_options: RewardOptions,
+    grader_options: GraderOptions,
     executor_options: ExecutorOptions,
     model_options: ModelOptions,
     data: Annotated[Path | None, typer.Option(help="Passages with questions: our JSON lines, or a SQuAD file.")] = None,
@@ -154,11 +152,22 @@ def train(
             f"give passages with --data or tasks with --arc, and a folder with --run; {EXAMPLE[0].lower()}{EXAMPLE[1:]}"
         )
     config = edit_options.config(search_options, arc, seed)
-    adapters = (run / "adapters").resolve() if keep_adapters else None
+    rubric = reward_options.reward == "rubric"  # the judge's options are the reward's then
     make_worker = MakeWorker(
-        model_options.model, model_options.device, model_options.dtype, model_options.trust_remote_code, adapters
+        model_options.model,
+        model_options.device,
+        model_options.dtype,
+        model_options.trust_remote_code,
+        adapters=(run / "adapters").resolve() if keep_adapters else None,
+        grader=grader_options.grader,
+        judge_model=None if rubric else grader_options.judge_model,
+        judge_url=None if rubric else grader_options.judge_url,
+        # none in a dry run, which writes nothing; none on a cluster, whose machines may not have the folder
+        judge_cache=None if dry_run or executor_options.address else (run / VERDICTS).resolve(),
     )
-    request = _RunRequest(data, arc, run, config, reward_options, make_worker, executor_options, merge, report_to)
+    request = _RunRequest(
+        data, arc, run, config, reward_options, grader_options, make_worker, executor_options, merge, report_to
+    )
     _check(request)
     try:
         _start(request, dry_run, as_json)
@@ -182,14 +191,27 @@ def _check(request: _RunRequest) -> None:
         raise InputError("--address and --workers are Ray's; add --executor ray")
     if request.config.guard and rewarding.reward != "questions":
         raise InputError(f"--guard lowers the reward of questions, not of {rewarding.reward}; leave one of them out")
-    if (rewarding.judge_url or rewarding.judge_model) and rewarding.reward != "rubric":
-        raise InputError("--judge-url and --judge-model belong to --reward rubric")
-    if rewarding.judge_url and not rewarding.judge_model:
-        raise InputError("a judge at an endpoint has a name there; give --judge-model")
+    _check_grader(request.grader_options, rewarding.reward, request.arc)
     if request.merge and request.merge.exists() and (not request.merge.is_dir() or any(request.merge.iterdir())):
         raise InputError(f"{request.merge} exists and is not an empty folder; choose another --merge")
     if request.report_to:
         check_tracker(request.report_to)
+
+
+def _check_grader(options: GraderOptions, reward: str, arc: str | None) -> None:
+    """Refuse graders and judges that nothing would ask. Raises InputError."""
+    from seal_agent.grading.graders import DEFAULT_GRADER, check_grader
+
+    rubric = reward == "rubric"
+    if (options.judge_url or options.judge_model) and not rubric and options.grader != "judge":
+        raise InputError("--judge-url and --judge-model belong to --reward rubric or --grader judge; add one of them")
+    if options.judge_url and not options.judge_model:
+        raise InputError("a judge at an endpoint has a name there; give --judge-model")
+    if options.grader != DEFAULT_GRADER and (rubric or arc):
+        reason = "--reward rubric asks no questions" if rubric else "ARC's answers are grids"
+        raise InputError(f"--grader judges answers in words, but {reason}; leave it out")
+    if not rubric:
+        check_grader(options.grader, options.judge_model, options.judge_url)
 
 
 def _start(request: _RunRequest, dry_run: bool, as_json: bool) -> None:
@@ -200,7 +222,7 @@ def _start(request: _RunRequest, dry_run: bool, as_json: bool) -> None:
     with console.waiting("loading the model"):
         worker = request.make_worker()
     worker = replace(worker, base=resumed_base(worker.base, request.folder))
-    reward = _reward(request, worker.engine)
+    reward = _reward(request, worker)
     cases = domain.cases(worker, domain.items(request.config.contexts, 0, request.config.seed), request.config.seed)
     planned = plan(domain, reward, request.config, cases)
     if dry_run:
@@ -232,20 +254,18 @@ def _domain(request: _RunRequest) -> Domain[Any]:
     return passages_for(read_contexts(request.data), request.config, need_questions=reward == "questions")
 
 
-def _reward(request: _RunRequest, engine: Engine) -> RewardModel:
-    from seal_agent.grading.graders import default_grader
-
-    options = request.reward_options
-    if options.reward == "votes":
+def _reward(request: _RunRequest, worker: Worker) -> RewardModel:
+    reward, options = request.reward_options.reward, request.grader_options
+    if reward == "votes":
         from seal_agent.outer_loop.rewards.votes import MajorityVoteReward
 
-        return MajorityVoteReward(default_grader())
-    if options.reward == "rubric":
+        return MajorityVoteReward(worker.grader)
+    if reward == "rubric":
         from seal_agent.outer_loop.rewards.rubric import RubricReward
 
         if not options.judge_model:
-            return RubricReward.of_model(engine)
-        judge = partial(RubricReward.of_endpoint, options.judge_model, cache=request.folder / "judge.sqlite")
+            return RubricReward.of_model(worker.engine)
+        judge = partial(RubricReward.of_endpoint, options.judge_model, cache=request.folder / VERDICTS)
         return judge(base_url=options.judge_url) if options.judge_url else judge()
     from seal_agent.outer_loop.rewards.reward import QuestionReward
 
@@ -270,10 +290,12 @@ def _learn(
     from seal_agent.outer_loop.archive.run import Run
     from seal_agent.outer_loop.learn import facts, learn, settings
 
-    options = request.reward_options
-    judge = {"judge": options.judge_model or "the model", "judge_url": options.judge_url or ""}
-    judge_settings = judge if options.reward == "rubric" else {}
-    run_settings = settings(worker.base, domain, reward, request.config, **judge_settings)
+    options = request.grader_options
+    judge = {"judge": options.judge_model or "", "judge_url": options.judge_url or ""}
+    grader = {"name": options.grader, **(judge if options.grader == "judge" else {})}
+    rubric = request.reward_options.reward == "rubric"
+    judge_settings = {**judge, "judge": options.judge_model or "the model"} if rubric else {}
+    run_settings = settings(worker.base, domain, reward, request.config, grader=grader, **judge_settings)
     run = Run(request.folder, run_settings, facts(worker.base, planned))
     try:
         executor = _executor(request, worker)

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from seal_agent.config import ARC_INNER_LOOPS, ArcConfig, InnerLoopConfig, SelfEditConfig, recipe_named
 from seal_agent.errors import InputError
+from seal_agent.grading.graders import DEFAULT_GRADER, GRADERS
 from seal_agent.self_edits.formats.registry import PASSAGE, check_format
 
 Mode = Literal["base", "in_context", "passage", "ttt", "self_edit"]
@@ -28,6 +29,9 @@ class ModelArguments:
     device: str = "auto"
     dtype: str = "auto"
     trust_remote_code: bool = False
+    grader: str = DEFAULT_GRADER  # read by our tasks: lexical, judge, or model (this model judges itself)
+    judge_model: str | None = None  # the judge's name at its endpoint
+    judge_url: str | None = None  # the judge's endpoint; None: OpenAI's
     limit_contexts: int | None = None  # read by our tasks, which receive these arguments as metadata
     eval_batch_size: int | str = 1  # lm-eval's flag `--batch_size`
     max_batch_size: int = 64  # lm-eval's default
@@ -128,5 +132,7 @@ def _check(settings: Settings) -> None:
         )
     if settings.mode == "passage" and settings.self_edit.formats != (PASSAGE,):
         raise InputError("mode=passage trains on the passage alone; leave format= out, or use mode=self_edit")
+    if model.grader not in GRADERS:
+        raise InputError(f"there is no grader {model.grader!r}; use one of {', '.join(GRADERS)}")
     if model.limit_contexts is not None and model.limit_contexts < 1:
         raise InputError(f"limit_contexts must be at least 1, but it is {model.limit_contexts}")

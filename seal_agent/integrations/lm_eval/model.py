@@ -32,7 +32,7 @@ from seal_agent.integrations.lm_eval.arguments import Settings, read_arguments
 from seal_agent.integrations.lm_eval.flags import check_prompts
 from seal_agent.integrations.lm_eval.hook import NAME, register
 from seal_agent.integrations.lm_eval.progress_bar import BeginStage, stages_on
-from seal_agent.integrations.lm_eval.tasks import ARC, KNOWLEDGE, UNANSWERED, domain_of
+from seal_agent.integrations.lm_eval.tasks import ARC, KNOWLEDGE, UNANSWERED, domain_of, judge_with
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.routing import routed
 from seal_agent.lora.serving import serving_route
@@ -87,6 +87,7 @@ class SealLM(HFLM):  # type: ignore[misc]
         self.base = base
         self.settings = settings
         self.engine = HFEngine(base, _batch_rows(settings.model.eval_batch_size))
+        judge_with(self.engine)
         self.adapter, self.adapter_revision = _stored_adapter(base, settings)
         self._route = serving_route(base.module, [self.adapter], base.device, base.dtype)
 
@@ -115,6 +116,7 @@ class SealLM(HFLM):  # type: ignore[misc]
         if ordinary:
             answers |= zip(ordinary, super().generate_until([requests[i] for i in ordinary], disable_tqdm), strict=True)
         if knowledge:
+            judge_with(self.engine)  # another model may have been made since this one
             parsed = [_parse_request(requests[i], self.settings.inner_loop.seed) for i in knowledge]
             answers |= zip(knowledge, self._answer(parsed, disable_tqdm), strict=True)
         if arc:

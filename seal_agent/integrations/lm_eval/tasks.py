@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seal_agent.errors import InputError
+
+if TYPE_CHECKING:
+    from seal_agent.generation.engine import Engine
+    from seal_agent.grading.grader import Grader
 
 DOMAIN_FIELD = "seal"
 """The field that marks a task document as one to adapt to; its value names the domain."""
@@ -18,6 +25,27 @@ ARC = "arc"
 
 UNANSWERED = "[no answer: "
 """Prefix of an answer whose context could not be learnt. Tasks leave it ungraded: a failure is not a zero."""
+
+
+GRADER_FIELD = "grader"
+"""The field of a knowledge document that names its grader, as JSON; documents without it are graded lexically."""
+
+_engine: list[Engine] = []
+
+
+def judge_with(engine: Engine) -> None:
+    """Make a model under test the one that the grader "model" asks."""
+    _engine[:] = [engine]
+    grader_of.cache_clear()
+
+
+@cache
+def grader_of(choice: str) -> Grader:
+    """The grader that a document's `GRADER_FIELD` names; "" is the default. Raises InputError."""
+    from seal_agent.grading.graders import make_grader
+
+    settings = json.loads(choice) if choice else {}
+    return make_grader(**settings, engine=_engine[0] if _engine else None)
 
 
 def domain_of(doc: object) -> str:

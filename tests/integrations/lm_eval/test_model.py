@@ -21,12 +21,15 @@ import torch
 pytest.importorskip("lm_eval")
 
 from conftest import random_adapter
+from fakes import ScriptedEngine
 from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.errors import InputError, TrainingError
+from seal_agent.generation.hf import HFEngine
+from seal_agent.grading.model_judge import ModelJudge
 from seal_agent.integrations.lm_eval import hook as lm_eval_hook
 from seal_agent.integrations.lm_eval import model as integration
 from seal_agent.integrations.lm_eval.arguments import read_arguments
@@ -34,6 +37,7 @@ from seal_agent.integrations.lm_eval.command import run_lm_eval
 from seal_agent.integrations.lm_eval.model import SealLM
 from seal_agent.integrations.lm_eval.tasks import UNANSWERED, tasks_folder
 from seal_agent.training import train as inner_loop
+from seal_agent.types import Verdict
 
 ROOT = Path(__file__).parents[3]
 PTH = ROOT / "seal_agent" / "integrations" / "lm_eval" / "hook.pth"
@@ -417,6 +421,49 @@ def test_an_evaluation_reports_both_means_with_their_errors(tiny_base: BaseModel
     assert scores["passage_acc_stderr,none"] == pytest.approx(1 / 6)
     assert scores["acc_stderr,none"] > 0
     assert result["config"]["seal"]["mode"] == "base"
+    assert scores["direct,none"] == pytest.approx(2 / 12)
+    assert scores["passage_direct,none"] == pytest.approx(1 / 6)
+    assert scores["words,none"] == 4
+
+
+def test_answers_are_graded_by_the_grader_that_is_named(tiny_base: BaseModel) -> None:
+    """The model under test judges itself; a random model's verdicts are not the lexical grader's."""
+    by_words, by_model = load_task("seal_novel", limit_contexts=1), load_task("seal_novel", grader="model")
+    SealLM(tiny_base, mode="base", grader="model")
+    doc = by_model.eval_docs[0]
+    assert "grader" not in by_words.eval_docs.column_names
+    assert json.loads(doc["grader"])["name"] == "model"
+    judge = ModelJudge(HFEngine(tiny_base))
+    for answer in ("I cannot say.", doc["answers"][0], "a lamp", "the third of May"):
+        metrics = by_model.process_results(doc, [answer])
+        verdict = judge.grade(doc["question"], doc["answers"], answer)
+        assert metrics["acc"] == float(verdict is Verdict.CORRECT)
+        assert "direct" not in metrics
+
+
+def test_the_model_that_answers_judges_itself(tiny_base: BaseModel) -> None:
+    """Not the one that was made last."""
+    task = load_task("seal_novel", limit_contexts=1, grader="model")
+    doc = task.eval_docs[0]
+    answering = SealLM(tiny_base, mode="base")
+    for yes, accuracy in ((-1.0, 1.0), (-3.0, 0.0)):
+        SealLM(tiny_base, mode="base")
+        answering.engine = ScriptedEngine(
+            {"": "Perhaps."}, likelihood=lambda _, said, yes=yes: yes if said == "yes" else -2.0
+        )
+        (answer,) = answering.generate_until([asked(doc["question"], doc["context"])], disable_tqdm=True)
+        assert task.process_results(doc, [answer])["acc"] == accuracy
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [({"grader": "nobody"}, "no grader 'nobody'"), ({"grader": "judge"}, "judge_model")],
+)
+def test_a_grader_that_cannot_be_made_is_refused_before_anything_is_trained(
+    tiny_base: BaseModel, arguments: dict[str, str], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        load_task("seal_novel", **arguments)
 
 
 # ---------------------------------------------------------------- the command line
