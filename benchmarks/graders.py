@@ -3,6 +3,7 @@
     python benchmarks/graders.py --answers ../shared/data/graded_answers.jsonl
     python benchmarks/graders.py --answers ../shared/data/graded_answers.jsonl --fit     # prints weights for lexical.py
     python benchmarks/graders.py --answers … --model default --sample 400               # adds a local model as judge
+    python benchmarks/graders.py --answers … --quoted ../shared/data/quoted_answers.jsonl     # direct answers, by hand
     python benchmarks/graders.py --answers … --judge http://localhost:8000/v1 gpt-4.1    # adds one behind an endpoint
 
 The file has one JSON object a line: question, gold, answer, correct (the judge's verdict). For each grader the table
@@ -12,7 +13,7 @@ over questions, since answers to one question are not independent.
 "cross-validated" is the lexical grader with weights fitted without the question that is graded: ten folds of whole
 questions, shuffled five times, median by kappa. Expect this figure on answers to other questions. "as shipped" has
 the weights in the package, which were fitted to all of this file. A judge that fails on an answer leaves it out of
-its own row; the table shows how many are left.
+its own row; the table shows how many are left. The rules for direct answers were chosen on the file of `--quoted`.
 """
 
 from __future__ import annotations
@@ -81,6 +82,9 @@ def main() -> None:
         "sample": options.sample,
         "seed": 0,
     }
+    if options.quoted:
+        figures += _quoted_figures(shipped, options.quoted)
+        config["quoted"] = options.quoted.name
     results_file.save(options.out, config, results_file.describe_run(), figures)
     print(table(figures))
     print(json.dumps({row["grader"]: row["kappa"] for row in figures}, ensure_ascii=False))
@@ -107,6 +111,28 @@ def _normalized(text: str) -> list[str]:
     """Words after SQuAD's normalization: lower case, no punctuation, no articles."""
     cleaned = "".join(c for c in text.casefold() if c.isalnum() or c.isspace())
     return [word for word in cleaned.split() if word not in ("a", "an", "the")]
+
+
+# ---------------------------------------------------------------- directness
+
+
+def _quoted_figures(grader: LexicalGrader, path: Path) -> list[dict[str, Any]]:
+    """Agreement with verdicts by hand: conveys the gold answer; is direct too. The last row is what no rule gives."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    answers = [GradedAnswer(row["question"], row["gold"][0], row["answer"], row["direct"]) for row in rows]
+    graded = {
+        verdict: np.array([judge(row["question"], row["gold"], row["answer"]) is Verdict.CORRECT for row in rows])
+        for verdict, judge in (("conveys", grader.grade), ("direct", grader.direct))
+    }
+    by_hand = {verdict: np.array([row[verdict] for row in rows]) for verdict in graded}
+    return [
+        {"grader": f"lexical, {name}", **_agreement(answers, by_hand[verdict], graded[said])}
+        for name, verdict, said in (
+            ("conveys (by hand)", "conveys", "conveys"),
+            ("direct (by hand)", "direct", "direct"),
+            ("conveys, taken for direct (by hand)", "direct", "conveys"),
+        )
+    ]
 
 
 # ---------------------------------------------------------------- judges
@@ -221,6 +247,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--fit", action="store_true", help="print the lexical grader's weights, fitted to all answers")
     parser.add_argument("--model", help="a local model as judge: default, a hub id or a folder")
     parser.add_argument("--judge", nargs=2, metavar=("URL", "NAME"), help="an OpenAI-compatible endpoint as judge")
+    parser.add_argument("--quoted", type=Path, help="JSON lines: question, gold, answer, conveys, direct (by hand)")
     parser.add_argument("--sample", type=int, help="answers that judges are asked about, drawn with seed 0")
     parser.add_argument("--out", type=Path, default=results_file.RESULTS / "graders.json")
     return parser.parse_args()
