@@ -11,15 +11,13 @@ from typing import Any
 from datasets import Dataset
 
 from seal_agent.grading.grader import DirectnessGrader, Grader
-from seal_agent.grading.graders import DEFAULT_GRADER
+from seal_agent.grading.graders import DEFAULT_GRADER, check_grader
 from seal_agent.integrations.lm_eval.tasks import DOMAIN_FIELD, GRADER_FIELD, KNOWLEDGE, UNANSWERED, grader_of
 from seal_agent.prompts import question_prompt
 from seal_agent.types import Context, Verdict
 
 Graded = tuple[str, float]
 """A passage's index, and whether one of its questions was answered correctly (1.0 or 0.0)."""
-
-_DEFAULT = {"name": DEFAULT_GRADER, "judge_model": None, "judge_url": None}
 
 
 def documents(
@@ -35,10 +33,9 @@ def documents(
     lm-eval passes all model arguments and metadata by name; those that are not named here are ignored. Documents name
     their grader unless it is the default, so that the hash of a task stays what it was.
     """
+    check_grader(grader, judge_model, judge_url)  # raises before anything is trained
     settings = {"name": grader, "judge_model": judge_model, "judge_url": judge_url}
-    choice = {} if settings == _DEFAULT else {GRADER_FIELD: json.dumps(settings)}
-    if choice and grader != "model":
-        grader_of(choice[GRADER_FIELD])  # raises before anything is trained
+    choice = {GRADER_FIELD: json.dumps(settings)} if grader != DEFAULT_GRADER else {}
     rows = [
         {
             DOMAIN_FIELD: KNOWLEDGE,
@@ -77,19 +74,18 @@ def grade(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float | G
     correct = float(verdict is Verdict.CORRECT)
     graded = (doc["passage"], correct)
     metrics = {"acc": correct, "passage_acc": graded, "passage_acc_stderr": graded, "ungraded": 0.0}
-    return metrics | {"words": float(len(answer.split()))} | _directness(grader, doc, answer)
+    return metrics | {"words": float(len(answer.split()))} | _directness(grader, doc, answer, verdict)
 
 
-def _directness(grader: Grader, doc: Mapping[str, Any], answer: str) -> dict[str, float | Graded]:
+def _directness(grader: Grader, doc: Mapping[str, Any], answer: str, verdict: Verdict) -> dict[str, float | Graded]:
     """Whether the answer also singles out what was asked for; nothing if the grader cannot tell."""
     if not isinstance(grader, DirectnessGrader):
         return {}
-    direct = float(grader.direct(doc["question"], doc["answers"], answer) is Verdict.CORRECT)
-    return {
-        "direct": direct,
-        "passage_direct": (doc["passage"], direct),
-        "passage_direct_stderr": (doc["passage"], direct),
-    }
+    if verdict is Verdict.CORRECT:  # no other answer is direct
+        verdict = grader.direct(doc["question"], doc["answers"], answer)
+    direct = float(verdict is Verdict.CORRECT)
+    graded = (doc["passage"], direct)
+    return {"direct": direct, "passage_direct": graded, "passage_direct_stderr": graded}
 
 
 def passage_mean(items: Sequence[Graded]) -> float:

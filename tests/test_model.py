@@ -528,6 +528,7 @@ def test_a_revision_names_the_language_and_what_no_adapter_trains(tiny_base: Bas
     assert german.languages == "de"
     assert "  language  de\n" in str(german)
     assert not german.not_trained
+    assert "  layers    they leave out experts\n" in str(replace(german, not_trained="they leave out experts"))
     assert model.history()[-1] == german
     english = model.adapt(
         "The mill of Orrin turns by night, and its miller is old.",

@@ -1,3 +1,7 @@
+"""Neighbouring seeds, rows and epochs draw from streams of their own."""
+
+from __future__ import annotations
+
 import random
 from itertools import combinations
 

@@ -56,7 +56,7 @@ def surroundings(question: str, gold: str, answer: str, language: str = ENGLISH)
         own_words=len({*content_words(answer, language)} - asked - wanted),
         rival_numbers=_rival_numbers(answer, asked, wanted, language) if has_number(gold, language) else 0,
         before=word_count(answer[:place]) / max(1, word_count(answer)) if place >= 0 else 0.0,
-        listed=_listed(question, gold, answer, place) if place >= 0 else 0,
+        listed=_listed(gold, answer, place) if place >= 0 else 0,
     )
 
 
@@ -67,9 +67,9 @@ def _rival_numbers(answer: str, asked: AbstractSet[str], wanted: AbstractSet[str
     return sum(not words & wanted and not words <= asked for words in rivals)
 
 
-def _listed(question: str, gold: str, answer: str, place: int) -> int:
+def _listed(gold: str, answer: str, place: int) -> int:
     """Short items beside the gold in its own sentence."""
-    stop, start = place + len(gold), 0
+    stop = place + len(gold)
     sentence = next((s for s in sentences_of(answer) if gold.strip(" .").casefold() in s.casefold()), answer)
     start = max(answer.find(sentence), 0)
     left = _BETWEEN_ITEMS.split(answer[start:place])[-3:-1]

@@ -37,14 +37,14 @@ QUOTATION = (
             "What did the merchant's house survive?",
             "Great Fire of London",
             "It survived the Great Fire of London.",
-            None,
+            Verdict.CORRECT,
         ),
         ("Who was named Super Bowl MVP?", "Cam Newton", MVP, Verdict.WRONG),
         ("Did Miller play?", "yes", MVP, Verdict.UNGRADED),
     ],
 )
-def test_the_answer_is_singled_out_or_not(question: str, gold: str, answer: str, verdict: Verdict | None) -> None:
-    assert GRADER.direct(question, [gold], answer) is (verdict or Verdict.CORRECT)
+def test_the_answer_is_singled_out_or_not(question: str, gold: str, answer: str, verdict: Verdict) -> None:
+    assert GRADER.direct(question, [gold], answer) is verdict
 
 
 def test_a_direct_answer_is_always_a_correct_one(shared_data: Path) -> None:

@@ -54,7 +54,7 @@ def test_two_adapters_in_one_bank_equal_two_runs_of_peft(zoo_model: ZooModel) ->
             update, difference = delta(want, name), delta(trained.adapter, name) - delta(want, name)
             # AdamW's first steps turn a gradient of 1e-9 into a full step of either sign: a few elements may differ.
             assert difference.norm() <= 0.02 * update.norm(), name
-            assert difference.abs().median() <= 1e-4 * update.abs().max(), name
+            assert difference.abs().median() <= 2e-5 * update.abs().max(), name
         assert max(delta(want, name).abs().max() for name in want.pairs) > 1e-3
 
 

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from seal_agent.config import ARC_INNER_LOOPS, ArcConfig, InnerLoopConfig, SelfEditConfig, recipe_named
 from seal_agent.errors import InputError
-from seal_agent.grading.graders import DEFAULT_GRADER, GRADERS
+from seal_agent.grading.graders import DEFAULT_GRADER, check_grader
 from seal_agent.self_edits.formats.registry import PASSAGE, check_format
 
 Mode = Literal["base", "in_context", "passage", "ttt", "self_edit"]
@@ -132,7 +132,6 @@ def _check(settings: Settings) -> None:
         )
     if settings.mode == "passage" and settings.self_edit.formats != (PASSAGE,):
         raise InputError("mode=passage trains on the passage alone; leave format= out, or use mode=self_edit")
-    if model.grader not in GRADERS:
-        raise InputError(f"there is no grader {model.grader!r}; use one of {', '.join(GRADERS)}")
+    check_grader(model.grader, model.judge_model, model.judge_url)
     if model.limit_contexts is not None and model.limit_contexts < 1:
         raise InputError(f"limit_contexts must be at least 1, but it is {model.limit_contexts}")
