@@ -26,7 +26,7 @@ from typing import Any
 from parts import results_file
 from parts.results_file import explicit_options, percent_cell
 
-from seal_agent.adaptation.answering import answer_questions
+from seal_agent.answering.questions import answer_questions
 from seal_agent.base_model.loading import load_model
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.data import contexts
@@ -111,7 +111,7 @@ def measure(
                 flush=True,
             )
         adapters = [model.adapter(ADAPTER)] * len(contexts)
-        final_answers = answer_questions(model.engine, contexts, model.grader, adapters=adapters)
+        final_answers = answer_questions(model.engine, model.base, contexts, model.grader, adapters=adapters)
         for row, answers in zip(rows, final_answers, strict=True):
             row["at_the_end"] = [results_file.answer_row(answer) for answer in answers]
     return rows, summarise(rows, before)

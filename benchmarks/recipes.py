@@ -30,7 +30,7 @@ from parts import recipe_candidates as candidates
 from parts import recipe_report as report
 from parts import results_file
 from parts.recipe_bench import Bench
-from parts.recipe_rows import EXPLORED, NOVEL, SQUAD, Measurements, Spans, accuracies
+from parts.recipe_rows import EXPLORED, NOVEL, SQUAD, Measurements, Spans, directness
 
 from seal_agent.errors import InputError
 from seal_agent.grading.graders import DEFAULT_GRADER, GRADERS, check_grader
@@ -78,8 +78,8 @@ class Search(Measurements):
         return remaining
 
     def score(self, recipe: candidates.Recipe, stop: int) -> float:
-        """Accuracy on the first `stop` passages of each domain, both domains weighing the same."""
-        return report.mean_of_means([accuracies(self.rows_of(recipe, domain, 0, stop)) for domain in self.passages])
+        """Direct answers on the first `stop` passages of each domain, both domains weighing the same."""
+        return report.mean_of_means([directness(self.rows_of(recipe, domain, 0, stop)) for domain in self.passages])
 
 
 def main() -> None:

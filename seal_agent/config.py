@@ -19,6 +19,7 @@ ZeroOrMore = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
 AtLeast32 = Annotated[int, Field(ge=32)]
 BetweenZeroAndOne = Annotated[float, Field(gt=0, lt=1)]
+ZeroToOne = Annotated[float, Field(ge=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Entries = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -102,30 +103,42 @@ class BankConfig:
     checkpointing: bool = False  # gradient checkpointing: less memory, more time
 
 
+AnswerStyle = Literal["short", "sentence", "plain"]
+"""An adapter's answer: the few words that were asked for, the sentence that it recalls with them, or what it says."""
+
+
 @config
 class AnswerConfig:
     """How questions are asked: greedy, 64 tokens (SEAL)."""
 
-    max_tokens: Positive = 64
+    max_tokens: Positive = 64  # of a sentence that is recalled, and of the base model's answers
+    style: AnswerStyle = "short"
+    least_confidence: ZeroToOne = 0.3  # measured; below it the base model answers, at 0 the adapter always does
 
     def sampling(self) -> Sampling:
         return Sampling(max_tokens=self.max_tokens)
 
 
+PLAIN_ANSWERS = AnswerConfig(style="plain")
+"""What the adapter itself says, as in SEAL."""
+
+
 @config
 class Recipe:
-    """How notes are written and how they are learnt, under one name."""
+    """How notes are written, how they are learnt, and how questions about them are answered, under one name."""
 
     self_edit: SelfEditConfig
     inner_loop: InnerLoopConfig
+    answer: AnswerConfig
 
 
 RECIPES: Mapping[str, Recipe] = {
-    "default": Recipe(SelfEditConfig(), InnerLoopConfig()),
+    "default": Recipe(SelfEditConfig(), InnerLoopConfig(), AnswerConfig()),
     # SEAL, knowledge incorporation, n=1: what its 7B model was finetuned with.
     "paper": Recipe(
         SelfEditConfig(formats=("implications",), temperature=1.0, verify="off"),
         replace(PLAIN_LORA, targets=("default",), epochs=10, learning_rate=1e-3, batch_size=1, continued=1.0),
+        PLAIN_ANSWERS,
     ),
 }
 """By name: the default, and the paper's protocol."""
@@ -177,6 +190,10 @@ ARC_INNER_LOOPS: Mapping[str, InnerLoopConfig] = {
 
 
 _POLICY = replace(PLAIN_LORA, targets=("all",), epochs=2, learning_rate=3e-4, batch_size=4)
+
+
+READING = replace(PLAIN_LORA, targets=("all",), rank=8, alpha=16.0, epochs=2, batch_size=4)
+"""Training of the reader, which finds in a recalled sentence what was asked for."""
 
 
 @config

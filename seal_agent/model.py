@@ -18,10 +18,12 @@ from seal_agent.adaptation.forget import clean_up, plan_forget, record_forget, r
 from seal_agent.adaptation.gate import Gate, KeepAll
 from seal_agent.adaptation.inputs import MessageLike, as_context, as_messages, as_metadata, check_context
 from seal_agent.adaptation.propose import write_proposal
+from seal_agent.answering.recall import closed_book
+from seal_agent.answering.replies import is_recall, reply_all, reply_in_chat
 from seal_agent.base_model.identity import differing_settings
 from seal_agent.base_model.loading import DEFAULT_MODEL, load_model
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import RECIPES, AnswerConfig, InnerLoopConfig, SelfEditConfig
+from seal_agent.config import RECIPES, AnswerConfig, AnswerStyle, InnerLoopConfig, SelfEditConfig
 from seal_agent.data.documents.document import Document
 from seal_agent.errors import AdapterError, BaseModelWarning, InputError
 from seal_agent.generation.engine import Engine
@@ -40,13 +42,12 @@ from seal_agent.store import files as files
 from seal_agent.store.ledger import Ledger
 from seal_agent.store.loaded import MAX_LOADED_BYTES, LoadedAdapters
 from seal_agent.store.names import check_name
-from seal_agent.text.reasoning import without_reasoning
 from seal_agent.types import (
     Context,
     Forgotten,
-    Message,
     Proposal,
     Question,
+    Reply,
     Revision,
     Sampling,
     content_hash,
@@ -255,15 +256,37 @@ class SelfAdaptingModel:
 
     # ------------------------------------------------------------ answering
 
-    def ask(self, question: str, *, adapter: str = DEFAULT_ADAPTER, title: str = "") -> str:
-        """A short greedy answer from the weights alone. A title, if given, is named as the topic."""
-        from seal_agent.prompts import question_prompt
+    def ask(
+        self, question: str, *, adapter: str = DEFAULT_ADAPTER, title: str = "", style: AnswerStyle = "short"
+    ) -> str:
+        """The text of `reply`: an answer from the weights alone."""
+        return self.reply(question, adapter=adapter, title=title, style=style).text
 
+    def reply(
+        self,
+        question: str,
+        *,
+        adapter: str = DEFAULT_ADAPTER,
+        title: str = "",
+        style: AnswerStyle = "short",
+        least_confidence: float | None = None,
+    ) -> Reply:
+        """A greedy answer from the weights alone, with the sentence that it was read from, and its confidence.
+
+        Args:
+            title: Named as the topic; questions about a text learnt under a title need it.
+            style: "short" for the few words that were asked for, "sentence" for the sentence that holds them, "plain"
+                for what the adapter itself says.
+            least_confidence: Below it the base model answers as if there were no adapter; default: AnswerConfig's.
+
+        Raises InputError, AdapterError.
+        """
         if not question.strip():
             raise InputError("the question is empty; ask something")
-        prompt = (Message("user", question_prompt(title, question)),)
-        (completion,) = self.engine.generate([prompt], AnswerConfig().sampling(), [self.adapter(adapter)])
-        return without_reasoning(completion.text).strip()
+        config = _answer_config(style, least_confidence)
+        asked = closed_book(title, question, self.adapter(adapter))
+        (reply,) = reply_all(self.engine, self.base, [asked], config)
+        return reply
 
     @overload
     def chat(
@@ -275,6 +298,7 @@ class SelfAdaptingModel:
         max_tokens: int = 256,
         temperature: float = 0.0,
         seed: int | None = None,
+        style: AnswerStyle = "short",
         stream: Literal[False] = False,
     ) -> str: ...
 
@@ -288,6 +312,7 @@ class SelfAdaptingModel:
         max_tokens: int = 256,
         temperature: float = 0.0,
         seed: int | None = None,
+        style: AnswerStyle = "short",
         stream: Literal[True],
     ) -> Iterator[str]: ...
 
@@ -300,12 +325,14 @@ class SelfAdaptingModel:
         max_tokens: int = 256,
         temperature: float = 0.0,
         seed: int | None = None,
+        style: AnswerStyle = "short",
         stream: bool = False,
     ) -> str | Iterator[str]:
         """The assistant's next turn, with an adapter or (None) as the base model; in pieces if `stream`.
 
         Args:
             seed: Of what is drawn at a temperature above 0; None draws anew each time.
+            style: How an adapter answers a question at temperature 0, as in `reply`. Other turns are always plain.
         """
         turns = as_messages(messages)
         if not turns:
@@ -315,6 +342,9 @@ class SelfAdaptingModel:
         sampling = Sampling(max_tokens, temperature, stop=stops, seed=drawn_with)
         check_sampling(sampling)
         lora = self.adapter(adapter) if adapter is not None else None
+        if lora is not None and is_recall(turns, sampling, style):
+            completion = reply_in_chat(self.engine, self.base, turns, sampling, lora, style)[1]
+            return iter([completion.text]) if stream else completion.text
         if stream:
             return self.engine.stream(turns, sampling, lora)
         (completion,) = self.engine.generate([turns], sampling, [lora])
@@ -490,3 +520,10 @@ class SelfAdaptingModel:
                 f"written that way; use SelfEditConfig(formats=…) or --format with {use}, or leave the policy out"
             )
         return chosen
+
+
+def _answer_config(style: AnswerStyle, least_confidence: float | None) -> AnswerConfig:
+    """Raises InputError for a style or a confidence that there is not."""
+    if least_confidence is None:
+        return AnswerConfig(style=style)
+    return AnswerConfig(style=style, least_confidence=least_confidence)

@@ -42,6 +42,19 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingPassage:
+    """Sentences under a title, and questions about them: (number of the sentence, question, answer in its words).
+
+    `not_stated` are questions that sound as if the sentences answered them.
+    """
+
+    title: str
+    sentences: tuple[str, ...]
+    questions: tuple[tuple[int, str, str], ...]
+    not_stated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
     """A tool that the assistant wants run, and its arguments as a JSON object."""
 
@@ -101,12 +114,17 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What an engine wrote for one prompt; token counts exclude padding."""
+    """What an engine wrote for one prompt; token counts exclude padding.
+
+    `logprobs` are the log-probabilities in nats of its tokens, the one that ended it included: the model's own, before
+    temperature and grammar. () where an engine does not say.
+    """
 
     text: str
     tokens: int
     prompt_tokens: int
     finish_reason: Literal["stop", "length"]
+    logprobs: tuple[float, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +212,24 @@ class Answer:
     question: Question
     text: str
     verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, where it comes from, and how sure that is.
+
+    `recalled` is the sentence that the adapter answers with, "" where the base model answers. `confidence` is how
+    probable it is that the adapter learnt what was asked, 0..1; None where no adapter was asked.
+    """
+
+    text: str
+    recalled: str = ""
+    confidence: float | None = None
+
+    @property
+    def from_adapter(self) -> bool:
+        """Whether the adapter answers, not the base model in its place."""
+        return bool(self.recalled)
 
 
 @dataclass(frozen=True, slots=True)

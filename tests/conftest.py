@@ -12,7 +12,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from seal_agent.answering import reader
 from seal_agent.base_model.model import BaseModel
+from seal_agent.data import bundled
 from seal_agent.lora.adapter import LoraAdapter, LoraPair, new_adapter
 from seal_agent.lora.targets import find_targets
 from seal_agent.training.retention import reference_text as ordinary
@@ -44,22 +46,37 @@ def own_directions(
         monkeypatch.setattr(ordinary, "cache_home", lambda: Path(os.environ.get("SEAL_CACHE", folder)))
 
 
+@pytest.fixture(autouse=True)
+def short_reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiny models learn to read from two passages, and keep their readers where they keep their directions."""
+    if "real_model" not in request.keywords:
+        passages = bundled.reading_passages()[:2]
+        monkeypatch.setattr(bundled, "reading_passages", lambda: passages)
+        monkeypatch.setattr(reader, "cache_home", lambda: ordinary.cache_home())
+
+
 @pytest.fixture
 def tiny_base() -> BaseModel:
     """A two-layer random Llama with a chat template, float32."""
-    return BaseModel("tiny", llama(), tokenizer(chat=True), "tiny-identity")
+    return with_reader(BaseModel("tiny", llama(), tokenizer(chat=True), "tiny-identity"))
 
 
 @pytest.fixture
 def tiny_base_plain() -> BaseModel:
     """The same model without a chat template."""
-    return BaseModel("tiny-plain", llama(), tokenizer(chat=False), "tiny-plain-identity")
+    return with_reader(BaseModel("tiny-plain", llama(), tokenizer(chat=False), "tiny-plain-identity"))
 
 
 @pytest.fixture
 def tiny_gpt2_base() -> BaseModel:
     """A two-layer random GPT-2, whose projections are transposed Conv1D layers."""
-    return BaseModel("tiny-gpt2", gpt2(), tokenizer(chat=True), "tiny-gpt2-identity")
+    return with_reader(BaseModel("tiny-gpt2", gpt2(), tokenizer(chat=True), "tiny-gpt2-identity"))
+
+
+def with_reader(base: BaseModel) -> BaseModel:
+    """The model with a reader that changes nothing, so that none is trained."""
+    base.memo["reader"] = new_adapter(base.module, find_targets(base.module, ("all",)), 1, 1.0, seed=0)
+    return base
 
 
 @pytest.fixture

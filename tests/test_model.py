@@ -399,12 +399,12 @@ def real(tiny_base: BaseModel, tmp_path: Path) -> SelfAdaptingModel:
 
 def test_it_learns_a_passage_and_forgets_it_when_rolled_back(real: SelfAdaptingModel) -> None:
     config = replace(QUICK, rank=8, alpha=16.0, epochs=40, targets=("all",))
-    before = real.ask("What is the capital?")
+    before = real.ask("What is the capital?", style="plain")
     revision = real.adapt(TEXT, self_edit=replace(NOTES, max_tokens=8), inner_loop=config)
     assert revision.training.epoch_losses[-1] < 0.3 * revision.training.epoch_losses[0]
-    assert real.ask("What is the capital?") != before
+    assert real.ask("What is the capital?", style="plain") != before
     real.rollback()
-    assert real.ask("What is the capital?") == before
+    assert real.ask("What is the capital?", style="plain") == before
 
 
 def test_default_is_the_base_model_until_something_is_learnt_and_other_names_are_unknown(

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from parts import results_file
 from parts.recipe_candidates import Recipe
-from parts.recipe_rows import GraderSettings, Row
-from seal_agent.adaptation.answering import answer_questions
+from parts.recipe_rows import PLAIN, SHORT, GraderSettings, Row
 from seal_agent.adaptation.lesson import Lesson, job_of, write_lessons
 from seal_agent.adaptation.self_test import write_self_tests
+from seal_agent.answering.questions import answer_questions
 from seal_agent.base_model.loading import load_model
-from seal_agent.config import SelfEditConfig
+from seal_agent.config import PLAIN_ANSWERS, AnswerConfig, SelfEditConfig
 from seal_agent.generation.hf import HFEngine
 from seal_agent.grading.graders import make_grader
 from seal_agent.lora.adapter import LoraAdapter
@@ -53,11 +53,13 @@ class Bench:
             {"seconds_to_write": round(seconds, 2), "seconds_to_train": round(training_seconds, 2)}
             for seconds in writing_seconds
         ]
-        self._ask(rows, "answers", contexts, adapters, recipe.in_context)
+        self._ask(rows, PLAIN, contexts, adapters, PLAIN_ANSWERS, recipe.in_context)
+        if recipe.inner_loop:
+            self._ask(rows, SHORT, contexts, adapters, AnswerConfig())
         if self_test and lessons:
             tests = [replace(c, questions=lesson.held_out) for c, lesson in zip(contexts, lessons, strict=True)]
-            self._ask(rows, "self_before", tests, [None] * len(tests))
-            self._ask(rows, "self_after", tests, adapters)
+            self._ask(rows, "self_before", tests, [None] * len(tests), PLAIN_ANSWERS)
+            self._ask(rows, "self_after", tests, adapters, PLAIN_ANSWERS)
         return rows
 
     def _ask(
@@ -66,12 +68,21 @@ class Bench:
         name: str,
         contexts: Sequence[Context],
         adapters: Sequence[LoraAdapter | None],
+        config: AnswerConfig,
         in_context: bool = False,
     ) -> None:
         """Add the graded answers of each context to its row, under `name`."""
-        answered = answer_questions(self.engine, contexts, self.grader, adapters=adapters, in_context=in_context)
+        answered = answer_questions(
+            self.engine,
+            self.base,
+            contexts,
+            self.grader,
+            adapters=adapters,
+            in_context=in_context,
+            config=config,
+        )
         for row, answers in zip(rows, answered, strict=True):
-            row[name] = [results_file.answer_row(answer) for answer in answers]
+            row[name] = [results_file.answer_row(answer, self.grader) for answer in answers]
 
     def _write(
         self, config: SelfEditConfig, contexts: Sequence[Context], self_test: bool

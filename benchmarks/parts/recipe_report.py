@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,12 @@ from self_test_correlation import correlation
 
 from parts import results_file
 from parts.recipe_candidates import RECIPES, REFERENCES, Recipe
-from parts.recipe_rows import EXPLORED, Measurements, Row, Spans, accuracies
+from parts.recipe_rows import EXPLORED, PLAIN, SHORT, Measurements, Row, Spans, accuracies, directness
 from seal_agent.outer_loop.report.interval import DRAWS
+
+STYLES = {PLAIN: "as the model says it", SHORT: "in a few words"}
+"""By the key of a row."""
+MEASURES: Mapping[str, Callable[[Sequence[Row]], list[float]]] = {"direct": directness, "conveys": accuracies}
 
 
 def summarise(measurements: Measurements, finalists: Sequence[Recipe], spans: Spans) -> dict[str, Any]:
@@ -24,10 +28,10 @@ def summarise(measurements: Measurements, finalists: Sequence[Recipe], spans: Sp
         spans: the confirming passages.
     """
     explored = [
-        _figures(recipe, domain, rows)
+        figures
         for recipe in RECIPES
         for domain in measurements.passages
-        if (rows := measurements.rows_of(recipe, domain, 0, EXPLORED))
+        for figures in _figures(recipe, domain, measurements.rows_of(recipe, domain, 0, EXPLORED))
     ]
     confirmed, gains, tests = [], [], []
     for domain in measurements.passages:
@@ -35,13 +39,17 @@ def summarise(measurements: Measurements, finalists: Sequence[Recipe], spans: Sp
             recipe.name: measurements.rows_of(recipe, domain, *spans[domain]) for recipe in (*REFERENCES, *finalists)
         }
         confirmed += [
-            _figures(recipe, domain, rows)
+            figures
             for recipe in (*REFERENCES, *finalists)
-            if (rows := rows_by_name[recipe.name])
+            for figures in _figures(recipe, domain, rows_by_name[recipe.name])
         ]
         for recipe in finalists:
             if rows := rows_by_name[recipe.name]:
-                gains += [_gain(recipe, domain, rows, other, rows_by_name[other.name]) for other in REFERENCES]
+                gains += [
+                    _gain(recipe, domain, rows, other, rows_by_name[other.name], measure)
+                    for other in REFERENCES
+                    for measure in MEASURES
+                ]
                 tests += _self_tests(recipe, domain, rows, rows_by_name["base"])
     ranking = choice(measurements, finalists, spans)
     return {"explored": explored, "confirmed": confirmed, "gains": gains, "choice": ranking, "self_test": tests}
@@ -50,12 +58,13 @@ def summarise(measurements: Measurements, finalists: Sequence[Recipe], spans: Sp
 def choice(measurements: Measurements, finalists: Sequence[Recipe], spans: Spans) -> list[dict[str, Any]]:
     """The finalists on the confirming passages, best first, each with its paired difference from the best.
 
-    A score is the mean of the domains' means. The 95 % bootstrap intervals draw passages within each domain, seed 0.
+    A score is the mean of the domains' means of direct answers. The 95 % bootstrap intervals draw passages within each
+    domain, seed 0.
     Finalists that have not learned as many passages as the others are left out.
     """
     by_recipe = {
         recipe.name: [
-            accuracies(measurements.rows_of(recipe, domain, *spans[domain])) for domain in measurements.passages
+            directness(measurements.rows_of(recipe, domain, *spans[domain])) for domain in measurements.passages
         ]
         for recipe in finalists
     }
@@ -91,16 +100,24 @@ def mean_of_means(domains: Sequence[Sequence[float]]) -> float:
     return float(np.mean([np.mean(domain) for domain in domains]))
 
 
-def _figures(recipe: Recipe, domain: str, rows: Sequence[Row]) -> dict[str, Any]:
-    values = accuracies(rows)
-    words = [len(answer["answer"].split()) for row in rows for answer in row["answers"]]
+def _figures(recipe: Recipe, domain: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """What the rows reach in each style of answers that all of them have; none without rows."""
+    return [_figures_of(recipe, domain, rows, style) for style in STYLES if rows and all(style in row for row in rows)]
+
+
+def _figures_of(recipe: Recipe, domain: str, rows: Sequence[Row], style: str) -> dict[str, Any]:
+    conveys, direct = accuracies(rows, style), accuracies(rows, style, "direct")
+    words = [len(answer["answer"].split()) for row in rows for answer in row[style]]
     return {
         "recipe": recipe.name,
+        "answers": STYLES[style],
         "domain": domain,
         "passages": len(rows),
         "questions": len(words),
-        "accuracy": float(np.mean(values)),
-        "interval": results_file.interval(values),
+        "conveys": float(np.mean(conveys)),
+        "conveys_interval": results_file.interval(conveys),
+        "direct": float(np.mean(direct)),
+        "direct_interval": results_file.interval(direct),
         "words_of_an_answer": float(np.mean(words)),
         "seconds_to_write": float(np.mean([row["seconds_to_write"] for row in rows])),
         "seconds_to_train": float(np.mean([row["seconds_to_train"] for row in rows])),
@@ -108,14 +125,14 @@ def _figures(recipe: Recipe, domain: str, rows: Sequence[Row]) -> dict[str, Any]
 
 
 def _gain(
-    recipe: Recipe, domain: str, rows: Sequence[Row], reference: Recipe, reference_rows: Sequence[Row]
+    recipe: Recipe, domain: str, rows: Sequence[Row], reference: Recipe, reference_rows: Sequence[Row], measure: str
 ) -> dict[str, Any]:
     """Difference and ratio of the means over the passages that both have, with bootstrap intervals over passages."""
-    reference_accuracies = accuracies(reference_rows)
-    by_passage = dict(zip((row["passage"] for row in reference_rows), reference_accuracies, strict=True))
+    values = MEASURES[measure]
+    by_passage = dict(zip((row["passage"] for row in reference_rows), values(reference_rows), strict=True))
     pairs = [
         (accuracy, by_passage[row["passage"]])
-        for row, accuracy in zip(rows, accuracies(rows), strict=True)
+        for row, accuracy in zip(rows, values(rows), strict=True)
         if row["passage"] in by_passage
     ]
     differences = [accuracy - reference_accuracy for accuracy, reference_accuracy in pairs]
@@ -123,6 +140,7 @@ def _gain(
     return {
         "recipe": recipe.name,
         "over": reference.name,
+        "measure": measure,
         "domain": domain,
         "passages": len(pairs),
         "difference": float(np.mean(differences)),
@@ -153,18 +171,24 @@ def table(summary: dict[str, Any]) -> str:
     lines = []
     for name in ("explored", "confirmed"):
         lines += [
-            f"| {name} | domain | passages | right, % (95 % interval) | s to write | s to train |",
-            "|---|---|---|---|---|---|",
+            f"| {name} | answers | domain | passages | direct, % (95 % interval) | conveys, % (95 % interval) | words "
+            "| s to write | s to train |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]
         lines += [
-            f"| {row['recipe']} | {row['domain']} | {row['passages']} | {_percent(row['accuracy'], row['interval'])} "
+            f"| {row['recipe']} | {row['answers']} | {row['domain']} | {row['passages']} "
+            f"| {_percent(row['direct'], row['direct_interval'])} "
+            f"| {_percent(row['conveys'], row['conveys_interval'])} | {row['words_of_an_answer']:.1f} "
             f"| {row['seconds_to_write']:.1f} | {row['seconds_to_train']:.1f} |"
             for row in summary[name]
         ] + [""]
-    lines += ["| gain | over | domain | points (95 % interval) | ratio (95 % interval) |", "|---|---|---|---|---|"]
     lines += [
-        f"| {row['recipe']} | {row['over']} | {row['domain']} | {_percent(row['difference'], row['interval'])} "
-        f"| {_ratio(row)} |"
+        "| gain | over | domain | by | points (95 % interval) | ratio (95 % interval) |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['recipe']} | {row['over']} | {row['domain']} | {row['measure']} "
+        f"| {_percent(row['difference'], row['interval'])} | {_ratio(row)} |"
         for row in summary["gains"]
     ]
     lines += ["", "| choice | score, % | points over the first (95 % interval) |", "|---|---|---|"]
@@ -177,9 +201,9 @@ def table(summary: dict[str, Any]) -> str:
 
 def progress_line(rows: Sequence[Row], name: str, domain: str) -> str:
     """One line on a recipe's rows of a domain so far."""
-    values, seconds = accuracies(rows), [row["seconds_to_write"] + row["seconds_to_train"] for row in rows]
+    values, seconds = directness(rows), [row["seconds_to_write"] + row["seconds_to_train"] for row in rows]
     percent, each = 100 * np.mean(values), np.mean(seconds)
-    return f"{name:32s} {domain:10s} {len(rows):3d} passages  {percent:5.1f} %  {each:5.1f} s each"
+    return f"{name:32s} {domain:10s} {len(rows):3d} passages  {percent:5.1f} % direct  {each:5.1f} s each"
 
 
 def plot(measurements: Measurements, path: Path) -> None:
@@ -199,7 +223,8 @@ def plot(measurements: Measurements, path: Path) -> None:
     front = [p for p in sorted(points) if all(q[1] < p[1] or q[0] >= p[0] for q in points if q is not p)]
     axes.plot([p[0] for p in front], [p[1] for p in front], color="tab:orange", linewidth=1, label="Pareto front")
     axes.set(
-        xlabel="seconds per passage to write and train", ylabel="right without the passage, %, mean of both domains"
+        xlabel="seconds per passage to write and train",
+        ylabel="direct answers without the passage, %, mean of domains",
     )
     axes.set_title("Recipes in the search")
     legend = axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, handlelength=0.5, frameon=False)
@@ -217,7 +242,7 @@ def _points(measurements: Measurements) -> list[tuple[float, float, str, int]]:
         if all(domains):
             rows = [row for domain_rows in domains for row in domain_rows]
             seconds = np.mean([row["seconds_to_write"] + row["seconds_to_train"] for row in rows])
-            accuracy = 100 * mean_of_means([accuracies(domain_rows) for domain_rows in domains])
+            accuracy = 100 * mean_of_means([directness(domain_rows) for domain_rows in domains])
             points.append((float(seconds), accuracy, recipe.name, len(rows)))
     return points
 

@@ -10,11 +10,14 @@ from typing import Any, TypedDict
 from parts import results_file
 from parts.recipe_candidates import Recipe, recipe_key
 from seal_agent.data import bundled, contexts
-from seal_agent.grading.graders import DEFAULT_GRADER, default_grader
+from seal_agent.grading.graders import DEFAULT_GRADER
+from seal_agent.grading.lexical import LexicalGrader
 from seal_agent.types import Context
 
 NOVEL, SQUAD = "seal_novel", "squad"
 EXPLORED = 24  # passages of each domain that the search may see; the others confirm
+PLAIN, SHORT = "answers", "short"
+"""Keys of a row: what the model itself says (the default recipe's adapters: a sentence), and answers in a few words."""
 Row = dict[str, Any]
 Spans = dict[str, tuple[int, int]]
 """Passages [start, stop) of each domain, in the shuffled order."""
@@ -83,9 +86,14 @@ class Measurements:
         results_file.save(self.out, self.config, self.run, self.rows, **extra)
 
 
-def accuracies(rows: Sequence[Row]) -> list[float]:
-    """Accuracy of each passage, 0..1."""
-    return [results_file.accuracy(row["answers"]) for row in rows]
+def accuracies(rows: Sequence[Row], style: str = PLAIN, verdict: str = "verdict") -> list[float]:
+    """Accuracy of each passage, 0..1: `verdict` is "verdict" (conveys the gold answer) or "direct"."""
+    return [results_file.accuracy(row[style], verdict) for row in rows]
+
+
+def directness(rows: Sequence[Row]) -> list[float]:
+    """Share of direct answers of each passage, 0..1; of answers in a few words where there are such."""
+    return [results_file.accuracy(row.get(SHORT) or row[PLAIN], "direct") for row in rows]
 
 
 def _shuffled(contexts: Sequence[Context], seed: int) -> list[Context]:
@@ -94,8 +102,9 @@ def _shuffled(contexts: Sequence[Context], seed: int) -> list[Context]:
 
 def _regraded(rows: list[Row]) -> list[Row]:
     """Rows of an earlier run, their answers graded again by the current grader."""
-    grader = default_grader()
+    grader = LexicalGrader()
     for row in rows:
-        for answer in (answer for name in ("answers", "self_before", "self_after") for answer in row.get(name, ())):
-            answer["verdict"] = grader.grade(answer["question"], answer["golds"], answer["answer"]).value
+        for answer in (a for name in (PLAIN, SHORT, "self_before", "self_after") for a in row.get(name, ())):
+            graded = answer["question"], answer["golds"], answer["answer"]
+            answer["verdict"], answer["direct"] = grader.grade(*graded).value, grader.direct(*graded).value
     return rows

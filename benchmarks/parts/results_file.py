@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seal_agent.grading.grader import DirectnessGrader, Grader
 from seal_agent.outer_loop.archive import facts
 from seal_agent.outer_loop.report.interval import DRAWS, estimate
 from seal_agent.types import Answer, Verdict
@@ -68,14 +69,17 @@ def save(path: Path, config: dict[str, Any], run: dict[str, Any], rows: list[dic
     draft.replace(path)
 
 
-def answer_row(answer: Answer) -> dict[str, Any]:
-    """An answer as it stands in the results file."""
-    return {
+def answer_row(answer: Answer, grader: Grader | None = None) -> dict[str, Any]:
+    """An answer as it stands in the results file; with a grader that sees it, whether it is direct."""
+    row = {
         "question": answer.question.text,
         "golds": answer.question.golds,
         "answer": answer.text,
         "verdict": answer.verdict.value,
     }
+    if isinstance(grader, DirectnessGrader):
+        row["direct"] = grader.direct(answer.question.text, answer.question.golds, answer.text).value
+    return row
 
 
 def explicit_options(options: argparse.Namespace, *names: str) -> dict[str, Any]:
@@ -92,9 +96,15 @@ def explicit_options(options: argparse.Namespace, *names: str) -> dict[str, Any]
 # ---------------------------------------------------------------- statistics
 
 
-def accuracy(answers: Sequence[dict[str, Any]]) -> float:
-    """Share of correct answers among the graded ones, 0..1; 0 if none could be graded. Takes `answer_row`s."""
-    graded = [answer["verdict"] for answer in answers if answer["verdict"] != Verdict.UNGRADED]
+def accuracy(answers: Sequence[dict[str, Any]], verdict: str = "verdict") -> float:
+    """Share of correct answers among the graded ones, 0..1; 0 if none could be graded. Takes `answer_row`s.
+
+    Args:
+        answers: rows of one passage.
+        verdict: "verdict" (conveys the gold answer) or "direct"; the same for a grader that sees no difference.
+    """
+    verdicts = [answer.get(verdict, answer["verdict"]) for answer in answers]
+    graded = [one for one in verdicts if one != Verdict.UNGRADED]
     return graded.count(Verdict.CORRECT) / max(1, len(graded))
 
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
 
-from seal_agent.adaptation.answering import answer_questions
 from seal_agent.adaptation.gate import Decision
 from seal_agent.adaptation.lesson import Lesson, job_of
+from seal_agent.answering.questions import answer_questions
+from seal_agent.answering.reader import has_reader, reader_of
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
 from seal_agent.errors import InputError
@@ -117,6 +118,9 @@ class Trainer:
             replayed = [lesson_of(revision) for revision in earlier] if config.replay else []
             job = job_of(self.engine, self.base, lesson, config, start=start, earlier=replayed)
             (trained,) = train(self.base, [job], report)
+        if not has_reader(self.base):
+            with clock.stage("learn to read") as report:
+                reader_of(self.base, report)
         after = self._ask_all("ask after", context, trained.adapter, clock)
         settings, not_trained = self.base.settings, left_out(self.base.module) or ""
         return TrainedProposal(proposal, config, trained.adapter, trained.summary, before, after, settings, not_trained)
@@ -127,7 +131,9 @@ class Trainer:
         if not context.questions:
             return ()
         with clock.stage(stage) as report:
-            (answers,) = answer_questions(self.engine, [context], self.grader, adapters=[adapter], progress=report)
+            (answers,) = answer_questions(
+                self.engine, self.base, [context], self.grader, adapters=[adapter], progress=report
+            )
         return answers
 
 

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seal_agent.cli import console
-from seal_agent.cli.options import Adapter, Home, Json, ModelOptions, Seed, print_json
+from seal_agent.cli.options import (
+    Adapter,
+    AnswerStyleChoice,
+    Home,
+    Json,
+    LeastConfidence,
+    ModelOptions,
+    Seed,
+    Style,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from seal_agent.types import Message
@@ -22,17 +32,27 @@ def ask(
     model_options: ModelOptions,
     adapter: Adapter = "default",
     title: Annotated[str, typer.Option(help="The topic, as it was given to `seal adapt`.")] = "",
+    style: Style = AnswerStyleChoice.SHORT,
+    least_confidence: LeastConfidence = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Ask an adapter one question."""
+    """Ask an adapter one question. Where it did not learn the answer, the base model answers."""
     seal = model_options.load(home)
     with console.waiting("thinking"):
-        answer = seal.ask(question, adapter=adapter, title=title)
+        reply = seal.reply(question, adapter=adapter, title=title, style=style.value, least_confidence=least_confidence)
     if as_json:
-        print_json(question=question, answer=answer, adapter=adapter, revision=seal.ledger.active(adapter))
+        print_json(
+            question=question,
+            answer=reply.text,
+            confidence=reply.confidence,
+            recalled=reply.recalled,
+            from_adapter=reply.from_adapter,
+            adapter=adapter,
+            revision=seal.ledger.active(adapter),
+        )
     else:
-        console.out.print(answer, markup=False, soft_wrap=True)
+        console.out.print(reply.text, markup=False, soft_wrap=True)
 
 
 def chat(
@@ -40,6 +60,7 @@ def chat(
     adapter: Adapter = "default",
     max_tokens: Annotated[int, typer.Option(help="Longest reply, in tokens.", min=1)] = 256,
     temperature: Annotated[float, typer.Option(help="0 is greedy.", min=0)] = 0.0,
+    style: Style = AnswerStyleChoice.SHORT,
     home: Home = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -52,7 +73,9 @@ def chat(
     turns: list[Message] = []
     for line in _user_lines():
         turns.append(Message("user", line))
-        pieces = seal.chat(turns, adapter=adapter, max_tokens=max_tokens, temperature=temperature, stream=True)
+        pieces = seal.chat(
+            turns, adapter=adapter, max_tokens=max_tokens, temperature=temperature, style=style.value, stream=True
+        )
         reply = ""
         for piece in pieces:
             reply += piece

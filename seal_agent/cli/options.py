@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import json
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
@@ -30,6 +31,27 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run model code from the hub.")]
 PolicyName = Annotated[
     str | None, typer.Option(help="Who writes the notes: a folder of `seal train`, or a stored adapter's name.")
+]
+
+LeastConfidence = Annotated[
+    float | None,
+    typer.Option(help="Below this confidence the base model answers; 0: the adapter always does.", min=0, max=1),
+]
+
+
+class AnswerStyleChoice(StrEnum):
+    """How an adapter answers; the values are those of `config.AnswerStyle`."""
+
+    SHORT = "short"
+    SENTENCE = "sentence"
+    PLAIN = "plain"
+
+
+Style = Annotated[
+    AnswerStyleChoice,
+    typer.Option(
+        help="short: in a few words; sentence: with the sentence that it recalls; plain: what it says itself."
+    ),
 ]
 
 Config = TypeVar("Config", "SelfEditConfig", "InnerLoopConfig", "ArcConfig")

@@ -7,7 +7,7 @@ from importlib import resources
 
 from seal_agent.data.contexts import context_from_row, contexts_from_lines
 from seal_agent.errors import InputError
-from seal_agent.types import Context
+from seal_agent.types import Context, ReadingPassage
 
 NOVEL_FILES = {"en": "novel.jsonl", "de": "novel_de.jsonl", "es": "novel_es.jsonl"}
 
@@ -25,6 +25,20 @@ def novel(language: str = "en") -> list[Context]:
 def demo() -> Context:
     """The invented passage that `seal demo` learns."""
     return context_from_row(json.loads(_read("demo.json")))
+
+
+def reading_passages() -> list[ReadingPassage]:
+    """The bundled passages by which models learn to read: invented facts in ten languages, mostly English."""
+    rows = [json.loads(line) for line in _read("reading.jsonl").splitlines()]
+    return [
+        ReadingPassage(
+            row["title"],
+            tuple(row["sentences"]),
+            tuple((item["sentence"], item["question"], item["answer"]) for item in row["questions"]),
+            tuple(row["not_stated"]),
+        )
+        for row in rows
+    ]
 
 
 def _read(name: str) -> str:

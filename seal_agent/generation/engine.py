@@ -44,6 +44,23 @@ class Engine(Protocol):
         """Yield the text that `generate` gives for this prompt, in pieces as it is written; returns the completion."""
         ...
 
+    def branches(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        count: int,
+        adapters: Sequence[LoraAdapter | None] | None = None,
+        progress: Progress | None = None,
+        *,
+        least: float = 0.0,
+    ) -> list[list[Completion]]:
+        """The greedy completions of each prompt that begin with its `count` likeliest first tokens, likeliest first.
+
+        The first of them is the one that `generate` gives at temperature 0. The others are left out where their first
+        token has a probability below `least`.
+        """
+        ...
+
     def score(
         self,
         prompts: Sequence[Prompt],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator, Sequence
 from itertools import accumulate, takewhile
 
@@ -16,7 +17,7 @@ from seal_agent.generation.decoding_state import DecodingState, last_logits
 from seal_agent.generation.engine import before_stop
 from seal_agent.generation.prefixes import group_by_prefix
 from seal_agent.generation.rows import DecodingRow, ForcedRow, one_per_prompt, pad_left
-from seal_agent.generation.sampling import check_sampling, choose_tokens, seed_of_row
+from seal_agent.generation.sampling import branch_off, check_sampling, choose_tokens, seed_of_row
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.routing import routed
 from seal_agent.lora.serving import ServingRoute, SingleAdapterCache, serving_route
@@ -60,6 +61,35 @@ class HFEngine:
             if progress:
                 progress(finished, len(rows))
         return [self._completion(row) for row in rows]
+
+    def branches(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        count: int,
+        adapters: Sequence[LoraAdapter | None] | None = None,
+        progress: Progress | None = None,
+        *,
+        least: float = 0.0,
+    ) -> list[list[Completion]]:
+        if sampling.temperature or sampling.grammar or count < 1:
+            raise InputError("branches are greedy and free: temperature 0, no grammar, and a count of at least 1")
+        adapters = one_per_prompt("adapters", adapters, prompts)
+        of_prompts = [
+            [self._row(index, prompt, sampling, adapter) for _ in range(count)]
+            for index, (prompt, adapter) in enumerate(zip(prompts, adapters, strict=True))
+        ]
+        for rows in of_prompts:
+            for branch, row in enumerate(rows):
+                row.branch = branch
+        finished = 0
+        for batch in self._batches([row for rows in of_prompts for row in rows]):
+            for _ in self._decode(batch, sampling, least):
+                pass
+            finished += len(batch)
+            if progress:
+                progress(finished // count, len(prompts))
+        return [[self._completion(row) for row in rows if not row.dropped] for rows in of_prompts]
 
     def stream(
         self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None
@@ -194,7 +224,8 @@ class HFEngine:
         return before_stop(text, row.stop)
 
     def _completion(self, row: DecodingRow) -> Completion:
-        return Completion(self._text(row), len(row.generated), len(row.prompt_ids), row.finish or "length")
+        text, tokens, prompt_tokens = self._text(row), len(row.generated), len(row.prompt_ids)
+        return Completion(text, tokens, prompt_tokens, row.finish or "length", tuple(row.logprobs))
 
     def _stopped(self, row: DecodingRow) -> bool:
         if row.generated[-1] in self.base.stop_ids:
@@ -224,18 +255,26 @@ class HFEngine:
         ]
 
     @torch.inference_mode()
-    def _decode(self, rows: list[DecodingRow], sampling: Sampling) -> Iterator[None]:
-        """Decode until every row is finished; yields after every token. Finished rows leave the batch."""
+    def _decode(self, rows: list[DecodingRow], sampling: Sampling, least: float = 0.0) -> Iterator[None]:
+        """Decode until every row is finished; yields after every token. Finished rows leave the batch.
+
+        Branches are dropped where their first token has a probability below `least`.
+        """
         active, state = list(rows), DecodingState(self.base.module, decoding_of(self.base).cache)
         route = self._route(active)
         logits_BV, mask_BT = self._prefill(active, state, route)
         while True:
             constrained_BV = constrain(logits_BV, [row.constraint for row in active])
             tokens_B = choose_tokens(constrained_BV, sampling, [row.generator for row in active])
-            for row, token in zip(active, tokens_B.tolist(), strict=True):
+            if not active[0].generated:
+                tokens_B = branch_off(logits_BV, tokens_B, [row.branch for row in active])
+            logprobs_B = logits_BV.gather(1, tokens_B[:, None]).squeeze(1) - logits_BV.logsumexp(1)
+            for row, token, logprob in zip(active, tokens_B.tolist(), logprobs_B.tolist(), strict=True):
                 row.generated.append(token)
+                row.logprobs.append(logprob)
+                row.dropped = row.branch > 0 and len(row.generated) == 1 and math.exp(logprob) < least
                 grammar_ended = row.constraint is not None and row.constraint.advance(token)
-                if grammar_ended or self._stopped(row):
+                if row.dropped or grammar_ended or self._stopped(row):
                     row.finish = "stop"
                 elif len(row.generated) >= sampling.max_tokens:
                     row.finish = "length"

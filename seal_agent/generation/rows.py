@@ -27,7 +27,12 @@ class DecodingRow:
     generator: torch.Generator
     constraint: Constraint | None = None
     generated: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
     finish: Literal["stop", "length"] | None = None
+    branch: int = 0
+    """Which of the likeliest first tokens it begins with, counted from 0."""
+    dropped: bool = False
+    """A branch that is too unlikely to be written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,16 @@ def choose_tokens(logits_BV: Tensor, sampling: Sampling, generators: Sequence[to
     return tokens_B
 
 
+def branch_off(logits_BV: Tensor, tokens_B: Tensor, branches: Sequence[int]) -> Tensor:
+    """The tokens, but for rows with a branch above 0 the likeliest one of that rank, counted from 0."""
+    if not any(branches):
+        return tokens_B
+    rank_B1 = torch.tensor(branches, device=logits_BV.device)[:, None]
+    likeliest_BK = logits_BV.topk(min(max(branches) + 1, logits_BV.shape[1]), dim=-1).indices
+    ranked_B = likeliest_BK.gather(1, rank_B1.clamp(max=likeliest_BK.shape[1] - 1)).squeeze(1)
+    return torch.where(rank_B1.squeeze(1) > 0, ranked_B, tokens_B)
+
+
 def _sample_nucleus(probs_BK: Tensor, tokens_BK: Tensor, top_p: float, uniform_B: Tensor) -> Tensor:
     """One token of each row's nucleus, from its likeliest tokens in descending order and a number in [0, 1)."""
     # A token belongs to the nucleus while the mass before it is below top_p; the first always does.

@@ -70,3 +70,9 @@ def question_prompt(title: str, question: str) -> str:
 def question_with_passage(title: str, passage: str, question: str) -> str:
     """An open-book question, with the passage in the prompt: the reference that finetuning is compared with."""
     return fill(load_prompt("question-in-context"), passage=passage, question=question_prompt(title, question))
+
+
+def reading_prompt(title: str, sentence: str, question: str) -> str:
+    """A question about a sentence in view, to be answered with a few of its words."""
+    template = load_prompt("read-answer" if title else "read-answer-untitled")
+    return fill(template, title=title, sentence=sentence, question=question)

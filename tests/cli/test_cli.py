@@ -80,6 +80,12 @@ def test_adapt_ask_history_rollback_as_a_user_types_them(run: Call, model: Path,
     assert second["parent"] == first["id"]
 
     answer = run("ask", "Who is the miller?", "--model", model, "--json").json
+    assert 0 <= answer["confidence"] <= 1
+    assert answer["from_adapter"] is bool(answer["recalled"])
+    sure = run(
+        "ask", "Who is the miller?", "--model", model, "--least-confidence", "0", "--style", "sentence", "--json"
+    )
+    assert sure.json["answer"] == sure.json["recalled"] != ""
     assert answer["revision"] == second["id"]
 
     history = run("history", "--json").json

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seal_agent.adaptation.answering import answer_questions
+from seal_agent.answering.questions import answer_questions
 from seal_agent.base_model.loading import load_model
 from seal_agent.config import UNPROTECTED, SelfEditConfig
 from seal_agent.data.bundled import novel
@@ -45,7 +45,7 @@ def test_the_sentence_that_states_a_gold_is_a_right_answer_and_an_evasion_is_not
 def test_the_bundled_model_cannot_know_the_answers() -> None:
     """Invented facts: at most 5 % of the 240 questions are right without the passage and without training."""
     base = load_model()
-    answered = answer_questions(HFEngine(base), novel(), default_grader())
+    answered = answer_questions(HFEngine(base), base, novel(), default_grader())
     assert accuracy([answer for answers in answered for answer in answers]) <= 0.05
 
 

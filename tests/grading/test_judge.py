@@ -15,7 +15,8 @@ import pytest
 from fakes import ScriptedEngine
 from judge_server import Behaviour, Server, reply, send
 
-from seal_agent.adaptation.answering import answer_questions
+from seal_agent.answering.questions import answer_questions
+from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
 from seal_agent.grading import endpoint
 from seal_agent.grading.judge import JudgeGrader
@@ -221,7 +222,7 @@ def test_many_are_asked_at_once_and_come_back_in_order() -> None:
         assert 1 < server.busiest <= 4
 
 
-def test_all_answers_of_a_batch_are_judged_together() -> None:
+def test_all_answers_of_a_batch_are_judged_together(tiny_base: BaseModel) -> None:
     def behave(handler: BaseHTTPRequestHandler, _: int, body: dict[str, Any]) -> None:
         time.sleep(0.05)
         reply(handler, "no" if "Poe" in body["messages"][0]["content"] else "yes")
@@ -229,7 +230,8 @@ def test_all_answers_of_a_batch_are_judged_together() -> None:
     questions = tuple(Question(f"Who built tower {i}?", ("Poe" if i == 5 else "Lee",)) for i in range(8))
     contexts = [Context("text", "Towers", questions[:3]), Context("text", "More towers", questions[3:])]
     with judge(behave, concurrency=4) as (grader, server):
-        answered = answer_questions(ScriptedEngine(lambda text, adapter: " It was Lee. "), contexts, grader)
+        engine = ScriptedEngine(lambda text, adapter: " It was Lee. ")
+        answered = answer_questions(engine, tiny_base, contexts, grader)
         assert server.busiest > 1
     assert [len(answers) for answers in answered] == [3, 5]
     every = [answer for answers in answered for answer in answers]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 
@@ -185,6 +186,47 @@ class EngineContract:
         for prompt, continuation, adapter, scores in zip(PROMPTS, continuations, rows, together, strict=True):
             assert engine.score([prompt], [continuation], [adapter])[0] == pytest.approx(scores, abs=1e-4)
         assert all(score < 0 for scores in together for score in scores)
+
+    def test_a_completion_says_how_likely_its_tokens_were(
+        self, engine: Engine, adapters: tuple[LoraAdapter, LoraAdapter]
+    ) -> None:
+        rows = [None, *adapters, None]
+        for sampling in (GREEDY, WARM):
+            said = engine.generate(PROMPTS, sampling, rows)
+            scores = engine.score(PROMPTS, [completion.text for completion in said], rows)
+            for completion, scored in zip(said, scores, strict=True):
+                assert len(completion.logprobs) == completion.tokens
+                if len(scored) == completion.tokens:  # its text is cut into the same tokens again
+                    assert completion.logprobs == pytest.approx(scored, abs=1e-3)
+
+    def test_branches_begin_with_the_likeliest_first_tokens(
+        self, engine: Engine, adapters: tuple[LoraAdapter, LoraAdapter]
+    ) -> None:
+        rows = [None, *adapters, None]
+        branches = engine.branches(PROMPTS, GREEDY, 3, rows)
+        greedy = engine.generate(PROMPTS, GREEDY, rows)
+        expected = engine.soft_labels(PROMPTS, [[1]] * len(PROMPTS), 3, rows)
+        for of_prompt, first, (label,) in zip(branches, greedy, expected, strict=True):
+            assert of_prompt[0].text == first.text
+            probabilities = [math.exp(completion.logprobs[0]) for completion in of_prompt]
+            shares = [probability / sum(probabilities) for probability in probabilities]
+            assert shares == pytest.approx(label.probabilities, abs=1e-3)
+            assert probabilities == sorted(probabilities, reverse=True)
+            assert len({completion.text for completion in of_prompt}) > 1
+
+    def test_unlikely_branches_are_left_out(self, engine: Engine) -> None:
+        branches = engine.branches(PROMPTS, GREEDY, 4)
+        second = max(math.exp(of_prompt[1].logprobs[0]) for of_prompt in branches)
+        second *= 0.999  # sums differ with the batch
+        few = engine.branches(PROMPTS, GREEDY, 4, least=second)
+        assert [[c.text for c in of_prompt] for of_prompt in few] == [
+            [c.text for i, c in enumerate(of_prompt) if not i or math.exp(c.logprobs[0]) >= second]
+            for of_prompt in branches
+        ]
+        assert sum(map(len, few)) >= len(PROMPTS)
+        assert [len(of_prompt) for of_prompt in engine.branches(PROMPTS, GREEDY, 4, least=1.1)] == [1] * len(PROMPTS)
+        with pytest.raises(InputError, match="greedy"):
+            engine.branches(PROMPTS, WARM, 2)
 
     def test_an_adapter_changes_a_score(self, engine: Engine, adapters: tuple[LoraAdapter, LoraAdapter]) -> None:
         base, first, second = engine.score([PROMPTS[1]] * 3, [" Paris"] * 3, [None, *adapters])

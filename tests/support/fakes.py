@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
@@ -20,6 +20,10 @@ class Call:
     prompts: tuple[Prompt, ...]
     sampling: Sampling
     adapters: tuple[LoraAdapter | None, ...]
+
+
+BRANCH = "\N{DOWNWARDS ARROW}"
+"""Separates the branches that a script says."""
 
 
 @dataclass
@@ -55,6 +59,23 @@ class ScriptedEngine:
         (said,) = self.generate([prompt], sampling, [adapter])
         yield from re.findall(r"\s*\S+|\s+", said.text)
         return said
+
+    def branches(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        count: int,
+        adapters: Sequence[LoraAdapter | None] | None = None,
+        progress: Progress | None = None,
+        *,
+        least: float = 0.0,
+    ) -> list[list[Completion]]:
+        """What the script says, of which it is sure; `BRANCH` separates branches."""
+        completions = self.generate(prompts, sampling, adapters, progress)
+        sure = [replace(completion, logprobs=(-0.01,)) for completion in completions]
+        return [
+            [replace(completion, text=text) for text in completion.text.split(BRANCH)[:count]] for completion in sure
+        ]
 
     def score(
         self,

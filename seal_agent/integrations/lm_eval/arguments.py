@@ -9,7 +9,15 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from seal_agent.config import ARC_INNER_LOOPS, ArcConfig, InnerLoopConfig, SelfEditConfig, recipe_named
+from seal_agent.config import (
+    ARC_INNER_LOOPS,
+    AnswerConfig,
+    AnswerStyle,
+    ArcConfig,
+    InnerLoopConfig,
+    SelfEditConfig,
+    recipe_named,
+)
 from seal_agent.errors import InputError
 from seal_agent.grading.graders import DEFAULT_GRADER, check_grader
 from seal_agent.self_edits.formats.registry import PASSAGE, check_format
@@ -29,6 +37,8 @@ class ModelArguments:
     device: str = "auto"
     dtype: str = "auto"
     trust_remote_code: bool = False
+    answer_style: AnswerStyle | None = None  # of an adapter: short | sentence | plain; None: the recipe's
+    least_confidence: float = 0.0  # below it the base model answers; 0: the adapter that was trained for it always does
     grader: str = DEFAULT_GRADER  # read by our tasks: lexical, judge, or model (this model judges itself)
     judge_model: str | None = None  # the judge's name at its endpoint
     judge_url: str | None = None  # the judge's endpoint; None: OpenAI's
@@ -47,6 +57,7 @@ class Settings:
     arc: ArcConfig
     arc_inner_loop: InnerLoopConfig
     """The same arguments applied to ARC's own defaults."""
+    answer: AnswerConfig
 
     @property
     def mode(self) -> Mode:
@@ -86,6 +97,9 @@ def read_arguments(arguments: Mapping[str, object]) -> Settings:
         replace(recipe.self_edit, **values[SelfEditConfig]),
         replace(ArcConfig(), **{name: values[SelfEditConfig][name] for name in shared}, **values[ArcConfig]),
         replace(ARC_INNER_LOOPS[model.recipe or "default"], **values[InnerLoopConfig]),
+        replace(
+            recipe.answer, style=model.answer_style or recipe.answer.style, least_confidence=model.least_confidence
+        ),
     )
     _check(settings)
     return settings

@@ -10,7 +10,7 @@ import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -22,6 +22,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from seal_agent.adaptation.lesson import job_of, write_lessons
+from seal_agent.answering.recall import Asked, closed_book
+from seal_agent.answering.replies import reply_all
 from seal_agent.base_model.loading import DEFAULT_MODEL, load_model
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import AnswerConfig
@@ -37,8 +39,7 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.routing import routed
 from seal_agent.lora.serving import serving_route
 from seal_agent.model import SelfAdaptingModel
-from seal_agent.prompts import question_prompt, question_with_passage
-from seal_agent.text.reasoning import without_reasoning
+from seal_agent.prompts import question_with_passage
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.train import train
 from seal_agent.types import Context, Message, Sampling
@@ -154,6 +155,7 @@ class SealLM(HFLM):  # type: ignore[misc]
                 "adapter": settings.model.adapter,
                 "adapter_revision": self.adapter_revision,
                 "seed": settings.inner_loop.seed,
+                "answer": asdict(settings.answer),
                 "limit_contexts": settings.model.limit_contexts,
                 "inner_loop": asdict(settings.inner_loop) if settings.adapts else None,
                 "self_edit": asdict(settings.self_edit) if settings.adapts else None,
@@ -224,20 +226,20 @@ class SealLM(HFLM):  # type: ignore[misc]
             else:
                 by_sampling.setdefault(request.sampling, []).append((i, adapter))
         for sampling, rows in by_sampling.items():
-            prompts = [(Message("user", self._prompt(requests[i])),) for i, _ in rows]
-            adapters = [adapter for _, adapter in rows]
-            completions = self.engine.generate(prompts, sampling, adapters, begin_stage("answering"))
-            answers |= {
-                i: without_reasoning(completion.text).strip()
-                for (i, _), completion in zip(rows, completions, strict=True)
-            }
+            asked = [self._asked(requests[i], adapter) for i, adapter in rows]
+            config = replace(self.settings.answer, max_tokens=sampling.max_tokens)
+            if sampling.temperature or sampling.stop or self.settings.mode == "in_context":
+                config = replace(config, style="plain")
+            replies = reply_all(self.engine, self.base, asked, config, sampling, begin_stage("answering"))
+            answers |= {i: reply.text for (i, _), reply in zip(rows, replies, strict=True)}
         return answers
 
-    def _prompt(self, request: _Request) -> str:
-        context = request.context
+    def _asked(self, request: _Request, adapter: LoraAdapter | None) -> Asked:
+        context, question = request.context, request.question
         if self.settings.mode == "in_context":
-            return question_with_passage(context.title, context.text, request.question)
-        return question_prompt(context.title, request.question)
+            prompt = (Message("user", question_with_passage(context.title, context.text, question)),)
+            return Asked(prompt, question, context.title, adapter)
+        return closed_book(context.title, question, adapter)
 
 
 # ---------------------------------------------------------------- building the model

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice, zip_longest
 from typing import Any
 
-from seal_agent.adaptation.answering import answer_questions, ask_closed_book
 from seal_agent.adaptation.lesson import Lesson, job_of
 from seal_agent.adaptation.self_test import write_self_tests
-from seal_agent.config import AnswerConfig, SelfEditConfig
+from seal_agent.answering.questions import answer_questions, ask_closed_book
+from seal_agent.config import PLAIN_ANSWERS, SelfEditConfig
 from seal_agent.errors import InputError, TrainingError
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.outer_loop.selection import leaked_words
@@ -189,9 +189,11 @@ def _ask(unit: Unit[Passage], queries: Sequence[_Query], worker: Worker) -> list
     ]
     answers = answer_questions(
         worker.engine,
+        worker.base,
         [context for context, _ in contexts],
         worker.grader,
         adapters=[adapter for _, adapter in contexts],
+        config=PLAIN_ANSWERS,
     )
     samples = _samples(unit, queries, worker)
     contexts_per_query = 2 + len(unit.guard)
@@ -212,6 +214,6 @@ def _samples(unit: Unit[Passage], queries: Sequence[_Query], worker: Worker) -> 
         for question in case.own
         for _ in range(unit.samples)
     ]
-    sampling = replace(AnswerConfig().sampling(), temperature=SAMPLING_TEMPERATURE)
+    sampling = replace(PLAIN_ANSWERS.sampling(), temperature=SAMPLING_TEMPERATURE)
     completions = iter(ask_closed_book(worker.engine, prompts, sampling))
     return [tuple(tuple(next(completions) for _ in range(unit.samples)) for _ in case.own) for case, _ in queries]

@@ -26,7 +26,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import InnerLoopConfig, SelfEditConfig
+from seal_agent.config import AnswerConfig, InnerLoopConfig, SelfEditConfig
 from seal_agent.errors import InputError, TrainingError
 from seal_agent.generation.hf import HFEngine
 from seal_agent.grading.model_judge import ModelJudge
@@ -168,6 +168,7 @@ def test_a_wheel_carries_the_hook_and_the_tasks(tmp_path: Path) -> None:
     archive = wheel_in(tmp_path)
     assert [name for name in archive.namelist() if name.endswith(".pth")] == ["seal_agent_lm_eval.pth"]
     assert archive.read("seal_agent_lm_eval.pth") == PTH.read_bytes()
+    assert "seal_agent/data/reader/adapter_model.safetensors" in archive.namelist()
     wanted = ("_knowledge_yaml", "seal_novel/seal_novel.yaml", "seal_novel/utils.py", "seal_squad/README.md")
     assert {f"lm_eval_tasks/{name}" for name in wanted} <= set(archive.namelist())
 
@@ -229,6 +230,18 @@ def test_the_mode_decides_what_is_trained(arguments: Mapping[str, object], mode:
 def test_a_wrong_argument_is_named_with_the_fix(arguments: Mapping[str, object], hint: str) -> None:
     with pytest.raises(InputError, match=hint.replace(".", r"\.")):
         read_arguments(arguments)
+
+
+def test_the_recipe_decides_how_adapters_answer_unless_the_style_is_given() -> None:
+    assert read_arguments({}).answer == AnswerConfig(style="short", least_confidence=0.0)
+    assert read_arguments({"mode": "passage"}).answer.style == "plain"
+    assert read_arguments({"recipe": "paper"}).answer.style == "plain"
+    chosen = read_arguments({"recipe": "paper", "answer_style": "sentence", "least_confidence": 0.3}).answer
+    assert (chosen.style, chosen.least_confidence) == ("sentence", 0.3)
+    with pytest.raises(InputError, match="answer_style='long' cannot be used"):
+        read_arguments({"answer_style": "long"})
+    with pytest.raises(InputError, match="least_confidence"):
+        read_arguments({"least_confidence": 1.5})
 
 
 def test_the_batch_size_flag_is_not_the_inner_loops(tiny_base: BaseModel) -> None:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from peft_reference import train_with_peft
 
-from seal_agent.adaptation.answering import answer_questions
+from seal_agent.answering.questions import answer_questions
 from seal_agent.base_model.bundled import bundled_folder
 from seal_agent.base_model.loading import load_model
-from seal_agent.config import PLAIN_LORA
+from seal_agent.config import PLAIN_ANSWERS, PLAIN_LORA
 from seal_agent.data import bundled
 from seal_agent.generation.hf import HFEngine
 from seal_agent.grading.graders import default_grader
@@ -34,7 +34,8 @@ def test_answers_after_the_bank_and_after_peft_agree_on_95_percent_of_questions(
     answers = [
         [answer.text for of_context in rows for answer in of_context]
         for rows in (
-            answer_questions(engine, contexts, grader, adapters=adapters) for adapters in (banked, alone, None)
+            answer_questions(engine, base, contexts, grader, adapters=adapters, config=PLAIN_ANSWERS)
+            for adapters in (banked, alone, None)
         )
     ]
     same = [left == right for left, right in zip(answers[0], answers[1], strict=True)]

@@ -11,7 +11,7 @@ import difflib
 import json
 import secrets
 import warnings
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from seal_agent.config import AnswerStyle
 from seal_agent.errors import InputError
 from seal_agent.integrations.langchain.chat.answers import chunks_of, whole_message
 from seal_agent.integrations.langchain.chat.backends import AdapterInUse, active_revision, adapter_in_use, shared_model
@@ -31,7 +32,7 @@ from seal_agent.integrations.langchain.chat.messages import prompt_of
 from seal_agent.integrations.langchain.chat.per_call import AdapterPerCall
 from seal_agent.integrations.langchain.chat.reading import Reader
 from seal_agent.integrations.langchain.chat.structured import Method, Schema, structured
-from seal_agent.types import Prompt, Sampling
+from seal_agent.types import Completion, Prompt, Reply, Sampling
 
 if TYPE_CHECKING:
     from seal_agent.model import SelfAdaptingModel
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _DEFAULT_MODEL = "default"
 _DEFAULT_WINDOW = 8192  # tokens; of the bundled model, so that it need not be loaded to find out
 _REVISION = "active_revision"  # the keyword that pins a call to a revision
-_PER_CALL = ("model", "adapter", "temperature", "top_p", "seed")
+_PER_CALL = ("model", "adapter", "temperature", "top_p", "seed", "style")
 
 
 class ChatSeal(AdapterPerCall):
@@ -47,7 +48,7 @@ class ChatSeal(AdapterPerCall):
 
     `adapter` is the stored adapter that answers, at its active revision; None is the base model. Each call can name
     another: by config={"configurable": {"adapter": …}} (or with_config), by bind(adapter=…), or as a keyword. The
-    config comes first. bind and keywords can also set model, temperature, max_tokens, top_p, seed and stop.
+    config comes first. bind and keywords can also set model, temperature, max_tokens, top_p, seed, style and stop.
 
     The first call loads the weights; all instances in the process share them. `backend` is a SelfAdaptingModel that
     exists already; it replaces model, home, device and dtype. Forced tool calls and structured output are decoded
@@ -66,6 +67,9 @@ class ChatSeal(AdapterPerCall):
     stop: list[str] | str | None = None
     seed: int | None = None
     """Of what is drawn at a temperature above 0; None draws anew each time."""
+    style: AnswerStyle = "short"
+    """How an adapter answers a question at temperature 0 without tools: "short" (in a few words), "sentence" (with the
+    sentence that it recalls), or "plain" (what it says itself). Its confidence is in the response's metadata."""
     streaming: bool = False
     """Whether `invoke` streams internally."""
     backend: Any = Field(default=None, exclude=True, repr=False)
@@ -147,7 +151,7 @@ class ChatSeal(AdapterPerCall):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        names = ("model", "adapter", "device", "dtype", "temperature", "max_tokens", "top_p", "seed")
+        names = ("model", "adapter", "device", "dtype", "temperature", "max_tokens", "top_p", "seed", "style")
         return {name: getattr(self, name) for name in names}
 
     # ------------------------------------------------------------ one call
@@ -160,8 +164,11 @@ class ChatSeal(AdapterPerCall):
         **kwargs: Any,
     ) -> ChatResult:
         call = self._call(messages, stop, kwargs)
-        (completion,) = call.seal.engine.generate([call.prompt], call.sampling, [call.in_use.weights])
-        message = whole_message(completion, Reader(call.form), call.metadata)
+        if recalled := call.recall():
+            message = whole_message(recalled.completion, Reader(call.form), {**call.metadata, **recalled.metadata})
+        else:
+            (completion,) = call.seal.engine.generate([call.prompt], call.sampling, [call.in_use.weights])
+            message = whole_message(completion, Reader(call.form), call.metadata)
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _stream(
@@ -172,8 +179,12 @@ class ChatSeal(AdapterPerCall):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         call = self._call(messages, stop, kwargs)
-        pieces = call.seal.engine.stream(call.prompt, call.sampling, call.in_use.weights)
-        for chunk in chunks_of(pieces, Reader(call.form), call.metadata):
+        recalled = call.recall()
+        pieces = (
+            recalled.pieces() if recalled else call.seal.engine.stream(call.prompt, call.sampling, call.in_use.weights)
+        )
+        metadata = {**call.metadata, **recalled.metadata} if recalled else call.metadata
+        for chunk in chunks_of(pieces, Reader(call.form), metadata):
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
@@ -201,8 +212,8 @@ class ChatSeal(AdapterPerCall):
         stop_sequences = () if grammar else tuple(self._stop_sequences(stop))
         seed = secrets.randbits(32) if settings["seed"] is None else settings["seed"]
         sampling = Sampling(max_tokens, settings["temperature"], settings["top_p"], stop_sequences, seed, grammar)
-        in_use = adapter_in_use(seal, settings["adapter"], revision)
-        return _Call(seal, str(settings["model"]), in_use, form, prompt_of(messages, form, seal.base), sampling)
+        in_use, prompt = adapter_in_use(seal, settings["adapter"], revision), prompt_of(messages, form, seal.base)
+        return _Call(seal, str(settings["model"]), in_use, form, prompt, sampling, settings["style"])
 
     def _stop_sequences(self, stop: list[str] | None) -> list[str]:
         sequences = stop if stop is not None else self.stop
@@ -294,6 +305,21 @@ class _Call:
     form: Form
     prompt: Prompt
     sampling: Sampling
+    style: AnswerStyle
+
+    def recall(self) -> _RecalledCompletion | None:
+        """The answer to a question that the adapter recalls; None for a turn that the model writes freely."""
+        from seal_agent.answering.replies import is_recall, reply_in_chat
+
+        seal, turns, weights = self.seal, self.prompt, self.in_use.weights
+        if (
+            weights is None
+            or not isinstance(turns, tuple)
+            or self.form.tools
+            or not is_recall(turns, self.sampling, self.style)
+        ):
+            return None
+        return _RecalledCompletion(*reply_in_chat(seal.engine, seal.base, turns, self.sampling, weights, self.style))
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -304,3 +330,22 @@ class _Call:
             "adapter": self.in_use.adapter,
             "revision": self.in_use.revision,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class _RecalledCompletion:
+    """A reply, and the same as a completion."""
+
+    reply: Reply
+    completion: Completion
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What response_metadata says beside the call's part."""
+        return {"confidence": self.reply.confidence, "recalled": self.reply.recalled}
+
+    def pieces(self) -> Generator[str, None, Completion]:
+        """The text as the engine's `stream` gives it: all at once, since it is read from what was recalled."""
+        if self.completion.text:
+            yield self.completion.text
+        return self.completion

@@ -46,7 +46,7 @@ def seal(tiny_base: BaseModel, tmp_path: Path) -> SelfAdaptingModel:
 
 @pytest.fixture
 def llm(seal: SelfAdaptingModel) -> ChatSeal:
-    return ChatSeal(backend=seal, max_tokens=8)
+    return ChatSeal(backend=seal, max_tokens=8, style="plain")
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def scripted(tiny_base: BaseModel, tmp_path: Path) -> Callable[[Any], ChatSeal]:
 
 def said(seal: SelfAdaptingModel, adapter: str | None, max_tokens: int = 8) -> str:
     """What the model itself answers."""
-    return seal.chat([Message("user", QUESTION)], adapter=adapter, max_tokens=max_tokens)
+    return seal.chat([Message("user", QUESTION)], adapter=adapter, max_tokens=max_tokens, style="plain")
 
 
 def with_adapter(name: str | None) -> dict[str, Any]:
@@ -100,6 +100,46 @@ def test_a_stream_adds_up_to_the_answer(llm: ChatSeal) -> None:
     assert whole.response_metadata == message.response_metadata
     assert [bool(chunk.usage_metadata) for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert [chunk.chunk_position for chunk in chunks] == [None] * (len(chunks) - 1) + ["last"]
+
+
+def test_an_adapter_answers_a_question_in_a_few_words_and_says_how_sure_it_is(
+    tiny_base: BaseModel, tmp_path: Path
+) -> None:
+    sentence = "The lighthouse is kept by Odile Brannock, who came from the mainland in spring."
+
+    def say(turn: str, adapter: Any) -> str:
+        if adapter is None:
+            return "The base model speaks."
+        return "Odile Brannock" if adapter is tiny_base.memo["reader"] else sentence
+
+    seal = SelfAdaptingModel(tiny_base, home=tmp_path / "home", engine=ScriptedEngine(say))
+    store(seal, "alice", random_adapter(tiny_base, 0))
+    llm = ChatSeal(backend=seal, adapter="alice")
+    for message in (llm.invoke(QUESTION), _added_up(llm.stream(QUESTION))):
+        assert message.content == "Odile Brannock"
+        assert message.response_metadata["recalled"] == sentence
+        assert 0.5 < message.response_metadata["confidence"] <= 1
+        assert message.response_metadata["finish_reason"] == "stop"
+        assert message.usage_metadata["output_tokens"] == len("Odile Brannock")  # type: ignore[index]
+    assert llm.bind(style="sentence").invoke(QUESTION).content == sentence
+    for plain in (
+        llm.bind(style="plain").invoke(QUESTION),
+        llm.invoke("Tell me about the lighthouse."),
+        llm.bind(temperature=0.7).invoke(QUESTION),
+        llm.bind_tools([{"title": "look", "description": "Looks.", "type": "object", "properties": {}}]).invoke(
+            QUESTION
+        ),
+    ):
+        assert plain.content == sentence
+        assert "confidence" not in plain.response_metadata
+    assert llm.bind(adapter=None).invoke(QUESTION).content == "The base model speaks."
+
+
+def _added_up(chunks: Any) -> Any:
+    whole = next(chunks)
+    for chunk in chunks:
+        whole += chunk
+    return whole
 
 
 def test_the_settings_of_a_call_come_before_those_of_the_instance(llm: ChatSeal) -> None:
@@ -259,7 +299,7 @@ def test_the_config_chooses_the_adapter(llm: ChatSeal, seal: SelfAdaptingModel, 
         assert ask(llm.bind(adapter=name), {}) == wanted[name]
     assert ask(llm.bind(adapter="alice"), with_adapter("bob")) == wanted["bob"]
     assert ask(llm.with_config(configurable={"adapter": "alice"}), with_adapter("bob")) == wanted["bob"]
-    assert ask(ChatSeal(backend=seal, max_tokens=8, adapter="alice"), {}) == wanted["alice"]
+    assert ask(ChatSeal(backend=seal, max_tokens=8, adapter="alice", style="plain"), {}) == wanted["alice"]
 
 
 def test_an_answer_says_which_adapter_and_revision_spoke(llm: ChatSeal, seal: SelfAdaptingModel) -> None:
@@ -407,7 +447,7 @@ def test_calls_at_the_same_time_answer_as_if_alone(seal: SelfAdaptingModel) -> N
     names = [f"user-{i}" for i in range(8)]
     for seed, name in enumerate(names):
         store(seal, name, random_adapter(seal.base, seed))
-    llm = ChatSeal(backend=seal, max_tokens=4)
+    llm = ChatSeal(backend=seal, max_tokens=4, style="plain")
     calls = [(name, f"Question {i % 5}?") for i in range(20) for name in names]
     alone = {
         call: seal.engine.generate([(Message("user", call[1]),)], Sampling(4), [seal.adapter(call[0])])[0].text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fakes import ScriptedEngine
 
-from seal_agent.adaptation.answering import answer_questions, ask_closed_book
+from seal_agent.answering.questions import answer_questions, ask_closed_book
 from seal_agent.base_model.model import BaseModel
 from seal_agent.generation.engine import Engine
 from seal_agent.grading.judge import _parse_reply
@@ -22,9 +22,11 @@ QUESTION = Question("What is the capital of France?", ("Paris",))
 ENGINE: Engine = ScriptedEngine(lambda question, _: (UNOPENED if "Spain" in question else THOUGHT) + "Paris")
 
 
-def test_answers_are_graded_and_kept_without_thoughts() -> None:
+def test_answers_are_graded_and_kept_without_thoughts(tiny_base: BaseModel) -> None:
     not_a_city = Question("What is the capital of Spain?", ("London",))  # named only in the thoughts
-    ((right, wrong),) = answer_questions(ENGINE, [Context("…", questions=(QUESTION, not_a_city))], LexicalGrader())
+    ((right, wrong),) = answer_questions(
+        ENGINE, tiny_base, [Context("…", questions=(QUESTION, not_a_city))], LexicalGrader()
+    )
     assert (right.text, right.verdict) == ("Paris", Verdict.CORRECT)
     assert (wrong.text, wrong.verdict) == ("Paris", Verdict.WRONG)
 

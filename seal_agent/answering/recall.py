@@ -1,0 +1,59 @@
+"""What an adapter recalls when it is asked: its likeliest sentence, and others that are nearly as likely.
+
+The first token decides which sentence of a passage comes, so each likely first token is followed to the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seal_agent.generation.engine import Engine
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.progress import Progress
+from seal_agent.prompts import question_prompt
+from seal_agent.text.reasoning import without_reasoning
+from seal_agent.types import Message, Prompt, Sampling
+
+BRANCHES = 4  # first tokens that are followed; measured: the right sentence is among four for nearly every question
+LEAST = 0.02  # least probability of a first token that is followed; not tuned
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question: the prompt that puts it to a model, its own words for the reader, and the adapter that is asked."""
+
+    prompt: Prompt
+    question: str
+    title: str = ""
+    adapter: LoraAdapter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """A text that the adapter answers with: the log-probability of its first token, and the mean of all, in nats."""
+
+    text: str
+    first: float
+    mean: float
+
+
+def closed_book(title: str, question: str, adapter: LoraAdapter | None) -> Asked:
+    """A question under its title, as the adapter was taught it."""
+    return Asked((Message("user", question_prompt(title, question)),), question, title, adapter)
+
+
+def recall(
+    engine: Engine, asked: Sequence[Asked], sampling: Sampling, progress: Progress | None = None
+) -> list[tuple[Recalled, ...]]:
+    """What the adapter of each question recalls, the likeliest first, no text twice; at least one."""
+    prompts, adapters = [one.prompt for one in asked], [one.adapter for one in asked]
+    branches = engine.branches(prompts, sampling, BRANCHES, adapters, progress, least=LEAST)
+    found: list[tuple[Recalled, ...]] = []
+    for completions in branches:
+        by_text: dict[str, Recalled] = {}
+        for completion in completions:
+            text, logprobs = without_reasoning(completion.text).strip(), completion.logprobs or (0.0,)
+            by_text.setdefault(text, Recalled(text, logprobs[0], sum(logprobs) / len(logprobs)))
+        found.append(tuple(by_text.values()))
+    return found

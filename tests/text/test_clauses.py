@@ -1,0 +1,29 @@
+"""The clause in which an answer stands."""
+
+from __future__ import annotations
+
+import pytest
+
+from seal_agent.text.clauses import clause_around
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words", "clause", "language"),
+    [
+        (
+            "The debate is hard to resolve because data sampling is biased, and both views are supported.",
+            "biased",
+            "data sampling is biased",
+            "en",
+        ),
+        ("It cost 1,412 crowns, which the mayor paid.", "1,412", "It cost 1,412 crowns", "en"),
+        ("The lamp, lit in 1867, burns hazelnut oil.", "hazelnut oil", "burns hazelnut oil", "en"),
+        ("Die Fähre sank, weil der Nebel zu dicht war.", "Nebel", "der Nebel zu dicht war", "de"),
+        ("灯塔建于1867年，由奥迪尔建造。", "奥迪尔", "由奥迪尔建造", "zh"),
+        ("Nothing like it.", "elsewhere", "elsewhere", "en"),
+        ("Nothing like it.", "", "", "en"),
+        (f"It is {'very ' * 30}long.", "long", "long", "en"),
+    ],
+)
+def test_the_clause_of_an_answer(sentence: str, words: str, clause: str, language: str) -> None:
+    assert clause_around(sentence, words, language) == clause
