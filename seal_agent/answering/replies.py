@@ -17,15 +17,16 @@ from seal_agent.generation.engine import Engine, before_stop
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.self_edits.question_words import question_words_of
-from seal_agent.text.clauses import clause_around
+from seal_agent.text.clauses import clause_around, span_like
 from seal_agent.text.languages import language_of
 from seal_agent.text.reasoning import without_reasoning
 from seal_agent.text.scripts import word_count
 from seal_agent.types import Completion, Message, Prompt, Reply, Sampling
 
 UNSURE = 0.5  # probability of the first token of an answer below which the clause around it is given
+LONGEST_QUESTION = 60  # words of a turn that may be a question; a longer one brings a text of its own
 SHORT = 4  # words of an answer that needs no reading
-_MARK = re.compile(r"[?？؟;]\s*$")
+_MARK = re.compile(r"[?？؟]\s*$")
 
 
 def reply_all(
@@ -46,7 +47,7 @@ def reply_all(
     """
     sampling = sampling or config.sampling()
     replies: list[Reply | None] = [None] * len(asked)
-    taught = [i for i, one in enumerate(asked) if one.adapter and config.style != "plain"]
+    taught = {i: None for i, one in enumerate(asked) if one.adapter and config.style != "plain"}
     if taught:
         answers = _answers_of_adapters(engine, base, [asked[i] for i in taught], config, progress)
         for i, reply in zip(taught, answers, strict=True):
@@ -89,12 +90,12 @@ def _reply(asked: Asked, texts: Sequence[tuple[Recalled, Reading]], config: Answ
 
 
 def _worded(recalled: Recalled, reading: Reading, style: AnswerStyle) -> str:
-    """The answer in few words: those that were read, with the clause around them where the reader is unsure."""
-    if style == "sentence" or not reading.text:
-        return recalled.text
-    if reading.sure >= UNSURE:
-        return reading.text
-    return clause_around(recalled.text, reading.text, language_of(recalled.text))
+    """The answer in words of what was recalled: those that were read, or their clause where the reader is unsure."""
+    language = language_of(recalled.text)
+    words = span_like(recalled.text, reading.text, language) if style == "short" else ""
+    if not words or reading.sure >= UNSURE:
+        return words or recalled.text
+    return clause_around(recalled.text, words, language)
 
 
 def _is_short(text: str) -> bool:
@@ -128,6 +129,8 @@ def is_recall(turns: Prompt, sampling: Sampling, style: AnswerStyle) -> bool:
 
 def is_question(text: str) -> bool:
     """Whether a turn asks one thing, so that a few words can answer it."""
+    if word_count(text) > LONGEST_QUESTION:
+        return False
     if _MARK.search(text):
         return True
     words = question_words_of(language_of(text))

@@ -120,6 +120,8 @@ def test_a_reply_in_a_chat_keeps_its_limits(tiny_base: BaseModel, adapter: LoraA
         ("Write a poem about the lighthouse.", False),
         ("I moved to Skarholm last week.", False),
         ("Whoever asks, say no.", False),
+        ("This is done;", False),
+        (f"{'Here is a long text. ' * 20} What is it about?", False),
     ],
 )
 def test_what_is_a_question(text: str, asks: bool) -> None:

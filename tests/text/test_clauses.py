@@ -1,10 +1,10 @@
-"""The clause in which an answer stands."""
+"""The part of a sentence that an answer means, and the clause in which it stands."""
 
 from __future__ import annotations
 
 import pytest
 
-from seal_agent.text.clauses import clause_around
+from seal_agent.text.clauses import clause_around, span_like
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,19 @@ from seal_agent.text.clauses import clause_around
 )
 def test_the_clause_of_an_answer(sentence: str, words: str, clause: str, language: str) -> None:
     assert clause_around(sentence, words, language) == clause
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words", "span", "language"),
+    [
+        ("The force comes from the swelling of chickpeas in a cylinder.", "chickens", "chickpeas", "en"),
+        ("Founder Tekla Borrisk made the first batch in 1926.", "Tekla Borazzaris", "Tekla Borrisk", "en"),
+        ("The sentence is an afternoon of scrubbing turnips.", "scrub turnips", "scrubbing turnips", "en"),
+        ("It leaves at 18:40.", "18:40.", "18:40", "en"),
+        ("It leaves at 18:40.", "the mayor's elephant", "", "en"),
+        ("It leaves at 18:40.", "", "", "en"),
+        ("灯塔建于1867年，由奥迪尔建造。", "由奥迪建造", "由奥迪尔建造", "zh"),
+    ],
+)
+def test_the_part_of_a_sentence_that_an_answer_means(sentence: str, words: str, span: str, language: str) -> None:
+    assert span_like(sentence, words, language) == span
