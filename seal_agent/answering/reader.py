@@ -35,6 +35,7 @@ from seal_agent.types import ReadingPassage, TrainingSequence, content_hash
 NOT_STATED = "not stated"
 """What the reader says where the sentence does not answer the question."""
 
+PASSAGES = 60  # that a reader is trained on where it is needed at once; the shipped one has learnt from all
 UNANSWERED = 0.3  # of the questions, asked about a sentence that does not answer them too; not tuned
 
 SHIPPED = Path(str(resources.files("seal_agent") / "data" / "reader"))
@@ -98,10 +99,17 @@ def _rows(passage: ReadingPassage, draw: random.Random) -> list[tuple[tuple[str,
 # ---------------------------------------------------------------- on disk
 
 
+def _some_passages() -> list[ReadingPassage]:
+    """At most `PASSAGES` of the bundled ones, evenly spread."""
+    passages = bundled.reading_passages()
+    count = min(PASSAGES, len(passages))
+    return [passages[i * len(passages) // count] for i in range(count)]
+
+
 def _cache_path(base: BaseModel) -> Path:
     """One folder per model, passages, prompts and settings."""
     prompts = [load_prompt(name) for name in ("read-answer", "read-answer-untitled")]
-    key = content_hash([asdict(READING), prompts, [asdict(passage) for passage in bundled.reading_passages()]])
+    key = content_hash([asdict(READING), prompts, [asdict(passage) for passage in _some_passages()]])
     return cache_home() / "readers" / f"{base.identity[:32]}-{key[:16]}"
 
 
@@ -116,7 +124,7 @@ def _read(folder: Path, base: BaseModel) -> LoraAdapter | None:
 
 def _trained(base: BaseModel, path: Path, progress: Progress | None) -> LoraAdapter:
     """Train the reader and keep it, in place of a damaged one."""
-    adapter = train_reader(base, bundled.reading_passages(), READING, progress)
+    adapter = train_reader(base, _some_passages(), READING, progress)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=path.parent))
