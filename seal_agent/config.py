@@ -113,7 +113,7 @@ class AnswerConfig:
 
     max_tokens: Positive = 64  # of a sentence that is recalled, and of the base model's answers
     style: AnswerStyle = "short"
-    least_confidence: ZeroToOne = 0.3  # measured; below it the base model answers, at 0 the adapter always does
+    least_confidence: ZeroToOne = 0.2  # measured; below it the base model answers, at 0 the adapter always does
 
     def sampling(self) -> Sampling:
         return Sampling(max_tokens=self.max_tokens)
