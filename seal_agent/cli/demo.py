@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from seal_agent.demo import DemoResult
     from seal_agent.types import Answer
 
+NOTES_SHOWN = 12
+
 
 def demo(model_options: ModelOptions, grader_options: GraderOptions, seed: Seed = 0, as_json: Json = False) -> None:
     """The model learns a passage of invented facts before your eyes (about a minute)."""
@@ -68,9 +70,11 @@ def _show(result: DemoResult) -> None:
     show(f"\n[bold]{revision.context.title}[/bold], a passage of invented facts:", soft_wrap=False)
     show(revision.context.text, style="dim")
     show("\nNotes that the model wrote about it:")
-    for edit in revision.self_edits:
-        for line in console.notes_lines(edit):
-            show(f"  {line}", style="dim", markup=False)
+    notes = [line for edit in revision.self_edits for line in console.notes_lines(edit)]
+    for line in notes[:NOTES_SHOWN]:
+        show(f"  {line}", style="dim", markup=False)
+    if len(notes) > NOTES_SHOWN:
+        show(f"  … and {len(notes) - NOTES_SHOWN} more", style="dim")
     show("\nAsked [bold]without[/bold] the passage, before and after it trained on passage and notes:")
     show(console.answers_table(result.before, result.after))
     total = len(result.before)
