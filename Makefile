@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests run side by side, each on one thread; a worker takes up to 4 GB.
+WORKERS ?= 2
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
@@ -38,10 +40,10 @@ layers: $(STAMP)
 	$(BIN)/lint-imports
 
 test: check ## lint, types, layers and the tests that take minutes
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n $(WORKERS) --dist worksteal
 
 test-full: check ## all tests, the slow ones too
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 zoo: $(STAMP) ## hold 100 small architectures to what docs/zoo.md says of them, and print and write its table
 	$(BIN)/pytest tests/zoo --zoo-table docs/zoo.md

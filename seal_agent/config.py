@@ -196,6 +196,27 @@ READING = replace(PLAIN_LORA, targets=("all",), rank=8, alpha=16.0, epochs=2, ba
 """Training of the reader, which finds in a recalled sentence what was asked for."""
 
 
+EngineName = Literal["hf", "vllm"]
+"""What answers: transformers, or vLLM."""
+
+
+@config
+class VLLMConfig:
+    """How vLLM is started, or reached where a server runs already. Nothing here changes what is answered."""
+
+    server: str | None = None  # the address of a running `vllm serve`, such as http://127.0.0.1:8000
+    max_lora_rank: Positive = 32  # InnerLoopConfig.rank; where we start vLLM, a larger adapter starts it anew
+    max_loras: Positive = 8  # adapters in one batch; requests of others wait
+    max_cpu_loras: Positive = 64  # adapters that stay loaded; those used longest ago are dropped first
+    window: AtLeast32 | None = None  # tokens of prompt and answer; None: the model's, at most 8192
+    gpu_memory: Share = 0.45  # of the GPU, for vLLM's weights and cache; the rest is for training
+    cache_gib: AboveZero = 1.0  # of keys and values, where there is no GPU
+    sleep: bool = False  # give the GPU's memory back while an adapter is trained, on GPUs only
+    gpu: Count | None = None  # the number of a GPU of its own for vLLM; None: the base model's device
+    timeout: AboveZero = 600.0  # seconds that a server may take for one answer
+    adapter_folder: str | None = None  # where adapters are put for vLLM; None: in memory, or a temporary folder
+
+
 @config
 class OuterLoopConfig:
     """ReST-EM over self-edits: how many are tried on what, which are kept, and how the policy learns from them."""

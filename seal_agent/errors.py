@@ -25,6 +25,10 @@ class TrainingError(SealError):
     """The inner loop failed; nothing was saved."""
 
 
+class EngineError(SealError):
+    """The engine that answers failed, such as a vLLM server that cannot be reached; nothing was graded."""
+
+
 class CollapseError(SealError):
     """A model that rewards itself has begun to do so for nothing; the outer loop was stopped."""
 

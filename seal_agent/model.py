@@ -23,10 +23,18 @@ from seal_agent.answering.replies import is_recall, reply_all, reply_in_chat
 from seal_agent.base_model.identity import differing_settings
 from seal_agent.base_model.loading import DEFAULT_MODEL, load_model
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import RECIPES, AnswerConfig, AnswerStyle, InnerLoopConfig, SelfEditConfig
+from seal_agent.config import (
+    RECIPES,
+    AnswerConfig,
+    AnswerStyle,
+    InnerLoopConfig,
+    SelfEditConfig,
+    VLLMConfig,
+)
 from seal_agent.data.documents.document import Document
 from seal_agent.errors import AdapterError, BaseModelWarning, InputError
 from seal_agent.generation.engine import Engine
+from seal_agent.generation.engines import check_engine, make_engine
 from seal_agent.generation.hf import HFEngine
 from seal_agent.generation.sampling import check_sampling
 from seal_agent.grading.grader import Grader
@@ -93,7 +101,8 @@ class SelfAdaptingModel:
         name_or_path: str | Path = DEFAULT_MODEL,
         *,
         home: str | Path | None = None,
-        engine: Literal["hf"] = "hf",
+        engine: str = "hf",
+        vllm: VLLMConfig | None = None,
         device: str = "auto",
         dtype: str = "auto",
         grader: Grader | str | None = None,
@@ -108,6 +117,8 @@ class SelfAdaptingModel:
             name_or_path: "default" (the bundled small instruct model), a hub id, a folder, a GGUF file, or
                 "hub/id:FILE.gguf".
             home: The adapter store; default: $SEAL_HOME or ~/.local/share/seal-agent.
+            engine: What answers: "hf" (transformers), or "vllm".
+            vllm: How vLLM is started, or the address of a server.
             device: "auto", "cpu", "cuda" or "cuda:N".
             dtype: "auto", "float32", "bfloat16" or "float16".
             grader: Judges answers: a Grader, or the name of one that needs no settings ("lexical", "model"); default:
@@ -121,14 +132,21 @@ class SelfAdaptingModel:
 
         Raises ModelError, InputError, AdapterError.
         """
-        if engine != "hf":
-            raise InputError(f"there is no engine {engine!r}; use engine='hf'")
+        check_engine(engine, vllm)
         if isinstance(grader, str):
             check_grader(grader)  # before the model is loaded
         base = load_model(name_or_path, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
         if has_experts(base.module):
             say_what_is_left_out(base.name, base.module)
-        return cls(base, home=home, grader=grader, policy=policy, seed=seed, max_loaded_bytes=max_loaded_bytes)
+        return cls(
+            base,
+            home=home,
+            engine=make_engine(base, engine, vllm),
+            grader=grader,
+            policy=policy,
+            seed=seed,
+            max_loaded_bytes=max_loaded_bytes,
+        )
 
     # ------------------------------------------------------------ learning
 

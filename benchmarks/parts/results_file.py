@@ -130,6 +130,12 @@ def ratio_of_means(numerators: Sequence[float], denominators: Sequence[float]) -
     return float(above.mean() / below.mean()), [float(low), float(high)]
 
 
+def auroc(above: Sequence[float], below: Sequence[float]) -> float:
+    """Area under the ROC curve: how often a value of the first kind is above one of the second; ties count half."""
+    first, second = np.array(above)[:, None], np.array(below)[None, :]
+    return float(((first > second) + 0.5 * (first == second)).mean())
+
+
 def group_resamples(groups: Sequence[Hashable]) -> Iterator[NDArray[np.int_]]:
     """Bootstrap samples of whole groups, seed 0: for each draw the row numbers of the groups drawn.
 

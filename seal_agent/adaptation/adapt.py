@@ -15,7 +15,7 @@ from seal_agent.answering.reader import has_reader, reader_of
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
 from seal_agent.errors import InputError
-from seal_agent.generation.engine import Engine
+from seal_agent.generation.engine import Engine, resting
 from seal_agent.grading.grader import Grader
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.coverage import left_out
@@ -117,7 +117,8 @@ class Trainer:
             lesson = lesson_of(proposal, held_out=proposal.self_test)
             replayed = [lesson_of(revision) for revision in earlier] if config.replay else []
             job = job_of(self.engine, self.base, lesson, config, start=start, earlier=replayed)
-            (trained,) = train(self.base, [job], report)
+            with resting(self.engine):
+                (trained,) = train(self.base, [job], report)
         if not has_reader(self.base):
             with clock.stage("learn to read") as report:
                 reader_of(self.base, report)

@@ -13,7 +13,7 @@ from seal_agent.arc.sequences import job_of
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import ArcConfig, InnerLoopConfig
 from seal_agent.errors import InputError, TrainingError
-from seal_agent.generation.engine import Engine
+from seal_agent.generation.engine import Engine, resting
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.training.jobs import TrainJob
@@ -94,7 +94,8 @@ def solve(
         begin_stage: Called as "training" and "answering" begin.
     """
     begin = begin_stage or (lambda _: lambda done, total: None)
-    outcomes = _train(base, trials, config, inner_loop, begin("training"))
+    with resting(engine):
+        outcomes = _train(base, trials, config, inner_loop, begin("training"))
     trained_queries: list[Query] = []
     base_queries: list[Query] = []
     for trial, outcome in zip(trials, outcomes, strict=True):

@@ -12,6 +12,7 @@ import typer
 from seal_agent.cli import console
 from seal_agent.cli.options import (
     Adapter,
+    EngineOptions,
     GraderOptions,
     Home,
     Json,
@@ -131,6 +132,7 @@ def adapt(
     note_options: NoteOptions,
     training_options: TrainingOptions,
     model_options: ModelOptions,
+    engine_options: EngineOptions,
     grader_options: GraderOptions,
     adapter: Adapter = "default",
     title: Annotated[str, typer.Option(help="What the text is about; put before every note.")] = "",
@@ -166,7 +168,7 @@ def adapt(
     inner_loop = training_options.config(base_recipe.inner_loop, seed)
     gate = MinimumGain(minimum_gain) if minimum_gain is not None else None
     grader_options.check()
-    seal = model_options.load(home, seed, policy)
+    seal = model_options.load(home, seed, policy, engine_options)
     seal.grader = grader_options.make(seal.engine)
     if seal.policy and seal.policy.formats and not note_options.formats:
         self_edit = replace(self_edit, formats=seal.policy.formats)

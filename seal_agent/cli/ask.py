@@ -12,6 +12,7 @@ from seal_agent.cli import console
 from seal_agent.cli.options import (
     Adapter,
     AnswerStyleChoice,
+    EngineOptions,
     Home,
     Json,
     LeastConfidence,
@@ -30,6 +31,7 @@ ASK_EXAMPLE = 'Example: seal ask "On which island does Tarnby Light stand?" --ti
 def ask(
     question: Annotated[str, typer.Argument(help="Asked without any passage.")],
     model_options: ModelOptions,
+    engine_options: EngineOptions,
     adapter: Adapter = "default",
     title: Annotated[str, typer.Option(help="The topic, as it was given to `seal adapt`.")] = "",
     style: Style = AnswerStyleChoice.SHORT,
@@ -38,7 +40,7 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Ask an adapter one question. Where it did not learn the answer, the base model answers."""
-    seal = model_options.load(home)
+    seal = model_options.load(home, engine_options=engine_options)
     with console.waiting("thinking"):
         reply = seal.reply(question, adapter=adapter, title=title, style=style.value, least_confidence=least_confidence)
     if as_json:
@@ -57,6 +59,7 @@ def ask(
 
 def chat(
     model_options: ModelOptions,
+    engine_options: EngineOptions,
     adapter: Adapter = "default",
     max_tokens: Annotated[int, typer.Option(help="Longest reply, in tokens.", min=1)] = 256,
     temperature: Annotated[float, typer.Option(help="0 is greedy.", min=0)] = 0.0,
@@ -68,7 +71,7 @@ def chat(
     """Talk with an adapter, line by line; with --json each reply is one JSON line."""
     from seal_agent.types import Message
 
-    seal = model_options.load(home, seed)
+    seal = model_options.load(home, seed, engine_options=engine_options)
     seal.adapter(adapter)
     turns: list[Message] = []
     for line in _user_lines():

@@ -15,7 +15,7 @@ import typer
 from seal_agent.cli import console
 
 if TYPE_CHECKING:
-    from seal_agent.config import ArcConfig, InnerLoopConfig, SelfEditConfig
+    from seal_agent.config import ArcConfig, InnerLoopConfig, SelfEditConfig, VLLMConfig
     from seal_agent.generation.engine import Engine
     from seal_agent.grading.grader import Grader
     from seal_agent.model import SelfAdaptingModel
@@ -58,6 +58,29 @@ Config = TypeVar("Config", "SelfEditConfig", "InnerLoopConfig", "ArcConfig")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What answers: transformers in this process, vLLM in this process, or a vLLM server."""
+
+    engine: Annotated[
+        str | None, typer.Option(help="hf (transformers) or vllm. \\[default: hf; with --server: vllm]")
+    ] = None
+    server: Annotated[str | None, typer.Option(help="Address of a running `vllm serve` on this machine.")] = None
+
+    @property
+    def name(self) -> str:
+        return self.engine or ("vllm" if self.server else "hf")
+
+    def config(self) -> VLLMConfig:
+        """Settings of vLLM. Raises InputError where they belong to no vLLM."""
+        from seal_agent.config import VLLMConfig
+        from seal_agent.generation.engines import check_engine
+
+        config = VLLMConfig(server=self.server)
+        check_engine(self.name, config)
+        return config
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ModelOptions:
     """Which base model a command loads, and how."""
 
@@ -66,14 +89,25 @@ class ModelOptions:
     dtype: Dtype = "auto"
     trust_remote_code: TrustRemoteCode = False
 
-    def load(self, home: Path | None = None, seed: int = 0, policy: str | None = None) -> SelfAdaptingModel:
+    def load(
+        self,
+        home: Path | None = None,
+        seed: int = 0,
+        policy: str | None = None,
+        engine_options: EngineOptions | None = None,
+    ) -> SelfAdaptingModel:
         """The model with its adapter store. Raises ModelError, InputError."""
         from seal_agent.model import SelfAdaptingModel
+
+        engine_options = engine_options or EngineOptions()
+        vllm = engine_options.config()
 
         with console.waiting("loading the model"):
             return SelfAdaptingModel.from_pretrained(
                 self.model,
                 home=home,
+                engine=engine_options.name,
+                vllm=vllm,
                 device=self.device,
                 dtype=self.dtype,
                 policy=policy,

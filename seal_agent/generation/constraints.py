@@ -25,16 +25,20 @@ _COMPACT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_sepa
 class Constraint:
     """The grammar state of one row."""
 
-    def __init__(self, base: BaseModel, grammar: Grammar, max_tokens: int) -> None:
-        """Raises InputError for a grammar that cannot be read, MissingDependency without llguidance."""
+    def __init__(self, base: BaseModel, grammar: Grammar, max_tokens: int, *, flexible: bool = False) -> None:
+        """Raises InputError for a grammar that cannot be read, MissingDependency without llguidance.
+
+        Args:
+            flexible: Whether JSON may have been begun with white space wherever JSON allows it, as others write it.
+        """
         tokenizer = _tokenizer(base)
         from llguidance import LLMatcher
 
-        closing_tokens_left = min(CLOSING_TOKENS, max_tokens // CLOSING_DIVISOR) if grammar.kind == "json_schema" else 0
+        closing_tokens_left = closing_budget(max_tokens) if grammar.kind == "json_schema" else 0
         self._closing = closing_tokens(base) if closing_tokens_left else None
         self._tokens_left, self._closing_tokens_left = max_tokens, closing_tokens_left
         self._vocabulary_size = len(base.tokenizer)
-        self._matcher: Any = LLMatcher(tokenizer, _compile(grammar), log_level=0)
+        self._matcher: Any = LLMatcher(tokenizer, _compile(grammar, flexible), log_level=0)
         if self._matcher.is_error():
             raise _unusable(grammar, self._matcher.get_error())
         if not _ends(base) and not self.allowed_tokens(len(base.tokenizer)).any():
@@ -61,6 +65,11 @@ class Constraint:
         return bool(self._matcher.is_stopped())
 
 
+def closing_budget(max_tokens: int) -> int:
+    """How many of the last tokens close what is open in a JSON text."""
+    return min(CLOSING_TOKENS, max_tokens // CLOSING_DIVISOR)
+
+
 def constrain(logits_BV: Tensor, constraints: Sequence[Constraint | None]) -> Tensor:
     """The logits, with minus infinity for tokens that a row's grammar forbids."""
     if not any(constraints):
@@ -79,14 +88,19 @@ class ClosingTokens:
 
     quotes_V: Tensor
     brackets_V: Tensor
+    blank_V: Tensor
+    """White space alone."""
     letters: tuple[int, ...]
     """Tokens that are all allowed inside a string, and nowhere else."""
 
     def restrict(self, allowed_V: Tensor) -> Tensor:
-        """The allowed tokens that close what is open; all allowed tokens if none of them closes anything."""
+        """The allowed tokens that close what is open; if none of them does, those that are more than white space."""
         in_string = bool(self.letters) and bool(allowed_V[list(self.letters)].all())
         closing_V = (self.quotes_V if in_string else self.brackets_V)[: len(allowed_V)] & allowed_V
-        return closing_V if closing_V.any() else allowed_V
+        if closing_V.any():
+            return closing_V
+        visible_V = allowed_V & ~self.blank_V[: len(allowed_V)]
+        return visible_V if visible_V.any() else allowed_V
 
 
 def closing_tokens(base: BaseModel) -> ClosingTokens:
@@ -96,8 +110,11 @@ def closing_tokens(base: BaseModel) -> ClosingTokens:
         texts += [""] * (base.module.config.get_text_config().vocab_size - len(texts))
         quotes = [text[:1] == '"' and _QUOTE_CHARACTERS.issuperset(text) and text.count('"') == 1 for text in texts]
         brackets = [text != "" and _BRACKET_CHARACTERS.issuperset(text) for text in texts]
+        blank = [text != "" and text.isspace() for text in texts]
         letters = tuple(texts.index(letter) for letter in "aez" if letter in texts)
-        base.memo["closing tokens"] = ClosingTokens(torch.tensor(quotes), torch.tensor(brackets), letters)
+        base.memo["closing tokens"] = ClosingTokens(
+            torch.tensor(quotes), torch.tensor(brackets), torch.tensor(blank), letters
+        )
     cached: ClosingTokens = base.memo["closing tokens"]
     return cached
 
@@ -109,13 +126,13 @@ def _unusable(grammar: Grammar, error: object) -> InputError:
     return InputError(f"the {kind} cannot be used to constrain text ({message[:200]}); correct it, or leave it out")
 
 
-def _compile(grammar: Grammar) -> str:
+def _compile(grammar: Grammar, flexible: bool) -> str:
     from llguidance import LLMatcher
 
     try:
         if grammar.kind == "regex":
             return str(LLMatcher.grammar_from_regex(grammar.text))
-        return str(LLMatcher.grammar_from_json_schema(json.loads(grammar.text), defaults=_COMPACT))
+        return str(LLMatcher.grammar_from_json_schema(json.loads(grammar.text), defaults={} if flexible else _COMPACT))
     except ValueError as err:
         raise _unusable(grammar, err) from err
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, runtime_checkable
 
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
@@ -14,6 +15,20 @@ def before_stop(text: str, stops: Sequence[str]) -> str:
     """The text up to the first of the stop strings."""
     positions = [position for stop in stops if (position := text.find(stop)) >= 0]
     return text[: min(positions)] if positions else text
+
+
+@runtime_checkable
+class RestingEngine(Protocol):
+    """An engine that can give its memory back while the GPU is used for something else."""
+
+    def resting(self) -> AbstractContextManager[None]:
+        """A block in which it answers nothing."""
+        ...
+
+
+def resting(engine: Engine) -> AbstractContextManager[None]:
+    """A block in which an adapter is trained; an engine that can gives its memory back."""
+    return engine.resting() if isinstance(engine, RestingEngine) else nullcontext()
 
 
 class Engine(Protocol):

@@ -11,7 +11,7 @@ import typer
 
 from seal_agent.cli import console
 from seal_agent.cli.arc.show import show_task
-from seal_agent.cli.options import Json, ModelOptions, PolicyName, Seed, configured, print_json
+from seal_agent.cli.options import EngineOptions, Json, ModelOptions, PolicyName, Seed, configured, print_json
 from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ MODES = ("ttt", "self_edit", "base")
 def solve(
     task: Annotated[str, typer.Argument(metavar="TASK", help="An id, a toy's (toy-flip-003), or ARC's JSON file.")],
     model_options: ModelOptions,
+    engine_options: EngineOptions,
     mode: Annotated[
         str, typer.Option(help="ttt (fixed settings), self_edit (the model chooses), or base (nothing is trained).")
     ] = "ttt",
@@ -49,7 +50,7 @@ def solve(
         raise InputError("--policy writes self-edits; add --mode self_edit, or leave it out")
     config = configured(ArcConfig(), max_sequences=max_sequences, views=views)
     arc_task = find_task(task)
-    seal = model_options.load(seed=seed, policy=policy)
+    seal = model_options.load(seed=seed, policy=policy, engine_options=engine_options)
     writer = seal.policy.adapter if seal.policy else None
     (trial,) = trials_for(seal.engine, seal.base, [arc_task], cast("Mode", mode), config, writer=writer, seed=seed)
     result = _solve(seal, trial, config, as_json)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seal_agent.cli import console
-from seal_agent.cli.options import GraderOptions, Json, ModelOptions, Seed, configured
+from seal_agent.cli.options import EngineOptions, GraderOptions, Json, ModelOptions, Seed, configured
 from seal_agent.cli.train.show import show_plan, show_result, show_status
 from seal_agent.errors import InputError
 
@@ -125,6 +125,7 @@ def train(
     grader_options: GraderOptions,
     executor_options: ExecutorOptions,
     model_options: ModelOptions,
+    engine_options: EngineOptions,
     data: Annotated[Path | None, typer.Option(help="Passages with questions: our JSON lines, or a SQuAD file.")] = None,
     arc: Annotated[
         str | None,
@@ -159,6 +160,8 @@ def train(
         model_options.dtype,
         model_options.trust_remote_code,
         adapters=(run / "adapters").resolve() if keep_adapters else None,
+        engine=engine_options.name,
+        vllm=engine_options.config(),
         grader=grader_options.grader,
         judge_model=None if rubric else grader_options.judge_model,
         judge_url=None if rubric else grader_options.judge_url,

@@ -14,11 +14,14 @@ from seal_agent.config import (
     AnswerConfig,
     AnswerStyle,
     ArcConfig,
+    EngineName,
     InnerLoopConfig,
     SelfEditConfig,
+    VLLMConfig,
     recipe_named,
 )
 from seal_agent.errors import InputError
+from seal_agent.generation.engines import check_engine
 from seal_agent.grading.graders import DEFAULT_GRADER, check_grader
 from seal_agent.self_edits.formats.registry import PASSAGE, check_format
 
@@ -37,6 +40,7 @@ class ModelArguments:
     device: str = "auto"
     dtype: str = "auto"
     trust_remote_code: bool = False
+    engine: EngineName = "hf"  # what answers: transformers or vllm, whose settings are VLLMConfig's
     answer_style: AnswerStyle | None = None  # of an adapter: short | sentence | plain; None: the recipe's
     least_confidence: float = 0.0  # below it the base model answers; 0: the adapter that was trained for it always does
     grader: str = DEFAULT_GRADER  # read by our tasks: lexical, judge, or model (this model judges itself)
@@ -58,6 +62,7 @@ class Settings:
     arc_inner_loop: InnerLoopConfig
     """The same arguments applied to ARC's own defaults."""
     answer: AnswerConfig
+    vllm: VLLMConfig
 
     @property
     def mode(self) -> Mode:
@@ -69,7 +74,7 @@ class Settings:
         return self.mode in ("passage", "ttt", "self_edit")
 
 
-_CONFIGS = (ModelArguments, InnerLoopConfig, SelfEditConfig, ArcConfig)
+_CONFIGS = (ModelArguments, InnerLoopConfig, SelfEditConfig, ArcConfig, VLLMConfig)
 _ALIASES = {"format": "formats"}
 
 
@@ -100,7 +105,9 @@ def read_arguments(arguments: Mapping[str, object]) -> Settings:
         replace(
             recipe.answer, style=model.answer_style or recipe.answer.style, least_confidence=model.least_confidence
         ),
+        VLLMConfig(**values[VLLMConfig]),
     )
+    check_engine(model.engine, settings.vllm)
     _check(settings)
     return settings
 

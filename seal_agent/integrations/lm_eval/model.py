@@ -28,7 +28,10 @@ from seal_agent.base_model.loading import DEFAULT_MODEL, load_model
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import AnswerConfig
 from seal_agent.errors import InputError, TrainingError
-from seal_agent.generation.hf import MAX_BATCH_ROWS, HFEngine
+from seal_agent.generation.engine import resting
+from seal_agent.generation.engines import make_engine
+from seal_agent.generation.hf import MAX_BATCH_ROWS
+from seal_agent.generation.vllm.engine import VLLMEngine
 from seal_agent.integrations.lm_eval.arc import answer_tasks
 from seal_agent.integrations.lm_eval.arguments import Settings, read_arguments
 from seal_agent.integrations.lm_eval.flags import check_prompts
@@ -39,6 +42,7 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.routing import routed
 from seal_agent.lora.serving import serving_route
 from seal_agent.model import SelfAdaptingModel
+from seal_agent.progress import Progress
 from seal_agent.prompts import question_with_passage
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.train import train
@@ -69,8 +73,8 @@ class SealLM(HFLM):  # type: ignore[misc]
 
     Args:
         pretrained: "default" (the bundled model), a hub id, a folder, or a loaded BaseModel.
-        arguments: fields of ModelArguments, InnerLoopConfig, SelfEditConfig and ArcConfig by name: `mode` (base |
-            in_context | passage | ttt | self_edit), `format`, `adapter`, `seed`, `epochs`, …
+        arguments: fields of ModelArguments, InnerLoopConfig, SelfEditConfig, ArcConfig and VLLMConfig by name: `mode`
+            (base | in_context | passage | ttt | self_edit), `format`, `adapter`, `seed`, `epochs`, `engine`, …
 
     Raises InputError for unknown and unusable arguments, ModelError, AdapterError.
     """
@@ -87,7 +91,8 @@ class SealLM(HFLM):  # type: ignore[misc]
             )
         self.base = base
         self.settings = settings
-        self.engine = HFEngine(base, _batch_rows(settings.model.eval_batch_size))
+        rows = _batch_rows(settings.model.eval_batch_size)
+        self.engine = make_engine(base, settings.model.engine, settings.vllm, max_rows=rows)
         judge_with(self.engine)
         self.adapter, self.adapter_revision = _stored_adapter(base, settings)
         self._route = serving_route(base.module, [self.adapter], base.device, base.dtype)
@@ -114,7 +119,9 @@ class SealLM(HFLM):  # type: ignore[misc]
         arc = [i for i, request in enumerate(requests) if domain_of(request.doc) == ARC]
         ordinary = sorted({*range(len(requests))} - {*knowledge, *arc})
         answers: dict[int, str] = {}
-        if ordinary:
+        if ordinary and isinstance(self.engine, VLLMEngine):
+            answers |= zip(ordinary, self._continue([requests[i] for i in ordinary], disable_tqdm), strict=True)
+        elif ordinary:
             answers |= zip(ordinary, super().generate_until([requests[i] for i in ordinary], disable_tqdm), strict=True)
         if knowledge:
             judge_with(self.engine)  # another model may have been made since this one
@@ -124,6 +131,53 @@ class SealLM(HFLM):  # type: ignore[misc]
             docs = [requests[i].doc for i in arc]
             answers |= zip(arc, answer_tasks(self.engine, self.base, docs, self.settings, disable_tqdm), strict=True)
         return [answers[i] for i in range(len(requests))]
+
+    def _continue(self, requests: Sequence[Instance], quiet: bool) -> list[str]:
+        """What the model writes after the prompts of ordinary tasks, by vLLM; options as lm-eval's `hf` model reads them."""
+        by_sampling: dict[Sampling, list[int]] = {}
+        for i, request in enumerate(requests):
+            by_sampling.setdefault(_sampling_of(request.args[1], self.max_gen_toks), []).append(i)
+        answers: dict[int, str] = {}
+        with tqdm(total=len(requests), disable=quiet, unit="prompt") as bar:
+            for sampling, rows in by_sampling.items():
+                room = self.max_length - sampling.max_tokens
+                prompts = [self._cut(requests[i].args[0], room) for i in rows]
+                completions = self.engine.generate(prompts, sampling, [self.adapter] * len(rows), _advance(bar))
+                answers |= zip(rows, (completion.text for completion in completions), strict=True)
+        return [answers[i] for i in range(len(requests))]
+
+    def _cut(self, prompt: str, room: int) -> str:
+        """The end of a prompt that is too long, as lm-eval's `hf` model cuts it."""
+        ids = self.base.encode(prompt)
+        return prompt if len(ids) <= room else str(self.base.tokenizer.decode(ids[-room:]))
+
+    def _loglikelihood_tokens(
+        self,
+        requests: list[tuple[tuple[str, str], list[int], list[int]]],
+        disable_tqdm: bool = False,
+        override_bs: int | None = None,
+    ) -> list[tuple[float, bool]]:
+        """Log-likelihood of each continuation, and whether it is the greedy one."""
+        if not isinstance(self.engine, VLLMEngine):
+            found: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+            return found
+        rows = []
+        for _, prompt, continuation in requests:
+            kept = (prompt + continuation)[-self.max_length :]
+            split = max(1, len(kept) - len(continuation))
+            rows.append((kept[:split], kept[split:]))
+        with tqdm(total=len(rows), disable=disable_tqdm, unit="continuation") as bar:
+            positions = self.engine.forced(rows, [self.adapter] * len(rows), top=1, progress=_advance(bar))
+        return [
+            (
+                sum(position[token] for position, token in zip(of_row, ids, strict=True)),
+                all(
+                    max(position, key=position.__getitem__) == token
+                    for position, token in zip(of_row, ids, strict=True)
+                ),
+            )
+            for (_, ids), of_row in zip(rows, positions, strict=True)
+        ]
 
     def _check_mode(self, requests: Sequence[Instance]) -> None:
         """Raises InputError if the mode does not fit a requested task."""
@@ -151,6 +205,7 @@ class SealLM(HFLM):  # type: ignore[misc]
                 "base": self.base.name,
                 "base_identity": self.base.identity,
                 "device": str(self.base.device),  # lm-eval itself reports the requested device
+                "engine": settings.model.engine,
                 "mode": settings.mode,
                 "adapter": settings.model.adapter,
                 "adapter_revision": self.adapter_revision,
@@ -204,7 +259,8 @@ class SealLM(HFLM):  # type: ignore[misc]
     def _train(self, jobs: Sequence[TrainJob], begin_stage: BeginStage) -> list[LoraAdapter | _TrainingFailure]:
         """Train all jobs together. If that fails, train them one by one, so that only the bad ones fail."""
         try:
-            return [trained.adapter for trained in train(self.base, jobs, begin_stage("training"))]
+            with resting(self.engine):
+                return [trained.adapter for trained in train(self.base, jobs, begin_stage("training"))]
         except TrainingError as err:
             if len(jobs) == 1:
                 return [_TrainingFailure(str(err))]
@@ -295,6 +351,26 @@ def _without_warnings(logger: str) -> Iterator[None]:
 
 
 # ---------------------------------------------------------------- requests
+
+
+def _sampling_of(options: Mapping[str, Any], max_tokens: int) -> Sampling:
+    """How an ordinary task wants its prompts continued."""
+    until = options.get("until") or ()
+    return Sampling(
+        max_tokens=int(options.get("max_gen_toks", max_tokens)),
+        temperature=float(options.get("temperature", 0.0)) if options.get("do_sample") else 0.0,
+        top_p=float(options.get("top_p", 1.0)),
+        stop=(until,) if isinstance(until, str) else tuple(stop for stop in until if stop),
+    )
+
+
+def _advance(bar: Any) -> Progress:
+    """Moves a bar on."""
+
+    def moved(done: int, total: int) -> None:
+        bar.update(done - bar.n)
+
+    return moved
 
 
 def _parse_request(request: Instance, seed: int) -> _Request:

@@ -143,7 +143,8 @@ class KnowledgeDomain:
     def evaluate(unit: Unit[Passage], worker: Worker) -> UnitResult:
         """Train all adapters of a unit in one bank, and ask all questions in one batch."""
         jobs = [_job(unit, case.item, trial.edit, trial.seed, worker) for case in unit.cases for trial in case.trials]
-        results, _ = train_each(worker.base, jobs) if jobs else ([], None)
+        with resting(worker.engine):
+            results, _ = train_each(worker.base, jobs) if jobs else ([], None)
         remaining = iter(results)
         cases = [(case, [next(remaining) for _ in case.trials]) for case in unit.cases]
         queries = [

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seal_agent.base_model.loading import load_model
-from seal_agent.generation.hf import HFEngine
+from seal_agent.config import VLLMConfig
+from seal_agent.generation.engines import make_engine
 from seal_agent.grading.graders import DEFAULT_GRADER, make_grader
 from seal_agent.outer_loop.units import Worker
 
@@ -23,6 +24,8 @@ class MakeWorker:
     dtype: str = "auto"
     trust_remote_code: bool = False
     adapters: Path | None = None
+    engine: str = "hf"
+    vllm: VLLMConfig | None = None
     grader: str = DEFAULT_GRADER
     judge_model: str | None = None
     judge_url: str | None = None
@@ -31,7 +34,7 @@ class MakeWorker:
     def __call__(self) -> Worker:
         """Load the model. Raises ModelError, InputError."""
         base = load_model(self.model, device=self.device, dtype=self.dtype, trust_remote_code=self.trust_remote_code)
-        engine = HFEngine(base)
+        engine = make_engine(base, self.engine, self.vllm)
         grader = make_grader(
             self.grader,
             engine=engine,

@@ -12,12 +12,14 @@ from seal_agent.store.names import check_name
 
 if TYPE_CHECKING:
     from seal_agent.base_model.model import BaseModel
+    from seal_agent.generation.engine import Engine
     from seal_agent.lora.adapter import LoraAdapter
     from seal_agent.model import SelfAdaptingModel
 
 _lock = threading.Lock()
 _base_models: dict[tuple[str, str, str], BaseModel] = {}
-_models: dict[tuple[str, str, str, Path], SelfAdaptingModel] = {}
+_engines: dict[tuple[str, str, str, str, str | None], Engine] = {}
+_models: dict[tuple[str, str, str, str, str | None, Path], SelfAdaptingModel] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +31,31 @@ class AdapterInUse:
     weights: LoraAdapter | None
 
 
-def shared_model(model: str, home: str | Path | None, device: str, dtype: str) -> SelfAdaptingModel:
-    """The process's one model for these arguments. Models that differ only in `home` share the base model's weights."""
+def shared_model(
+    model: str, home: str | Path | None, device: str, dtype: str, engine: str = "hf", server: str | None = None
+) -> SelfAdaptingModel:
+    """The process's one model for these arguments. Models that differ only in `home` share the base model's weights.
+
+    They share the engine too, so that vLLM is started once.
+    """
     from seal_agent.base_model.loading import load_model, resolve
+    from seal_agent.config import VLLMConfig
+    from seal_agent.generation.engines import check_engine, make_engine
     from seal_agent.model import SelfAdaptingModel
     from seal_agent.paths import default_home
 
-    folder = Path(home).expanduser() if home is not None else default_home()
+    folder, vllm = Path(home).expanduser() if home is not None else default_home(), VLLMConfig(server=server)
+    check_engine(engine, vllm)
     with _lock:
         base_key = (resolve(model), device, dtype)
-        model_key = (*base_key, folder.resolve())
+        engine_key = (*base_key, engine, server)
+        model_key = (*engine_key, folder.resolve())
         if model_key not in _models:
             if base_key not in _base_models:
                 _base_models[base_key] = load_model(model, device=device, dtype=dtype)
-            _models[model_key] = SelfAdaptingModel(_base_models[base_key], home=folder)
+            if engine_key not in _engines:
+                _engines[engine_key] = make_engine(_base_models[base_key], engine, vllm)
+            _models[model_key] = SelfAdaptingModel(_base_models[base_key], home=folder, engine=_engines[engine_key])
         return _models[model_key]
 
 

@@ -23,7 +23,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from seal_agent.config import AnswerStyle
+from seal_agent.config import AnswerStyle, EngineName
 from seal_agent.errors import InputError
 from seal_agent.integrations.langchain.chat.answers import chunks_of, whole_message
 from seal_agent.integrations.langchain.chat.backends import AdapterInUse, active_revision, adapter_in_use, shared_model
@@ -51,7 +51,7 @@ class ChatSeal(AdapterPerCall):
     config comes first. bind and keywords can also set model, temperature, max_tokens, top_p, seed, style and stop.
 
     The first call loads the weights; all instances in the process share them. `backend` is a SelfAdaptingModel that
-    exists already; it replaces model, home, device and dtype. Forced tool calls and structured output are decoded
+    exists already; it replaces model, home, device, dtype, engine and server. Forced tool calls and structured output are decoded
     under their schema, and stop sequences do not apply to them.
     """
 
@@ -61,6 +61,10 @@ class ChatSeal(AdapterPerCall):
     """The adapter store; default: $SEAL_HOME or ~/.local/share/seal-agent."""
     device: str = "auto"
     dtype: str = "auto"
+    engine: EngineName = "hf"
+    """What answers: "hf" (transformers) or "vllm"."""
+    server: str | None = None
+    """The address of a running `vllm serve` on this machine, for engine="vllm"."""
     temperature: float = 0.0
     max_tokens: int = 256
     top_p: float = 1.0
@@ -151,7 +155,7 @@ class ChatSeal(AdapterPerCall):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        names = ("model", "adapter", "device", "dtype", "temperature", "max_tokens", "top_p", "seed", "style")
+        names = ("model", "adapter", "device", "dtype", "engine", "temperature", "max_tokens", "top_p", "seed", "style")
         return {name: getattr(self, name) for name in names}
 
     # ------------------------------------------------------------ one call
@@ -223,7 +227,7 @@ class ChatSeal(AdapterPerCall):
         if self.backend is not None and model == self.model:
             return self.backend  # type: ignore[no-any-return]
         home = self.backend.home if self.home is None and self.backend is not None else self.home
-        return shared_model(str(model), home, self.device, self.dtype)
+        return shared_model(str(model), home, self.device, self.dtype, self.engine, self.server)
 
     # ------------------------------------------------------------ revisions
 
