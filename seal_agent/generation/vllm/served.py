@@ -36,7 +36,7 @@ class ServedAdapters:
     """Puts adapters within vLLM's reach as they are needed, and takes them away again.
 
     A folder of weights is written when an adapter is first asked, and removed when vLLM drops it. No name is used
-    twice: vLLM tells requests apart by the adapter's name, and its prefix cache would answer with the weights of before.
+    twice: vLLM tells requests apart by the adapter's name, and its prefix cache would answer with former weights.
 
     Args:
         check: Called with every adapter that was just loaded; raises AdapterError where vLLM does not use it.

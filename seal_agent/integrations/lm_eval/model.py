@@ -133,7 +133,7 @@ class SealLM(HFLM):  # type: ignore[misc]
         return [answers[i] for i in range(len(requests))]
 
     def _continue(self, requests: Sequence[Instance], quiet: bool) -> list[str]:
-        """What the model writes after the prompts of ordinary tasks, by vLLM; options as lm-eval's `hf` model reads them."""
+        """What the model writes after the prompts of ordinary tasks, by vLLM; options are those of lm-eval's `hf`."""
         by_sampling: dict[Sampling, list[int]] = {}
         for i, request in enumerate(requests):
             by_sampling.setdefault(_sampling_of(request.args[1], self.max_gen_toks), []).append(i)
@@ -168,16 +168,12 @@ class SealLM(HFLM):  # type: ignore[misc]
             rows.append((kept[:split], kept[split:]))
         with tqdm(total=len(rows), disable=disable_tqdm, unit="continuation") as bar:
             positions = self.engine.forced(rows, [self.adapter] * len(rows), top=1, progress=_advance(bar))
-        return [
-            (
-                sum(position[token] for position, token in zip(of_row, ids, strict=True)),
-                all(
-                    max(position, key=position.__getitem__) == token
-                    for position, token in zip(of_row, ids, strict=True)
-                ),
-            )
-            for (_, ids), of_row in zip(rows, positions, strict=True)
-        ]
+        answers = []
+        for (_, ids), of_row in zip(rows, positions, strict=True):
+            tokens = list(zip(of_row, ids, strict=True))
+            greedy = all(max(position, key=position.__getitem__) == token for position, token in tokens)
+            answers.append((sum(position[token] for position, token in tokens), greedy))
+        return answers
 
     def _check_mode(self, requests: Sequence[Instance]) -> None:
         """Raises InputError if the mode does not fit a requested task."""

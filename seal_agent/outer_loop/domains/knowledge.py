@@ -13,6 +13,7 @@ from seal_agent.adaptation.self_test import write_self_tests
 from seal_agent.answering.questions import answer_questions, ask_closed_book
 from seal_agent.config import PLAIN_ANSWERS, SelfEditConfig
 from seal_agent.errors import InputError, TrainingError
+from seal_agent.generation.engine import resting
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.outer_loop.selection import leaked_words
 from seal_agent.outer_loop.units import (

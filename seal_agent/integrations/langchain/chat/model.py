@@ -51,8 +51,8 @@ class ChatSeal(AdapterPerCall):
     config comes first. bind and keywords can also set model, temperature, max_tokens, top_p, seed, style and stop.
 
     The first call loads the weights; all instances in the process share them. `backend` is a SelfAdaptingModel that
-    exists already; it replaces model, home, device, dtype, engine and server. Forced tool calls and structured output are decoded
-    under their schema, and stop sequences do not apply to them.
+    exists already; it replaces model, home, device, dtype, engine and server. Forced tool calls and structured output
+    are decoded under their schema, and stop sequences do not apply to them.
     """
 
     model: str = _DEFAULT_MODEL
