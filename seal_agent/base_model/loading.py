@@ -22,6 +22,25 @@ DEFAULT_MODEL = "default"
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h of glibc
 
 
+def identity_of_source(name_or_path: str | Path) -> str:
+    """The identity of a model, from samples of its files: its weights are not loaded. Raises ModelError.
+
+    As `BaseModel.identity`, for models that are stored as safetensors.
+    """
+    import torch
+    from transformers import AutoConfig, AutoTokenizer
+
+    source = resolve(name_or_path)
+    with QuietTransformers():
+        try:
+            tokenizer, config = AutoTokenizer.from_pretrained(source), AutoConfig.from_pretrained(source)
+            with torch.device("meta"):
+                module = _model_class(source, {}).from_config(config)
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as err:
+            raise ModelError(_loading_failed(str(name_or_path), source, err)) from err
+        return identity_of(source, module, tokenizer)
+
+
 def load_model(
     name_or_path: str | Path = DEFAULT_MODEL,
     *,

@@ -121,6 +121,17 @@ def read_peft(folder: Path) -> tuple[LoraAdapter, str | None]:
     return _assemble(folder, config, tensors), base_identity
 
 
+def base_identity_of(folder: Path) -> str | None:
+    """The identity of an adapter's base model if the file records it; no weights are read. Raises AdapterError."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            return (file.metadata() or {}).get(BASE_KEY)
+    except (SafetensorError, OSError) as err:
+        raise damaged(folder, str(err)) from err
+
+
 def _read_config(folder: Path) -> dict[str, Any]:
     """adapter_config.json. Raises AdapterError if it describes anything but plain LoRA."""
     try:

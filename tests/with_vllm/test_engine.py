@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from conftest import random_adapter
 from engine_contract import GREEDY, PROMPTS, EngineContract
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.errors import AdapterError
+from seal_agent.errors import AdapterError, EngineError
 from seal_agent.generation.engine import Engine
 from seal_agent.generation.hf import HFEngine
 from seal_agent.generation.vllm import served
@@ -59,11 +60,6 @@ class VLLMContract(EngineContract):
         engine.generate([PROMPTS[0]], GREEDY)
         assert not any(folder.exists() for folder in folders)
 
-    def test_a_rank_that_is_not_served_is_refused_with_the_fix(self, engine: VLLMEngine, tiny: BaseModel) -> None:
-        with pytest.raises(AdapterError, match=r"max.lora.rank"):
-            engine.generate([PROMPTS[0]], GREEDY, [random_adapter(tiny, 3, rank=16)])
-        assert engine.generate([PROMPTS[0]], GREEDY)  # and nothing is broken
-
     def test_layers_under_other_names_are_noticed(
         self, engine: VLLMEngine, tiny: BaseModel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -95,8 +91,33 @@ class TestLocal(VLLMContract):
     def engine(self, local: VLLMEngine) -> VLLMEngine:
         return local
 
+    def test_a_larger_adapter_starts_vllm_anew(
+        self, engine: VLLMEngine, tiny: BaseModel, adapters: tuple[LoraAdapter, LoraAdapter]
+    ) -> None:
+        rows = [adapters[0], random_adapter(tiny, 3, rank=12), None]
+        expected = HFEngine(tiny).generate(PROMPTS[:3], GREEDY, rows)
+        assert [c.text for c in engine.generate(PROMPTS[:3], GREEDY, rows)] == [c.text for c in expected]
+        with pytest.raises(AdapterError, match="512"):
+            engine.generate([PROMPTS[0]], GREEDY, [random_adapter(tiny, 3, rank=600)])
+
+    def test_work_goes_on_when_its_process_was_killed(
+        self, engine: VLLMEngine, adapters: tuple[LoraAdapter, LoraAdapter]
+    ) -> None:
+        rows = [adapters[0], None]
+        before = engine.generate(PROMPTS[:2], GREEDY, rows)
+        for child in multiprocessing.active_children():
+            child.kill()
+        with pytest.raises(EngineError, match="the next question starts it again"):
+            engine.generate(PROMPTS[:2], GREEDY, rows)
+        assert engine.generate(PROMPTS[:2], GREEDY, rows) == before
+
 
 class TestServer(VLLMContract):
     @pytest.fixture
     def engine(self, remote: VLLMEngine) -> VLLMEngine:
         return remote
+
+    def test_a_rank_that_is_not_served_is_refused_with_the_fix(self, engine: VLLMEngine, tiny: BaseModel) -> None:
+        with pytest.raises(AdapterError, match="--max-lora-rank"):
+            engine.generate([PROMPTS[0]], GREEDY, [random_adapter(tiny, 3, rank=16)])
+        assert engine.generate([PROMPTS[0]], GREEDY)  # and nothing is broken
