@@ -1,10 +1,13 @@
 """How fast is text generated at different batch sizes, with and without adapters?
 
     python benchmarks/decode.py --quick
+    .venv-vllm/bin/python benchmarks/decode.py --out benchmarks/results/decode_vllm.json      # vLLM too; see make vllm
+    python benchmarks/decode.py --device cuda --dtype bfloat16                   # on a GPU, with vLLM if installed
 
 The contenders take turns, round by round, on the same prompts: this project's engine without adapters, with one adapter
-for all rows, and with 8 adapters spread over the rows; transformers' `generate`; and vLLM where it is installed. Each
-generates the same number of new tokens, and no row stops early.
+for all rows, and with 8 and 32 adapters spread over the rows; the same over vLLM where it is installed; and
+transformers' `generate`. Each generates the same number of new tokens, and no row stops early. Of vLLM the seconds are
+given that an adapter takes from memory until it answers.
 """
 
 from __future__ import annotations
@@ -13,7 +16,9 @@ import argparse
 import importlib.util
 import json
 import statistics
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +26,19 @@ from parts import measure, results_file
 
 from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import RECIPES
+from seal_agent.config import RECIPES, VLLMConfig
 from seal_agent.data import bundled
+from seal_agent.generation.engine import Engine
 from seal_agent.generation.hf import HFEngine
+from seal_agent.generation.vllm.engine import VLLMEngine
+from seal_agent.generation.vllm.requests import Request
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.types import Sampling
 
 PAPER = RECIPES["paper"].inner_loop
 ADAPTERS = 8
-NO_ADAPTER, MANY_ADAPTERS, TRANSFORMERS = "engine, no adapter", f"engine, {ADAPTERS} adapters", "transformers generate"
+MOST_ADAPTERS = 32
+NO_ADAPTER, MANY_ADAPTERS, TRANSFORMERS = "hf, no adapter", f"hf, {ADAPTERS} adapters", "transformers generate"
 
 
 class EndlessEngine(HFEngine):
@@ -39,16 +48,27 @@ class EndlessEngine(HFEngine):
         return False
 
 
+class EndlessVLLM(VLLMEngine):
+    """The same over vLLM."""
+
+    def _request(self, *arguments: Any) -> Request:
+        return replace(super()._request(*arguments), stop=(), stop_ids=())
+
+
 def main() -> None:
     options = _options()
     base = load_model(options.model, device=options.device, dtype=options.dtype)
     engine = EndlessEngine(base, max_rows=max(options.batches))
     run, rows = results_file.describe_run(), []
-    adapters = [measure.random_adapter(base, PAPER, seed) for seed in range(ADAPTERS)]
+    adapters = [measure.random_adapter(base, PAPER, seed) for seed in range(MOST_ADAPTERS)]
+    engines: dict[str, Engine] = {"hf": engine}
+    if options.vllm:
+        engines["vllm"], loading = _vllm(base, adapters)
+        rows.append({"contender": "vllm, an adapter made ready", "seconds": loading})
     for batch in options.batches:
         prompts = example_questions(batch)
         speeds: dict[str, list[float]] = {}
-        contenders = list(_contenders(engine, prompts, adapters, options).items())
+        contenders = list(_contenders(base, engines, prompts, adapters).items())
         for _, work in contenders:  # warm up
             work(2)
         for round_number in range(options.rounds):
@@ -72,12 +92,11 @@ def example_questions(count: int) -> list[str]:
 
 
 def _contenders(
-    engine: HFEngine, prompts: Sequence[str], adapters: Sequence[LoraAdapter], options: argparse.Namespace
+    base: BaseModel, engines: Mapping[str, Engine], prompts: Sequence[str], adapters: Sequence[LoraAdapter]
 ) -> dict[str, Callable[[int], object]]:
     """By name, functions that generate the given number of tokens for every prompt."""
-    base = engine.base
 
-    def with_engine(row_adapters: Sequence[LoraAdapter | None]) -> Callable[[int], object]:
+    def with_engine(engine: Engine, row_adapters: Sequence[LoraAdapter | None]) -> Callable[[int], object]:
         return lambda tokens: engine.generate(prompts, Sampling(max_tokens=tokens), row_adapters)
 
     def with_transformers(tokens: int) -> object:
@@ -86,32 +105,35 @@ def _contenders(
         inputs = tokenizer(list(prompts), return_tensors="pt", padding=True).to(base.device)
         return base.module.generate(**inputs, min_new_tokens=tokens, max_new_tokens=tokens, do_sample=False)
 
-    contenders: dict[str, Callable[[int], object]] = {
-        NO_ADAPTER: with_engine([None] * len(prompts)),
-        "engine, 1 adapter": with_engine([adapters[0]] * len(prompts)),
-    }
-    if len(prompts) >= len(adapters):
-        contenders[MANY_ADAPTERS] = with_engine([adapters[i % ADAPTERS] for i in range(len(prompts))])
+    contenders: dict[str, Callable[[int], object]] = {}
+    for name, engine in engines.items():
+        contenders[f"{name}, no adapter"] = with_engine(engine, [None] * len(prompts))
+        for count in (1, ADAPTERS, MOST_ADAPTERS):
+            if len(prompts) >= count:
+                rows = [adapters[i % count] for i in range(len(prompts))]
+                contenders[f"{name}, {count} adapter{'s' * (count > 1)}"] = with_engine(engine, rows)
     contenders[TRANSFORMERS] = with_transformers
-    if options.vllm:
-        contenders["vllm, no adapter"] = _with_vllm(options.model, prompts)
     return contenders
 
 
-def _with_vllm(model: str, prompts: Sequence[str]) -> Callable[[int], object]:
-    from vllm import LLM, SamplingParams
+def _vllm(base: BaseModel, adapters: Sequence[LoraAdapter]) -> tuple[Engine, list[float]]:
+    """vLLM, started, and the seconds that each adapter took until it answered its first token."""
+    from seal_agent.generation.vllm.local import LocalVLLM
 
-    from seal_agent.base_model.loading import resolve
-
-    llm = LLM(resolve(model), enforce_eager=False)
-    return lambda tokens: llm.generate(
-        list(prompts), SamplingParams(max_tokens=tokens, temperature=0, ignore_eos=True), use_tqdm=False
-    )
+    config = VLLMConfig(max_lora_rank=PAPER.rank, max_loras=MOST_ADAPTERS, max_cpu_loras=MOST_ADAPTERS)
+    engine = EndlessVLLM(base, LocalVLLM(base, config))
+    engine.generate(["One"], Sampling(max_tokens=1), adapters[:1])  # starts it
+    seconds = []
+    for adapter in adapters[1:]:
+        started = time.perf_counter()
+        engine.generate(["One"], Sampling(max_tokens=1), [adapter])
+        seconds.append(time.perf_counter() - started)
+    return engine, seconds
 
 
 def _result(rows: Sequence[dict[str, Any]], base: BaseModel) -> dict[str, Any]:
     by_batch = {
-        batch: {row["contender"]: row["tokens_per_second"] for row in rows if row["batch"] == batch}
+        batch: {row["contender"]: row["tokens_per_second"] for row in rows if row.get("batch") == batch}
         for batch in _batch_sizes(rows)
     }
     ratios = {
@@ -130,16 +152,21 @@ def _result(rows: Sequence[dict[str, Any]], base: BaseModel) -> dict[str, Any]:
 
 
 def _batch_sizes(rows: Sequence[dict[str, Any]]) -> list[int]:
-    return list(dict.fromkeys(row["batch"] for row in rows))
+    return list(dict.fromkeys(row["batch"] for row in rows if "batch" in row))
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Median new tokens per second: contenders down, batch sizes across."""
-    batches, names = _batch_sizes(rows), list(dict.fromkeys(row["contender"] for row in rows))
-    cells = {(row["contender"], row["batch"]): f"{statistics.median(row['tokens_per_second']):.0f}" for row in rows}
+    timed = [row for row in rows if "batch" in row]
+    batches, names = _batch_sizes(rows), list(dict.fromkeys(row["contender"] for row in timed))
+    cells = {(row["contender"], row["batch"]): f"{statistics.median(row['tokens_per_second']):.0f}" for row in timed}
     header = "| new tokens per second | " + " | ".join(f"batch {b}" for b in batches) + " |"
     lines = [header, "|---" * (len(batches) + 1) + "|"]
     lines += [f"| {name} | " + " | ".join(cells.get((name, b), "—") for b in batches) + " |" for name in names]
+    for row in rows:
+        if "seconds" in row:
+            low, middle, high = (float(v) for v in statistics.quantiles(row["seconds"], n=4))
+            lines.append(f"\n{row['contender']}: {middle:.3f} s (quartiles {low:.3f}–{high:.3f})")
     return "\n".join(lines)
 
 

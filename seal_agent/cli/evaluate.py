@@ -1,4 +1,4 @@
-"""`seal eval` and `seal tasks`: lm-eval with this package's model and tasks."""
+"""What other programs need of this one: `seal eval` and `seal tasks` for lm-eval, `seal weights` for vLLM."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any
 
 import typer
 
-from seal_agent.cli.options import Json, print_json
+from seal_agent.cli.options import Json, Model, print_json
 
 EVAL_EXAMPLE = "Example: seal eval --model_args pretrained=default,mode=passage --tasks seal_novel --limit 12"
 TASKS_EXAMPLE = 'Example: lm_eval --model seal --include_path "$(seal tasks)" --tasks seal_novel'
+WEIGHTS_EXAMPLE = 'Example: vllm serve "$(seal weights)" --enable-lora --max-lora-rank 32'
 PASS_THROUGH: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 
@@ -22,6 +23,17 @@ def tasks(as_json: Json = False) -> None:
         print_json(folder=str(folder), tasks=sorted(p.name for p in folder.iterdir() if (p / "README.md").is_file()))
     else:
         typer.echo(folder)
+
+
+def weights(model: Model = "default", as_json: Json = False) -> None:
+    """Print where a model's weights are, for `vllm serve`: a folder, or a hub id."""
+    from seal_agent.base_model.loading import resolve
+
+    where = resolve(model)
+    if as_json:
+        print_json(model=model, weights=where)
+    else:
+        typer.echo(where)
 
 
 def evaluate(ctx: typer.Context) -> None:

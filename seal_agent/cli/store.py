@@ -108,11 +108,19 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write an adapter as a plain PEFT folder that PEFT and vLLM load."""
-    exported = ModelOptions(model).load(home).export(adapter, folder)
+    from seal_agent.generation.vllm.requests import smallest_rank
+
+    seal = ModelOptions(model).load(home)
+    exported, lora = seal.export(adapter, folder), seal.adapter(adapter)
+    rank = smallest_rank(lora.rank) if lora else None
     if as_json:
-        print_json(adapter=adapter, folder=str(exported))
+        print_json(adapter=adapter, folder=str(exported), max_lora_rank=rank)
+        return
+    console.out.print(f"wrote {exported}", markup=False)
+    if rank:
+        console.out.print(f"vLLM serves it with --enable-lora --max-lora-rank {rank}", markup=False)
     else:
-        console.out.print(f"wrote {exported}", markup=False)
+        console.out.print("vLLM does not serve it: its rank is above 512", markup=False)
 
 
 def _confirm_forgetting(plan: ForgetPlan) -> None:

@@ -37,37 +37,35 @@ class TestNames:
             model.adapt(text, adapter="alice", self_edit=PASSAGE, inner_loop=FAST, gate=KeepAll())
         return model
 
-    def said(self, url: str, name: str) -> tuple[str, list[int]]:
-        body = {"model": name, "prompt": [10, 20, 30, 40], "max_tokens": 12, "temperature": 0, "return_token_ids": True}
+    def said(self, url: str, name: str) -> str:
+        body = {"model": name, "prompt": "One two", "max_tokens": 12, "temperature": 0}
         reply = httpx.post(f"{url}/v1/completions", json=body, timeout=120)
         reply.raise_for_status()
-        return reply.json()["model"], reply.json()["choices"][0]["token_ids"]
+        return str(reply.json()["choices"][0]["text"])
 
-    def expected(self, seal: SelfAdaptingModel, revision: str | None) -> list[int]:
-        engine = HFEngine(seal.base)
+    def expected(self, seal: SelfAdaptingModel, revision: str | None) -> str:
         adapter = seal.weights_of(revision) if revision else None
-        prompt = seal.base.tokenizer.decode([10, 20, 30, 40])
-        (completion,) = engine.generate([prompt], Sampling(12), [adapter])
-        return list(seal.base.tokenizer(completion.text)["input_ids"])
+        (completion,) = HFEngine(seal.base).generate(["One two"], Sampling(12), [adapter])
+        return completion.text
 
     def test_a_name_answers_with_the_active_revision_and_follows_rollbacks(
         self, seal: SelfAdaptingModel, server: Server
     ) -> None:
         url = server.url
         newest, oldest = (revision.id for revision in seal.history("alice"))
-        assert self.said(url, "alice")[1] == self.expected(seal, newest)
+        assert self.said(url, "alice") == self.expected(seal, newest)
         seal.rollback("alice")
-        assert self.said(url, "alice")[1] == self.expected(seal, oldest)
+        assert self.said(url, "alice") == self.expected(seal, oldest)
         seal.rollback("alice")
-        assert self.said(url, "alice")[1] == self.expected(seal, None)
+        assert self.said(url, "alice") == self.expected(seal, None)
         seal.rollback("alice", to=newest)
-        assert self.said(url, "alice")[1] == self.expected(seal, newest)
+        assert self.said(url, "alice") == self.expected(seal, newest)
         assert self.expected(seal, newest) != self.expected(seal, oldest) != self.expected(seal, None)
 
     def test_a_revision_is_answered_by_its_own_weights(self, seal: SelfAdaptingModel, server: Server) -> None:
         for revision in seal.history("alice"):
             name = f"alice@{revision.id}"
-            assert self.said(server.url, name)[1] == self.expected(seal, revision.id)
+            assert self.said(server.url, name) == self.expected(seal, revision.id)
 
     @pytest.mark.parametrize("name", ["nobody", "../alice", "alice@../../x", "alice@000000000000", "bob@{first}", ""])
     def test_other_names_are_not_found(self, seal: SelfAdaptingModel, server: Server, name: str) -> None:
@@ -95,7 +93,7 @@ class TestTrouble:
             engine.generate([PROMPTS[0]], GREEDY)
 
     def test_a_server_that_hangs_is_an_error(self, tiny: BaseModel, server: Server) -> None:
-        config = VLLMConfig(server=server.url, timeout=3, max_loras=2, max_cpu_loras=3)
+        config = VLLMConfig(server=server.url, timeout=20, max_loras=2, max_cpu_loras=3)
         engine = VLLMEngine(tiny, ServedVLLM(tiny, config))
         (before,) = engine.generate([PROMPTS[0]], GREEDY)
         os.kill(server.process.pid, signal.SIGSTOP)

@@ -275,6 +275,7 @@ def _sampling(request: Request, streamed: bool) -> Any:
         seed=request.seed,
         stop=list(request.stop),
         stop_token_ids=list(request.stop_ids),
+        ignore_eos=True,  # what ends a text is in stop_ids
         logprobs=request.top,
         prompt_logprobs=request.prompt_top,
         allowed_token_ids=list(request.allowed_ids) or None,

@@ -138,6 +138,7 @@ class ServedVLLM:
             "seed": request.seed,
             "stop": list(request.stop),
             "stop_token_ids": list(request.stop_ids),
+            "ignore_eos": True,
             "logprobs": request.top,
             "return_token_ids": True,
             "return_tokens_as_token_ids": True,
