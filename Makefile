@@ -61,7 +61,7 @@ $(VLLM_STAMP): pyproject.toml
 	@touch $@
 
 test-vllm: $(VLLM_STAMP) ## the tests that need vLLM
-	$(VLLM_VENV)/bin/pytest tests/with_vllm
+	$(VLLM_VENV)/bin/pytest tests/with_vllm -m "not slow"
 
 zoo: $(STAMP) ## hold 100 small architectures to what docs/zoo.md says of them, and print and write its table
 	$(BIN)/pytest tests/zoo --zoo-table docs/zoo.md

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -61,6 +62,7 @@ class Server:
                 env=environment,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
             )
         deadline = time.monotonic() + STARTING
         while time.monotonic() < deadline:
@@ -75,5 +77,10 @@ class Server:
 
     def kill(self) -> None:
         assert self.process
-        self.process.kill()
+        os.killpg(self.process.pid, signal.SIGKILL)  # its own processes too, which outlive it
         self.process.wait()
+
+    def stop(self) -> None:
+        """End it, unless it has ended."""
+        if self.process and self.process.poll() is None:
+            self.kill()

@@ -74,9 +74,7 @@ def server(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     running = Server(tiny_folder, folder / "log", folder / "home")
     running.start()
     yield running
-    if running.process and running.process.poll() is None:
-        running.process.terminate()
-        running.process.wait(60)
+    running.stop()
 
 
 @pytest.fixture(scope="session")

@@ -93,23 +93,11 @@ class TestLmEval:
 
 class TestCommandLine:
     def test_ask_by_a_server(self, server: Server, tiny_folder: Path, tmp_path: Path) -> None:
-        arguments = [
-            "ask",
-            "Who?",
-            "--model",
-            str(tiny_folder),
-            "--home",
-            str(tmp_path),
-            "--dtype",
-            "float32",
-            "--json",
-        ]
-        answers = [
-            json.loads(CliRunner().invoke(app, ["ask", "Who?", *options, *more], catch_exceptions=False).stdout)[
-                "answer"
-            ]
-            for more in ([], ["--server", server.url])
-        ]
+        options = ["--model", str(tiny_folder), "--home", str(tmp_path), "--dtype", "float32", "--json"]
+        answers = []
+        for more in ([], ["--server", server.url]):
+            result = CliRunner().invoke(app, ["ask", "Who?", *options, *more], catch_exceptions=False)
+            answers.append(json.loads(result.stdout)["answer"])
         assert answers[0] == answers[1]
 
     def test_a_server_without_its_engine_is_refused(self, tiny_folder: Path) -> None:

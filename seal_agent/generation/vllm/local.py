@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import shutil
 import tempfile
 import threading
@@ -30,6 +31,7 @@ from seal_agent.lora.targets import find_targets
 
 LONGEST_WINDOW = 8192  # tokens, where no window is set: the cache of a longer one takes much memory
 _GIB = 1 << 30
+_LOOK = 0.5  # seconds between two looks at whether vLLM's process still runs
 
 
 class LocalVLLM:
@@ -171,7 +173,9 @@ class LocalVLLM:
                 raise EngineError("vLLM was started anew while this question was waiting; ask it again")
             if until in self._outputs:
                 return
-            for output in self._engine().step():
+            engine = self._engine()
+            _wait_for_output(engine.engine_core)
+            for output in engine.step():
                 self._outputs[output.request_id] = output
                 if output.finished:
                     self._running.pop(output.request_id, None)
@@ -304,8 +308,24 @@ def _lora_request(adapter: ServedAdapter) -> Any:
     return LoRARequest(adapter.name, adapter.number, str(adapter.folder))
 
 
+class _ProcessEnded(Exception):
+    """vLLM's process ended while an answer was waited for."""
+
+
+def _wait_for_output(core: Any) -> None:
+    """Wait until vLLM's process has sent something. Its own wait never ends if the process is killed meanwhile."""
+    sent, resources = getattr(core, "outputs_queue", None), getattr(core, "resources", None)
+    if not isinstance(sent, queue.Queue) or resources is None:
+        return  # it computes in this process, or is another version
+    with sent.not_empty:
+        while not sent.queue:
+            if resources.engine_dead:
+                raise _ProcessEnded
+            sent.not_empty.wait(_LOOK)
+
+
 def _is_dead(err: Exception) -> bool:
-    return type(err).__name__ == "EngineDeadError"
+    return isinstance(err, _ProcessEnded) or type(err).__name__ == "EngineDeadError"
 
 
 @contextmanager
