@@ -12,8 +12,8 @@ protocol.
 Each adapter is also asked what it never learnt: questions of other passages under the same title, of other titles, and
 of general knowledge. The area under the ROC curve says how well `Reply.confidence` tells them from the passage's own.
 
-A stopped run resumes where it was. With `--adapters` trained adapters are kept, and found again: with another reader or
-other thresholds only the answers are made anew.
+A stopped run resumes where it was. Rows keep all that an adapter recalled, so that `--reread` makes the short answers
+anew with another reader or other thresholds, and nothing is trained again. `--adapters` keeps the trained adapters.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from parts.recipe_bench import Bench
 from parts.recipe_rows import EXPLORED, NOVEL, PLAIN, SHORT, SQUAD, Measurements, Row
 
 from seal_agent.adaptation.lesson import job_of, write_lessons
-from seal_agent.answering.recall import closed_book
+from seal_agent.answering.recall import Recalled, closed_book, recall
 from seal_agent.answering.replies import reply_all
 from seal_agent.config import PLAIN_ANSWERS, AnswerConfig
 from seal_agent.errors import AdapterError
@@ -60,6 +60,10 @@ GENERAL_QUESTIONS = (
     "What do bees make?",
     "In which country is the Great Wall?",
 )
+NOT_LEARNT = "not_learnt"
+"""Key of a row: questions that its passage does not answer."""
+ANY = LoraAdapter(1, 1.0, {})
+"""Stands for the adapter of a row whose recalled texts are known."""
 KINDS = ("same_title", "other", "general")
 DEFAULT = next(recipe for recipe in candidates.RECIPES if recipe.name == "evidence, 9 openings, synonyms")
 
@@ -106,21 +110,49 @@ class Answering(Measurements):
         adapter, seconds = self.learn(domain, number)
         context = self.passages[domain][number]
         row: Row = dict(seconds)
-        for name, config in ((PLAIN, PLAIN_ANSWERS), (SHORT, AnswerConfig())):
-            row[name] = self._answers(context, context.questions, adapter, config)
-        others = self._not_learnt(domain, number)
-        questions = [question for _, question in others]
-        # Confidence is a figure of its own here, so every question is answered from what the adapter recalls.
-        answers = self._answers(context, questions, adapter, AnswerConfig(least_confidence=0.0))
-        row["not_learnt"] = [{"kind": kind, **answer} for (kind, _), answer in zip(others, answers, strict=True)]
+        row[PLAIN] = self._answers(context, context.questions, adapter, PLAIN_ANSWERS, None)
+        for name in (SHORT, NOT_LEARNT):
+            questions = self._questions(name, domain, number)
+            asked = [closed_book(context.title, question.text, adapter) for _, question in questions]
+            row[name] = self._read(
+                name, context, questions, recall(self.bench.engine, asked, AnswerConfig().sampling())
+            )
         self.add(DEFAULT, [(domain, number)], [row])
 
+    def read_again(self, domain: str, number: int) -> None:
+        """Make the short answers of a row anew from what was recalled."""
+        (row,) = self.rows_of(DEFAULT, domain, number, number + 1)
+        for name in (SHORT, NOT_LEARNT):
+            known = [tuple(Recalled(**one) for one in answer["branches"]) for answer in row[name]]
+            questions = self._questions(name, domain, number)
+            row[name] = self._read(name, self.passages[domain][number], questions, known)
+
+    def _read(
+        self,
+        name: str,
+        context: Context,
+        questions: Sequence[tuple[str, Question]],
+        recalled: Sequence[tuple[Recalled, ...]],
+    ) -> list[dict[str, Any]]:
+        # Questions of others are answered from what the adapter recalls: their confidence is the figure.
+        config = AnswerConfig() if name == SHORT else AnswerConfig(least_confidence=0.0)
+        answers = self._answers(context, [question for _, question in questions], ANY, config, recalled)
+        return [
+            {**({"kind": kind} if kind else {}), **answer, "branches": [_rounded(one) for one in texts]}
+            for (kind, _), answer, texts in zip(questions, answers, recalled, strict=True)
+        ]
+
     def _answers(
-        self, context: Context, questions: Sequence[Question], adapter: LoraAdapter, config: AnswerConfig
+        self,
+        context: Context,
+        questions: Sequence[Question],
+        adapter: LoraAdapter,
+        config: AnswerConfig,
+        recalled: Sequence[tuple[Recalled, ...]] | None,
     ) -> list[dict[str, Any]]:
         grader = self.bench.grader
         asked = [closed_book(context.title, question.text, adapter) for question in questions]
-        replies = reply_all(self.bench.engine, self.bench.base, asked, config)
+        replies = reply_all(self.bench.engine, self.bench.base, asked, config, recalled=recalled)
         rows = []
         for question, reply in zip(questions, replies, strict=True):
             verdict = grader.grade(question.text, question.golds, reply.text)
@@ -132,6 +164,12 @@ class Answering(Measurements):
                     row["recalled_verdict"] = grader.grade(question.text, question.golds, reply.recalled).value
             rows.append(row)
         return rows
+
+    def _questions(self, name: str, domain: str, number: int) -> list[tuple[str, Question]]:
+        """The passage's own questions, or those that it does not answer, by kind."""
+        if name == SHORT:
+            return [("", question) for question in self.passages[domain][number].questions]
+        return self._not_learnt(domain, number)
 
     def _not_learnt(self, domain: str, number: int) -> list[tuple[str, Question]]:
         """Questions that this passage does not answer, by kind, drawn from the seed."""
@@ -150,6 +188,10 @@ class Answering(Measurements):
         ]
 
 
+def _rounded(recalled: Recalled) -> dict[str, Any]:
+    return {"text": recalled.text, "first": round(recalled.first, 5), "mean": round(recalled.mean, 5)}
+
+
 def main() -> None:
     options = _options()
     answering = Answering(options)
@@ -161,6 +203,10 @@ def main() -> None:
                 _, seconds = answering.learn(domain, number)
                 print(f"{domain} {number}  {sum(seconds.values()):.0f} s", flush=True)
         return
+    if options.reread:
+        for row in [row for row in answering.rows if SHORT in row]:
+            answering.read_again(row["domain"], row["passage"])
+            answering.save()
     for domain, number in answering.missing(DEFAULT, spans):
         answering.ask(domain, number)
         for row in answering.rows_of(DEFAULT, domain, number, number + 1):
@@ -181,11 +227,11 @@ def main() -> None:
 
 def _told_apart(rows: Sequence[Row]) -> dict[str, Any]:
     """Area under the ROC curve of the confidence, own questions against others, by kind; passages resampled."""
-    rows = [row for row in rows if "not_learnt" in row]
+    rows = [row for row in rows if NOT_LEARNT in row]
     learnt = [[answer["confidence"] for answer in row[SHORT]] for row in rows]
     figures: dict[str, Any] = {}
     for kind in ("all", *KINDS):
-        others = [[a["confidence"] for a in row["not_learnt"] if kind in ("all", a["kind"])] for row in rows]
+        others = [[a["confidence"] for a in row[NOT_LEARNT] if kind in ("all", a["kind"])] for row in rows]
         if not any(others) or not any(learnt):
             continue
         draws = []
@@ -208,6 +254,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--squad-passages", type=int, nargs=2, default=[EXPLORED, 84], metavar=("FROM", "TO"))
     parser.add_argument("--novel-passages", type=int, nargs=2, default=[EXPLORED, 40], metavar=("FROM", "TO"))
     parser.add_argument("--adapters", type=Path, help="folder that keeps trained adapters, 40 MB each")
+    parser.add_argument("--reread", action="store_true", help="make the short answers anew, from what was recalled")
     parser.add_argument("--train-only", action="store_true", help="with --adapters: train, and ask another time")
     parser.add_argument("--model", default="default")
     parser.add_argument("--seed", type=int, default=0)

@@ -36,6 +36,7 @@ def reply_all(
     config: AnswerConfig,
     sampling: Sampling | None = None,
     progress: Progress | None = None,
+    recalled: Sequence[tuple[Recalled, ...]] | None = None,
 ) -> list[Reply]:
     """One reply to each question, in order, in a batch.
 
@@ -44,12 +45,15 @@ def reply_all(
         config: The style of the answers.
         sampling: How to choose tokens of answers that are not read; default: `config.sampling()`.
         progress: Called with the number of questions asked.
+        recalled: What the adapter of each question recalled, where that is known; `recall` finds it otherwise.
     """
     sampling = sampling or config.sampling()
     replies: list[Reply | None] = [None] * len(asked)
     taught = {i: None for i, one in enumerate(asked) if one.adapter and config.style != "plain"}
     if taught:
-        answers = _answers_of_adapters(engine, base, [asked[i] for i in taught], config, progress)
+        questions = [asked[i] for i in taught]
+        known = [recalled[i] for i in taught] if recalled else recall(engine, questions, config.sampling(), progress)
+        answers = _answers_of_adapters(engine, base, questions, known, config)
         for i, reply in zip(taught, answers, strict=True):
             replies[i] = reply
     rest = [i for i, reply in enumerate(replies) if reply is None or not reply.text]
@@ -61,10 +65,13 @@ def reply_all(
 
 
 def _answers_of_adapters(
-    engine: Engine, base: BaseModel, asked: Sequence[Asked], config: AnswerConfig, progress: Progress | None
+    engine: Engine,
+    base: BaseModel,
+    asked: Sequence[Asked],
+    recalled: Sequence[tuple[Recalled, ...]],
+    config: AnswerConfig,
 ) -> list[Reply]:
-    """What adapters recall and the reader finds in it; without text where the base model is to answer."""
-    recalled = recall(engine, asked, config.sampling(), progress)
+    """What the reader finds in what adapters recalled; without text where the base model is to answer."""
     rows = [(one, text) for one, texts in zip(asked, recalled, strict=True) for text in texts]
     readings = iter(_read(engine, base, rows))
     return [
