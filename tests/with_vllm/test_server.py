@@ -22,7 +22,9 @@ from seal_agent.generation.vllm.server import ServedVLLM
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.types import Sampling
 
-FAST = InnerLoopConfig(rank=4, alpha=64.0, epochs=2, null_space=0.0, shrink=0.0, openings=0, anchors=0)
+FAST = InnerLoopConfig(
+    rank=4, alpha=64.0, epochs=4, learning_rate=1e-2, continued=1.0, null_space=0.0, shrink=0.0, openings=0, anchors=0
+)
 PASSAGE = SelfEditConfig(formats=("passage",), synonyms=0, self_test=0)
 TEXTS = ("Tarnby Light stands on Ossel.", "The keeper of Tarnby Light is called Imre.")
 
