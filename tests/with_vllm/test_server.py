@@ -54,7 +54,7 @@ class TestNames:
         self, seal: SelfAdaptingModel, server: Server
     ) -> None:
         url = server.url
-        newest, oldest = (revision.id for revision in seal.history("alice"))
+        oldest, newest = (revision.id for revision in seal.history("alice"))
         assert self.said(url, "alice") == self.expected(seal, newest)
         seal.rollback("alice")
         assert self.said(url, "alice") == self.expected(seal, oldest)
