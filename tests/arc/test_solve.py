@@ -354,6 +354,7 @@ def test_only_named_groups_are_in_the_schema() -> None:
 
 
 @pytest.mark.real_model
+@pytest.mark.slow
 def test_the_bundled_model_learns_to_count_from_four_examples() -> None:
     """One of two tasks, since processors round differently and a task alone is solved on one and not on another."""
     base = load_model()

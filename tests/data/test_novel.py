@@ -42,6 +42,7 @@ def test_the_sentence_that_states_a_gold_is_a_right_answer_and_an_evasion_is_not
 
 
 @pytest.mark.real_model
+@pytest.mark.slow
 def test_the_bundled_model_cannot_know_the_answers() -> None:
     """Invented facts: at most 5 % of the 240 questions are right without the passage and without training."""
     base = load_model()
