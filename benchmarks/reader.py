@@ -107,7 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="default")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=1, help="default 1: twice the exercises instead of two epochs")
+    parser.add_argument("--epochs", type=int, default=READING.epochs, help=f"default {READING.epochs}")
     parser.add_argument("--ship", action="store_true", help="put the reader into the package")
     parser.add_argument("--out", type=Path, default=results_file.RESULTS / "reader.json")
     options = parser.parse_args()

@@ -308,7 +308,7 @@ def test_modes_see_what_they_should(tiny_base: BaseModel, monkeypatch: pytest.Mo
         prompts.extend(prompt[-1].content for prompt in given)
         return [SimpleNamespace(text="A fact about towns.") for _ in given]
 
-    monkeypatch.setattr(integration.HFEngine, "generate", spy)
+    monkeypatch.setattr(HFEngine, "generate", spy)
     for mode in ("base", "in_context", "passage", "self_edit"):
         lm = SealLM(tiny_base, mode=mode, recipe="paper", **FAST)
         lm.generate_until([asked("Who rules?", "Ottoline rules.")], disable_tqdm=True)
