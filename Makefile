@@ -43,10 +43,12 @@ layers: $(STAMP)
 	$(BIN)/lint-imports
 
 test: check ## lint, types, layers and the tests that take minutes
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n $(WORKERS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow and not alone" -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -m "alone and not slow"
 
 test-full: check ## all tests, the slow ones too
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not alone" -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -m alone
 
 vllm: $(VLLM_STAMP) ## make .venv-vllm: vLLM for CPUs, beside the main environment
 

@@ -228,7 +228,8 @@ def test_version_and_bare_call(run: Call) -> None:
 
 
 @pytest.mark.real_model
-@pytest.mark.timeout(400)
+@pytest.mark.alone
+@pytest.mark.timeout(600)
 def test_the_demo_teaches_at_least_three_more_answers() -> None:
     seal = Path(sys.executable).with_name("seal")
     ran = subprocess.run([seal, "demo", "--json"], capture_output=True, text=True, check=True)
@@ -236,7 +237,7 @@ def test_the_demo_teaches_at_least_three_more_answers() -> None:
     gained = (result["accuracy_after"] - result["accuracy_before"]) * len(result["questions"])
     assert round(gained) >= 3, result
     assert len(result["questions"]) == 6
-    assert 0 < result["seconds"] < 180, "twice what it takes on two idle cores"
+    assert 0 < result["seconds"] < 360, "four times what it takes on two idle cores"
     assert 0 <= result["accuracy_in_context"] <= 1
     assert result["self_test"], "it found no question that it could answer itself"
     assert {"question", "golds", "before", "after"} == set(result["self_test"][0])

@@ -528,6 +528,7 @@ def test_lm_eval_validates_our_tasks_and_its_exit_code_comes_back(capsys: pytest
 
 
 @pytest.mark.real_model
+@pytest.mark.alone
 @pytest.mark.timeout(1000)
 def test_the_command_line_shows_that_learning_a_passage_helps(tmp_path: Path) -> None:
     def accuracy(mode: str) -> float:

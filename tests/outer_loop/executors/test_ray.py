@@ -32,7 +32,7 @@ TESTS = Path(__file__).parents[2]
 IMPORTED = os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "support")))
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.alone]
 PATIENCE = 120.0  # seconds; Ray gives its workers a low priority, and on a busy machine they start late
 
 
