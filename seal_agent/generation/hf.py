@@ -16,7 +16,15 @@ from seal_agent.generation.constraints import Constraint, constrain
 from seal_agent.generation.decoding_state import DecodingState, last_logits
 from seal_agent.generation.engine import before_stop
 from seal_agent.generation.prefixes import group_by_prefix
-from seal_agent.generation.rows import DecodingRow, ForcedRow, one_per_prompt, pad_left
+from seal_agent.generation.rows import (
+    DecodingRow,
+    ForcedRow,
+    check_forced,
+    check_room,
+    ids_of,
+    one_per_prompt,
+    pad_left,
+)
 from seal_agent.generation.sampling import branch_off, check_sampling, choose_tokens, seed_of_row
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.routing import routed
@@ -167,13 +175,9 @@ class HFEngine:
         return max(1, sum(takewhile(bool, fits)))
 
     def _forced_row(self, prompt: Prompt, continuation: Sequence[int], adapter: LoraAdapter | None) -> ForcedRow:
-        prompt_ids = self._encode(prompt)
+        prompt_ids = ids_of(self.base, prompt)
         row = ForcedRow(prompt_ids, list(continuation), adapter)
-        if len(row) > self.base.window:
-            raise InputError(
-                f"prompt and continuation have {len(row)} tokens, "
-                f"but the model's window is {self.base.window}; shorten them"
-            )
+        check_forced(len(row), self.base.window)
         return row
 
     def _logits_of(self, rows: Sequence[ForcedRow]) -> list[Tensor]:
@@ -200,23 +204,13 @@ class HFEngine:
         grammar: Grammar | None = None,
     ) -> DecodingRow:
         check_sampling(sampling)
-        prompt_ids = self._encode(prompt)
-        if len(prompt_ids) + sampling.max_tokens > self.base.window:
-            raise InputError(
-                f"the prompt has {len(prompt_ids)} tokens and {sampling.max_tokens} more are wanted, "
-                f"but the model's window is {self.base.window}; shorten the prompt or lower max_tokens"
-            )
+        prompt_ids = ids_of(self.base, prompt)
+        check_room(len(prompt_ids), sampling.max_tokens, self.base.window)
         chat_stops = () if isinstance(prompt, str) else self.base.stop_strings
         generator = torch.Generator(self.base.device).manual_seed(seed_of_row(sampling.seed, index))
         grammar = grammar or sampling.grammar
         constraint = Constraint(self.base, grammar, sampling.max_tokens) if grammar else None
         return DecodingRow(prompt_ids, adapter, (*sampling.stop, *chat_stops), generator, constraint)
-
-    def _encode(self, prompt: Prompt) -> list[int]:
-        ids = self.base.encode(prompt)
-        if not ids:
-            raise InputError("the prompt is empty; give the model something to continue")
-        return ids
 
     def _text(self, row: DecodingRow) -> str:
         """The text generated so far, cut before the first stop string."""

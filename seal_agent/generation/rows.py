@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
+from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
 from seal_agent.generation.constraints import Constraint
 from seal_agent.lora.adapter import LoraAdapter
@@ -54,6 +55,31 @@ def one_per_prompt(name: str, values: Sequence[_Value | None] | None, prompts: S
     if len(values) != len(prompts):
         raise InputError(f"{len(prompts)} prompts but {len(values)} {name}; give one, or None, for each")
     return list(values)
+
+
+def ids_of(base: BaseModel, prompt: Prompt) -> list[int]:
+    """Token ids of a prompt. Raises InputError for an empty one."""
+    ids = base.encode(prompt)
+    if not ids:
+        raise InputError("the prompt is empty; give the model something to continue")
+    return ids
+
+
+def check_room(prompt_tokens: int, max_tokens: int, window: int) -> None:
+    """Raises InputError for a prompt that leaves too little of the window for its completion."""
+    if prompt_tokens + max_tokens > window:
+        raise InputError(
+            f"the prompt has {prompt_tokens} tokens and {max_tokens} more are wanted, "
+            f"but the model's window is {window}; shorten the prompt or lower max_tokens"
+        )
+
+
+def check_forced(tokens: int, window: int) -> None:
+    """Raises InputError for a prompt and a given continuation that exceed the window together."""
+    if tokens > window:
+        raise InputError(
+            f"prompt and continuation have {tokens} tokens, but the model's window is {window}; shorten them"
+        )
 
 
 def pad_left(rows: Sequence[list[int]], pad_id: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from seal_agent.errors import AdapterError, InputError
 from seal_agent.generation.constraints import Constraint, closing_budget
 from seal_agent.generation.engine import before_stop
 from seal_agent.generation.hf import HFEngine
-from seal_agent.generation.rows import one_per_prompt
+from seal_agent.generation.rows import check_forced, check_room, ids_of, one_per_prompt
 from seal_agent.generation.sampling import check_sampling, seed_of_row
 from seal_agent.generation.vllm.requests import AdaptersLost, Backend, Request, ServedAdapter, Written
 from seal_agent.generation.vllm.served import ServedAdapters
@@ -195,12 +195,8 @@ class VLLMEngine:
 
     def _request(self, index: int, prompt: Prompt, sampling: Sampling, grammar: Grammar | None = None) -> Request:
         check_sampling(sampling)
-        prompt_ids, window = self._encode(prompt), min(self.base.window, self.backend.window)
-        if len(prompt_ids) + sampling.max_tokens > window:
-            raise InputError(
-                f"the prompt has {len(prompt_ids)} tokens and {sampling.max_tokens} more are wanted, "
-                f"but the model's window is {window}; shorten the prompt or lower max_tokens"
-            )
+        prompt_ids, window = ids_of(self.base, prompt), min(self.base.window, self.backend.window)
+        check_room(len(prompt_ids), sampling.max_tokens, window)
         if grammar:
             Constraint(self.base, grammar, sampling.max_tokens)  # raises where it cannot be used
         chat_stops = () if isinstance(prompt, str) else self.base.stop_strings
@@ -220,21 +216,11 @@ class VLLMEngine:
     ) -> list[tuple[list[int], list[int]]]:
         if len(continuations) != len(prompts):
             raise InputError(f"{len(prompts)} prompts but {len(continuations)} continuations; give one for each")
-        rows = [(self._encode(prompt), list(ids)) for prompt, ids in zip(prompts, continuations, strict=True)]
+        rows = [(ids_of(self.base, prompt), list(ids)) for prompt, ids in zip(prompts, continuations, strict=True)]
         window = min(self.base.window, self.backend.window)
         for prompt_ids, ids in rows:
-            if len(prompt_ids) + len(ids) > window:
-                raise InputError(
-                    f"prompt and continuation have {len(prompt_ids) + len(ids)} tokens, "
-                    f"but the model's window is {window}; shorten them"
-                )
+            check_forced(len(prompt_ids) + len(ids), window)
         return rows
-
-    def _encode(self, prompt: Prompt) -> list[int]:
-        ids = self.base.encode(prompt)
-        if not ids:
-            raise InputError("the prompt is empty; give the model something to continue")
-        return ids
 
     def _text(self, request: Request, one: Written) -> str:
         text: str = self.base.tokenizer.decode(one.ids, skip_special_tokens=True)
@@ -346,7 +332,7 @@ class VLLMEngine:
             )
 
     def _canary(self, served: ServedAdapter | None) -> list[float]:
-        ids = [*self._encode("\n"), *self.base.content_ids(CANARY)]
+        ids = [*ids_of(self.base, "\n"), *self.base.content_ids(CANARY)]
         (one,) = self.backend.run([Request(tuple(ids), max_tokens=1, prompt_top=0, adapter=served)], lambda: None)
         return [position[token] for position, token in zip(one.prompt_logprobs, ids[1:], strict=True)]
 

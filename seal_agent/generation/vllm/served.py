@@ -81,12 +81,6 @@ class ServedAdapters:
             with self._lock:
                 self._release(used)
 
-    def clear(self) -> None:
-        """Drop all adapters that nobody uses now."""
-        with self._lock:
-            for key in [key for key, entry in self._entries.items() if not entry.users]:
-                self._drop(key)
-
     def close(self) -> None:
         """Remove every folder. vLLM itself may be gone already."""
         with self._lock:
