@@ -10,7 +10,9 @@ from seal_agent.answering.reader import NOT_STATED
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.prompts import reading_prompt
+from seal_agent.text.languages import language_of
 from seal_agent.text.scripts import word_count
+from seal_agent.text.words import content_words
 from seal_agent.types import Message, Sampling
 
 MAX_TOKENS = 24
@@ -39,12 +41,19 @@ def read(engine: Engine, reader: LoraAdapter | None, rows: Sequence[tuple[str, s
     prompts = [(Message("user", reading_prompt(*row)),) for row in rows]
     branches = engine.branches(prompts, Sampling(MAX_TOKENS), 2, [reader] * len(prompts))
     readings = []
-    for completions in branches:
+    for (_, _, question), completions in zip(rows, branches, strict=True):
         answers = [c for c in completions if not _is_refusal(c.text)]
         refused = [c for c in completions if _is_refusal(c.text)]
+        answers.sort(key=lambda c, question=question: _repeats(question, c.text))  # stable: the likelier one first
         sure, not_stated = (math.exp(found[0].logprobs[0]) if found else 0.0 for found in (answers, refused))
         readings.append(Reading(answers[0].text.strip() if answers else "", sure, not_stated))
     return readings
+
+
+def _repeats(question: str, answer: str) -> bool:
+    """Whether an answer has no word that the question has not: "the pianos" to "What was tied to the pianos?"."""
+    language = language_of(question)
+    return {*content_words(answer, language)} <= {*content_words(question, language)}
 
 
 def _is_refusal(text: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -21,6 +23,7 @@ from seal_agent.errors import InputError
 from seal_agent.generation.hf import HFEngine
 from seal_agent.generation.vllm.engine import VLLMEngine
 from seal_agent.integrations.lm_eval import SealLM
+from seal_agent.integrations.lm_eval.tasks import tasks_folder
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.training.jobs import TrainJob
@@ -89,6 +92,26 @@ class TestLmEval:
         hf, vllm = SealLM(tiny, mode="base"), SealLM(tiny, mode="base", engine="vllm")
         vllm.engine = local
         assert vllm.generate_until(requests) == hf.generate_until(requests)
+
+    def test_the_command_line_scores_by_vllm(self, tiny_folder: Path, tmp_path: Path) -> None:
+        options = {
+            "--model": "seal",
+            "--model_args": f"pretrained={tiny_folder},mode=base,engine=vllm,cache_gib=0.25,dtype=float32",
+            "--include_path": str(tasks_folder()),
+            "--tasks": "seal_novel",
+            "--limit": "2",
+            "--output_path": str(tmp_path / "found.json"),
+            "--log_samples": "",
+        }
+        command = [str(Path(sys.executable).with_name("lm_eval")), *(word for pair in options.items() for word in pair)]
+        done = subprocess.run([word for word in command if word], capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert "passage_acc" in done.stdout
+        (samples,) = tmp_path.rglob("samples_seal_novel*.jsonl")
+        hf = SelfAdaptingModel.from_pretrained(str(tiny_folder), dtype="float32", home=tmp_path)
+        for sample in map(json.loads, samples.read_text(encoding="utf-8").splitlines()):
+            doc = sample["doc"]
+            assert sample["resps"] == [[hf.ask(doc["question"], title=doc["title"]).strip()]]
 
 
 class TestCommandLine:

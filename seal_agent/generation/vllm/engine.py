@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 import torch
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.errors import AdapterError, InputError
+from seal_agent.errors import AdapterError, EngineError, InputError
 from seal_agent.generation.constraints import Constraint, closing_budget
 from seal_agent.generation.engine import before_stop
 from seal_agent.generation.hf import HFEngine
@@ -276,8 +276,18 @@ class VLLMEngine:
                 return ask(served)
 
     def _stream(self, request: Request, adapter: LoraAdapter | None) -> Iterator[Written]:
-        with self._served.ready([adapter]) as (served,):
-            yield from self.backend.stream(replace(request, adapter=served))
+        """What is written so far; from the beginning once more if vLLM was started anew before the first tokens."""
+        begun = False
+        try:
+            with self._served.ready([adapter]) as (served,):
+                for one in self.backend.stream(replace(request, adapter=served)):
+                    begun = True
+                    yield one
+        except AdaptersLost:
+            if begun:
+                raise EngineError("vLLM was started anew while it wrote an answer; ask again") from None
+            with self._served.ready([adapter]) as (served,):
+                yield from self.backend.stream(replace(request, adapter=served))
 
     def _close_open_texts(
         self, requests: Sequence[Request], adapters: Sequence[LoraAdapter | None], written: Sequence[Written]

@@ -349,14 +349,15 @@ def _without_warnings(logger: str) -> Iterator[None]:
 # ---------------------------------------------------------------- requests
 
 
-def _sampling_of(options: Mapping[str, Any], max_tokens: int) -> Sampling:
-    """How an ordinary task wants its prompts continued."""
+def _sampling_of(options: Mapping[str, Any], max_tokens: int, seed: int = 0) -> Sampling:
+    """How a task wants its prompts continued."""
     until = options.get("until") or ()
     return Sampling(
         max_tokens=int(options.get("max_gen_toks", max_tokens)),
         temperature=float(options.get("temperature", 0.0)) if options.get("do_sample") else 0.0,
         top_p=float(options.get("top_p", 1.0)),
         stop=(until,) if isinstance(until, str) else tuple(stop for stop in until if stop),
+        seed=seed,
     )
 
 
@@ -370,17 +371,9 @@ def _advance(bar: Any) -> Progress:
 
 
 def _parse_request(request: Instance, seed: int) -> _Request:
-    doc, options = request.doc, request.args[1]
-    context = Context(doc["context"], doc["title"])
-    until = options.get("until") or ()
-    sampling = Sampling(
-        max_tokens=int(options.get("max_gen_toks", AnswerConfig().max_tokens)),
-        temperature=float(options.get("temperature", 0.0)) if options.get("do_sample") else 0.0,
-        top_p=float(options.get("top_p", 1.0)),
-        stop=(until,) if isinstance(until, str) else tuple(until),
-        seed=seed,
-    )
-    return _Request(context, doc["question"], sampling)
+    doc = request.doc
+    sampling = _sampling_of(request.args[1], AnswerConfig().max_tokens, seed)
+    return _Request(Context(doc["context"], doc["title"]), doc["question"], sampling)
 
 
 register()
