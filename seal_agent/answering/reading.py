@@ -44,10 +44,9 @@ def read(engine: Engine, reader: LoraAdapter | None, rows: Sequence[tuple[str, s
     for (_, _, question), completions in zip(rows, branches, strict=True):
         answers = [c for c in completions if not _is_refusal(c.text)]
         refused = [c for c in completions if _is_refusal(c.text)]
-        saying_more = [c for c in answers if not _repeats(question, c.text)]
+        answers = [c for c in answers if not _repeats(question, c.text)] or answers
         sure, not_stated = (math.exp(found[0].logprobs[0]) if found else 0.0 for found in (answers, refused))
-        text = (saying_more or answers)[0].text.strip() if answers else ""
-        readings.append(Reading(text, sure, not_stated))
+        readings.append(Reading(answers[0].text.strip() if answers else "", sure, not_stated))
     return readings
 
 
