@@ -95,6 +95,24 @@ PLAIN_LORA = replace(UNPROTECTED, openings=0, anchors=0, replay=0.0)
 
 
 @config
+class GateConfig:
+    """What a revision must prove before it becomes active. The bounds are calibrated by benchmarks/gate.py."""
+
+    minimum_gain: float | None = None  # of the share of right answers; None: the lower bound of the gain is above 0
+    confidence: BetweenZeroAndOne = 0.9  # of that bound, on one side: 2 of 6 questions gained are enough, 1 is not
+    earlier_questions: Count = 24  # of earlier revisions, asked again; recent ones are drawn more often
+    max_forgotten: ZeroToOne = 0.34  # share of those that were right
+    guard_questions: Count = 40  # general questions; those that the text is about are always among them
+    max_guard_lost: ZeroToOne = 0.1  # share of those that the parent answers
+    max_guard_lost_in_all: ZeroToOne = 0.25  # share of those that the base model answers
+    reference_texts: Count = 16  # written by the base model; the prompts of their answers are the anchors too
+    max_perplexity: AboveZero = 0.25  # rise of the perplexity of reference text over the base model's, as a share
+    max_drift: AboveZero = 0.25  # mean KL divergence from the parent per token of the anchors, in nats
+    scalings: Count = 4  # tries to scale an update back that does harm
+    retrain: bool = True  # once, with twice the replay, where earlier lessons are lost
+
+
+@config
 class BankConfig:
     """How the batched inner loop fills the machine. It changes nothing of what an adapter learns."""
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import secrets
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, overload
 
-from seal_agent.adaptation.adapt import Trainer
+from seal_agent.adaptation.adapt import TrainedProposal, Trainer
 from seal_agent.adaptation.forget import clean_up, plan_forget, record_forget, retrain
-from seal_agent.adaptation.gate import Gate, KeepAll
+from seal_agent.adaptation.gate.approval import Approve, check_approve
+from seal_agent.adaptation.gate.judgement import Judgement
 from seal_agent.adaptation.inputs import MessageLike, as_context, as_messages, as_metadata, check_context
+from seal_agent.adaptation.judging import DEFAULT_GATE, AnyGate, Pending, check_gate, judge, with_approval
 from seal_agent.adaptation.propose import write_proposal
+from seal_agent.adaptation.repeats import learned_already
 from seal_agent.answering.recall import closed_book
 from seal_agent.answering.replies import is_recall, reply_all, reply_in_chat
 from seal_agent.base_model.identity import differing_settings
@@ -58,6 +62,7 @@ from seal_agent.types import (
     Reply,
     Revision,
     Sampling,
+    Trust,
     content_hash,
 )
 
@@ -159,13 +164,16 @@ class SelfAdaptingModel:
         title: str | None = None,
         self_edit: SelfEditConfig | None = None,
         inner_loop: InnerLoopConfig | None = None,
-        gate: Gate | None = None,
+        gate: AnyGate = DEFAULT_GATE,
+        approve: Approve | None = None,
+        trust: Trust | None = None,
         metadata: Mapping[str, str] | None = None,
         progress: StageProgress | None = None,
     ) -> Revision:
         """Write notes about a context, train the adapter on them, and keep the change if the gate agrees.
 
-        An adapter that exists is continued from its active revision.
+        An adapter that exists is continued from its active revision. A text that it learned already, with the same
+        settings, is not learned again, unless a newer one speaks of the same matter.
 
         Args:
             context: A text, a Context, or a Document, whose notes stand under the headings of their sections. A text
@@ -175,7 +183,11 @@ class SelfAdaptingModel:
             title: What the context is about; put before every note.
             self_edit: How notes are written; default: the default recipe's.
             inner_loop: How they are trained; default: the default recipe's.
-            gate: Decides whether the revision becomes active; default: KeepAll.
+            gate: The bounds that the change must keep to become active: GateConfig, or a Gate of your own. None checks
+                nothing, and the revision says so.
+            approve: Asked last: a callable that takes the candidate, or "ask" for the terminal. An error is a no.
+            trust: "untrusted" for a text that a stranger may have written, such as a tool or a web page. What is learnt
+                from it is quarantined: it answers only as "ADAPTER@REVISION".
             metadata: Kept with the revision.
             progress: Told how far each stage is.
 
@@ -183,10 +195,24 @@ class SelfAdaptingModel:
         changed.
         """
         as_metadata(metadata or {})  # raises before anything is written or trained
+        check_gate(gate)
+        check_approve(approve)
+        whole, _ = as_context(context, title, questions, trust)
+        lineage = self.ledger.lineage(check_name(adapter))
+        if known := learned_already(lineage, whole, inner_loop or self._inner_loop):
+            return known
         proposal = self.propose(
-            context, adapter=adapter, questions=questions, title=title, self_edit=self_edit, progress=progress
+            context,
+            adapter=adapter,
+            questions=questions,
+            title=title,
+            trust=trust,
+            self_edit=self_edit,
+            progress=progress,
         )
-        return self.commit(proposal, inner_loop=inner_loop, gate=gate, metadata=metadata, progress=progress)
+        return self.commit(
+            proposal, inner_loop=inner_loop, gate=gate, approve=approve, metadata=metadata, progress=progress
+        )
 
     def propose(
         self,
@@ -195,6 +221,7 @@ class SelfAdaptingModel:
         adapter: str = DEFAULT_ADAPTER,
         questions: Sequence[Question] | None = None,
         title: str | None = None,
+        trust: Trust | None = None,
         self_edit: SelfEditConfig | None = None,
         progress: StageProgress | None = None,
     ) -> Proposal:
@@ -205,7 +232,7 @@ class SelfAdaptingModel:
         """
         check_name(adapter)
         self._drop_forgotten()
-        whole, document = as_context(context, title, questions)
+        whole, document = as_context(context, title, questions, trust)
         return write_proposal(
             self.engine,
             self.base,
@@ -224,21 +251,32 @@ class SelfAdaptingModel:
         proposal: Proposal,
         *,
         inner_loop: InnerLoopConfig | None = None,
-        gate: Gate | None = None,
+        gate: AnyGate = DEFAULT_GATE,
+        approve: Approve | None = None,
         metadata: Mapping[str, str] | None = None,
         progress: StageProgress | None = None,
     ) -> Revision:
         """Train on a proposal. Committing the same proposal twice trains once and returns the same revision."""
         check_name(proposal.adapter)
         check_context(proposal.context)
+        check_gate(gate)
+        check_approve(approve)
         if not self.base.is_same_as(proposal.base):
             raise AdapterError("this proposal was written for another base model; propose again with this one")
-        config = inner_loop or self._inner_loop
+        config, clock = inner_loop or self._inner_loop, StageClock(progress, proposal.stages)
         key, pairs = content_hash([proposal.id, asdict(config)]), as_metadata(metadata or {})
         with self.ledger.only_writer_of(proposal.adapter):
-            return self._committed(proposal, key) or self._train_and_record(
-                proposal, key, config, gate or KeepAll(), pairs, progress
-            )
+            if known := self._committed(proposal, key):
+                return known
+            pending = self._train(proposal, config, clock)
+            ((trained, judgement),) = judge(self._trainer, [pending], gate, clock)
+            parent = pending.lineage[0].id if pending.lineage else None
+
+            def revision(judgement: Judgement, folder: str = "") -> Revision:
+                return trained.revision(key, parent, folder, judgement, pairs, clock.stages)
+
+            judgement = with_approval(judgement, approve, revision)
+            return self._record(trained, key, parent, partial(revision, judgement), clock)
 
     def _committed(self, proposal: Proposal, key: str) -> Revision | None:
         """The revision of an earlier commit of this proposal, if it is active or can be made active again."""
@@ -251,26 +289,27 @@ class SelfAdaptingModel:
                 return revision
         return None
 
-    def _train_and_record(
+    def _train(self, proposal: Proposal, config: InnerLoopConfig, clock: StageClock) -> Pending:
+        """Train a candidate, in memory only."""
+        lineage = tuple(self.ledger.lineage(proposal.adapter))
+        start = self.weights_of(lineage[0].id) if lineage else None
+        return Pending(self._trainer.train(proposal, config, start, lineage, clock), start, lineage)
+
+    def _record(
         self,
-        proposal: Proposal,
+        trained: TrainedProposal,
         key: str,
-        config: InnerLoopConfig,
-        gate: Gate,
-        metadata: tuple[tuple[str, str], ...],
-        progress: StageProgress | None,
+        parent: str | None,
+        revision: Callable[[str], Revision],
+        clock: StageClock,
     ) -> Revision:
-        lineage, clock = self.ledger.lineage(proposal.adapter), StageClock(progress, proposal.stages)
-        parent = lineage[0].id if lineage else None
-        trained = self._trainer.train(proposal, config, self.weights_of(parent) if parent else None, lineage, clock)
-        decision = gate.decide(trained.before, trained.after)
+        """Save the weights, then write the revision down."""
         with self.ledger.only_writer_of_folders():
             with clock.stage("save"):
                 folder = files.save(trained.adapter, self.base.name, self.base.identity, self.ledger.adapters_folder)
-            revision = trained.revision(key, parent, folder, decision, metadata, clock.stages)
-            self.ledger.record(revision, key, folder)
-        self._loaded[revision.id] = trained.adapter
-        return revision
+            recorded = self.ledger.record(revision(folder), key, folder, onto=parent)
+        self._loaded[recorded.id] = trained.adapter
+        return recorded
 
     # ------------------------------------------------------------ answering
 

@@ -32,13 +32,21 @@ class Question:
     golds: tuple[str, ...]
 
 
+Trust = Literal["trusted", "untrusted"]
+"""Whether a text comes from its user, or from a stranger: a tool, a web page, a mail."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the model is to learn: a passage, its title ("" where there is none), its questions."""
+    """What the model is to learn: a passage, its title ("" where there is none), its questions.
+
+    What is learnt from an untrusted text is quarantined: it answers only where its revision is named.
+    """
 
     text: str
     title: str = ""
     questions: tuple[Question, ...] = ()
+    trust: Trust = "trusted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +315,8 @@ class Proposal:
         del facts["stages"]
         if not self.sources:  # as in ledgers before there were any
             del facts["sources"]
+        if self.context.trust == "trusted":
+            del facts["context"]["trust"]
         return content_hash(facts)
 
 
@@ -318,6 +328,25 @@ class TrainingSummary:
     steps: int
     tokens: int
     epoch_losses: tuple[float, ...]
+
+
+RevisionState = Literal["candidate", "active", "rejected", "quarantined", "revoked"]
+"""candidate: trained, not judged yet; active: may be in use; rejected: a check failed; quarantined: answers only where
+it is named; revoked: was active, and may not be used again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of the gate: what was measured, the bound it was held to, and a sentence about it.
+
+    `passed` is None where nothing was checked, and the sentence says why.
+    """
+
+    name: str
+    passed: bool | None
+    detail: str
+    value: float | None = None
+    bound: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +381,20 @@ class Revision:
     """The languages other than English that the passages were taken for, and how notes about them are made."""
     not_trained: str = ""
     """The large parts of the base model that adapters leave as they are, in a sentence; "" if there are none."""
+    state: RevisionState | None = None
+    """None in ledgers before there were states; `status` has it for all."""
+    checks: tuple[Check, ...] = ()
+    """What the gate checked; none where there was no gate."""
+    share: float = 1.0
+    """The share of the trained update that was kept; below 1 where the gate scaled it back."""
+    earlier: tuple[Answer, ...] = ()
+    """Questions of earlier revisions, as this one answers them."""
+    guard: tuple[Answer, ...] = ()
+    """General questions, as this one answers them."""
+
+    @property
+    def status(self) -> RevisionState:
+        return self.state or ("active" if self.accepted else "rejected")
 
     @property
     def seconds(self) -> float:
@@ -379,7 +422,7 @@ class Forgotten:
 def describe_revision(rev: Revision) -> str:
     """A revision as a person wants to read it: one block of text, a mark per question."""
     title = f" · {rev.context.title}" if rev.context.title else ""
-    kept = "kept" if rev.accepted else "taken back"
+    kept = {"active": "kept", "rejected": "taken back"}.get(rev.status, rev.status)
     lines = [
         f"Revision {rev.id} of adapter {rev.adapter!r}{title} · {kept}: {rev.reason}",
         f"  parent    {rev.parent or 'the base model'}",
@@ -398,6 +441,9 @@ def describe_revision(rev: Revision) -> str:
     if places := list(dict.fromkeys(source.place for source in rev.sources if source.place)):
         more = f" and {len(places) - 3} more" if len(places) > 3 else ""
         lines.insert(2, f"  from      {', '.join(places[:3])}{more}")
+    lines += [f"  {_CHECK_MARKS[check.passed]} {check.name}: {check.detail}" for check in rev.checks]
+    if rev.share < 1:
+        lines.append(f"  scaled    {rev.share:.0%} of the update is kept")
     if rev.self_tested:
         lines.append("  self-test, asked without the text:")
     for before, after in zip(rev.before, rev.after, strict=True):
@@ -420,6 +466,7 @@ def content_hash(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+_CHECK_MARKS = {True: "✓", False: "✗", None: "–"}
 _MARKS = {Verdict.CORRECT: "✓", Verdict.WRONG: "✗", Verdict.UNGRADED: "?"}
 
 

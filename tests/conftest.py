@@ -12,6 +12,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from seal_agent.adaptation.gate import reference
 from seal_agent.answering import reader
 from seal_agent.base_model.model import BaseModel
 from seal_agent.data import bundled
@@ -52,6 +53,9 @@ def short_reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     if "real_model" not in request.keywords:
         passages = bundled.reading_passages()[:2]
         monkeypatch.setattr(bundled, "reading_passages", lambda: passages)
+        guard = bundled.guard_questions()[:2]
+        monkeypatch.setattr(bundled, "guard_questions", lambda: guard)
+        monkeypatch.setattr(reference, "cache_home", lambda: ordinary.cache_home())
         monkeypatch.setattr(reader, "cache_home", lambda: ordinary.cache_home())
 
 

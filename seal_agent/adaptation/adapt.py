@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
 
-from seal_agent.adaptation.gate import Decision
+from seal_agent.adaptation.gate.judgement import Judgement
 from seal_agent.adaptation.lesson import Lesson, job_of
-from seal_agent.answering.questions import answer_questions
+from seal_agent.answering.questions import GradedReply, reply_to_questions
 from seal_agent.answering.reader import has_reader, reader_of
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
@@ -40,17 +40,31 @@ class TrainedProposal:
     config: InnerLoopConfig
     adapter: LoraAdapter
     summary: TrainingSummary
-    before: tuple[Answer, ...]
-    after: tuple[Answer, ...]
+    replies_before: tuple[GradedReply, ...]
+    replies_after: tuple[GradedReply, ...]
     base_settings: tuple[tuple[str, str], ...] = ()
     not_trained: str = ""
+
+    @property
+    def before(self) -> tuple[Answer, ...]:
+        return tuple(reply.answer for reply in self.replies_before)
+
+    @property
+    def after(self) -> tuple[Answer, ...]:
+        return tuple(reply.answer for reply in self.replies_after)
+
+    @property
+    def asked(self) -> Context:
+        """The context with the questions that were asked: those given, or the self-test."""
+        context = self.proposal.context
+        return replace(context, questions=context.questions or self.proposal.self_test)
 
     def revision(
         self,
         key: str,
         parent: str | None,
         folder: str,
-        decision: Decision,
+        judgement: Judgement,
         metadata: tuple[tuple[str, str], ...],
         stages: tuple[Stage, ...],
     ) -> Revision:
@@ -67,8 +81,8 @@ class TrainedProposal:
             after=self.after,
             stages=stages,
             training=self.summary,
-            accepted=decision.accepted,
-            reason=decision.reason,
+            accepted=judgement.state == "active",
+            reason=judgement.reason,
             metadata=metadata,
             self_tested=bool(self.proposal.self_test),
             passages=self.proposal.passages,
@@ -80,6 +94,11 @@ class TrainedProposal:
                 asked=any(edit.format in (EVIDENCE, SENTENCE_QA.name) for edit in self.proposal.self_edits),
             ),
             not_trained=self.not_trained,
+            state=judgement.state,
+            checks=judgement.checks,
+            share=judgement.share,
+            earlier=judgement.earlier,
+            guard=judgement.guard,
         )
 
 
@@ -128,14 +147,12 @@ class Trainer:
 
     def _ask_all(
         self, stage: str, context: Context, adapter: LoraAdapter | None, clock: StageClock
-    ) -> tuple[Answer, ...]:
+    ) -> tuple[GradedReply, ...]:
         if not context.questions:
             return ()
         with clock.stage(stage) as report:
-            (answers,) = answer_questions(
-                self.engine, self.base, [context], self.grader, adapters=[adapter], progress=report
-            )
-        return answers
+            (replies,) = reply_to_questions(self.engine, self.base, [context], self.grader, [adapter], report)
+        return replies
 
 
 def settings_of(revision: Revision) -> InnerLoopConfig | None:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seal_agent.adaptation.adapt import TrainedProposal, Trainer, settings_of
-from seal_agent.adaptation.gate import Decision, KeepAll
+from seal_agent.adaptation.gate.decision import change
+from seal_agent.adaptation.gate.judgement import Judgement
 from seal_agent.config import InnerLoopConfig
 from seal_agent.errors import AdapterError, StoreError
 from seal_agent.lora.adapter import LoraAdapter
@@ -212,9 +213,9 @@ def _saved(ledger: Ledger, plan: ForgetPlan, retrained: Retrained, parent: str |
     trained, key = retrained.trained, ledger.entry(retrained.old.id).proposal
     with retrained.clock.stage("save"):
         folder = files.save(trained.adapter, base_name, retrained.old.base, ledger.adapters_folder)
-    change = KeepAll().decide(trained.before, trained.after).reason
-    decision = Decision(retrained.old.accepted, f"learnt again without {plan.target.id}: {change}")
+    reason = f"learnt again without {plan.target.id}: {change(trained.before, trained.after)}"
+    judgement = Judgement(retrained.old.status, reason)
     facts = dict(retrained.old.metadata)
     facts[RETRAINED] = ",".join([*filter(None, [facts.get(RETRAINED)]), plan.target.id])
     metadata = tuple(sorted(facts.items()))
-    return Entry(trained.revision(key, parent, folder, decision, metadata, retrained.clock.stages), key, folder)
+    return Entry(trained.revision(key, parent, folder, judgement, metadata, retrained.clock.stages), key, folder)

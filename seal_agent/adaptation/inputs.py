@@ -5,18 +5,22 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import get_args
 
 from seal_agent.data.documents.document import Document
 from seal_agent.data.documents.read import structure_of
 from seal_agent.errors import InputError
-from seal_agent.types import Context, Message, Question
+from seal_agent.types import Context, Message, Question, Trust
 from seal_agent.validation import check_whole_characters
 
 MessageLike = Message | Mapping[str, str]
 
 
 def as_context(
-    context: str | Context | Document, title: str | None, questions: Sequence[Question] | None
+    context: str | Context | Document,
+    title: str | None,
+    questions: Sequence[Question] | None,
+    trust: Trust | None = None,
 ) -> tuple[Context, Document | None]:
     """A context with the title and questions that are given beside it, if any, and its sections, if it has any.
 
@@ -32,6 +36,8 @@ def as_context(
         whole = replace(whole, title=" ".join(title.split()))
     if questions is not None:
         whole = replace(whole, questions=tuple(questions))
+    if trust is not None:
+        whole = replace(whole, trust=trust)
     check_context(whole)
     document = document or structure_of(whole.text)
     if document is None or not document.has_structure:
@@ -47,6 +53,8 @@ def check_context(context: Context) -> None:
     for question in context.questions:
         for text in (question.text, *question.golds):
             _check_text("a question", text)
+    if context.trust not in get_args(Trust):
+        raise InputError(f"trust is one of {', '.join(get_args(Trust))}, but it is {context.trust!r}")
     if not context.text.strip():
         raise InputError("the context is empty; give a text to learn from")
     if not any(map(str.isalnum, context.text)):

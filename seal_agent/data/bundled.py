@@ -7,7 +7,7 @@ from importlib import resources
 
 from seal_agent.data.contexts import context_from_row, contexts_from_lines
 from seal_agent.errors import InputError
-from seal_agent.types import Context, ReadingPassage
+from seal_agent.types import Context, Question, ReadingPassage
 
 NOVEL_FILES = {"en": "novel.jsonl", "de": "novel_de.jsonl", "es": "novel_es.jsonl"}
 
@@ -39,6 +39,12 @@ def reading_passages() -> list[ReadingPassage]:
         )
         for row in rows
     ]
+
+
+def guard_questions() -> tuple[Question, ...]:
+    """General questions, all of which the bundled model answers: what no lesson should change."""
+    rows = [json.loads(line) for line in _read("guard.jsonl").splitlines()]
+    return tuple(Question(row["question"], tuple(row["answers"])) for row in rows)
 
 
 def _read(name: str) -> str:

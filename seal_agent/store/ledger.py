@@ -8,39 +8,19 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock
 from pydantic import TypeAdapter
 
 from seal_agent.errors import AdapterError, StoreError
-from seal_agent.store import queue
+from seal_agent.store import chain, queue, schema
 from seal_agent.store.database import Database
 from seal_agent.store.names import check_name
-from seal_agent.types import Forgotten, Revision
+from seal_agent.types import Forgotten, Revision, RevisionState
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS revisions (
-    id TEXT PRIMARY KEY,
-    adapter TEXT NOT NULL,
-    parent TEXT,
-    proposal TEXT NOT NULL,
-    folder TEXT NOT NULL,
-    created TEXT NOT NULL,
-    body TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS by_adapter ON revisions (adapter, created);
-CREATE INDEX IF NOT EXISTS by_proposal ON revisions (adapter, proposal);
-CREATE TABLE IF NOT EXISTS active (adapter TEXT PRIMARY KEY, revision TEXT REFERENCES revisions (id));
-CREATE TABLE IF NOT EXISTS forgotten (
-    id TEXT PRIMARY KEY,
-    adapter TEXT NOT NULL,
-    created TEXT NOT NULL,
-    forgotten TEXT NOT NULL,
-    became TEXT
-);
-CREATE TABLE IF NOT EXISTS identities (former TEXT PRIMARY KEY, identity TEXT NOT NULL);
-"""
 _REVISION: TypeAdapter[Revision] = TypeAdapter(Revision)
+_STATE: TypeAdapter[RevisionState] = TypeAdapter(RevisionState)
 
 
 def to_json(revision: Revision) -> str:
@@ -53,6 +33,13 @@ def from_json(text: str) -> Revision:
     return _REVISION.validate_json(text)
 
 
+def _revision(body: str, state: str) -> Revision:
+    """A revision with the state it has now; older ledgers only knew whether it was accepted."""
+    revision = from_json(body)
+    now = _STATE.validate_python(state or revision.status)
+    return replace(revision, state=now, accepted=now == "active") if state else revision
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A revision with what the ledger keeps beside it: the hash of what was committed, and its weights' folder."""
@@ -60,6 +47,19 @@ class Entry:
     revision: Revision
     proposal: str
     folder: str
+
+
+def check_usable(revision: Revision, *, named: bool = False) -> None:
+    """Raises AdapterError for a revision that may not answer.
+
+    Args:
+        named: It was asked for by its id, which quarantined revisions answer to.
+    """
+    if revision.status == "active" or (named and revision.status == "quarantined"):
+        return
+    fix = f"`seal promote {revision.id}` makes it active" if revision.status == "quarantined" else "use another"
+    why = f": {revision.reason}" if revision.status == "rejected" else ""
+    raise AdapterError(f"revision {revision.id} is {revision.status}{why}; {fix}")
 
 
 class Ledger:
@@ -72,19 +72,40 @@ class Ledger:
             home.mkdir(parents=True, exist_ok=True)
             # SQLite's busy time-out does not cover the change to WAL, which stays with the file once it is made.
             with FileLock(home / "ledger.lock"):
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.executescript(_SCHEMA + queue.SCHEMA)
-        except (OSError, sqlite3.Error) as err:
+                schema.prepare(self._db)
+        except (OSError, StoreError) as err:
             raise StoreError(
                 f"the adapter store in {home} cannot be opened ({err}); set SEAL_HOME to a writable folder"
             ) from err
 
-    def record(self, revision: Revision, proposal: str, folder: str) -> None:
-        """Write a revision down and, if it was accepted, make it the active one, in one transaction."""
+    def record(
+        self, revision: Revision, proposal: str, folder: str, *, onto: str | Literal["any"] | None = "any"
+    ) -> Revision:
+        """Write a revision down and, if it was accepted, make it the active one, in one transaction.
+
+        Args:
+            onto: The revision that must be active for that, None for the base model. If another is, somebody rolled
+                back meanwhile: the revision is kept, says so, and is not made active.
+
+        Returns the revision as it was written.
+        """
         with self._write() as db:
+            if revision.accepted and onto != "any" and (now := self._active(db, revision.adapter)) != onto:
+                moved = f"{revision.reason}; not in use, since the adapter went to {now or 'the base model'} meanwhile"
+                revision, onto = replace(revision, reason=moved), "elsewhere"
             self._insert(db, Entry(revision, proposal, folder))
-            if revision.accepted:
+            if revision.accepted and onto != "elsewhere":
                 self._set_active(db, revision.adapter, revision.id)
+        return revision
+
+    def set_state(self, revision: str, state: RevisionState, active: str | Literal["same"] | None = "same") -> None:
+        """Change a revision's state and, in the same transaction, the active revision of its adapter."""
+        adapter = self.get(revision).adapter
+        with self._write() as db:
+            db.execute("UPDATE revisions SET state = ? WHERE id = ?", (state, revision))
+            chain.append(db, state, adapter, revision)
+            if active != "same":
+                self._set_active(db, adapter, active)
 
     def activate(self, adapter: str, revision: str | None) -> None:
         """Point an adapter at one of its revisions, or at the base model (None)."""
@@ -93,7 +114,11 @@ class Ledger:
 
     def active(self, adapter: str) -> str | None:
         """Id of the revision in use; None where the adapter is unknown or rolled back to the base."""
-        row = self._db.execute("SELECT revision FROM active WHERE adapter = ?", (adapter,)).fetchone()
+        return self._active(self._db, adapter)
+
+    @staticmethod
+    def _active(db: sqlite3.Connection, adapter: str) -> str | None:
+        row = db.execute("SELECT revision FROM active WHERE adapter = ?", (adapter,)).fetchone()
         return row[0] if row else None
 
     def get(self, revision: str) -> Revision:
@@ -106,11 +131,11 @@ class Ledger:
 
     def entry(self, revision: str) -> Entry:
         """All that is kept of a revision. Raises AdapterError where there is none, or where it was forgotten."""
-        query = "SELECT body, proposal, folder FROM revisions WHERE id = ?"
+        query = "SELECT body, state, proposal, folder FROM revisions WHERE id = ?"
         row = self._db.execute(query, (revision,)).fetchone()
         if row is None:
             raise AdapterError(self._why_missing(revision))
-        return Entry(from_json(row[0]), row[1], row[2])
+        return Entry(_revision(row[0], row[1]), row[2], row[3])
 
     def exists(self, revision: str) -> bool:
         """Whether there is such a revision, and nobody has forgotten it. Takes microseconds."""
@@ -132,13 +157,13 @@ class Ledger:
 
     def find(self, adapter: str, proposal: str) -> list[Revision]:
         """Revisions that came of one proposal, newest first."""
-        query = "SELECT body FROM revisions WHERE adapter = ? AND proposal = ? ORDER BY created DESC, rowid DESC"
-        return [from_json(body) for (body,) in self._db.execute(query, (adapter, proposal))]
+        query = "SELECT body, state FROM revisions WHERE adapter = ? AND proposal = ? ORDER BY created DESC, rowid DESC"
+        return [_revision(*row) for row in self._db.execute(query, (adapter, proposal))]
 
     def history(self, adapter: str) -> list[Revision]:
         """All revisions of an adapter, oldest first, taken-back ones included."""
-        query = "SELECT body FROM revisions WHERE adapter = ? ORDER BY created, rowid"
-        return [from_json(body) for (body,) in self._db.execute(query, (adapter,))]
+        query = "SELECT body, state FROM revisions WHERE adapter = ? ORDER BY created, rowid"
+        return [_revision(*row) for row in self._db.execute(query, (adapter,))]
 
     def lineage(self, adapter: str) -> list[Revision]:
         """The active revision and its ancestors, newest first: what the adapter knows."""
@@ -159,9 +184,11 @@ class Ledger:
     def rollback(self, adapter: str, to: str | None = None) -> Revision | None:
         """Make the parent (or the revision `to`, or "base") active; returns it, None for the base. AdapterError."""
         self.check_known(adapter)
-        with self.only_writer_of(adapter):
-            target = self._rollback_target(adapter, to)
-            self.activate(adapter, target.id if target else None)
+        target = self._rollback_target(adapter, to)
+        with self._write() as db:  # waits for no training: that one sees when it records what became of its parent
+            if target and not db.execute("SELECT 1 FROM revisions WHERE id = ?", (target.id,)).fetchone():
+                raise AdapterError(self._why_missing(target.id))
+            self._set_active(db, adapter, target.id if target else None)
         return target
 
     def _rollback_target(self, adapter: str, to: str | None) -> Revision | None:
@@ -171,6 +198,7 @@ class Ledger:
             target = self.get(to)
             if target.adapter != adapter:
                 raise AdapterError(f"revision {to} belongs to adapter {target.adapter!r}, not to {adapter!r}")
+            check_usable(target)
             return target
         active = self.active(adapter)
         if active is None:
@@ -194,8 +222,10 @@ class Ledger:
         with self._write() as db:
             for entry in instead:
                 self._insert(db, entry)
-            db.execute("UPDATE active SET revision = ? WHERE adapter = ?", (active, adapter))
+            if self._active(db, adapter) in gone:  # else it was rolled back meanwhile, to a revision that stays
+                self._set_active(db, adapter, active)
             for revision, became in gone.items():
+                chain.append(db, "forgotten", adapter, revision)
                 db.execute(
                     "INSERT OR REPLACE INTO forgotten SELECT id, adapter, created, ?, ? FROM revisions WHERE id = ?",
                     (now, became, revision),
@@ -208,7 +238,7 @@ class Ledger:
             self._db.execute("PRAGMA temp_store = MEMORY")
             self._db.execute("VACUUM")  # a page that was once divided may hold an old copy of a row
             (busy, *_) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.OperationalError as err:
+        except StoreError as err:
             raise self._not_scrubbed(str(err)) from err
         if busy:
             raise self._not_scrubbed("its log is being read")
@@ -247,6 +277,7 @@ class Ledger:
                 if revision.base == former:
                     body = to_json(replace(revision, base=identity))
                     db.execute("UPDATE revisions SET body = ? WHERE id = ?", (body, revision.id))
+                    chain.record(db, revision.id, revision.adapter, body, event="rewritten")
             db.execute("UPDATE lessons SET base = ? WHERE base = ?", (identity, former))
             db.execute("INSERT OR REPLACE INTO identities VALUES (?, ?)", (former, identity))
 
@@ -286,10 +317,17 @@ class Ledger:
 
     @staticmethod
     def _insert(db: sqlite3.Connection, entry: Entry) -> None:
-        one = entry.revision
-        row = (one.id, one.adapter, one.parent, entry.proposal, entry.folder, one.created, to_json(one))
-        db.execute("INSERT OR REPLACE INTO revisions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        new, body = entry.revision, to_json(entry.revision)
+        row = (new.id, new.adapter, new.parent, entry.proposal, entry.folder, new.created, body, new.status)
+        columns = "id, adapter, parent, proposal, folder, created, body, state"
+        kept = ", ".join(f"{column} = excluded.{column}" for column in columns.split(", ")[1:])
+        db.execute(
+            f"INSERT INTO revisions ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET {kept}",
+            row,
+        )
+        chain.record(db, new.id, new.adapter, body, event="recorded")
 
     @staticmethod
     def _set_active(db: sqlite3.Connection, adapter: str, revision: str | None) -> None:
         db.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (adapter, revision))
+        chain.append(db, "used", adapter, revision or "")

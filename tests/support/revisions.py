@@ -21,4 +21,5 @@ def revision(id: str, parent: str | None = None, adapter: str = "a", accepted: b
         accepted=accepted,
         reason="because",
         metadata=(("user", "u1"),),
+        state="active" if accepted else "rejected",
     )

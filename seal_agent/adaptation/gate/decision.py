@@ -1,4 +1,4 @@
-"""Gates: may a revision become active?"""
+"""Gates of one's own: a class that decides from the answers before and after."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class KeepAll:
     """Keeps every revision; its reason says what changed."""
 
     def decide(self, before: Sequence[Answer], after: Sequence[Answer]) -> Decision:
-        return Decision(True, _change(before, after))
+        return Decision(True, change(before, after))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,12 @@ class MinimumGain:
     def decide(self, before: Sequence[Answer], after: Sequence[Answer]) -> Decision:
         reward = Outcome.of(before, after).reward if before else None
         if reward is None:
-            return Decision(False, f"{_change(before, after)}; this gate needs graded questions")
-        return Decision(reward.gain >= self.gain, _change(before, after))
+            return Decision(False, f"{change(before, after)}; this gate needs graded questions")
+        return Decision(reward.gain >= self.gain, change(before, after))
 
 
-def _change(before: Sequence[Answer], after: Sequence[Answer]) -> str:
+def change(before: Sequence[Answer], after: Sequence[Answer]) -> str:
+    """How many answers were right before and after, as a sentence."""
     if not before:
         return "there were no questions to ask, so it was not checked"
     outcome = Outcome.of(before, after)

@@ -1,0 +1,108 @@
+"""The gate's checks: what was measured, held to its bound, and a sentence about each. Needs no model."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from seal_agent.adaptation.gate.measure import Candidate, Measured
+from seal_agent.config import GateConfig
+from seal_agent.seeds import derived_seed
+from seal_agent.types import Check, Question, Verdict
+
+LEARNED, EARLIER, GUARD, FACTS = "learned", "earlier lessons", "guard questions", "general facts"
+PERPLEXITY, DRIFT, APPROVAL = "perplexity", "drift", "approval"
+DRAWS = 2000  # bootstrap samples; the bound of a mean over a handful of questions takes few values
+
+
+def learned(candidate: Candidate, config: GateConfig) -> Check:
+    """Whether accuracy on the candidate's own questions rose, paired by question."""
+    pairs = [
+        (before.knows, after.knows)
+        for before, after in zip(candidate.before, candidate.after, strict=True)
+        if before.knows is not None and after.knows is not None
+    ]
+    if not pairs:
+        why = "no question could be graded" if candidate.after else "there were no questions to ask"
+        return Check(LEARNED, None, f"{why}, so it was not checked")
+    gains = [int(bool(after)) - int(bool(before)) for before, after in pairs]
+    right = [sum(map(bool, side)) for side in zip(*pairs, strict=True)]
+    change = f"{right[0]} of {len(pairs)} questions right before, {right[1]} after"
+    if config.minimum_gain is not None:
+        gain = sum(gains) / len(gains)
+        return Check(LEARNED, gain >= config.minimum_gain, change, gain, config.minimum_gain)
+    bound = lower_bound(gains, config.confidence)
+    return Check(LEARNED, bound > 0, f"{change}; the gain is at least {bound:+.2f}", bound, 0.0)
+
+
+def lower_bound(values: Sequence[float], confidence: float) -> float:
+    """The one-sided lower bound of the mean, by the bootstrap over the values."""
+    draw = random.Random(derived_seed(0, "bootstrap", len(values)))
+    means = sorted(sum(draw.choices(values, k=len(values))) / len(values) for _ in range(DRAWS))
+    return means[int((1 - confidence) * DRAWS)]
+
+
+def harmless(measured: Measured, config: GateConfig) -> list[Check]:
+    """Whether nothing that matters was lost; only what was measured is checked."""
+    checks = [_earlier(measured, config), *_guard(measured, config), _perplexity(measured, config)]
+    return [check for check in [*checks, _drift(measured, config)] if check is not None]
+
+
+def _earlier(measured: Measured, config: GateConfig) -> Check | None:
+    right = [(question, reply) for question, reply in measured.earlier if question.right and reply.knows is not None]
+    if not right:
+        return None
+    lost = [question.question for question, reply in right if not reply.knows]
+    share = len(lost) / len(right)
+    detail = f"{len(right) - len(lost)} of {len(right)} answers to earlier questions are still right"
+    # A single question is lost by chance more often than by harm.
+    return Check(
+        EARLIER, share <= config.max_forgotten or len(lost) == 1, detail + _named(lost), share, config.max_forgotten
+    )
+
+
+def _guard(measured: Measured, config: GateConfig) -> list[Check]:
+    if not measured.guard:
+        return []
+    wrong = [answer for answer in measured.guard if answer.verdict is not Verdict.CORRECT]
+    new = [answer for answer in wrong if answer.question.text in measured.known_to_parent]
+    step = len(new) / max(1, len(measured.known_to_parent))
+    in_all = len(wrong) / len(measured.guard)
+    kept = f"{len(measured.guard) - len(wrong)} of {len(measured.guard)} general questions are answered as before"
+    passed = step <= config.max_guard_lost and in_all <= config.max_guard_lost_in_all
+    checks = [Check(GUARD, passed, kept + _named([a.question for a in wrong]), step, config.max_guard_lost)]
+    if measured.own:
+        changed = [answer for answer in new if answer.question in measured.own]
+        told = "; ".join(f"{a.question.text} {a.question.golds[0]} became {a.text[:60]!r}" for a in changed[:3])
+        detail = (
+            f"the text contradicts what was known: {told}"
+            if changed
+            else f"{len(measured.own)} facts it speaks of stand"
+        )
+        checks.append(Check(FACTS, not changed, detail, len(changed) / len(measured.own), 0.0))
+    return checks
+
+
+def _perplexity(measured: Measured, config: GateConfig) -> Check | None:
+    if measured.perplexity is None or not measured.base_perplexity:
+        return None
+    rise = measured.perplexity / measured.base_perplexity - 1
+    detail = (
+        f"{measured.perplexity:.2f} of reference text, {measured.base_perplexity:.2f} by the base model ({rise:+.1%})"
+    )
+    return Check(PERPLEXITY, rise <= config.max_perplexity, detail, rise, config.max_perplexity)
+
+
+def _drift(measured: Measured, config: GateConfig) -> Check | None:
+    if measured.drift is None:
+        return None
+    detail = f"{measured.drift:.3f} nats per token from its parent"
+    return Check(DRIFT, measured.drift <= config.max_drift, detail, measured.drift, config.max_drift)
+
+
+def _named(lost: Sequence[Question], most: int = 2) -> str:
+    """The first of the questions that were lost."""
+    if not lost:
+        return ""
+    more = f" and {len(lost) - most} more" if len(lost) > most else ""
+    return "; lost: " + " ".join(question.text for question in lost[:most]) + more

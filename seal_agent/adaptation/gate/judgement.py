@@ -1,0 +1,22 @@
+"""What the gate decides about one candidate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seal_agent.types import Answer, Check, RevisionState
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The state of a revision, why in a sentence, and what was checked.
+
+    `share` of the update is kept. `earlier` and `guard` are the questions that were asked, with the answers.
+    """
+
+    state: RevisionState
+    reason: str
+    checks: tuple[Check, ...] = ()
+    share: float = 1.0
+    earlier: tuple[Answer, ...] = ()
+    guard: tuple[Answer, ...] = ()

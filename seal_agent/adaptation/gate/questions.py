@@ -1,0 +1,103 @@
+"""Which questions the gate asks: those of earlier revisions, and general ones that no lesson should change."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seal_agent.seeds import derived_seed
+from seal_agent.self_edits.question_words import question_words_of
+from seal_agent.text.languages import language_of
+from seal_agent.text.words import content_words, words_of
+from seal_agent.types import Answer, Context, Question, Revision, Verdict
+
+RELATED = 0.66  # share of a question's content words that a text about it has: two of three; not tuned
+FAVOUR = 0.85  # weight of a revision's questions against those of the next one; not tuned
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierQuestion:
+    """A question of an earlier revision, the title it is asked under, and whether it was right when last asked."""
+
+    question: Question
+    title: str
+    right: bool
+
+
+def earlier_questions(lineage: Sequence[Revision], new: Context, budget: int) -> list[EarlierQuestion]:
+    """The questions of earlier revisions: all of them, or a draw of `budget` that favours recent revisions.
+
+    A question that the new text answers otherwise is left out: the last truth wins.
+
+    Args:
+        lineage: The parent and its ancestors, newest first.
+        new: What is learnt now.
+    """
+    last = _last_verdicts(lineage)
+    candidates = [
+        (EarlierQuestion(answer.question, revision.context.title, right), FAVOUR**age)
+        for age, revision in enumerate(lineage)
+        for answer in revision.after
+        if (right := last.get((revision.context.title, answer.question.text))) is not None
+        if not is_superseded(answer.question, revision.context.title, new)
+    ]
+    unique = {(asked.title, asked.question.text): (asked, weight) for asked, weight in reversed(candidates)}
+    if len(unique) <= budget:
+        return [asked for asked, _ in unique.values()]
+    draw = random.Random(derived_seed(0, "earlier questions", lineage[0].id))
+    keyed = sorted(unique.values(), key=lambda pair: -(draw.random() ** (1 / pair[1])))  # Efraimidis and Spirakis, 2006
+    return [asked for asked, _ in keyed[:budget]]
+
+
+def _last_verdicts(lineage: Sequence[Revision]) -> dict[tuple[str, str], bool | None]:
+    """By title and question: whether the newest answer to it on record is right; None where it was not graded."""
+    titles = {answer.question.text: r.context.title for r in reversed(lineage) for answer in r.after}
+    last: dict[tuple[str, str], bool | None] = {}
+    for revision in reversed(lineage):
+        for answer in revision.earlier:
+            last[titles.get(answer.question.text, ""), answer.question.text] = _is_right(answer)
+        for answer in revision.after:
+            last[revision.context.title, answer.question.text] = _is_right(answer)
+    return last
+
+
+def _is_right(answer: Answer) -> bool | None:
+    return None if answer.verdict is Verdict.UNGRADED else answer.verdict is Verdict.CORRECT
+
+
+def is_superseded(question: Question, title: str, new: Context) -> bool:
+    """Whether the new text speaks of all that a question asks about, and does not hold its answer any more."""
+    text = f"{new.title}. {new.text}"
+    language = language_of(text)
+    known = set(words_of(text, language))
+    held = any(set(words_of(gold, language)) <= known for gold in question.golds)
+    return not held and _is_about(f"{title} {question.text}", text, language)
+
+
+def related(questions: Sequence[Question], new: Context) -> list[Question]:
+    """The questions that the new text is about: most of their content words are in it."""
+    text = f"{new.title}. {new.text}"
+    language = language_of(text)
+    return [question for question in questions if _is_about(question.text, text, language, RELATED)]
+
+
+def _is_about(question: str, text: str, language: str, share: float = 1.0) -> bool:
+    asking = question_words_of(language)
+    ignored = (
+        set(words_of(" ".join((*asking.names, *asking.numbers, asking.what, *asking.others)))) if asking else set()
+    )
+    asked = set(content_words(question, language)) - ignored
+    return bool(asked) and len(asked & set(words_of(text, language))) >= share * len(asked)
+
+
+def guard_draw(guard: Sequence[Answer], new: Context, budget: int) -> tuple[list[Question], list[Question]]:
+    """The guard questions that are asked about a new text, and those of them that the text itself is about.
+
+    Only those that the base model answers are asked. The text's own come first; the rest is drawn by its words.
+    """
+    answered = [answer.question for answer in guard if answer.verdict is Verdict.CORRECT]
+    own = related(answered, new) if budget else []
+    others = [question for question in answered if question not in own]
+    random.Random(derived_seed(0, "guard", new.text)).shuffle(others)
+    return [*own, *others[: max(0, budget - len(own))]], own

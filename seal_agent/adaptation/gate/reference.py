@@ -1,0 +1,130 @@
+"""What the base model answers and writes: the reference of the gate's checks, made once per model.
+
+Kept in the cache folder: the verdicts on the guard questions, and a few texts that the model wrote, half of them in a
+chat. The texts are drawn with another seed than those whose directions `null_space` protects.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from seal_agent.answering.questions import ask_closed_book
+from seal_agent.base_model.model import BaseModel
+from seal_agent.data import bundled
+from seal_agent.generation.engine import Engine
+from seal_agent.grading.grader import Grader, grade_all
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.paths import cache_home
+from seal_agent.progress import Progress
+from seal_agent.seeds import derived_seed
+from seal_agent.training.retention.reference_text import reference_prompts
+from seal_agent.types import Answer, Chat, Message, Prompt, Question, Sampling, content_hash
+
+GUARD_TOKENS = 32  # of an answer to a guard question; the answers of the bundled model come within twenty
+TEXT_TOKENS = 64  # of a reference text; not tuned
+STRIDE = 17  # prompts are taken this far apart: odd, so that plain text and chat alternate
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceText:
+    """A prompt, as plain text or as a user's turn in a chat, and what the base model wrote after it."""
+
+    prompt: str
+    in_chat: bool
+    text: str
+
+    @property
+    def as_prompt(self) -> Prompt:
+        return (Message("user", self.prompt),) if self.in_chat else self.prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the checks compare with: the base model's answers to the guard questions, and texts that it wrote."""
+
+    guard: tuple[Answer, ...]
+    texts: tuple[ReferenceText, ...]
+
+
+_REFERENCE: TypeAdapter[Reference] = TypeAdapter(Reference)
+
+
+def reference_of(
+    engine: Engine, base: BaseModel, grader: Grader, texts: int, progress: Progress | None = None
+) -> Reference:
+    """The base model's reference, from memory, from the cache, or made now.
+
+    Args:
+        texts: How many texts; 0 for none.
+        progress: Called with the answers and texts written.
+    """
+    questions = bundled.guard_questions()
+    key = content_hash([[asdict(question) for question in questions], texts, GUARD_TOKENS, TEXT_TOKENS, STRIDE])[:16]
+    memo: dict[tuple[str, str], Reference] = base.memo.setdefault("gate", {})
+    place = key, type(grader).__name__
+    if place not in memo:
+        path = cache_home() / "gate" / f"{base.identity[:32]}-{key}-{place[1]}.json"
+        memo[place] = _read(path) or _written(path, _make(engine, base, grader, questions, texts, progress))
+    return memo[place]
+
+
+def ask_guard(engine: Engine, rows: Sequence[tuple[str, LoraAdapter | None]]) -> list[str]:
+    """What models themselves answer to guard questions: rows of (question, adapter or None)."""
+    return ask_closed_book(engine, [("", text, adapter) for text, adapter in rows], Sampling(GUARD_TOKENS))
+
+
+def _make(
+    engine: Engine,
+    base: BaseModel,
+    grader: Grader,
+    questions: Sequence[Question],
+    count: int,
+    progress: Progress | None,
+) -> Reference:
+    answers = ask_guard(engine, [(question.text, None) for question in questions])
+    if progress:
+        progress(len(questions), len(questions) + count)
+    verdicts = grade_all(grader, [(q.text, q.golds, text) for q, text in zip(questions, answers, strict=True)])
+    guard = tuple(Answer(*row) for row in zip(questions, answers, verdicts, strict=True))
+    candidates = reference_prompts()
+    prompts = [candidates[(i * STRIDE) % len(candidates)] for i in range(count)]
+    sampling = Sampling(TEXT_TOKENS, temperature=1.0, top_p=0.95, seed=derived_seed(0, "gate"))
+    completions = engine.generate(prompts, sampling) if prompts else []
+    texts = [_text(prompt, said.text) for prompt, said in zip(prompts, completions, strict=True)]
+    return Reference(guard, tuple(text for text in texts if base.content_ids(text.text)))
+
+
+def _text(prompt: Prompt, text: str) -> ReferenceText:
+    return ReferenceText(prompt, False, text) if isinstance(prompt, str) else ReferenceText(_turn(prompt), True, text)
+
+
+def _turn(prompt: tuple[Message, ...] | Chat) -> str:
+    turns = prompt.turns if isinstance(prompt, Chat) else prompt
+    return turns[-1].content
+
+
+def _read(path: Path) -> Reference | None:
+    try:
+        return _REFERENCE.validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _written(path: Path, reference: Reference) -> Reference:
+    """Put it into the cache; on a full disk or a read-only folder nothing is cached."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(json.loads(_REFERENCE.dump_json(reference)), file, ensure_ascii=False)
+        os.replace(draft, path)
+    except OSError:
+        pass
+    return reference

@@ -1,0 +1,42 @@
+"""Repeated texts: what an adapter has learned already, and nothing newer contradicts, is not learned again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seal_agent.adaptation.adapt import settings_of
+from seal_agent.adaptation.gate.questions import is_superseded
+from seal_agent.config import InnerLoopConfig
+from seal_agent.types import Context, Revision
+
+
+def learned_already(lineage: Sequence[Revision], new: Context, config: InnerLoopConfig) -> Revision | None:
+    """The revision in use that learned this very text, with these settings; None where it has to be learned (again).
+
+    A newer revision about the same matter may say something else, so that the text must be learned again to be the
+    last word: one with the same title, or one that answers a question about the old text otherwise.
+
+    Args:
+        lineage: The active revision and its ancestors, newest first.
+    """
+    for age, revision in enumerate(lineage):
+        if not _is_same(revision.context, new) or settings_of(revision) != config:
+            continue
+        replaced = any(_speaks_of(later.context, revision) for later in lineage[:age])
+        return None if replaced else revision
+    return None
+
+
+def _is_same(old: Context, new: Context) -> bool:
+    return (old.text.split(), old.title, old.questions, old.trust) == (
+        new.text.split(),
+        new.title,
+        new.questions,
+        new.trust,
+    )
+
+
+def _speaks_of(later: Context, revision: Revision) -> bool:
+    if later.title and later.title.casefold() == revision.context.title.casefold():
+        return True
+    return any(is_superseded(answer.question, revision.context.title, later) for answer in revision.after)
