@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, overload
 
-from seal_agent.adaptation.adapt import TrainedProposal, Trainer
+from seal_agent.adaptation.adapt import TrainedProposal, Trainer, settings_json
 from seal_agent.adaptation.forget import clean_up, plan_forget, record_forget, retrain
 from seal_agent.adaptation.gate.approval import Approve, check_approve
 from seal_agent.adaptation.gate.judgement import Judgement
@@ -51,6 +51,7 @@ from seal_agent.paths import default_home
 from seal_agent.progress import StageClock, StageProgress
 from seal_agent.self_edits.formats.registry import is_model_written
 from seal_agent.store import files as files
+from seal_agent.store.cleaning import collect
 from seal_agent.store.ledger import Ledger
 from seal_agent.store.loaded import MAX_LOADED_BYTES, LoadedAdapters
 from seal_agent.store.names import check_name
@@ -94,6 +95,7 @@ class SelfAdaptingModel:
         self.ledger = Ledger(self.home)
         if base.former_identity:
             self.ledger.adopt_base(base.identity, base.former_identity)
+        collect(self.ledger)
         self._loaded = LoadedAdapters(max_loaded_bytes)
         self._forgotten = self.ledger.count_forgotten()
         self._policy_source = policy
@@ -306,7 +308,10 @@ class SelfAdaptingModel:
         """Save the weights, then write the revision down."""
         with self.ledger.only_writer_of_folders():
             with clock.stage("save"):
-                folder = files.save(trained.adapter, self.base.name, self.base.identity, self.ledger.adapters_folder)
+                recipe = settings_json(trained.config)
+                folder = files.save(
+                    trained.adapter, self.base.name, self.base.identity, self.ledger.adapters_folder, recipe
+                )
             recorded = self.ledger.record(revision(folder), key, folder, onto=parent)
         self._loaded[recorded.id] = trained.adapter
         return recorded

@@ -86,7 +86,7 @@ class TrainedProposal:
             metadata=metadata,
             self_tested=bool(self.proposal.self_test),
             passages=self.proposal.passages,
-            settings=_SETTINGS.dump_json(self.config).decode(),
+            settings=settings_json(self.config),
             base_settings=self.base_settings,
             sources=self.proposal.sources,
             languages=describe_languages(
@@ -153,6 +153,11 @@ class Trainer:
         with clock.stage(stage) as report:
             (replies,) = reply_to_questions(self.engine, self.base, [context], self.grader, [adapter], report)
         return replies
+
+
+def settings_json(config: InnerLoopConfig) -> str:
+    """Settings as JSON text, as revisions and folders keep them."""
+    return _SETTINGS.dump_json(config).decode()
 
 
 def settings_of(revision: Revision) -> InnerLoopConfig | None:

@@ -7,12 +7,8 @@ in one transaction.
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from seal_agent.adaptation.adapt import TrainedProposal, Trainer, settings_of
 from seal_agent.adaptation.gate.decision import change
@@ -22,13 +18,12 @@ from seal_agent.errors import AdapterError, StoreError
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import StageClock, StageProgress
 from seal_agent.store import files as files
+from seal_agent.store.cleaning import delete_unused
 from seal_agent.store.ledger import Entry, Ledger
 from seal_agent.types import Proposal, Revision
 
 RETRAINED = "retrained_without"
 """Metadata key of a retrained revision: the ids of what was forgotten, separated by commas."""
-
-_OURS = re.compile(r"[0-9a-f]{64}|\.(draft|gone)-.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +168,7 @@ def clean_up(ledger: Ledger) -> None:
     """
     try:
         with ledger.only_writer_of_folders():
-            _delete_unused(ledger.adapters_folder, ledger.folders())
+            delete_unused(ledger)
     except OSError as err:
         raise StoreError(
             f"it is forgotten, but weights in {ledger.adapters_folder} could not be deleted ({err}); delete the "
@@ -181,16 +176,6 @@ def clean_up(ledger: Ledger) -> None:
         ) from err
     finally:
         ledger.scrub()
-
-
-def _delete_unused(parent: Path, used: set[str]) -> None:
-    """A folder is renamed before it is deleted: under its own name it is whole, or not there."""
-    for folder in parent.iterdir() if parent.is_dir() else ():
-        if folder.name in used or not _OURS.fullmatch(folder.name):
-            continue
-        gone = folder if folder.name.startswith(".") else folder.with_name(f".gone-{folder.name}")
-        os.rename(folder, gone)
-        shutil.rmtree(gone)
 
 
 def erase(ledger: Ledger, revision: str) -> Revision | None:
@@ -212,7 +197,9 @@ def _saved(ledger: Ledger, plan: ForgetPlan, retrained: Retrained, parent: str |
     """No gate is asked again: what was kept stays kept, and what was refused stays refused."""
     trained, key = retrained.trained, ledger.entry(retrained.old.id).proposal
     with retrained.clock.stage("save"):
-        folder = files.save(trained.adapter, base_name, retrained.old.base, ledger.adapters_folder)
+        folder = files.save(
+            trained.adapter, base_name, retrained.old.base, ledger.adapters_folder, retrained.old.settings
+        )
     reason = f"learnt again without {plan.target.id}: {change(trained.before, trained.after)}"
     judgement = Judgement(retrained.old.status, reason)
     facts = dict(retrained.old.metadata)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seal_agent import durable
 from seal_agent.errors import AdapterError
 from seal_agent.lora.peft_names import A_SUFFIX, B_SUFFIX, PREFIX
 
@@ -44,10 +44,9 @@ def write_peft(adapter: LoraAdapter, base_name: str, base_identity: str, folder:
         tensors[f"{PREFIX}{name}{A_SUFFIX}"] = pair.a_DR.T.contiguous()
         tensors[f"{PREFIX}{name}{B_SUFFIX}"] = pair.b_RO.T.contiguous()
     weights = save(tensors, metadata={"format": "pt", BASE_KEY: base_identity})
-    (folder / WEIGHTS).write_bytes(_with_sorted_header(weights))
-    (folder / CONFIG).write_text(_config_text(adapter, base_name), encoding="utf-8")
-    for path in (folder / WEIGHTS, folder / CONFIG, folder):
-        flush(path)
+    durable.write(folder / WEIGHTS, _with_sorted_header(weights))
+    durable.write(folder / CONFIG, _config_text(adapter, base_name).encode())
+    durable.flush(folder)
 
 
 def export_peft(adapter: LoraAdapter, model: nn.Module, base_name: str, base_identity: str, folder: Path) -> None:
@@ -118,7 +117,7 @@ def read_peft(folder: Path) -> tuple[LoraAdapter, str | None]:
     """An adapter, and the identity of its base model if the file records it. Raises AdapterError."""
     config = _read_config(folder)
     tensors, base_identity = _read_tensors(folder)
-    return _assemble(folder, config, tensors), base_identity
+    return assemble(folder, config, tensors), base_identity
 
 
 def base_identity_of(folder: Path) -> str | None:
@@ -136,8 +135,16 @@ def _read_config(folder: Path) -> dict[str, Any]:
     """adapter_config.json. Raises AdapterError if it describes anything but plain LoRA."""
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as err:
+        raise damaged(folder, f"{CONFIG} cannot be read") from err
+    return plain_lora(folder, config)
+
+
+def plain_lora(folder: Path, config: Any) -> dict[str, Any]:
+    """The settings of an adapter. Raises AdapterError if they describe anything but plain LoRA."""
+    try:
         peft_type, unsupported = config.get("peft_type"), _unsupported(config)
-    except (ValueError, TypeError, AttributeError, OSError) as err:
+    except (TypeError, AttributeError) as err:
         raise damaged(folder, f"{CONFIG} cannot be read") from err
     if peft_type != "LORA" or unsupported:
         reason = f"sets {', '.join(unsupported)}" if peft_type == "LORA" else f"has peft_type {peft_type!r}"
@@ -171,7 +178,8 @@ def _read_tensors(folder: Path) -> tuple[dict[str, Tensor], str | None]:
     return tensors, base_identity
 
 
-def _assemble(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LoraAdapter:
+def assemble(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LoraAdapter:
+    """The adapter that settings and tensors make. Raises AdapterError."""
     from seal_agent.lora.adapter import LoraAdapter, LoraPair
 
     suffixes = (A_SUFFIX, B_SUFFIX)
@@ -196,14 +204,3 @@ def _assemble(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Ten
 def damaged(folder: Path, reason: str) -> AdapterError:
     """The error for an adapter that cannot be read."""
     return AdapterError(f"the adapter in {folder} is damaged: {reason}; roll back to another revision")
-
-
-def flush(path: Path) -> None:
-    """fsync a file or folder; folders cannot be opened for that on Windows."""
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -81,7 +81,7 @@ def load_policy(folder: Path, base_identity: str | None = None) -> Policy:
     """
     if (folder / POLICIES / LAST).is_file():
         folder = folder / POLICIES / (folder / POLICIES / LAST).read_text(encoding="utf-8").strip()
-    adapter = files.load(folder, base_identity)
+    adapter = files.load(folder, base_identity, extra=(METADATA,))
     try:
         metadata: dict[str, Any] = json.loads((folder / METADATA).read_text(encoding="utf-8"))
     except FileNotFoundError:

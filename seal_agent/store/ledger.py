@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from seal_agent.errors import AdapterError, StoreError
@@ -31,6 +31,23 @@ def to_json(revision: Revision) -> str:
 def from_json(text: str) -> Revision:
     """The revision that to_json wrote."""
     return _REVISION.validate_json(text)
+
+
+@contextmanager
+def _locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold a lock file; the system lets go of it however its process ends. Raises StoreError."""
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout as err:
+        raise StoreError(f"{path.name} is held by another program; try again") from err
+    except OSError as err:
+        raise StoreError(f"the adapter store cannot be written ({err}); set SEAL_HOME to a writable folder") from err
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _revision(body: str, state: str) -> Revision:
@@ -289,17 +306,21 @@ class Ledger:
     # ------------------------------------------------------------ locks
 
     @contextmanager
-    def only_writer_of_folders(self) -> Iterator[None]:
-        """From saving weights to writing their revision down nobody may think that they are not used."""
-        with FileLock(self.path.parent / "adapters.lock"):
+    def only_writer_of_folders(self, wait: bool = True) -> Iterator[None]:
+        """From saving weights to writing their revision down nobody may think that they are not used.
+
+        Raises StoreError where another holds it and one does not want to `wait`.
+        """
+        with _locked(self.path.parent / "adapters.lock", wait):
             yield
 
     @contextmanager
     def only_writer_of(self, adapter: str) -> Iterator[None]:
-        """One change of an adapter at a time, among all threads and processes that share this home."""
-        locks = self.path.parent / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        with FileLock(locks / f"{adapter}.lock"):
+        """One training of an adapter at a time, among all threads and processes that share this home.
+
+        A rollback does not wait for it.
+        """
+        with _locked(self.path.parent / "locks" / f"{adapter}.lock"):
             yield
 
     def adapters(self) -> dict[str, str | None]:

@@ -344,7 +344,7 @@ def test_a_crash_after_the_switch_leaves_the_new_state(
 ) -> None:
     gone, old = adapt(model, SECRET), adapt(model, THIRD)
     with monkeypatch.context() as patched:
-        patched.setattr("seal_agent.adaptation.forget._delete_unused", crash)
+        patched.setattr("seal_agent.adaptation.forget.delete_unused", crash)
         with pytest.raises(RuntimeError):
             model.forget(gone.id)
     (now,) = at(tiny_base, model.home).history()

@@ -165,7 +165,7 @@ def test_a_crash_while_writing_leaves_nothing(
     def crash(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("os.rename", crash)
+    monkeypatch.setattr("seal_agent.durable.rename", crash)
     with pytest.raises(KeyboardInterrupt):
         stored(tiny_base, tmp_path)
     assert list(tmp_path.iterdir()) == []
