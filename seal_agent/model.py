@@ -9,12 +9,13 @@ from __future__ import annotations
 import secrets
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, overload
 
-from seal_agent.adaptation.adapt import TrainedProposal, Trainer, settings_json
+from seal_agent.adaptation.adapt import TrainedProposal, Trainer, Work, settings_json
 from seal_agent.adaptation.forget import clean_up, plan_forget, record_forget, retrain
 from seal_agent.adaptation.gate.approval import Approve, check_approve
 from seal_agent.adaptation.gate.judgement import Judgement
@@ -36,7 +37,7 @@ from seal_agent.config import (
     VLLMConfig,
 )
 from seal_agent.data.documents.document import Document
-from seal_agent.errors import AdapterError, BaseModelWarning, InputError
+from seal_agent.errors import AdapterError, BaseModelWarning, InputError, TrainingError
 from seal_agent.generation.engine import Engine
 from seal_agent.generation.engines import check_engine, make_engine
 from seal_agent.generation.hf import HFEngine
@@ -48,7 +49,7 @@ from seal_agent.lora.coverage import has_experts, say_what_is_left_out
 from seal_agent.lora.peft_files import export_peft
 from seal_agent.outer_loop.policy import Policy, load_policy
 from seal_agent.paths import default_home
-from seal_agent.progress import StageClock, StageProgress
+from seal_agent.progress import StageClock, StageProgress, part_of, shares_of
 from seal_agent.self_edits.formats.registry import is_model_written
 from seal_agent.store import files as files
 from seal_agent.store.cleaning import collect
@@ -265,20 +266,107 @@ class SelfAdaptingModel:
         check_approve(approve)
         if not self.base.is_same_as(proposal.base):
             raise AdapterError("this proposal was written for another base model; propose again with this one")
-        config, clock = inner_loop or self._inner_loop, StageClock(progress, proposal.stages)
-        key, pairs = content_hash([proposal.id, asdict(config)]), as_metadata(metadata or {})
-        with self.ledger.only_writer_of(proposal.adapter):
-            if known := self._committed(proposal, key):
-                return known
-            pending = self._train(proposal, config, clock)
-            ((trained, judgement),) = judge(self._trainer, [pending], gate, clock)
-            parent = pending.lineage[0].id if pending.lineage else None
+        (revision,) = self._commit_each([proposal], inner_loop, gate, approve, metadata, progress)
+        if isinstance(revision, TrainingError):
+            raise revision
+        return revision
 
-            def revision(judgement: Judgement, folder: str = "") -> Revision:
-                return trained.revision(key, parent, folder, judgement, pairs, clock.stages)
+    def adapt_many(
+        self,
+        contexts: Sequence[str | Context | Document],
+        *,
+        adapters: Sequence[str],
+        self_edit: SelfEditConfig | None = None,
+        inner_loop: InnerLoopConfig | None = None,
+        gate: AnyGate = DEFAULT_GATE,
+        approve: Approve | None = None,
+        trust: Trust | None = None,
+        metadata: Mapping[str, str] | None = None,
+        progress: StageProgress | None = None,
+    ) -> list[Revision]:
+        """As `adapt`, for an adapter per context; all of them train side by side, which costs less than one by one.
 
-            judgement = with_approval(judgement, approve, revision)
-            return self._record(trained, key, parent, partial(revision, judgement), clock)
+        One adapter that learns several documents: join them with `seal_agent.data.documents.join` and call `adapt`.
+
+        Args:
+            contexts: What to learn, each with its own title and questions.
+            adapters: The names of as many different adapters.
+            progress: Told how far each stage is, over all contexts.
+
+        Returns the revisions in the order of the contexts. Raises InputError for an unusable context, before anything
+        is trained; TrainingError where some trainings fail, after those that did not were recorded.
+        """
+        as_metadata(metadata or {})
+        check_gate(gate)
+        check_approve(approve)
+        if len(adapters) != len(contexts) or len(set(adapters)) != len(adapters):
+            raise InputError(
+                f"{len(contexts)} contexts need as many different adapters, but {len(set(adapters))} were given"
+            )
+        config, found = inner_loop or self._inner_loop, dict[int, Revision]()
+        proposals: list[Proposal] = []
+        for i, (context, adapter) in enumerate(zip(contexts, adapters, strict=True)):
+            whole, _ = as_context(context, None, None, trust)
+            if known := learned_already(self.ledger.lineage(check_name(adapter)), whole, config):
+                found[i] = known
+                continue
+            part = part_of(progress, i, len(contexts))
+            proposals.append(
+                self.propose(context, adapter=adapter, trust=trust, self_edit=self_edit, progress=part)
+            )
+        committed = iter(self._commit_each(proposals, config, gate, approve, metadata, progress))
+        results = [found[i] if i in found else next(committed) for i in range(len(contexts))]
+        failed = {name: r for name, r in zip(adapters, results, strict=True) if isinstance(r, TrainingError)}
+        if failed:
+            causes = "; ".join(f"{name}: {error}" for name, error in failed.items())
+            raise TrainingError(f"{len(failed)} of {len(contexts)} trainings failed, the others are kept ({causes})")
+        return [result for result in results if isinstance(result, Revision)]
+
+    def _commit_each(
+        self,
+        proposals: Sequence[Proposal],
+        inner_loop: InnerLoopConfig | None,
+        gate: AnyGate,
+        approve: Approve | None,
+        metadata: Mapping[str, str] | None,
+        progress: StageProgress | None,
+    ) -> list[Revision | TrainingError]:
+        """Train on proposals for different adapters side by side, judge them together, and record them one by one."""
+        config, clock, pairs = inner_loop or self._inner_loop, StageClock(progress), as_metadata(metadata or {})
+        keys = [content_hash([proposal.id, asdict(config)]) for proposal in proposals]
+        with ExitStack() as locks:
+            for name in sorted(proposal.adapter for proposal in proposals):  # in one order: nobody waits in a circle
+                locks.enter_context(self.ledger.only_writer_of(name))
+            results: dict[int, Revision | TrainingError] = {}
+            for i, (proposal, key) in enumerate(zip(proposals, keys, strict=True)):
+                if known := self._committed(proposal, key):
+                    results[i] = known
+            wanted = [i for i in range(len(proposals)) if i not in results]
+            pending: dict[int, Pending] = {}
+            for i, each in zip(wanted, self._train_each([proposals[i] for i in wanted], config, clock), strict=True):
+                if isinstance(each, TrainingError):
+                    results[i] = each
+                else:
+                    pending[i] = each
+            judged = judge(self._trainer, list(pending.values()), gate, clock) if pending else []
+            shared = shares_of(clock.stages, len(wanted))
+            for (i, each), (trained, judgement) in zip(pending.items(), judged, strict=True):
+                parent = each.lineage[0].id if each.lineage else None
+                recording = StageClock(progress, (*proposals[i].stages, *shared))
+
+                def revision(
+                    judgement: Judgement,
+                    folder: str = "",
+                    trained: TrainedProposal = trained,
+                    key: str = keys[i],
+                    parent: str | None = parent,
+                    recording: StageClock = recording,
+                ) -> Revision:
+                    return trained.revision(key, parent, folder, judgement, pairs, recording.stages)
+
+                judgement = with_approval(judgement, approve, revision)
+                results[i] = self._record(trained, keys[i], parent, partial(revision, judgement), recording)
+        return [results[i] for i in range(len(proposals))]
 
     def _committed(self, proposal: Proposal, key: str) -> Revision | None:
         """The revision of an earlier commit of this proposal, if it is active or can be made active again."""
@@ -291,11 +379,20 @@ class SelfAdaptingModel:
                 return revision
         return None
 
-    def _train(self, proposal: Proposal, config: InnerLoopConfig, clock: StageClock) -> Pending:
-        """Train a candidate, in memory only."""
-        lineage = tuple(self.ledger.lineage(proposal.adapter))
-        start = self.weights_of(lineage[0].id) if lineage else None
-        return Pending(self._trainer.train(proposal, config, start, lineage, clock), start, lineage)
+    def _train_each(
+        self, proposals: Sequence[Proposal], config: InnerLoopConfig, clock: StageClock
+    ) -> list[Pending | TrainingError]:
+        """Train candidates side by side, in memory only."""
+        if not proposals:
+            return []
+        works = []
+        for proposal in proposals:
+            lineage = tuple(self.ledger.lineage(proposal.adapter))
+            works.append(Work(proposal, self.weights_of(lineage[0].id) if lineage else None, lineage))
+        return [
+            trained if isinstance(trained, TrainingError) else Pending(trained, work.start, work.earlier)
+            for work, trained in zip(works, self._trainer.train_each(works, config, clock), strict=True)
+        ]
 
     def _record(
         self,

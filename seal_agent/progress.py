@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -45,3 +45,19 @@ class StageClock:
         yield report
         self.stages = (*self.stages, Stage(name, time.perf_counter() - started))
         report(1, 1)
+
+
+def part_of(progress: StageProgress | None, number: int, count: int) -> StageProgress | None:
+    """Progress of one of several equal parts, `number` from 0, reported as that of the whole."""
+    if progress is None:
+        return None
+
+    def report(stage: str, done: int, total: int) -> None:
+        progress(stage, number * total + done, count * total)
+
+    return report
+
+
+def shares_of(stages: Sequence[Stage], count: int) -> tuple[Stage, ...]:
+    """The stages of work that was done for several at once, as the share of each."""
+    return tuple(Stage(stage.name, stage.seconds / max(1, count)) for stage in stages)

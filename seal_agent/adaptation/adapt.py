@@ -14,7 +14,7 @@ from seal_agent.answering.questions import GradedReply, reply_to_questions
 from seal_agent.answering.reader import has_reader, reader_of
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
-from seal_agent.errors import InputError
+from seal_agent.errors import InputError, TrainingError
 from seal_agent.generation.engine import Engine, resting
 from seal_agent.grading.grader import Grader
 from seal_agent.lora.adapter import LoraAdapter
@@ -26,7 +26,8 @@ from seal_agent.self_edits.formats.sentence_qa import SENTENCE_QA
 from seal_agent.self_edits.question_words import describe_languages
 from seal_agent.text.languages import language_of
 from seal_agent.training.retention.reference_text import protected_directions
-from seal_agent.training.train import train
+from seal_agent.training.jobs import TrainJob
+from seal_agent.training.train import train_each
 from seal_agent.types import Answer, Context, Proposal, Question, Revision, Stage, TrainingSummary, content_hash
 
 _SETTINGS: TypeAdapter[InnerLoopConfig] = TypeAdapter(InnerLoopConfig)
@@ -56,8 +57,7 @@ class TrainedProposal:
     @property
     def asked(self) -> Context:
         """The context with the questions that were asked: those given, or the self-test."""
-        context = self.proposal.context
-        return replace(context, questions=context.questions or self.proposal.self_test)
+        return asked_of(self.proposal)
 
     def revision(
         self,
@@ -103,6 +103,24 @@ class TrainedProposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """A proposal to train on, and what it is trained from.
+
+    `start` is the adapter to continue, None for a new one. `earlier` are the revisions that it has learned, newest
+    first: their lessons are replayed.
+    """
+
+    proposal: Proposal
+    start: LoraAdapter | None
+    earlier: tuple[Revision, ...] = ()
+
+    @property
+    def asked(self) -> Context:
+        """The context with the questions that are asked: those given, or the self-test."""
+        return asked_of(self.proposal)
+
+
+@dataclass(frozen=True, slots=True)
 class Trainer:
     """Trains adapters of one base model, and asks them before and after."""
 
@@ -124,35 +142,65 @@ class Trainer:
             start: The adapter to continue from; None for a new one.
             earlier: The revisions that `start` has learned, newest first. Their lessons are replayed.
 
-        Raises InputError where `config` does not fit the shape of `start`.
+        Raises InputError where `config` does not fit the shape of `start`, TrainingError where the loss is not finite.
         """
-        check_shape(proposal.adapter, start, config, self.base)
-        context = replace(proposal.context, questions=proposal.context.questions or proposal.self_test)
-        before = self._ask_all("ask before", context, start, clock)
-        if config.null_space:
+        (trained,) = self.train_each([Work(proposal, start, tuple(earlier))], config, clock)
+        if isinstance(trained, TrainingError):
+            raise trained
+        return trained
+
+    def train_each(
+        self, works: Sequence[Work], config: InnerLoopConfig, clock: StageClock
+    ) -> list[TrainedProposal | TrainingError]:
+        """Train an adapter on each of several proposals, side by side in one bank; ask all of them in one batch.
+
+        A training that fails yields its error in its place. Raises InputError as `train` does, before anything is
+        trained.
+        """
+        for work in works:
+            check_shape(work.proposal.adapter, work.start, config, self.base)
+        before = self._ask_all("ask before", works, [work.start for work in works], clock)
+        if config.null_space or config.shrink:
             with clock.stage("protect the rest") as report:
-                protected_directions(self.engine, self.base, config, report)
+                protected_directions(self.base, config, report)
         with clock.stage("train") as report:
-            lesson = lesson_of(proposal, held_out=proposal.self_test)
-            replayed = [lesson_of(revision) for revision in earlier] if config.replay else []
-            job = job_of(self.engine, self.base, lesson, config, start=start, earlier=replayed)
+            jobs = [self._job(work, config) for work in works]
             with resting(self.engine):
-                (trained,) = train(self.base, [job], report)
-        if not has_reader(self.base):
+                results, _ = train_each(self.base, jobs, report)
+        trained = [result for result in results if not isinstance(result, TrainingError)]
+        if trained and not has_reader(self.base):
             with clock.stage("learn to read") as report:
                 reader_of(self.base, report)
-        after = self._ask_all("ask after", context, trained.adapter, clock)
+        learned = [work for work, result in zip(works, results, strict=True) if not isinstance(result, TrainingError)]
+        after = iter(self._ask_all("ask after", learned, [result.adapter for result in trained], clock))
         settings, not_trained = self.base.settings, left_out(self.base.module) or ""
-        return TrainedProposal(proposal, config, trained.adapter, trained.summary, before, after, settings, not_trained)
+        return [
+            result
+            if isinstance(result, TrainingError)
+            else TrainedProposal(
+                work.proposal, config, result.adapter, result.summary, asked, next(after), settings, not_trained
+            )
+            for work, result, asked in zip(works, results, before, strict=True)
+        ]
+
+    def _job(self, work: Work, config: InnerLoopConfig) -> TrainJob:
+        lesson = lesson_of(work.proposal, held_out=work.proposal.self_test)
+        replayed = [lesson_of(revision) for revision in work.earlier] if config.replay else []
+        return job_of(self.engine, self.base, lesson, config, start=work.start, earlier=replayed)
 
     def _ask_all(
-        self, stage: str, context: Context, adapter: LoraAdapter | None, clock: StageClock
-    ) -> tuple[GradedReply, ...]:
-        if not context.questions:
-            return ()
+        self, stage: str, works: Sequence[Work], adapters: Sequence[LoraAdapter | None], clock: StageClock
+    ) -> list[tuple[GradedReply, ...]]:
+        contexts = [work.asked for work in works]
+        if not any(context.questions for context in contexts):
+            return [()] * len(works)
         with clock.stage(stage) as report:
-            (replies,) = reply_to_questions(self.engine, self.base, [context], self.grader, [adapter], report)
-        return replies
+            return reply_to_questions(self.engine, self.base, contexts, self.grader, adapters, report)
+
+
+def asked_of(proposal: Proposal) -> Context:
+    """The context of a proposal with the questions given, or with its self-test."""
+    return replace(proposal.context, questions=proposal.context.questions or proposal.self_test)
 
 
 def settings_json(config: InnerLoopConfig) -> str:
