@@ -112,7 +112,7 @@ class Trainer:
         before = self._ask_all("ask before", context, start, clock)
         if config.null_space:
             with clock.stage("protect the rest") as report:
-                protected_directions(self.engine, self.base, config, report)
+                protected_directions(self.base, config, report)
         with clock.stage("train") as report:
             lesson = lesson_of(proposal, held_out=proposal.self_test)
             replayed = [lesson_of(revision) for revision in earlier] if config.replay else []

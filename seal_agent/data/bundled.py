@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from importlib import resources
 
 from seal_agent.data.contexts import context_from_row, contexts_from_lines
 from seal_agent.errors import InputError
-from seal_agent.types import Context, ReadingPassage
+from seal_agent.types import Context, ReadingPassage, ReferenceText
 
 NOVEL_FILES = {"en": "novel.jsonl", "de": "novel_de.jsonl", "es": "novel_es.jsonl"}
 
@@ -39,6 +40,12 @@ def reading_passages() -> list[ReadingPassage]:
         )
         for row in rows
     ]
+
+
+@functools.cache
+def reference_texts() -> tuple[ReferenceText, ...]:
+    """Texts of the bundled model's own, in English: 64 everyday openings, each continued once and answered once."""
+    return tuple(ReferenceText(**json.loads(line)) for line in _read("reference.jsonl").splitlines())
 
 
 def _read(name: str) -> str:
