@@ -222,6 +222,8 @@ class Answer:
     question: Question
     text: str
     verdict: Verdict
+    direct: Verdict | None = None
+    """Whether it also singles out what was asked for; None where the grader does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

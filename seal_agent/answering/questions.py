@@ -9,7 +9,7 @@ from seal_agent.answering.replies import reply_all
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import AnswerConfig
 from seal_agent.generation.engine import Engine
-from seal_agent.grading.grader import Grader, grade_all
+from seal_agent.grading.grader import DirectnessGrader, Grader, grade_all
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.prompts import question_with_passage
@@ -44,9 +44,10 @@ def answer_questions(
     replies = reply_all(engine, base, [asked for _, asked in rows], config or AnswerConfig(), progress=progress)
     graded = [(question.text, question.golds, reply.text) for (question, _), reply in zip(rows, replies, strict=True)]
     verdicts = grade_all(grader, graded)
+    directs = [grader.direct(*item) if isinstance(grader, DirectnessGrader) else None for item in graded]
     answers = (
-        Answer(question, reply.text, verdict)
-        for (question, _), reply, verdict in zip(rows, replies, verdicts, strict=True)
+        Answer(question, reply.text, verdict, direct)
+        for (question, _), reply, verdict, direct in zip(rows, replies, verdicts, directs, strict=True)
     )
     return [tuple(next(answers) for _ in context.questions) for context in contexts]
 

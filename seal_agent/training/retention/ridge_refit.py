@@ -95,7 +95,8 @@ def _step_of_wide_layer(spectrum: Spectrum, x_ND: Tensor, a_DR: Tensor, config: 
     read_NR, tokens = x_ND @ a_DR, len(x_ND)
     gram_NN = scaled_ND @ x_ND.T + tokens * torch.eye(tokens, device=x_ND.device)
     open_DR = a_DR - protected_DS @ (protected_DS.T @ a_DR)
-    return scaled_ND.T @ torch.linalg.solve(gram_NN, read_NR) - open_DR
+    refit_DR: Tensor = scaled_ND.T @ torch.linalg.solve(gram_NN, read_NR)
+    return refit_DR - open_DR
 
 
 class _InputMoments:
