@@ -311,9 +311,7 @@ class SelfAdaptingModel:
                 found[i] = known
                 continue
             part = part_of(progress, i, len(contexts))
-            proposals.append(
-                self.propose(context, adapter=adapter, trust=trust, self_edit=self_edit, progress=part)
-            )
+            proposals.append(self.propose(context, adapter=adapter, trust=trust, self_edit=self_edit, progress=part))
         committed = iter(self._commit_each(proposals, config, gate, approve, metadata, progress))
         results = [found[i] if i in found else next(committed) for i in range(len(contexts))]
         failed = {name: r for name, r in zip(adapters, results, strict=True) if isinstance(r, TrainingError)}

@@ -50,6 +50,16 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class ReferenceText:
+    """A text that has nothing to do with any lesson."""
+
+    opening: str
+    completion: str
+    in_chat: bool
+    """Whether the opening is a user's turn and the completion the reply, instead of one plain text."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReadingPassage:
     """Sentences under a title, and questions about them: (number of the sentence, question, answer in its words).
 
@@ -220,6 +230,8 @@ class Answer:
     question: Question
     text: str
     verdict: Verdict
+    direct: Verdict | None = None
+    """Whether it also singles out what was asked for; None where the grader does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

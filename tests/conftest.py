@@ -48,6 +48,14 @@ def own_directions(
 
 
 @pytest.fixture(autouse=True)
+def few_reference_texts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiny models have few directions, which a few texts show."""
+    if "real_model" not in request.keywords:
+        texts = bundled.reference_texts()[:4]
+        monkeypatch.setattr(bundled, "reference_texts", lambda: texts)
+
+
+@pytest.fixture(autouse=True)
 def short_reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny models learn to read from two passages, and keep their readers where they keep their directions."""
     if "real_model" not in request.keywords:

@@ -25,8 +25,8 @@ from seal_agent.self_edits.formats.evidence import EVIDENCE
 from seal_agent.self_edits.formats.sentence_qa import SENTENCE_QA
 from seal_agent.self_edits.question_words import describe_languages
 from seal_agent.text.languages import language_of
-from seal_agent.training.retention.reference_text import protected_directions
 from seal_agent.training.jobs import TrainJob
+from seal_agent.training.retention.reference_text import protected_directions
 from seal_agent.training.train import train_each
 from seal_agent.types import Answer, Context, Proposal, Question, Revision, Stage, TrainingSummary, content_hash
 

@@ -81,7 +81,7 @@ def job_of(
     """
     sequences = sequences_of(engine, base, lesson, config, earlier)
     rate = config.learning_rate * (config.continued if start else 1)
-    return TrainJob(sequences, replace(config, learning_rate=rate), start, protected_directions(engine, base, config))
+    return TrainJob(sequences, replace(config, learning_rate=rate), start, protected_directions(base, config))
 
 
 def sequences_of(

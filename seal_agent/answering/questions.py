@@ -10,7 +10,7 @@ from seal_agent.answering.replies import reply_all
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import AnswerConfig
 from seal_agent.generation.engine import Engine
-from seal_agent.grading.grader import Grader, grade_all
+from seal_agent.grading.grader import DirectnessGrader, Grader, grade_all
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.prompts import question_with_passage
@@ -92,7 +92,9 @@ def _graded(
 ) -> list[GradedReply]:
     replies = reply_all(engine, base, [asked for _, asked in rows], config or AnswerConfig(), progress=progress)
     pairs = [(question, reply) for (question, _), reply in zip(rows, replies, strict=True)]
-    verdicts = grade_all(grader, [(question.text, question.golds, reply.text) for question, reply in pairs])
+    graded = [(question.text, question.golds, reply.text) for question, reply in pairs]
+    verdicts = grade_all(grader, graded)
+    directs = [grader.direct(*item) if isinstance(grader, DirectnessGrader) else None for item in graded]
     again = [
         i
         for i, ((_, reply), verdict) in enumerate(zip(pairs, verdicts, strict=True))
@@ -101,8 +103,8 @@ def _graded(
     sentences = [(pairs[i][0].text, pairs[i][0].golds, pairs[i][1].recalled) for i in again]
     behind = dict(zip(again, grade_all(grader, sentences), strict=True)) if again else {}
     return [
-        GradedReply(Answer(question, reply.text, verdict), behind.get(i, verdict))
-        for i, ((question, reply), verdict) in enumerate(zip(pairs, verdicts, strict=True))
+        GradedReply(Answer(question, reply.text, verdict, direct), behind.get(i, verdict))
+        for i, ((question, reply), verdict, direct) in enumerate(zip(pairs, verdicts, directs, strict=True))
     ]
 
 

@@ -121,7 +121,10 @@ def waiting(message: str, quiet: bool = False) -> Iterator[None]:
 
 def answers_table(before: Sequence[Answer], after: Sequence[Answer]) -> Table:
     """A row per question: its text, its gold answer, and the answers before and after with their verdicts."""
-    table = Table(show_lines=True)
+    roundabout = any(answer.direct is Verdict.WRONG is not answer.verdict for answer in (*before, *after))
+    table = Table(
+        show_lines=True, caption="≈ right, but does not single out what was asked for" if roundabout else None
+    )
     for heading, ratio in (("question", 5), ("gold", 3), ("before", 6), ("after", 6)):
         table.add_column(heading, ratio=ratio, overflow="fold")
     for old, new in zip(before, after, strict=True):
@@ -169,6 +172,8 @@ def history_table(revisions: Sequence[Revision], active: str | None) -> Table:
 
 def _ticked(answer: Answer) -> Text:
     mark, colour = _TICKS[answer.verdict]
+    if answer.verdict is Verdict.CORRECT and answer.direct is Verdict.WRONG:
+        mark, colour = "≈", "yellow"
     return Text.assemble((mark, colour), " ", _excerpt(answer.text, answer.question.golds, 72))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from importlib import resources
 
 from seal_agent.data.contexts import context_from_row, contexts_from_lines
 from seal_agent.errors import InputError
-from seal_agent.types import Context, Question, ReadingPassage
+from seal_agent.types import Context, Question, ReadingPassage, ReferenceText
 
 NOVEL_FILES = {"en": "novel.jsonl", "de": "novel_de.jsonl", "es": "novel_es.jsonl"}
 
@@ -45,6 +46,12 @@ def guard_questions() -> tuple[Question, ...]:
     """General questions, all of which the bundled model answers: what no lesson should change."""
     rows = [json.loads(line) for line in _read("guard.jsonl").splitlines()]
     return tuple(Question(row["question"], tuple(row["answers"])) for row in rows)
+
+
+@functools.cache
+def reference_texts() -> tuple[ReferenceText, ...]:
+    """Texts of the bundled model's own, in English: 64 everyday openings, each continued once and answered once."""
+    return tuple(ReferenceText(**json.loads(line)) for line in _read("reference.jsonl").splitlines())
 
 
 def _read(name: str) -> str:

@@ -10,7 +10,7 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.targets import find_targets
-from seal_agent.training.retention.protected_directions import Directions
+from seal_agent.training.retention.spectra import Directions
 from seal_agent.types import IGNORE_LABEL, TrainingSequence, TrainingSummary
 
 

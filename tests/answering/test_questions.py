@@ -27,8 +27,8 @@ def test_answers_are_graded_and_kept_without_thoughts(tiny_base: BaseModel) -> N
     ((right, wrong),) = answer_questions(
         ENGINE, tiny_base, [Context("…", questions=(QUESTION, not_a_city))], LexicalGrader()
     )
-    assert (right.text, right.verdict) == ("Paris", Verdict.CORRECT)
-    assert (wrong.text, wrong.verdict) == ("Paris", Verdict.WRONG)
+    assert (right.text, right.verdict, right.direct) == ("Paris", Verdict.CORRECT, Verdict.CORRECT)
+    assert (wrong.text, wrong.verdict, wrong.direct) == ("Paris", Verdict.WRONG, Verdict.WRONG)
 
 
 def test_closed_book_answers_and_ask_hold_no_thoughts(tiny_base: BaseModel, tmp_path: Path) -> None:

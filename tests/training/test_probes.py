@@ -18,7 +18,7 @@ from seal_agent.errors import ModelError, PartlyTrainedWarning
 from seal_agent.lora.targets import find_targets
 from seal_agent.training.bank.attention import use_segment_attention
 from seal_agent.training.probes import check_causal, last_hidden_states, supports_packing
-from seal_agent.training.retention.protected_directions import principal_directions
+from seal_agent.training.retention.spectra import principal_directions
 from seal_agent.training.train import train, train_each
 
 ZOO_BY_NAME = {model.name: model for model in ZOO}
@@ -88,7 +88,7 @@ def test_experts_that_no_text_reaches_are_left_alone_by_the_default_recipe() -> 
     base, config = base_with_experts(), InnerLoopConfig(epochs=1)
     names = find_targets(base.module, config.targets)
     directions = principal_directions(base, names, [s.input_ids for s in sequences(5)])
-    assert directions["model.layers.0.mlp.experts.3.proj"].directions_DD.shape == (64, 0)
+    assert directions["model.layers.0.mlp.experts.3.proj"].directions_DK.shape == (64, 0)
     (trained,) = train(base, [replace(job, directions=directions) for job in two_jobs(config)[:1]])
     assert not trained.adapter.pairs["model.layers.0.mlp.experts.3.proj"].b_RO.any()
     assert trained.adapter.pairs["model.layers.0.mlp.experts.1.proj"].b_RO.any()

@@ -15,7 +15,7 @@ from seal_agent.config import RECIPES, InnerLoopConfig
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.targets import find_targets
 from seal_agent.training.jobs import TrainJob
-from seal_agent.training.retention.protected_directions import principal_directions
+from seal_agent.training.retention.spectra import principal_directions
 from seal_agent.training.train import train
 from seal_agent.types import IGNORE_LABEL, TrainingSequence
 

@@ -9,9 +9,13 @@ The minimum is A' = (S + strength · C)⁻¹ S A, where S and C are the second m
 of RegMean (Jin et al., 2023, arXiv 2212.09849) for merging the adapter with no adapter at all. If an adapter is
 continued, S includes the replayed sequences of earlier lessons, so that their share of A stays.
 
-The refit is solved in the directions that protected_directions.py leaves open to A; C is diagonal there.
+The refit is solved in the directions that protected_directions.py leaves open to A; C is diagonal there. Of a wide
+layer only some are kept, and C is the same in all others. Then the equal form over tokens is solved, in which no
+D×D matrix occurs: with G = strength · C and the N lesson tokens X, S = XᵀX / N and
 
-Dimensions: D inputs of a layer, R rank, U open directions, N tokens of a pass.
+    A' = G⁻¹ Xᵀ (N + X G⁻¹ Xᵀ)⁻¹ X A.
+
+Dimensions: D inputs of a layer, R rank, U open directions, V open directions that are kept, N tokens.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ from seal_agent.training.bank.segments import Segments
 from seal_agent.training.bank.storage import LoraBank
 from seal_agent.training.packing import Row, lay_out
 from seal_agent.training.probes import last_hidden_states, supports_packing
-from seal_agent.training.retention.protected_directions import Directions
+from seal_agent.training.retention.spectra import Directions, Spectrum
 
 TOKENS = 2048  # of the lesson, drawn at random, over which S is computed; not tuned
 TOKENS_PER_PASS = 512  # limit of a pass with more than one sequence; not tuned
@@ -59,16 +63,40 @@ def ridge_refit(
             last_hidden_states(base, batch)
         moments.tokens += batch.real_tokens
     slot = rows[0].slot
-    for name in moments.shared_with:  # a layer that the lesson does not reach has learnt nothing
+    for name, first in moments.shared_with.items():  # a layer that the lesson does not reach has learnt nothing
+        spectrum, a_DR = directions[name], bank.factors(slot, name)[0]
+        if first in moments.inputs:
+            a_DR += _step_of_wide_layer(spectrum, torch.cat(moments.inputs[first]).float(), a_DR, config)
+            continue
         open_DU, energy_U = moments.open_directions(name)
-        a_DR, _ = bank.factors(slot, name)
         read_UR = open_DU.T @ a_DR
-        lesson_UU = moments.sums[moments.shared_with[name]] / moments.tokens
-        min_energy = MIN_ENERGY_SHARE * energy_U.mean().clamp(min=torch.finfo(torch.float32).tiny)
-        total_UU = lesson_UU + torch.diag(config.shrink * energy_U.clamp(min=min_energy))
+        lesson_UU = moments.sums[first] / moments.tokens
+        total_UU = lesson_UU + torch.diag(config.shrink * energy_U.clamp(min=_least(energy_U.mean())))
         refit_UR = torch.linalg.solve(total_UU, lesson_UU @ read_UR)
         a_DR += open_DU @ (refit_UR - read_UR)
     bank.refresh(slot)
+
+
+def _least(mean_energy: Tensor) -> Tensor:
+    return MIN_ENERGY_SHARE * mean_energy.clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def _step_of_wide_layer(spectrum: Spectrum, x_ND: Tensor, a_DR: Tensor, config: InnerLoopConfig) -> Tensor:
+    """A' - A, D×R, of a layer of whose directions only the strongest are kept."""
+    first, kept = spectrum.protected_count(config.null_space), len(spectrum.energy_K)
+    protected_DS, open_DV = spectrum.directions_DK.float().tensor_split([first], dim=1)
+    energy_V, rest = spectrum.energy_K[first:].float(), torch.tensor(spectrum.rest, device=x_ND.device)
+    mean = (energy_V.sum() + (spectrum.width - kept) * rest) / (spectrum.width - first)
+    mean = mean.clamp(min=MIN_ENERGY_SHARE * spectrum.energy_K.float().mean())  # all that is open may be silent
+    energy_V, rest = (config.shrink * energy.clamp(min=_least(mean)) for energy in (energy_V, rest))
+    x_ND = x_ND - x_ND @ protected_DS @ protected_DS.T
+    x_NV = x_ND @ open_DV
+    scaled_ND = (x_NV / energy_V - x_NV / rest) @ open_DV.T + x_ND / rest
+    read_NR, tokens = x_ND @ a_DR, len(x_ND)
+    gram_NN = scaled_ND @ x_ND.T + tokens * torch.eye(tokens, device=x_ND.device)
+    open_DR = a_DR - protected_DS @ (protected_DS.T @ a_DR)
+    refit_DR: Tensor = scaled_ND.T @ torch.linalg.solve(gram_NN, read_NR)
+    return refit_DR - open_DR
 
 
 class _InputMoments:
@@ -77,6 +105,7 @@ class _InputMoments:
     def __init__(self, directions: Directions, protected_share: float) -> None:
         self._directions, self._protected_share = directions, protected_share
         self.sums: dict[str, Tensor] = {}
+        self.inputs: dict[str, list[Tensor]] = {}  # of wide layers, in the model's precision
         self.shared_with: dict[str, str] = {}  # the first layer that reads the same input
         self.tokens = 0
         self._last: tuple[str, Tensor] | None = None
@@ -85,7 +114,7 @@ class _InputMoments:
         """The open directions (D×U) and the energy of reference text in them (U), in float32."""
         spectrum = self._directions[name]
         first = spectrum.protected_count(self._protected_share)
-        return spectrum.directions_DD[:, first:].float(), spectrum.energy_D[first:].float()
+        return spectrum.directions_DK[:, first:].float(), spectrum.energy_K[first:].float()
 
     def add(self, name: str, x: Tensor) -> None:
         """Add a layer's inputs. Layers that read the same tensor run in a row, so only the last one is remembered."""
@@ -93,9 +122,13 @@ class _InputMoments:
             return
         if self._last is None or self._last[1] is not x:
             self._last = name, x
-            x_NU = x.reshape(-1, x.shape[-1]).float() @ self.open_directions(name)[0]
-            moment_UU = x_NU.T @ x_NU
-            self.sums[name] = self.sums[name] + moment_UU if name in self.sums else moment_UU
+            x_ND, spectrum = x.reshape(-1, x.shape[-1]), self._directions[name]
+            if spectrum.is_partial:
+                self.inputs.setdefault(name, []).append(x_ND)
+            else:
+                x_NU = x_ND.float() @ self.open_directions(name)[0]
+                moment_UU = x_NU.T @ x_NU
+                self.sums[name] = self.sums[name] + moment_UU if name in self.sums else moment_UU
         self.shared_with[name] = self._last[0]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from fakes import ScriptedEngine
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
@@ -15,8 +15,9 @@ from seal_agent.errors import InputError
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.targets import find_targets
 from seal_agent.training.jobs import TrainJob
-from seal_agent.training.retention.protected_directions import Directions, principal_directions
+from seal_agent.training.retention import reference_text, spectra
 from seal_agent.training.retention.reference_text import protected_directions, reference_texts
+from seal_agent.training.retention.spectra import Directions, Spectrum, principal_directions
 from seal_agent.training.train import train
 from seal_agent.types import TrainingSequence
 
@@ -33,7 +34,7 @@ def jobs(base: BaseModel, start: LoraAdapter | None = None) -> list[TrainJob]:
 
 def strongest(directions: Directions, name: str, share: float = 0.75) -> torch.Tensor:
     spectrum = directions[name]
-    return spectrum.directions_DD[:, : spectrum.protected_count(share)]
+    return spectrum.directions_DK[:, : spectrum.protected_count(share)]
 
 
 def share_read(base: BaseModel, adapter: LoraAdapter, share: float = 0.75) -> float:
@@ -43,28 +44,6 @@ def share_read(base: BaseModel, adapter: LoraAdapter, share: float = 0.75) -> fl
         float((strongest(directions, name, share).T @ pair.a_DR).norm() / pair.a_DR.norm())
         for name, pair in adapter.pairs.items()
     )
-
-
-def test_directions_are_orthonormal_and_sorted_and_shared_by_layers_with_the_same_input(tiny_base: BaseModel) -> None:
-    names = find_targets(tiny_base.module, ("all",))
-    found = principal_directions(tiny_base, names, ORDINARY)
-    inputs = {}
-    layer = tiny_base.module.get_submodule(names[0])
-    handle = layer.register_forward_pre_hook(lambda _, x: inputs.setdefault("x", x[0][0].float()))
-    tiny_base.module(torch.tensor([ORDINARY[0]]))
-    handle.remove()
-    for whole in found.values():
-        torch.testing.assert_close(
-            whole.directions_DD.T @ whole.directions_DD, torch.eye(len(whole.energy_D)), atol=1e-4, rtol=0
-        )
-    energy = (inputs["x"] @ found[names[0]].directions_DD).square().sum(0)
-    assert energy[: len(energy) // 2].sum() > 3 * energy[len(energy) // 2 :].sum()
-    for one in found.values():
-        assert one.energy_D.min() >= 0
-        assert torch.equal(one.energy_D, one.energy_D.sort(descending=True).values)
-    q, k = (next(n for n in names if n.endswith(end)) for end in ("q_proj", "k_proj"))
-    assert found[q] is found[k]
-    assert found[q] is not found[next(n for n in names if n.endswith("down_proj"))]
 
 
 def test_a_new_adapter_never_reads_a_protected_direction_and_still_learns(tiny_base: BaseModel) -> None:
@@ -112,63 +91,68 @@ def test_null_space_is_a_share(tiny_base: BaseModel) -> None:
         InnerLoopConfig(null_space=1.0)
 
 
-def test_the_directions_of_a_model_are_found_once_and_kept_on_disk(
+def test_the_directions_of_a_model_are_computed_once_and_kept_on_disk(
     tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEAL_CACHE", str(tmp_path))
-    engine = ScriptedEngine(lambda prompt, adapter: f"{prompt[:9]} and the kettle sang.")
-    assert protected_directions(engine, tiny_base, InnerLoopConfig(alpha=64, null_space=0.0, shrink=0.0)) is None
-    assert not engine.calls
-    first = protected_directions(engine, tiny_base, CONFIG)
-    assert first is protected_directions(engine, tiny_base, CONFIG)
-    assert len(engine.calls) == 1
+    computed = []
+
+    def compute(*arguments: Any, **more: Any) -> dict[str, Spectrum]:
+        computed.append(arguments)
+        return principal_directions(*arguments, **more)
+
+    monkeypatch.setattr(reference_text, "principal_directions", compute)
+    assert protected_directions(tiny_base, InnerLoopConfig(alpha=64, null_space=0.0, shrink=0.0)) is None
+    assert not computed
+    first = protected_directions(tiny_base, CONFIG)
+    assert first is protected_directions(tiny_base, CONFIG)
+    assert len(computed) == 1
     tiny_base.memo.clear()
-    again = protected_directions(engine, tiny_base, CONFIG)
-    assert len(engine.calls) == 1, "the second time they come from disk"
+    again = protected_directions(tiny_base, CONFIG)
+    assert len(computed) == 1, "the second time they come from disk"
     assert first is not None
     assert again is not None
-    for name, one in first.items():
-        torch.testing.assert_close(again[name].directions_DD, one.directions_DD, atol=5e-3, rtol=0)
-        torch.testing.assert_close(again[name].energy_D, one.energy_D)
+    for name, spectrum in first.items():
+        assert torch.equal(again[name].directions_DK, spectrum.directions_DK)
+        assert torch.equal(again[name].energy_K, spectrum.energy_K)
+        assert again[name].rest == spectrum.rest
     (path,) = (tmp_path / "directions").iterdir()
     path.write_bytes(b"broken")
     tiny_base.memo.clear()
-    assert protected_directions(engine, tiny_base, CONFIG) is not None
-    assert len(engine.calls) == 2, "a damaged file is made again"
+    assert protected_directions(tiny_base, CONFIG) is not None
+    assert len(computed) == 2, "a damaged file is made again"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kept", [2560, 48])
 def test_directions_just_computed_and_those_from_the_cache_train_the_same_weights(
-    tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+    tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, kept: int
 ) -> None:
     monkeypatch.setenv("SEAL_CACHE", str(tmp_path))
+    monkeypatch.setattr(spectra, "KEPT", kept)
     tiny_base.module.to(dtype)
-    engine = ScriptedEngine(lambda prompt, adapter: f"{prompt[:9]} and the kettle sang.")
     config = replace(CONFIG, shrink=1.0)
     trained = []
     for _ in range(2):
         tiny_base.memo.clear()
-        directions = protected_directions(engine, tiny_base, config)
+        directions = protected_directions(tiny_base, config)
         job = replace(jobs(tiny_base)[0], config=config, directions=directions)
         trained.append(train(tiny_base, [job])[0].adapter)
-    assert len(engine.calls) == 1, "the second time they come from disk"
     for name, pair in trained[0].pairs.items():
         assert torch.equal(pair.a_DR, trained[1].pairs[name].a_DR)
         assert torch.equal(pair.b_RO, trained[1].pairs[name].b_RO)
 
 
-def test_a_bfloat16_model_uses_the_directions_that_it_always_used(
+def test_directions_are_kept_in_bfloat16(
     tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEAL_CACHE", str(tmp_path))
-    tiny_base.module.to(torch.bfloat16)
-    engine = ScriptedEngine(lambda prompt, adapter: f"{prompt[:9]} and the kettle sang.")
-    directions = protected_directions(engine, tiny_base, CONFIG)
+    directions = protected_directions(tiny_base, CONFIG)
     assert directions is not None
-    exact = principal_directions(tiny_base, tuple(directions), reference_texts(engine, tiny_base))
+    exact = principal_directions(tiny_base, tuple(directions), reference_texts(tiny_base))
     for name, spectrum in directions.items():
-        assert torch.equal(spectrum.directions_DD, exact[name].directions_DD.to(torch.bfloat16))
-        assert torch.equal(spectrum.energy_D, exact[name].energy_D)
+        assert torch.equal(spectrum.directions_DK, exact[name].directions_DK.bfloat16().to(tiny_base.dtype))
+        assert torch.equal(spectrum.energy_K, exact[name].energy_K)
 
 
 def test_directions_cached_under_the_former_identity_are_found(
@@ -181,8 +165,7 @@ def test_directions_cached_under_the_former_identity_are_found(
     now = replace(tiny_base, source=str(folder), memo={})
     assert now.former_identity
     before = replace(tiny_base, identity=now.former_identity, memo={})
-    engine = ScriptedEngine({"": "The weather was fine."})
-    expected = protected_directions(engine, before, CONFIG)
-    assert protected_directions(ScriptedEngine(), now, CONFIG) is not None, "an engine without a script writes nothing"
+    expected = protected_directions(before, CONFIG)
+    assert protected_directions(now, CONFIG) is not None
     assert expected is not None
     assert len(list((tmp_path / "cache" / "directions").iterdir())) == 1

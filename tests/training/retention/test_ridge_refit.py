@@ -17,7 +17,8 @@ from seal_agent.training import pool
 from seal_agent.training import train as training
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention import ridge_refit as refit_module
-from seal_agent.training.retention.protected_directions import Directions, principal_directions
+from seal_agent.training.retention import spectra
+from seal_agent.training.retention.spectra import Directions, principal_directions
 from seal_agent.training.train import train
 from seal_agent.types import TrainingSequence
 
@@ -65,16 +66,39 @@ def test_a_is_the_closed_form_over_what_the_layer_reads(tiny_base: BaseModel, nu
     name = next(name for name in free.pairs if name.endswith("down_proj"))
     spectrum = directions[name]
     first = spectrum.protected_count(null_space)
-    open_DU, energy_U = spectrum.directions_DD[:, first:], spectrum.energy_D[first:]
+    open_DU, energy_U = spectrum.directions_DK[:, first:], spectrum.energy_K[first:]
     x_NU = inputs_of(tiny_base, name, free, [list(s.input_ids) for s in LESSON]) @ open_DU
     lesson_UU = x_NU.T @ x_NU / len(x_NU)
     penalty_UU = torch.diag(2.0 * energy_U.clamp(min=refit_module.MIN_ENERGY_SHARE * float(energy_U.mean())))
     before_DR, after_DR = free.pairs[name].a_DR, shrunk.pairs[name].a_DR
     expected_UR = torch.linalg.solve(lesson_UU + penalty_UU, lesson_UU @ open_DU.T @ before_DR)
     torch.testing.assert_close(open_DU.T @ after_DR, expected_UR, atol=1e-4, rtol=1e-3)
-    closed_DS = spectrum.directions_DD[:, :first]
+    closed_DS = spectrum.directions_DK[:, :first]
     torch.testing.assert_close(closed_DS.T @ after_DR, closed_DS.T @ before_DR, atol=1e-5, rtol=0)
     assert torch.equal(free.pairs[name].b_RO, shrunk.pairs[name].b_RO)
+
+
+@pytest.mark.parametrize("null_space", [0.1, 0.0])
+def test_of_wide_layers_the_same_form_is_solved_without_their_moments(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch, null_space: float
+) -> None:
+    monkeypatch.setattr(spectra, "KEPT", 24)
+    free, directions = trained(tiny_base, 0.0, null_space=null_space)
+    shrunk, _ = trained(tiny_base, 2.0, null_space=null_space)
+    for name in (name for name in free.pairs if name.endswith(("down_proj", "q_proj"))):
+        spectrum = directions[name]
+        assert spectrum.is_partial
+        first = spectrum.protected_count(null_space)
+        closed_DS, open_DV = spectrum.directions_DK.tensor_split([first], dim=1)
+        project_DD = torch.eye(spectrum.width) - closed_DS @ closed_DS.T
+        rest_DD = project_DD - open_DV @ open_DV.T
+        energy_DD = 2.0 * (open_DV * spectrum.energy_K[first:] @ open_DV.T + spectrum.rest * rest_DD)
+        x_ND = inputs_of(tiny_base, name, free, [list(s.input_ids) for s in LESSON]) @ project_DD
+        lesson_DD = x_ND.T @ x_ND / len(x_ND)
+        before_DR, after_DR = free.pairs[name].a_DR, shrunk.pairs[name].a_DR
+        expected_DR = torch.linalg.pinv(lesson_DD + energy_DD) @ lesson_DD @ before_DR
+        torch.testing.assert_close(project_DD @ after_DR, expected_DR, atol=1e-3, rtol=1e-2)
+        torch.testing.assert_close(closed_DS.T @ after_DR, closed_DS.T @ before_DR, atol=1e-5, rtol=0)
 
 
 def test_ordinary_text_moves_less_and_the_lesson_stays(tiny_base: BaseModel) -> None:
