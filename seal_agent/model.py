@@ -286,7 +286,7 @@ class SelfAdaptingModel:
     ) -> list[Revision]:
         """As `adapt`, for an adapter per context; all of them train side by side, which costs less than one by one.
 
-        One adapter that learns several documents: join them with `seal_agent.data.documents.join` and call `adapt`.
+        For one adapter that learns several documents, call `adapt` with `seal_agent.data.documents.document.join`.
 
         Args:
             contexts: What to learn, each with its own title and questions.

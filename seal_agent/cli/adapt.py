@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seal_agent.cli import console
+from seal_agent.cli.adapt_files import adapter_names, check_separate, documents_in, joined
 from seal_agent.cli.options import (
     Adapter,
     EngineOptions,
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from seal_agent.data.documents.document import Document
     from seal_agent.types import Question, Revision
 
-EXAMPLE = 'Example: seal adapt handbook.txt --adapter work --title "Staff handbook"'
+EXAMPLE = 'Example: seal adapt handbook.txt --adapter work --title "Staff handbook"; seal adapt notes/ --into work'
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +125,12 @@ class TrainingOptions:
 
 
 def adapt(
-    file: Annotated[
-        Path,
+    files: Annotated[
+        list[Path],
         typer.Argument(
-            metavar="FILE", help="Text, Markdown, HTML, reStructuredText, PDF, .docx or .epub; or - for standard input."
+            metavar="FILE…",
+            help="Text, Markdown, HTML, reStructuredText, PDF, .docx or .epub; a folder of such; or - for standard "
+            "input. Of several files each is learnt by an adapter of its name, all side by side.",
         ),
     ],
     note_options: NoteOptions,
@@ -135,6 +139,9 @@ def adapt(
     engine_options: EngineOptions,
     grader_options: GraderOptions,
     adapter: Adapter = "default",
+    into: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One adapter that learns all the files, not one each.")
+    ] = None,
     title: Annotated[str, typer.Option(help="What the text is about; put before every note.")] = "",
     questions: Annotated[
         Path | None, typer.Option(help='JSON lines {"question", "answer"}, asked before and after.')
@@ -154,7 +161,7 @@ def adapt(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Learn a text: write notes about it, train the adapter on them, keep the change."""
+    """Learn texts: write notes about each, train an adapter on them, keep the change."""
     from seal_agent.adaptation.gate import MinimumGain
     from seal_agent.config import recipe_named
     from seal_agent.self_edits.formats.registry import check_format
@@ -162,7 +169,11 @@ def adapt(
     for name in note_options.formats or ():
         check_format(name)
     base_recipe = recipe_named(recipe or ("paper" if policy else "default"))
-    document = _read_document(file)
+    paths = documents_in(files)
+    if into is None and len(paths) > 1:
+        check_separate(adapter, title, questions)
+    documents = [_read_document(path) for path in paths]
+    names = adapter_names(paths) if into is None and len(paths) > 1 else [into or adapter]
     asked = _read_questions(questions)
     self_edit = note_options.config(base_recipe.self_edit)
     inner_loop = training_options.config(base_recipe.inner_loop, seed)
@@ -173,24 +184,33 @@ def adapt(
     if seal.policy and seal.policy.formats and not note_options.formats:
         self_edit = replace(self_edit, formats=seal.policy.formats)
     with console.stage_bars(quiet=as_json) as bars:
-        revision = seal.adapt(
-            document,
-            adapter=adapter,
-            title=title or None,
-            questions=asked,
-            self_edit=self_edit,
-            inner_loop=inner_loop,
-            gate=gate,
-            progress=bars,
-        )
-    _show(revision, as_json)
+        if len(names) > 1:
+            revisions = seal.adapt_many(
+                documents, adapters=names, self_edit=self_edit, inner_loop=inner_loop, gate=gate, progress=bars
+            )
+        else:
+            revision = seal.adapt(
+                documents[0] if len(documents) == 1 else joined(documents, paths, title),
+                adapter=names[0],
+                title=title or None,
+                questions=asked,
+                self_edit=self_edit,
+                inner_loop=inner_loop,
+                gate=gate,
+                progress=bars,
+            )
+            revisions = [revision]
+    _show(revisions, as_json)
 
 
-def _show(revision: Revision, as_json: bool) -> None:
-    if as_json:
-        print_json(**console.revision_json(revision))
+def _show(revisions: Sequence[Revision], as_json: bool) -> None:
+    if not as_json:
+        for revision in revisions:
+            console.out.print(str(revision), markup=False, soft_wrap=True)
+    elif len(revisions) == 1:
+        print_json(**console.revision_json(revisions[0]))
     else:
-        console.out.print(str(revision), markup=False, soft_wrap=True)
+        print_json(revisions=[console.revision_json(revision) for revision in revisions])
 
 
 def _read_document(file: Path) -> Document:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 MAX_HEADING_WORDS = 15  # a longer line is a paragraph, whatever its type looks like
 
@@ -103,6 +104,17 @@ def document_of(parts: Iterable[Heading | Block], title: str = "") -> Document:
             sections[-1] = replace(sections[-1], blocks=(*sections[-1].blocks, part))
     title, top = single_line(title), _top_heading(parts)
     return Document(top if top.casefold() in title.casefold() and top else title or top, tuple(sections))
+
+
+def join(documents: Iterable[Document], title: str = "") -> Document:
+    """One document of several: the title of each is the outermost heading of its sections."""
+    return Document(single_line(title), tuple(chain.from_iterable(map(_under_its_title, documents))))
+
+
+def _under_its_title(document: Document) -> Iterator[Section]:
+    for section in document.sections:
+        has_it = not document.title or section.heading[:1] == (document.title,)
+        yield section if has_it else replace(section, heading=(document.title, *section.heading))
 
 
 def sentence(text: str) -> str:

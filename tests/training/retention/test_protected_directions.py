@@ -143,9 +143,7 @@ def test_directions_just_computed_and_those_from_the_cache_train_the_same_weight
         assert torch.equal(pair.b_RO, trained[1].pairs[name].b_RO)
 
 
-def test_directions_are_kept_in_bfloat16(
-    tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_directions_are_kept_in_bfloat16(tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEAL_CACHE", str(tmp_path))
     directions = protected_directions(tiny_base, CONFIG)
     assert directions is not None

@@ -48,7 +48,6 @@ def test_directions_are_orthonormal_and_sorted_and_shared_by_layers_with_the_sam
     assert directions[q] is not directions[next(n for n in names if n.endswith("down_proj"))]
 
 
-
 def test_energy_and_directions_are_those_of_the_moments_text_by_text(tiny_base: BaseModel) -> None:
     names = find_targets(tiny_base.module, ("all",))
     for name, spectrum in principal_directions(tiny_base, names, TEXTS).items():

@@ -1,0 +1,74 @@
+"""The files of `seal adapt`: which there are, which adapter learns each, and several as one document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seal_agent.errors import InputError
+
+if TYPE_CHECKING:
+    from seal_agent.data.documents.document import Document
+
+STANDARD_INPUT = Path("-")
+# Of the files that are read in a folder.
+KINDS = tuple([".txt", ".text", ".md", ".markdown", ".mdown", ".mkd", ".html", ".htm", ".xhtml", ".rst", ".rest", ".pdf", ".docx", ".epub"])
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def documents_in(files: Sequence[Path]) -> list[Path]:
+    """The files, and those in each folder, sorted by name. Raises InputError for a folder without any."""
+    paths: list[Path] = []
+    for file in files:
+        if not file.is_dir():
+            paths.append(file)
+            continue
+        inside = sorted(path for path in file.iterdir() if path.suffix.lower() in KINDS and path.is_file())
+        if not inside:
+            raise InputError(f"the folder {file} holds no document; it may hold {', '.join(KINDS)}")
+        paths += inside
+    if STANDARD_INPUT in paths and len(paths) > 1:
+        raise InputError("standard input (-) is learnt alone; leave the other files out, or write it to a file")
+    return paths
+
+
+def check_separate(adapter: str, title: str, questions: Path | None) -> None:
+    """Raises InputError for options that say something of a single text, where several are learnt separately."""
+    given = [
+        option
+        for option, value in (
+            ("--adapter", adapter if adapter != "default" else ""),
+            ("--title", title),
+            ("--questions", questions),
+        )
+        if value
+    ]
+    if given:
+        raise InputError(
+            f"{' and '.join(given)} cannot be for several files that are learnt separately, each by an adapter of its "
+            "name; for one adapter that learns them all, use --into NAME"
+        )
+
+
+def adapter_names(paths: Sequence[Path]) -> list[str]:
+    """An adapter's name for each file, from the file's. Raises InputError where two files would get the same."""
+    names = [_NOT_IN_NAMES.sub("-", path.stem).strip("-._")[:64] or "text" for path in paths]
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            first = paths[names.index(name)]
+            raise InputError(f"{first} and {paths[i]} would both be learnt by adapter {name!r}; rename one of them")
+    return names
+
+
+def joined(documents: Sequence[Document], paths: Sequence[Path], title: str) -> Document:
+    """One document of several files; one without a title stands under its file's name."""
+    from seal_agent.data.documents.document import join
+
+    titled = [
+        document if document.title else replace(document, title=path.stem.replace("_", " ").replace("-", " "))
+        for document, path in zip(documents, paths, strict=True)
+    ]
+    return join(titled, title)
