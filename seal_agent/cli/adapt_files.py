@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from seal_agent.data.documents.document import Document
 
 STANDARD_INPUT = Path("-")
-# Of the files that are read in a folder.
-KINDS = tuple([".txt", ".text", ".md", ".markdown", ".mdown", ".mkd", ".html", ".htm", ".xhtml", ".rst", ".rest", ".pdf", ".docx", ".epub"])
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def documents_in(files: Sequence[Path]) -> list[Path]:
     """The files, and those in each folder, sorted by name. Raises InputError for a folder without any."""
+    from seal_agent.data.documents.read import KINDS
+
     paths: list[Path] = []
     for file in files:
         if not file.is_dir():

@@ -24,6 +24,8 @@ _TEXT: dict[str, Callable[[str], Document]] = {
     **dict.fromkeys((".rst", ".rest"), read_restructured),
 }
 _PROSE = (".txt", ".text", "")  # may hold Markdown or HTML; a file of any other kind is text as it stands
+KINDS = (*filter(None, _PROSE), *_TEXT, *_BINARY)
+"""Endings of the files that hold documents."""
 _OTHERS = {
     ".doc": "save it as .docx",
     ".odt": "save it as .docx",
