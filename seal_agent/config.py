@@ -113,6 +113,16 @@ class GateConfig:
 
 
 @config
+class Limits:
+    """How much one adapter, or a whole store, may take. None is no limit."""
+
+    adaptations: Count | None = None  # trainings begun within an hour
+    seconds: ZeroOrMore | None = None  # of training and checking within an hour
+    tokens: Count | None = None  # trained on within an hour
+    megabytes: ZeroOrMore | None = None  # of adapters on disk
+
+
+@config
 class BankConfig:
     """How the batched inner loop fills the machine. It changes nothing of what an adapter learns."""
 

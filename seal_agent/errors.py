@@ -21,6 +21,10 @@ class StoreError(SealError):
     """The adapter store could not be read or written."""
 
 
+class BudgetError(SealError):
+    """A limit on adaptations, seconds, tokens or disk was reached; nothing was trained."""
+
+
 class TrainingError(SealError):
     """The inner loop failed; nothing was saved."""
 

@@ -10,12 +10,16 @@ import secrets
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from copy import copy
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, overload
 
+from seal_agent.adaptation import reviews
 from seal_agent.adaptation.adapt import TrainedProposal, Trainer, Work, settings_json
+from seal_agent.adaptation.compare import Change, changed_answers, questions_of
+from seal_agent.adaptation.foreign import check_fits, foreign_revision
 from seal_agent.adaptation.forget import clean_up, plan_forget, record_forget, retrain
 from seal_agent.adaptation.gate.approval import Approve, check_approve
 from seal_agent.adaptation.gate.judgement import Judgement
@@ -51,11 +55,14 @@ from seal_agent.outer_loop.policy import Policy, load_policy
 from seal_agent.paths import default_home
 from seal_agent.progress import StageClock, StageProgress, part_of, shares_of
 from seal_agent.self_edits.formats.registry import is_model_written
+from seal_agent.store import budget
 from seal_agent.store import files as files
 from seal_agent.store.cleaning import collect
-from seal_agent.store.ledger import Ledger
+from seal_agent.store.importing import read_foreign
+from seal_agent.store.ledger import Ledger, check_usable
 from seal_agent.store.loaded import MAX_LOADED_BYTES, LoadedAdapters
 from seal_agent.store.names import check_name
+from seal_agent.store.namespaces import Namespace, as_namespace, full_name
 from seal_agent.types import (
     Context,
     Forgotten,
@@ -99,6 +106,8 @@ class SelfAdaptingModel:
         collect(self.ledger)
         self._loaded = LoadedAdapters(max_loaded_bytes)
         self._forgotten = self.ledger.count_forgotten()
+        self.namespace: Namespace = ()
+        self._full_names: dict[str, str] = {}
         self._policy_source = policy
         self._policy_revision: str | None = None
         self.policy = self._find_policy(policy)
@@ -156,6 +165,27 @@ class SelfAdaptingModel:
             max_loaded_bytes=max_loaded_bytes,
         )
 
+    def in_namespace(self, namespace: Sequence[str]) -> SelfAdaptingModel:
+        """A handle on the adapters of a namespace, such as ("acme", "user 7"): it neither sees nor reaches others.
+
+        The base model and the engine are shared, weights in memory are not. Raises InputError.
+        """
+        handle = copy(self)
+        handle.namespace = as_namespace(namespace)
+        handle._loaded = LoadedAdapters(self._loaded.max_bytes)
+        handle._full_names = {}
+        if self._policy_revision:  # a stored adapter, which is another namespace's
+            handle._policy_source = handle._policy_revision = handle.policy = None
+        return handle
+
+    def full_name(self, adapter: str = DEFAULT_ADAPTER) -> str:
+        """The name of an adapter in the whole store. Raises InputError for what is no name."""
+        check_name(adapter)
+        if not self.namespace:
+            return adapter
+        self._full_names[adapter] = full_name(self.namespace, adapter)
+        return self._full_names[adapter]
+
     # ------------------------------------------------------------ learning
 
     def adapt(
@@ -201,7 +231,8 @@ class SelfAdaptingModel:
         check_gate(gate)
         check_approve(approve)
         whole, _ = as_context(context, title, questions, trust)
-        lineage = self.ledger.lineage(check_name(adapter))
+        lineage = self.ledger.lineage(self.full_name(adapter))
+        budget.check(self.ledger, self.full_name(adapter))
         if known := learned_already(lineage, whole, inner_loop or self._inner_loop):
             return known
         proposal = self.propose(
@@ -233,7 +264,7 @@ class SelfAdaptingModel:
         A policy writes the formats that it learned unless `self_edit` names others. Raises InputError where it would
         have nothing to write.
         """
-        check_name(adapter)
+        name = self.full_name(adapter)
         self._drop_forgotten()
         whole, document = as_context(context, title, questions, trust)
         return write_proposal(
@@ -243,8 +274,8 @@ class SelfAdaptingModel:
             document,
             self._self_edit(self_edit),
             StageClock(progress),
-            adapter=adapter,
-            parent=self.ledger.active(adapter),
+            adapter=name,
+            parent=self.ledger.active(name),
             writer=self._writer,
             seed=self.seed,
         )
@@ -260,7 +291,7 @@ class SelfAdaptingModel:
         progress: StageProgress | None = None,
     ) -> Revision:
         """Train on a proposal. Committing the same proposal twice trains once and returns the same revision."""
-        check_name(proposal.adapter)
+        self._check_own(proposal.adapter)
         check_context(proposal.context)
         check_gate(gate)
         check_approve(approve)
@@ -307,7 +338,8 @@ class SelfAdaptingModel:
         proposals: list[Proposal] = []
         for i, (context, adapter) in enumerate(zip(contexts, adapters, strict=True)):
             whole, _ = as_context(context, None, None, trust)
-            if known := learned_already(self.ledger.lineage(check_name(adapter)), whole, config):
+            budget.check(self.ledger, self.full_name(adapter))
+            if known := learned_already(self.ledger.lineage(self.full_name(adapter)), whole, config):
                 found[i] = known
                 continue
             part = part_of(progress, i, len(contexts))
@@ -332,39 +364,62 @@ class SelfAdaptingModel:
         """Train on proposals for different adapters side by side, judge them together, and record them one by one."""
         config, clock, pairs = inner_loop or self._inner_loop, StageClock(progress), as_metadata(metadata or {})
         keys = [content_hash([proposal.id, asdict(config)]) for proposal in proposals]
+        results: dict[int, Revision | TrainingError] = {}
         with ExitStack() as locks:
             for name in sorted(proposal.adapter for proposal in proposals):  # in one order: nobody waits in a circle
                 locks.enter_context(self.ledger.only_writer_of(name))
-            results: dict[int, Revision | TrainingError] = {}
             for i, (proposal, key) in enumerate(zip(proposals, keys, strict=True)):
                 if known := self._committed(proposal, key):
                     results[i] = known
-            wanted = [i for i in range(len(proposals)) if i not in results]
-            pending: dict[int, Pending] = {}
-            for i, each in zip(wanted, self._train_each([proposals[i] for i in wanted], config, clock), strict=True):
-                if isinstance(each, TrainingError):
-                    results[i] = each
+            new = [i for i in range(len(proposals)) if i not in results]
+            candidates = self._candidates([proposals[i] for i in new], config, gate, clock)
+            shared = shares_of(clock.stages, len(new))
+            for i, candidate in zip(new, candidates, strict=True):
+                if isinstance(candidate, TrainingError):
+                    results[i] = candidate
                 else:
-                    pending[i] = each
-            judged = judge(self._trainer, list(pending.values()), gate, clock) if pending else []
-            shared = shares_of(clock.stages, len(wanted))
-            for (i, each), (trained, judgement) in zip(pending.items(), judged, strict=True):
-                parent = each.lineage[0].id if each.lineage else None
-                recording = StageClock(progress, (*proposals[i].stages, *shared))
-
-                def revision(
-                    judgement: Judgement,
-                    folder: str = "",
-                    trained: TrainedProposal = trained,
-                    key: str = keys[i],
-                    parent: str | None = parent,
-                    recording: StageClock = recording,
-                ) -> Revision:
-                    return trained.revision(key, parent, folder, judgement, pairs, recording.stages)
-
-                judgement = with_approval(judgement, approve, revision)
-                results[i] = self._record(trained, keys[i], parent, partial(revision, judgement), recording)
+                    own = StageClock(progress, (*proposals[i].stages, *shared))
+                    results[i] = self._decide(*candidate, keys[i], approve, pairs, own)
         return [results[i] for i in range(len(proposals))]
+
+    def _candidates(
+        self, proposals: Sequence[Proposal], config: InnerLoopConfig, gate: AnyGate, clock: StageClock
+    ) -> list[tuple[TrainedProposal, Judgement, str | None] | TrainingError]:
+        """Train side by side, in memory only, and judge what was trained; with the parent that each started from."""
+        if not proposals:
+            return []
+        with ExitStack() as spending:
+            runs = [spending.enter_context(budget.spend(self.ledger, proposal.adapter)) for proposal in proposals]
+            trained = self._train_each(proposals, config, clock)
+            judged = iter(judge(self._trainer, [each for each in trained if isinstance(each, Pending)], gate, clock))
+            results = [
+                each
+                if isinstance(each, TrainingError)
+                else (*next(judged), each.lineage[0].id if each.lineage else None)
+                for each in trained
+            ]
+            for run, result in zip(runs, results, strict=True):
+                run.share = 1 / len(runs)
+                run.tokens = 0 if isinstance(result, TrainingError) else result[0].summary.tokens
+        return results
+
+    def _decide(
+        self,
+        trained: TrainedProposal,
+        judgement: Judgement,
+        parent: str | None,
+        key: str,
+        approve: Approve | None,
+        metadata: tuple[tuple[str, str], ...],
+        clock: StageClock,
+    ) -> Revision:
+        """Ask for approval where it is wanted, and record what became of a candidate."""
+
+        def revision(judgement: Judgement, folder: str = "") -> Revision:
+            return trained.revision(key, parent, folder, judgement, metadata, clock.stages)
+
+        judgement = with_approval(judgement, approve, revision)
+        return self._record(trained, key, parent, partial(revision, judgement), clock)
 
     def _committed(self, proposal: Proposal, key: str) -> Revision | None:
         """The revision of an earlier commit of this proposal, if it is active or can be made active again."""
@@ -407,6 +462,7 @@ class SelfAdaptingModel:
                 folder = files.save(
                     trained.adapter, self.base.name, self.base.identity, self.ledger.adapters_folder, recipe
                 )
+            self._claim(trained.proposal.adapter)
             recorded = self.ledger.record(revision(folder), key, folder, onto=parent)
         self._loaded[recorded.id] = trained.adapter
         return recorded
@@ -511,19 +567,75 @@ class SelfAdaptingModel:
 
     def history(self, adapter: str = DEFAULT_ADAPTER) -> list[Revision]:
         """Every revision of an adapter, oldest first, including those that were taken back."""
-        self.ledger.check_known(adapter)
-        return self.ledger.history(adapter)
+        self._check_known(adapter)
+        return self.ledger.history(self.full_name(adapter))
 
     def adapters(self) -> dict[str, str | None]:
         """Every adapter's active revision, by name; None where it is rolled back to the base model."""
-        return self.ledger.adapters()
+        everything = self.ledger.adapters()
+        if not self.namespace:
+            return everything
+        return {name: everything[full] for name, full in self._own_adapters().items() if full in everything}
 
     def rollback(self, adapter: str = DEFAULT_ADAPTER, to: str | None = None) -> Revision | None:
         """Make an earlier revision active again: the parent, a revision's id, or "base".
 
         Returns the revision now active, None for the base model. Nothing is deleted. Raises AdapterError.
         """
-        return self.ledger.rollback(adapter, to)
+        self._check_known(adapter)
+        if to not in (None, "base"):
+            self._own_revision(str(to))
+        return self.ledger.rollback(self.full_name(adapter), to)
+
+    def promote(self, revision: str) -> Revision:
+        """Make a quarantined revision the active one of its adapter: somebody trusts it.
+
+        Raises AdapterError where it is not quarantined, or where its adapter has gone on meanwhile.
+        """
+        return reviews.promote(self.ledger, self._own_revision(revision))
+
+    def revoke(self, revision: str) -> Revision | None:
+        """Never use a revision again, nor what was learned on top of it. Nothing is deleted.
+
+        Returns the revision now active, None for the base model. Raises AdapterError.
+        """
+        return reviews.revoke(self.ledger, self._own_revision(revision))
+
+    def import_adapter(self, folder: str | Path, *, adapter: str = DEFAULT_ADAPTER, title: str = "") -> Revision:
+        """Take a PEFT folder of somebody else's into quarantine: it answers as "ADAPTER@REVISION" until `promote`.
+
+        Raises AdapterError for a folder that is not plainly an adapter of this base model.
+        """
+        source, name = Path(folder).expanduser(), self.full_name(adapter)
+        imported = read_foreign(source)
+        check_fits(imported.adapter, self.base)
+        with self.ledger.only_writer_of_folders():
+            stored = files.save(imported.adapter, self.base.name, self.base.identity, self.ledger.adapters_folder)
+            self._claim(name)
+            revision = foreign_revision(imported, source, name, title, self.base.identity, stored)
+            if self.ledger.exists(revision.id):
+                return self.ledger.get(revision.id)
+            return self.ledger.record(revision, imported.sha256, stored)
+
+    def diff(self, left: str, right: str) -> list[Change]:
+        """The questions that two revisions (or "base") answer differently: their own, and general ones."""
+        sides = [None if side == "base" else self._own_revision(side) for side in (left, right)]
+        asked = [r for side in sides if side for r in (side, *self.ledger.ancestors(side.id))]
+        weights = [self.weights_of(side.id) if side else None for side in sides]
+        return changed_answers(self.engine, self.base, self.grader, questions_of(asked), *weights)
+
+    def delete_adapter(self, adapter: str) -> None:
+        """Delete an adapter for good: all revisions, their texts and weights. Only ids and dates stay.
+
+        Raises AdapterError for an unknown one, StoreError where all is done but a file could not be deleted.
+        """
+        self._check_known(adapter)
+        name = self.full_name(adapter)
+        with self.ledger.only_writer_of(name):
+            gone = [revision.id for revision in self.ledger.history(name)]
+            self.ledger.delete(name)
+            self._drop(gone)
+            clean_up(self.ledger)
 
     def forget(
         self, revision: str, *, adapter: str | None = None, progress: StageProgress | None = None
@@ -542,8 +654,8 @@ class SelfAdaptingModel:
         was forgotten before; then, and where training fails, nothing has changed. Raises StoreError where all is done
         but a file could not be deleted.
         """
-        with self.ledger.only_writer_of(self.ledger.get(revision).adapter):
-            plan = plan_forget(self.ledger, revision, adapter)
+        with self.ledger.only_writer_of(self._own_revision(revision).adapter):
+            plan = plan_forget(self.ledger, revision, self.full_name(adapter) if adapter is not None else None)
             again = retrain(self._trainer, plan, self.weights_of, self._inner_loop, progress)
             revisions = record_forget(self.ledger, plan, again, self.base.name)
             self._drop(plan.erased)
@@ -554,8 +666,8 @@ class SelfAdaptingModel:
 
     def forgotten(self, adapter: str = DEFAULT_ADAPTER) -> list[Forgotten]:
         """What `forget` erased of an adapter, oldest first: ids and dates, no text."""
-        self.ledger.check_known(adapter)
-        return self.ledger.forgotten(adapter)
+        self._check_known(adapter)
+        return self.ledger.forgotten(self.full_name(adapter))
 
     def export(self, adapter: str, path: str | Path) -> Path:
         """Write the active revision as a plain PEFT folder, which PEFT and vLLM load. Returns the folder."""
@@ -571,17 +683,29 @@ class SelfAdaptingModel:
     def adapter(self, name: str) -> LoraAdapter | None:
         """The weights of an adapter's active revision; None where that is the base model.
 
-        "default" is the base model until something has been learned; another unknown name is an AdapterError.
+        "NAME@REVISION" names one revision, active or not: the only way to ask one in quarantine. "default" is the base
+        model until something has been learned; another unknown name is an AdapterError.
         """
-        while (revision := self.ledger.active(check_name(name))) is not None:
+        name, _, wanted = name.partition("@")
+        full = self.full_name(name)
+        if wanted:
+            return self._named_revision(full, wanted)
+        while (revision := self.ledger.active(full)) is not None:
             try:
                 return self.weights_of(revision)
             except AdapterError:
-                if self.ledger.active(name) == revision:  # else it was forgotten between the two lines
+                if self.ledger.active(full) == revision:  # else it was forgotten between the two lines
                     raise
         if name != DEFAULT_ADAPTER:
-            self.ledger.check_known(name)
+            self._check_known(name)
         return None
+
+    def _named_revision(self, adapter: str, revision: str) -> LoraAdapter:
+        found = self._own_revision(revision)
+        if found.adapter != adapter:
+            raise AdapterError(f"there is no revision {revision!r} of this adapter; `seal history` lists those it has")
+        check_usable(found, named=True)
+        return self.weights_of(revision)
 
     def weights_of(self, revision: str) -> LoraAdapter:
         """The weights of a revision, from memory if it was used lately.
@@ -590,12 +714,50 @@ class SelfAdaptingModel:
         """
         self._drop_forgotten()
         self._check_exists(revision)
+        if self.namespace:
+            self._own_revision(revision)
         try:
             return self._loaded[revision]
         except KeyError:
             return self._read(revision)
 
     # ------------------------------------------------------------ inside
+
+    def _own_adapters(self) -> dict[str, str]:
+        """The adapters of this handle's namespace: their own names, and those in the whole store."""
+        return self.ledger.claimed(self.namespace)
+
+    def _owns(self, full: str) -> bool:
+        """Whether an adapter is of this namespace; stores before there were any knew only its full name."""
+        return not self.namespace or full == full_name(self.namespace) or full in self._own_adapters().values()
+
+    def _check_own(self, full: str) -> None:
+        """Raises AdapterError for an adapter of another namespace, as if there were none."""
+        check_name(full)
+        if not self._owns(full) and full not in self._full_names.values():
+            raise AdapterError(f"there is no adapter {full!r} here")
+
+    def _own_revision(self, revision: str) -> Revision:
+        """A revision of this namespace. Raises AdapterError for another's, as if there were none."""
+        found = self.ledger.get(revision)
+        if not self._owns(found.adapter):
+            raise AdapterError(f"there is no revision {revision!r}; `seal history` lists them")
+        return found
+
+    def _check_known(self, adapter: str) -> None:
+        """Raises InputError for a bad name, AdapterError for an adapter that has learned nothing yet."""
+        full = self.full_name(adapter)
+        if not self.namespace:
+            self.ledger.check_known(full)
+        elif not self.ledger.is_known(full):
+            known = ", ".join(self.adapters()) or "none yet"
+            raise AdapterError(f"there is no adapter {adapter!r} in this namespace; known: {known}")
+
+    def _claim(self, full: str) -> None:
+        """Write down whose an adapter is that is made now."""
+        if self.namespace:
+            names = {own: name for name, own in self._full_names.items()}
+            self.ledger.claim(full, self.namespace, names.get(full, DEFAULT_ADAPTER))
 
     @property
     def _trainer(self) -> Trainer:
@@ -653,7 +815,7 @@ class SelfAdaptingModel:
         folder = Path(policy).expanduser()
         if not folder.is_dir() and len(folder.parts) == 1:
             adapter = self.adapter(str(policy))
-            self._policy_revision = self.ledger.active(str(policy))
+            self._policy_revision = self.ledger.active(self.full_name(str(policy).partition("@")[0]))
             return Policy(adapter, ()) if adapter else None
         loaded = load_policy(folder)
         if loaded.base and not self.base.is_same_as(loaded.base):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from seal_agent.errors import InputError
 from seal_agent.store.names import check_name
+from seal_agent.store.namespaces import full_name
 
 DEFAULT_NAMESPACE = ("{user_id}",)
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
-_HASH_MARK = "_-"  # never part of an escaped name, where two hex digits follow every underscore
-_MAX_NAME_LENGTH = 64  # characters; store/names.py
-_RESERVED_NAMES = {"default"}
 
 
 def adapter_for(namespace: Sequence[str], context: object = None, config: Mapping[str, object] | None = None) -> str:
@@ -28,10 +25,21 @@ def adapter_for(namespace: Sequence[str], context: object = None, config: Mappin
 
     Raises InputError if neither holds the value, if they disagree, or if the namespace is invalid.
     """
+    parts = namespace_for(namespace, context, config)
+    return full_name(parts) if parts else check_name(namespace[0])
+
+
+def namespace_for(
+    namespace: Sequence[str], context: object = None, config: Mapping[str, object] | None = None
+) -> tuple[str, ...]:
+    """The namespace with the run's values in it; () for one adapter for everybody, as the agent's author chose.
+
+    Raises InputError as `adapter_for` does.
+    """
     check_namespace(namespace)
     if len(namespace) == 1 and not _PLACEHOLDER.search(namespace[0]):
-        return check_name(namespace[0])  # one adapter for everybody, as the agent's author chose
-    return _adapter_name([_fill(part, context, config or {}) for part in namespace])
+        return ()
+    return tuple(_fill(part, context, config or {}) for part in namespace)
 
 
 def check_namespace(namespace: Sequence[str]) -> None:
@@ -73,21 +81,3 @@ def _identity(name: str, context: object, config: Mapping[str, object]) -> str:
 
 def _lookup(name: str, source: object) -> object:
     return source.get(name) if isinstance(source, Mapping) else getattr(source, name, None)
-
-
-def _adapter_name(parts: Sequence[str]) -> str:
-    """A valid adapter name, different for every sequence of parts.
-
-    Letters, digits and dashes stay, other bytes become _hex, and dots separate the parts. If the result is too long,
-    invalid or reserved, a hash takes its place.
-    """
-    escaped = ".".join(map(_escape, parts))
-    if len(escaped) <= _MAX_NAME_LENGTH and escaped[0].isalnum() and escaped not in _RESERVED_NAMES:
-        return check_name(escaped)
-    digest = hashlib.sha256(escaped.encode()).hexdigest()[:40]
-    readable = re.sub("[^A-Za-z0-9]", "", escaped)[: _MAX_NAME_LENGTH - len(_HASH_MARK) - len(digest)]
-    return check_name(f"{readable or 'x'}{_HASH_MARK}{digest}")
-
-
-def _escape(part: str) -> str:
-    return re.sub(rb"[^A-Za-z0-9-]", lambda byte: b"_%02x" % byte[0][0], part.encode("utf-8", "surrogatepass")).decode()

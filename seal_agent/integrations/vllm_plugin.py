@@ -26,7 +26,7 @@ from vllm.lora.resolver import LoRAResolver, LoRAResolverRegistry
 
 from seal_agent.errors import SealError
 from seal_agent.paths import default_home
-from seal_agent.store.ledger import Ledger
+from seal_agent.store.ledger import Ledger, check_usable
 from seal_agent.store.names import check_name
 
 NAME = "seal"
@@ -86,7 +86,10 @@ class SealResolver(LoRAResolver):  # type: ignore[misc]
             return self._ledger
 
     def _folder(self, full: str) -> Path | None:
-        """The folder of `adapter@revision`. Raises AdapterError for a revision that is not the adapter's."""
+        """The folder of `adapter@revision`.
+
+        Raises AdapterError for a revision that may not answer: one in quarantine may, since it is named in full.
+        """
         name, _, revision = full.partition("@")
         ledger = self._store()
         if ledger is None:
@@ -95,7 +98,10 @@ class SealResolver(LoRAResolver):  # type: ignore[misc]
         if revision == "base":
             return self._silent_folder(adapter, ledger)
         entry = ledger.entry(revision)
-        return ledger.adapters_folder / entry.folder if entry.revision.adapter == adapter else None
+        if entry.revision.adapter != adapter:
+            return None
+        check_usable(entry.revision, named=True)
+        return ledger.adapters_folder / entry.folder
 
     def _silent_folder(self, adapter: str, ledger: Ledger) -> Path | None:
         """Weights that change nothing, for an adapter that was rolled back to the base model."""

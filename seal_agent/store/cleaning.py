@@ -17,7 +17,7 @@ _OURS = re.compile(r"[0-9a-f]{64}|\.(draft|gone)-.*")
 def delete_unused(ledger: Ledger) -> None:
     """Delete the folders that no revision uses. The caller holds `only_writer_of_folders`. Raises OSError."""
     used = ledger.folders()
-    for folder in _unused(ledger.adapters_folder, used):
+    for folder in unused(ledger.adapters_folder, used):
         # A folder is renamed before it is deleted: under its own name it is whole, or not there.
         gone = folder if folder.name.startswith(".") else folder.with_name(f".gone-{folder.name}")
         if gone != folder:
@@ -29,12 +29,13 @@ def delete_unused(ledger: Ledger) -> None:
 def collect(ledger: Ledger) -> None:
     """Delete what a killed process left, if nobody is saving an adapter now; what cannot be deleted stays."""
     folder = ledger.adapters_folder
-    if folder.is_dir() and _unused(folder, ledger.folders()):
+    if folder.is_dir() and unused(folder, ledger.folders()):
         with suppress(OSError, StoreError), ledger.only_writer_of_folders(wait=False):
             delete_unused(ledger)
 
 
-def _unused(parent: Path, used: set[str]) -> list[Path]:
+def unused(parent: Path, used: set[str]) -> list[Path]:
+    """Our folders that are not in use."""
     if not parent.is_dir():
         return []
     return [path for path in parent.iterdir() if path.name not in used and _OURS.fullmatch(path.name)]

@@ -121,9 +121,9 @@ def checked_config(folder: Path, content: bytes) -> dict[str, Any]:
     if unknown := sorted(set(config) - _known_keys()):
         raise _refused(folder, f"{CONFIG} has the unknown setting {unknown[0][:60]!r}")
     rank, alpha = config.get("r"), config.get("lora_alpha")
-    if type(rank) is not int or not 1 <= rank <= MAX_RANK:
+    if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= MAX_RANK:
         raise _refused(folder, f"r must be 1 to {MAX_RANK}")
-    if type(alpha) not in (int, float) or not 0 < alpha < 1e6:
+    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not 0 < alpha < 1e6:
         raise _refused(folder, "lora_alpha must be a positive number")
     return plain_lora(folder, config)
 

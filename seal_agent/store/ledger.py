@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -184,17 +185,25 @@ class Ledger:
 
     def lineage(self, adapter: str) -> list[Revision]:
         """The active revision and its ancestors, newest first: what the adapter knows."""
-        chain, at = [], self.active(adapter)
-        while at is not None:
-            chain.append(self.get(at))
-            at = chain[-1].parent
-        return chain
+        active = self.active(adapter)
+        return [self.get(active), *self.ancestors(active)] if active else []
+
+    def ancestors(self, revision: str) -> list[Revision]:
+        """What a revision was learned on top of, newest first."""
+        found = [self.get(revision)]
+        while found[-1].parent is not None:
+            found.append(self.get(found[-1].parent))
+        return found[1:]
+
+    def is_known(self, adapter: str) -> bool:
+        """Whether an adapter has learned anything, forgotten things included."""
+        query = "SELECT 1 FROM revisions WHERE adapter = ? UNION SELECT 1 FROM forgotten WHERE adapter = ?"
+        return self._db.execute(query, (adapter, adapter)).fetchone() is not None
 
     def check_known(self, adapter: str) -> None:
         """Raises InputError for a bad name, AdapterError for an adapter that has learnt nothing yet."""
         check_name(adapter)
-        query = "SELECT 1 FROM revisions WHERE adapter = ? UNION SELECT 1 FROM forgotten WHERE adapter = ?"
-        if not self._db.execute(query, (adapter, adapter)).fetchone():
+        if not self.is_known(adapter):
             known = ", ".join(self.adapters()) or "none yet"
             raise AdapterError(f"there is no adapter {adapter!r} in {self.path.parent}; known: {known}")
 
@@ -249,6 +258,19 @@ class Ledger:
                 )
                 db.execute("DELETE FROM revisions WHERE id = ?", (revision,))
 
+    def delete(self, adapter: str) -> None:
+        """Delete an adapter and all its revisions, leaving their ids and dates among the forgotten, in one go."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        with self._write() as db:
+            db.execute("DELETE FROM active WHERE adapter = ?", (adapter,))
+            for (revision,) in db.execute("SELECT id FROM revisions WHERE adapter = ?", (adapter,)).fetchall():
+                chain.append(db, "forgotten", adapter, revision)
+            kept = "SELECT id, adapter, created, ?, NULL FROM revisions WHERE adapter = ?"
+            db.execute(f"INSERT OR REPLACE INTO forgotten {kept}", (now, adapter))
+            for table in ("revisions", "lessons", "namespaces", "runs"):
+                db.execute(f"DELETE FROM {table} WHERE adapter = ?", (adapter,))
+            chain.append(db, "deleted", adapter, "")
+
     def scrub(self) -> None:
         """Leave no copy of what was erased in the database and its log. StoreError where others do not let go of it."""
         try:
@@ -302,6 +324,20 @@ class Ledger:
         """Identities that this base model had before, and that adapters in the store still carry."""
         rows = self._db.execute("SELECT former FROM identities WHERE identity = ?", (identity,))
         return frozenset(former for (former,) in rows)
+
+    # ------------------------------------------------------------ namespaces
+
+    def claim(self, adapter: str, namespace: Sequence[str], name: str) -> None:
+        """Write down that an adapter, by its full name, is a namespace's `name`."""
+        if self._db.execute("SELECT 1 FROM namespaces WHERE adapter = ?", (adapter,)).fetchone() is None:
+            with self._write() as db:
+                row = (adapter, json.dumps(list(namespace)), name)
+                db.execute("INSERT OR IGNORE INTO namespaces VALUES (?, ?, ?)", row)
+
+    def claimed(self, namespace: Sequence[str]) -> dict[str, str]:
+        """The adapters of a namespace: their own names, and those in the whole store."""
+        query = "SELECT name, adapter FROM namespaces WHERE namespace = ? ORDER BY name"
+        return dict(self._db.execute(query, (json.dumps(list(namespace)),)))
 
     # ------------------------------------------------------------ locks
 

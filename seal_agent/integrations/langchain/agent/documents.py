@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 
 from seal_agent.errors import InputError, MissingDependency
@@ -54,15 +55,16 @@ def as_context(document: object) -> Context:
 def documents_in(messages: Sequence[BaseMessage], from_tools: bool = False) -> Iterator[Context]:
     """Texts attached to user messages: text-plain blocks, and file blocks of a text type.
 
-    With `from_tools` also Documents that tools return as artifacts. Blocks that hold only a URL or a file id are
-    skipped.
+    With `from_tools` also Documents that tools return as artifacts, as untrusted contexts. Blocks that hold only a URL
+    or a file id are skipped.
     """
     for message in messages:
         if isinstance(message, HumanMessage):
             yield from _attachments(message)
         elif from_tools and isinstance(message, ToolMessage):
             artifacts = message.artifact if isinstance(message.artifact, list | tuple) else [message.artifact]
-            yield from (as_context(artifact) for artifact in artifacts if isinstance(artifact, Document))
+            found = (as_context(artifact) for artifact in artifacts if isinstance(artifact, Document))
+            yield from (replace(context, trust="untrusted") for context in found)
 
 
 def _attachments(message: HumanMessage) -> Iterator[Context]:

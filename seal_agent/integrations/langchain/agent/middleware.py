@@ -12,13 +12,15 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, get_args
 
+from seal_agent.adaptation.judging import DEFAULT_GATE, AnyGate
 from seal_agent.errors import InputError, MissingDependency, SealError
 from seal_agent.integrations.drafts import BackgroundLearner, Draft, LearningOutcome, Source, from_json, to_json
 from seal_agent.integrations.langchain.agent.approval import Approval, approval_request
 from seal_agent.integrations.langchain.agent.documents import as_context, documents_in, up_to_last_turn
 from seal_agent.integrations.langchain.agent.documents import is_correction as is_correction
 from seal_agent.integrations.langchain.agent.tools import adapter_for, find_learnt, find_tried
-from seal_agent.integrations.namespaces import DEFAULT_NAMESPACE, check_namespace
+from seal_agent.integrations.namespaces import DEFAULT_NAMESPACE, check_namespace, namespace_for
+from seal_agent.store.namespaces import DEFAULT
 from seal_agent.store.queue import LessonQueue
 from seal_agent.types import Context
 
@@ -36,7 +38,6 @@ except ImportError as err:
     ) from err
 
 if TYPE_CHECKING:
-    from seal_agent.adaptation.gate import Gate
     from seal_agent.config import InnerLoopConfig, SelfEditConfig
     from seal_agent.model import SelfAdaptingModel
     from seal_agent.types import Revision
@@ -77,7 +78,7 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
         is_correction: Callable[[Sequence[BaseMessage]], str | None] = is_correction,
         self_edit: SelfEditConfig | None = None,
         inner_loop: InnerLoopConfig | None = None,
-        gate: Gate | None = None,
+        gate: AnyGate = DEFAULT_GATE,
     ) -> None:
         """
         Args:
@@ -105,6 +106,7 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
         self._background, self._approve, self._route = background, approve, route
         self._is_correction = is_correction
         self._self_edit, self._inner_loop, self._gate = self_edit, inner_loop, gate
+        self._claimed: set[str] = set()
         self._queue = LessonQueue(model.ledger.database, model.base.identity)
         self._learner = BackgroundLearner(self._learn, self._queue)
         if background:
@@ -257,7 +259,12 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
     # ------------------------------------------------------------ the user's adapter
 
     def _adapter(self, runtime: Runtime[Any]) -> str:
-        return adapter_for(self._namespace, runtime.context, _run_config())
+        """The adapter's name in the whole store, which the store is told belongs to the run's namespace."""
+        adapter = adapter_for(self._namespace, runtime.context, _run_config())
+        if adapter not in self._claimed and (parts := namespace_for(self._namespace, runtime.context, _run_config())):
+            self._model.ledger.claim(adapter, parts, DEFAULT)
+            self._claimed.add(adapter)
+        return adapter
 
     def _route_request(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
         adapter = self._adapter(request.runtime)

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from seal_agent.adaptation.judging import DEFAULT_GATE, AnyGate
 from seal_agent.errors import InputError, MissingDependency, SealError
 from seal_agent.integrations.drafts import subject_of
-from seal_agent.integrations.namespaces import DEFAULT_NAMESPACE, check_namespace
+from seal_agent.integrations.namespaces import DEFAULT_NAMESPACE, check_namespace, namespace_for
 from seal_agent.integrations.namespaces import adapter_for as adapter_for
+from seal_agent.store.namespaces import DEFAULT
 
 try:
     from langchain_core.runnables import RunnableConfig
@@ -21,7 +23,6 @@ except ImportError as err:
 from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
-    from seal_agent.adaptation.gate import Gate
     from seal_agent.config import InnerLoopConfig, SelfEditConfig
     from seal_agent.model import SelfAdaptingModel
     from seal_agent.types import Revision
@@ -56,7 +57,7 @@ def create_adaptation_tools(
     *,
     self_edit: SelfEditConfig | None = None,
     inner_loop: InnerLoopConfig | None = None,
-    gate: Gate | None = None,
+    gate: AnyGate = DEFAULT_GATE,
 ) -> list[BaseTool]:
     """The tools remember, rollback, history and forget, for the adapter that `namespace` denotes in each run.
 
@@ -96,14 +97,14 @@ class _AdapterTools:
     namespace: Sequence[str]
     self_edit: SelfEditConfig | None
     inner_loop: InnerLoopConfig | None
-    gate: Gate | None
+    gate: AnyGate
 
     def remember(self, text: str, config: RunnableConfig, title: str = "") -> str:
-        adapter = self._adapter(config)
+        model, adapter = self._adapter(config)
         with _as_tool_errors():
-            if learnt := find_learnt(self.model, adapter, text):
+            if learnt := find_learnt(model, model.full_name(adapter), text):
                 return f"Already known, as revision {learnt.id} of {learnt.created[:10]}; nothing was learnt again."
-            revision = self.model.adapt(
+            revision = model.adapt(
                 text,
                 adapter=adapter,
                 title=title,
@@ -114,29 +115,31 @@ class _AdapterTools:
             return _learning_report(revision)
 
     def rollback(self, config: RunnableConfig) -> str:
-        adapter = self._adapter(config)
+        model, adapter = self._adapter(config)
         with _as_tool_errors():
-            lineage = self.model.ledger.lineage(adapter)
+            lineage = model.ledger.lineage(model.full_name(adapter))
             if not lineage:
                 raise ToolException("there is nothing to roll back; nothing is learnt at present")
-            active = self.model.rollback(adapter)
+            active = model.rollback(adapter)
             return f"Rolled back {_describe(lineage[0])}. Now in use: {_describe(active)}."
 
     def history(self, config: RunnableConfig) -> str:
-        adapter = self._adapter(config)
+        model, adapter = self._adapter(config)
         with _as_tool_errors():
-            return _history_text(self.model, adapter)
+            return _history_text(model, adapter)
 
     def forget(self, revision: str, config: RunnableConfig) -> str:
-        adapter = self._adapter(config)
+        model, adapter = self._adapter(config)
         with _as_tool_errors():
-            _check_ownership(self.model, adapter, revision)
-            active = self.model.forget(revision, adapter=adapter)
+            _check_ownership(model, adapter, revision)
+            active = model.forget(revision, adapter=adapter)
             return f"Forgot {revision} for good. Now in use: {_describe(active)}."
 
-    def _adapter(self, config: RunnableConfig) -> str:
+    def _adapter(self, config: RunnableConfig) -> tuple[SelfAdaptingModel, str]:
+        """A handle on the run's namespace, which reaches no other, and the adapter's name in it."""
         try:
-            return adapter_for(self.namespace, _run_context(), config)
+            parts = namespace_for(self.namespace, _run_context(), config)
+            return (self.model.in_namespace(parts), DEFAULT) if parts else (self.model, self.namespace[0])
         except InputError as error:
             raise UnknownUser(str(error)) from error
 
@@ -170,7 +173,7 @@ def _check_ownership(model: SelfAdaptingModel, adapter: str, revision_id: str) -
 
 
 def _learning_report(revision: Revision) -> str:
-    result = "Learnt" if revision.accepted else "Not kept"
+    result = "Learnt" if revision.accepted else "Quarantined" if revision.status == "quarantined" else "Not kept"
     return f"{result}: {_describe(revision)}, in {revision.seconds:.0f} seconds; {revision.reason}."
 
 
@@ -178,7 +181,7 @@ def _history_text(model: SelfAdaptingModel, adapter: str) -> str:
     """One line per revision, oldest first; only the newest MAX_LISTED of a long history."""
     if adapter not in model.adapters():
         return "Nothing has been learnt yet."
-    in_use = {revision.id for revision in model.ledger.lineage(adapter)}
+    in_use = {revision.id for revision in model.ledger.lineage(model.full_name(adapter))}
     lines = [
         f"{_describe(revision)}, {revision.created[:10]}, {'in use' if revision.id in in_use else 'not in use'}"
         for revision in model.history(adapter)

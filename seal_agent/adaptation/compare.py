@@ -1,0 +1,51 @@
+"""What changed between two revisions: the questions that they answer differently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seal_agent.answering.questions import answer_questions
+from seal_agent.base_model.model import BaseModel
+from seal_agent.generation.engine import Engine
+from seal_agent.grading.grader import Grader
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.types import Answer, Context, Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A question under its title, and what each of two revisions answers."""
+
+    title: str
+    left: Answer
+    right: Answer
+
+
+def questions_of(revisions: Sequence[Revision]) -> list[Context]:
+    """Every question that was asked about these revisions, under its title, once."""
+    by_title: dict[str, dict[str, Context]] = {}
+    for revision in revisions:
+        title = revision.context.title
+        for answer in revision.after:
+            by_title.setdefault(title, {})[answer.question.text] = Context("", title, (answer.question,))
+        for answer in revision.guard:
+            by_title.setdefault("", {})[answer.question.text] = Context("", "", (answer.question,))
+    return [context for contexts in by_title.values() for context in contexts.values()]
+
+
+def changed_answers(
+    engine: Engine,
+    base: BaseModel,
+    grader: Grader,
+    contexts: Sequence[Context],
+    left: LoraAdapter | None,
+    right: LoraAdapter | None,
+) -> list[Change]:
+    """The questions that two adapters (None: the base model) answer in other words."""
+    if not contexts:
+        return []
+    adapters = [left] * len(contexts) + [right] * len(contexts)
+    answers = [a for (a,) in answer_questions(engine, base, [*contexts, *contexts], grader, adapters=adapters)]
+    pairs = zip(contexts, answers[: len(contexts)], answers[len(contexts) :], strict=True)
+    return [Change(context.title, old, new) for context, old, new in pairs if old.text != new.text]

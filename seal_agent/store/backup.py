@@ -1,0 +1,94 @@
+"""A store in one file, to keep or to move to another machine."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+import tarfile
+import tempfile
+import uuid
+from pathlib import Path
+
+from seal_agent import durable
+from seal_agent.errors import InputError, StoreError, first_line
+from seal_agent.lora.peft_files import CONFIG, WEIGHTS
+from seal_agent.store.files import PROVENANCE
+from seal_agent.store.ledger import Ledger
+from seal_agent.store.verify import verify
+
+DATABASE = "ledger.sqlite"
+_FILES = "|".join(map(re.escape, (CONFIG, WEIGHTS, PROVENANCE)))
+_MEMBER = re.compile(rf"{re.escape(DATABASE)}|adapters/[0-9a-f]{{64}}/({_FILES})")
+
+
+def backup(ledger: Ledger, file: Path) -> int:
+    """Write the whole store into a tar file; returns its size in bytes. Raises InputError, StoreError."""
+    if file.exists():
+        raise InputError(f"{file} exists; choose another name")
+    draft = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
+    try:
+        with ledger.only_writer_of_folders(), tempfile.TemporaryDirectory(prefix="seal-backup-") as place:
+            copy = Path(place) / DATABASE
+            _copy_database(ledger, copy)
+            with tarfile.open(draft, "w") as archive:
+                archive.add(copy, DATABASE)
+                for folder in sorted(ledger.folders()):
+                    for path in sorted((ledger.adapters_folder / folder).iterdir()):
+                        archive.add(path, f"adapters/{folder}/{path.name}", recursive=False)
+        durable.flush(draft)
+        durable.rename(draft, file)
+        durable.flush(file.absolute().parent)
+    except OSError as err:
+        raise StoreError(f"the backup could not be written to {file} ({err.strerror or err})") from err
+    finally:
+        draft.unlink(missing_ok=True)
+    return file.stat().st_size
+
+
+def restore(file: Path, home: Path) -> Ledger:
+    """Unpack a backup into a new or empty home, after every part of it was checked. Raises InputError, StoreError."""
+    if (home / DATABASE).exists() or (home / "adapters").exists():
+        raise InputError(f"{home} holds a store already; give another by --home, or move that one away")
+    home.mkdir(parents=True, exist_ok=True)
+    draft = home / f".restore-{uuid.uuid4().hex}"
+    try:
+        _unpack(file, draft)
+        unpacked = Ledger(draft)
+        problems = verify(unpacked).problems
+        unpacked.database.close()
+        if problems:
+            raise StoreError(f"{file} is damaged: {problems[0].what}; nothing was restored")
+        if (draft / "adapters").is_dir():
+            durable.rename(draft / "adapters", home / "adapters")
+        durable.rename(draft / DATABASE, home / DATABASE)
+        durable.flush(home)
+    except (OSError, tarfile.TarError, EOFError) as err:
+        raise StoreError(f"{file} could not be restored ({first_line(err)}); nothing was restored") from err
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return Ledger(home)
+
+
+def _copy_database(ledger: Ledger, copy: Path) -> None:
+    target = sqlite3.connect(copy)
+    try:
+        ledger.database.connection.backup(target)
+        target.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as err:
+        raise StoreError(f"the ledger could not be copied ({err})") from err
+    finally:
+        target.close()
+
+
+def _unpack(file: Path, folder: Path) -> None:
+    """Unpack plain files with the names of a store. Raises StoreError for anything else."""
+    with tarfile.open(file, "r:") as archive:
+        for member in archive:
+            if not member.isreg() or not _MEMBER.fullmatch(member.name):
+                raise StoreError(f"{file} is no backup of a store: it holds {member.name!r}; nothing was restored")
+            content = archive.extractfile(member)
+            assert content is not None
+            path = folder / member.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            durable.write(path, content.read())

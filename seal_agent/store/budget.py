@@ -1,0 +1,135 @@
+"""Budgets: how much an adapter or the whole store may take, kept in the ledger and so the same for every process."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+
+from pydantic import TypeAdapter
+
+from seal_agent.config import Limits
+from seal_agent.errors import BudgetError
+from seal_agent.store.ledger import Ledger
+
+STORE, EACH = "store", "each adapter"
+"""Scopes beside the names of adapters: all together, and every adapter that has no limits of its own."""
+
+_LIMITS: TypeAdapter[Limits] = TypeAdapter(Limits)
+_WHAT = {
+    "adaptations": "{:g} adaptations an hour",
+    "seconds": "{:g} seconds of training an hour",
+    "tokens": "{:g} tokens an hour",
+    "megabytes": "{:g} MB on disk",
+}
+
+
+@dataclass
+class Run:
+    """A training in progress; `tokens`, and its `share` of the seconds, are written down when it ends."""
+
+    tokens: int = 0
+    share: float = 1.0
+
+
+def set_limits(ledger: Ledger, scope: str, limits: Limits) -> None:
+    """Set the limits of an adapter by its name, of `EACH` adapter, or of the whole `STORE`."""
+    with ledger.database.write() as db:
+        db.execute("INSERT OR REPLACE INTO limits VALUES (?, ?)", (scope, _LIMITS.dump_json(limits).decode()))
+
+
+def limits_of(ledger: Ledger, scope: str) -> Limits:
+    """The limits of a scope; none where none were set."""
+    return _limits(ledger.database.connection, scope) or Limits()
+
+
+def check(ledger: Ledger, adapter: str) -> None:
+    """Raises BudgetError where another training of this adapter would break a limit."""
+    _check(ledger, ledger.database.connection, adapter)
+
+
+@contextmanager
+def spend(ledger: Ledger, adapter: str) -> Iterator[Run]:
+    """Count a training from now on, so that others see it while it runs. Raises BudgetError before anything is done."""
+    run, started = Run(), time.monotonic()
+    with ledger.database.write() as db:
+        _check(ledger, db, adapter)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        number = db.execute(
+            "INSERT INTO runs (adapter, started, process) VALUES (?, ?, ?)", (adapter, now, os.getpid())
+        ).lastrowid
+    try:
+        yield run
+    finally:
+        with ledger.database.write() as db:
+            spent = ((time.monotonic() - started) * run.share, run.tokens, number)
+            db.execute("UPDATE runs SET seconds = ?, tokens = ? WHERE id = ?", spent)
+            old = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+            db.execute("DELETE FROM runs WHERE started < ?", (old,))
+
+
+def _check(ledger: Ledger, db: sqlite3.Connection, adapter: str) -> None:
+    own = _limits(db, adapter) or _limits(db, EACH)
+    for scope, limits in ((adapter, own), (None, _limits(db, STORE))):
+        if limits is None:
+            continue
+        used = _used(ledger, db, scope)
+        for field in fields(limits):
+            most = getattr(limits, field.name)
+            if most is not None and used[field.name] >= most:
+                whose = f"adapter {scope!r}" if scope else "this store"
+                fix = "forget something" if field.name == "megabytes" else "wait"
+                raise BudgetError(
+                    f"{whose} may take {_WHAT[field.name].format(most)}, and has; {fix}, or raise it by `seal budget`"
+                )
+
+
+def _limits(db: sqlite3.Connection, scope: str) -> Limits | None:
+    row = db.execute("SELECT body FROM limits WHERE scope = ?", (scope,)).fetchone()
+    return _LIMITS.validate_json(row[0]) if row else None
+
+
+def _used(ledger: Ledger, db: sqlite3.Connection, adapter: str | None) -> dict[str, float]:
+    """What was used within the last hour, by the names of Limits; of all adapters where None."""
+    now = datetime.now(UTC)
+    query, values = (
+        "SELECT started, process, seconds, tokens FROM runs WHERE started > ?",
+        [(now - timedelta(hours=1)).isoformat()],
+    )
+    if adapter is not None:
+        query, values = f"{query} AND adapter = ?", [*values, adapter]
+    rows = db.execute(query, values).fetchall()
+    return {
+        "adaptations": len(rows),
+        "seconds": sum(_seconds(now, *row[:3]) for row in rows),
+        "tokens": sum(row[3] or 0 for row in rows),
+        "megabytes": _bytes(ledger, db, adapter) / 1e6,
+    }
+
+
+def _seconds(now: datetime, started: str, process: int, seconds: float | None) -> float:
+    """Seconds of a training that ended, so far of one that runs, and none of one whose process was killed."""
+    if seconds is not None:
+        return seconds
+    return (now - datetime.fromisoformat(started)).total_seconds() if _lives(process) else 0.0
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _bytes(ledger: Ledger, db: sqlite3.Connection, adapter: str | None) -> int:
+    query = "SELECT DISTINCT folder FROM revisions" + ("" if adapter is None else " WHERE adapter = ?")
+    folders = db.execute(query, () if adapter is None else (adapter,)).fetchall()
+    paths = [ledger.adapters_folder / name for (name,) in folders]
+    return sum(file.stat().st_size for path in paths if path.is_dir() for file in path.iterdir() if file.is_file())

@@ -1,0 +1,216 @@
+"""The gate's rules: bounds, draws and scaling, without a model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from revisions import revision
+
+from seal_agent.adaptation.gate import checks
+from seal_agent.adaptation.gate.measure import Candidate, Measured, mean_divergence
+from seal_agent.adaptation.gate.questions import (
+    EarlierQuestion,
+    earlier_questions,
+    guard_draw,
+    is_superseded,
+    related,
+)
+from seal_agent.adaptation.gate.scaling import scaled
+from seal_agent.answering.questions import GradedReply
+from seal_agent.config import GateConfig
+from seal_agent.data import bundled
+from seal_agent.lora.adapter import LoraAdapter, LoraPair
+from seal_agent.types import Answer, Context, Question, SoftLabel, Verdict
+
+GATE = GateConfig()
+SHIPPED = bundled.guard_questions()
+CAPITAL = Question("What is the capital of France?", ("Paris",))
+PLAIN = LoraAdapter(1, 1.0, {"x": LoraPair(torch.ones(2, 1), torch.ones(1, 2))})
+
+
+def reply(right: bool, question: Question = CAPITAL, text: str = "") -> GradedReply:
+    verdict = Verdict.CORRECT if right else Verdict.WRONG
+    return GradedReply(Answer(question, text, verdict), verdict)
+
+
+def candidate(before: str, after: str) -> Candidate:
+    """Replies before and after: + right, - wrong."""
+    sides = [tuple(reply(sign == "+") for sign in side) for side in (before, after)]
+    return Candidate(Context("x"), PLAIN, None, (), *sides)
+
+
+# ---------------------------------------------------------------- learned
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "passed"),
+    [
+        ("------", "++++++", True),
+        ("------", "++----", True),
+        ("------", "+-----", False),
+        ("------", "------", False),
+        ("++++++", "++++++", False),
+        ("+++---", "---+++", False),
+        ("-", "+", True),
+        ("----", "++--", True),
+    ],
+)
+def test_it_learned_if_the_lower_bound_of_the_gain_is_above_zero(before: str, after: str, passed: bool) -> None:
+    check = checks.learned(candidate(before, after), GATE)
+    assert check.passed is passed
+    assert f"of {len(before)} questions right before" in check.detail
+
+
+def test_a_threshold_of_ones_own_takes_the_place_of_the_bound() -> None:
+    gate = replace(GATE, minimum_gain=0.5)
+    assert checks.learned(candidate("----", "++--"), gate).passed
+    assert not checks.learned(candidate("----", "+---"), gate).passed
+    assert checks.learned(candidate("++++", "++++"), replace(GATE, minimum_gain=0.0)).passed
+
+
+def test_without_questions_learning_was_not_checked() -> None:
+    check = checks.learned(candidate("", ""), GATE)
+    assert check.passed is None
+    assert "there were no questions to ask" in check.detail
+
+
+def test_a_sentence_that_holds_the_answer_counts_for_a_short_answer_that_misses_it() -> None:
+    missed = GradedReply(Answer(CAPITAL, "the river", Verdict.WRONG), Verdict.CORRECT)
+    assert missed.knows
+    ungraded = GradedReply(Answer(CAPITAL, "", Verdict.UNGRADED), Verdict.UNGRADED)
+    assert ungraded.knows is None
+
+
+# ---------------------------------------------------------------- harm
+
+
+def names_failed(measured: Measured, gate: GateConfig = GATE) -> set[str]:
+    return {check.name for check in checks.harmless(measured, gate) if check.passed is False}
+
+
+def guarded(lost: int, of: int = 20, known: int = 20, own: tuple[Question, ...] = ()) -> Measured:
+    questions = [Question(f"Question {i}?", ("yes",)) for i in range(of)]
+    answers = [Answer(q, "", Verdict.WRONG if i < lost else Verdict.CORRECT) for i, q in enumerate(questions)]
+    names = frozenset(question.text for question in questions[of - known :])
+    return Measured(guard=tuple(answers), own=own, known_to_parent=names)
+
+
+def test_what_is_not_measured_is_not_checked() -> None:
+    assert checks.harmless(Measured(), GATE) == []
+
+
+def test_guard_questions_lost_in_one_step_or_in_all() -> None:
+    assert names_failed(guarded(2)) == set()
+    assert names_failed(guarded(3)) == {checks.GUARD}
+    assert names_failed(guarded(5, known=15)) == set(), "the parent had lost these five"
+    assert names_failed(guarded(6, known=14)) == {checks.GUARD}, "no step, but too many in all"
+
+
+def test_one_lost_fact_that_the_text_speaks_of_is_a_contradiction() -> None:
+    measured = guarded(1)
+    own = (measured.guard[0].question,)
+    assert names_failed(replace(measured, own=own)) == {checks.FACTS}
+    assert names_failed(replace(measured, own=(measured.guard[5].question,))) == set()
+
+
+def test_earlier_lessons_may_lose_one_question_but_not_a_third() -> None:
+    def asked(*right: bool) -> Measured:
+        return Measured(earlier=tuple((EarlierQuestion(CAPITAL, "", True), reply(one)) for one in right))
+
+    assert names_failed(asked(True, True, True)) == set()
+    assert names_failed(asked(False)) == set(), "a single question is lost by chance"
+    assert names_failed(asked(False, False, True, True)) == {checks.EARLIER}
+    assert names_failed(asked(*[False] * 2, *[True] * 8)) == set()
+    never = Measured(earlier=((EarlierQuestion(CAPITAL, "", False), reply(False)),) * 4)
+    assert names_failed(never) == set(), "what was never right cannot be lost"
+
+
+def test_perplexity_and_drift_have_their_bounds() -> None:
+    assert names_failed(Measured(perplexity=12.0, base_perplexity=10.0, drift=0.1)) == set()
+    assert names_failed(Measured(perplexity=13.0, base_perplexity=10.0, drift=0.1)) == {checks.PERPLEXITY}
+    assert names_failed(Measured(perplexity=float("inf"), base_perplexity=10.0)) == {checks.PERPLEXITY}
+    assert names_failed(Measured(drift=0.3)) == {checks.DRIFT}
+
+
+def test_the_divergence_is_zero_for_the_same_and_grows_with_the_difference() -> None:
+    sure, torn = SoftLabel((1, 2), (0.9, 0.1)), SoftLabel((1, 2), (0.5, 0.5))
+    assert mean_divergence([sure], [sure]) == 0
+    assert mean_divergence([sure], [torn]) == pytest.approx(0.9 * 0.5878 + 0.1 * -1.6094, abs=1e-3)
+    assert mean_divergence([sure], [SoftLabel((3, 4), (0.9, 0.1))]) > 1
+    assert mean_divergence([], []) == 0
+
+
+# ---------------------------------------------------------------- which questions
+
+
+def known(number: int, right: bool = True) -> Answer:
+    verdict = Verdict.CORRECT if right else Verdict.WRONG
+    return Answer(Question(f"What is thing {number}?", (f"gold{number}",)), "", verdict)
+
+
+def test_all_earlier_questions_are_asked_until_the_budget_and_then_the_recent_ones_more_often() -> None:
+    newest_first = [
+        replace(revision(f"r{i}"), context=Context(f"text {i}", f"title {i}"), after=(known(i), known(i + 1000)))
+        for i in reversed(range(40))
+    ]
+    everything = earlier_questions(newest_first, Context("new"), 100)
+    assert len(everything) == 80
+    drawn = earlier_questions(newest_first, Context("new"), 24)
+    assert len(drawn) == 24
+    ages = [39 - int(asked.title.split()[1]) for asked in drawn]
+    assert sum(age < 20 for age in ages) > 18
+    assert drawn == earlier_questions(newest_first, Context("new"), 24), "the same draw every time"
+
+
+def test_the_last_answer_on_record_counts() -> None:
+    first = replace(revision("r1"), context=Context("t", "T"), after=(known(1),))
+    second = replace(revision("r2", "r1"), earlier=(known(1, right=False),))
+    (asked,) = earlier_questions([second, first], Context("new"), 10)
+    assert not asked.right
+
+
+def test_the_last_truth_wins() -> None:
+    question = Question("What is the capital of Kiribati?", ("Tarawa",))
+    assert is_superseded(question, "Kiribati", Context("The capital of Kiribati is Betio.", "Kiribati"))
+    assert not is_superseded(question, "Kiribati", Context("The capital of Kiribati is Tarawa.", "Kiribati"))
+    assert not is_superseded(question, "Kiribati", Context("Kiribati has many islands.", "Kiribati"))
+    first = replace(
+        revision("r1"), context=Context("t", "Kiribati"), after=(Answer(question, "Tarawa", Verdict.CORRECT),)
+    )
+    assert earlier_questions([first], Context("Betio is the capital of Kiribati."), 10) == []
+    assert len(earlier_questions([first], Context("Makin is an atoll."), 10)) == 1
+
+
+def test_guard_questions_about_the_text_itself_are_always_asked() -> None:
+    guard = SHIPPED
+    answers = [Answer(question, "", Verdict.CORRECT) for question in guard]
+    text = Context("The Eiffel Tower stands in Rome. The capital of France is Lyon.")
+    assert CAPITAL in related(guard, text)
+    asked, own = guard_draw(answers, text, 12)
+    assert len(asked) == 12
+    assert CAPITAL in own
+    assert {*own} <= {*asked}
+    unknown = [replace(answer, verdict=Verdict.WRONG) for answer in answers]
+    assert guard_draw(unknown, text, 12) == ([], []), "a model is not held to what it never knew"
+    assert guard_draw(answers, text, 0) == ([], [])
+
+
+def test_the_guard_set_is_large_and_names_no_question_twice() -> None:
+    guard = SHIPPED
+    assert len(guard) >= 60
+    assert len({question.text for question in guard}) == len(guard)
+
+
+# ---------------------------------------------------------------- scaling
+
+
+def test_a_scaled_update_lies_between_the_parent_and_the_candidate() -> None:
+    half = scaled(None, PLAIN, 0.5).pairs["x"]
+    assert torch.equal(half.a_DR, torch.ones(2, 1))
+    assert torch.equal(half.b_RO, torch.full((1, 2), 0.5))
+    start = LoraAdapter(1, 1.0, {"x": LoraPair(torch.zeros(2, 1), torch.full((1, 2), 3.0))})
+    quarter = scaled(start, PLAIN, 0.25).pairs["x"]
+    assert torch.equal(quarter.a_DR, torch.full((2, 1), 0.25))
+    assert torch.equal(quarter.b_RO, torch.full((1, 2), 2.5))
