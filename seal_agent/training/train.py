@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import BankConfig
@@ -24,6 +25,7 @@ from seal_agent.training.jobs import BankReport, TrainedAdapter, TrainJob, targe
 from seal_agent.training.memory import available_bytes, is_out_of_memory
 from seal_agent.training.pool import Pool
 from seal_agent.training.probes import check_causal, supports_packing, supports_shared_prefixes
+from seal_agent.training.stacked.pool import StackedPool, is_stackable
 
 TOKENS_PER_PASS = {"cpu": 640, "cuda": 16_384}  # measured on 2 cores; not tuned on a GPU, see benchmarks/inner_loop.py
 
@@ -81,9 +83,10 @@ def _train_in_bank(
     budget = config.tokens_per_pass or TOKENS_PER_PASS.get(base.device.type, TOKENS_PER_PASS["cpu"])
     slots = min(config.max_adapters or _default_slots(base, runs, budget), len(runs))
     checkpointing = config.checkpointing and make_checkpointable(base.module) > 0
+    make_pool = _pool_maker(base, runs[0].targets, config)
     while pending := [run for run in runs if run.outcome is None]:
         try:
-            Pool(base, pending, slots, budget, checkpointing, report, report_progress).run()
+            make_pool(base, pending, slots, budget, checkpointing, report, report_progress).run()
         except (RuntimeError, MemoryError) as err:
             if not is_out_of_memory(err):
                 raise
@@ -99,6 +102,14 @@ def _train_in_bank(
         for run in pending:
             if run.outcome is None:
                 run.restart()
+
+
+def _pool_maker(base: BaseModel, targets: Sequence[str], config: BankConfig) -> Callable[..., Pool]:
+    """The pool of the processor, or that of a GPU."""
+    stacked = base.device.type == "cuda" if config.stacked is None else config.stacked
+    if not stacked or not is_stackable(base, targets):
+        return Pool
+    return partial(StackedPool, graphs=config.graphs)
 
 
 def _default_slots(base: BaseModel, runs: Iterable[JobRun], budget: int) -> int:

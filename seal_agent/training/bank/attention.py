@@ -26,6 +26,10 @@ _PREFIX = "seal_segments_"
 _KNOWN_OPTIONS = {"scaling", "dropout", "is_causal", "sliding_window", "position_ids", "use_cache", "cache_position"}
 
 
+class MaskMissing(RuntimeError):
+    """A pass was given no mask, and one of its layers needs it."""
+
+
 class _SegmentAttention(torch.autograd.Function):
     """Causal attention of each segment to itself, by plain matrix products.
 
@@ -126,15 +130,20 @@ def _with_segments(default: Callable[..., Any]) -> Callable[..., Any]:
     def attention(
         module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
     ) -> Any:
-        route = current_route()
-        segments = route.segments if isinstance(route, BankRoute) else None
-        if segments is None or not _is_plain(module, segments, options):
+        current = current_route()
+        route = current if isinstance(current, BankRoute) else None
+        segments = route.segments if route else None
+        if route is None or segments is None or not _is_plain(module, segments, options):
+            if segments and attention_mask is not None and attention_mask.numel() == 1 < query.shape[2]:
+                raise MaskMissing("a layer reads the mask that was left out")
             assert segments is None or not segments.shared, (
                 "prefixes may be shared only where `supports_shared_prefixes` is true"
             )
             return default(module, query, key, value, attention_mask, **options)
         scaling = options.get("scaling")
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        if route.attention is not None and (out := route.attention(query, key, value, scale)) is not None:
+            return out, None
         return _SegmentAttention.apply(query, key, value, segments, scale), None  # type: ignore[no-untyped-call]
 
     return attention
