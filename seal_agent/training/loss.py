@@ -50,9 +50,7 @@ def linear_cross_entropy(
     chunk = _chunk_positions(weight_VD)
     grad_MD = torch.empty_like(hidden_MD)
     nll_M = torch.empty(len(targets_MJ), dtype=torch.float32, device=hidden_MD.device)
-    logits_buffer_CV, probs_buffer_CV = hidden_MD.new_empty(
-        2, min(chunk, len(targets_MJ)), weight_VD.shape[0]
-    )
+    logits_buffer_CV, probs_buffer_CV = hidden_MD.new_empty(2, min(chunk, len(targets_MJ)), weight_VD.shape[0])
     rows_C1 = torch.arange(chunk, device=hidden_MD.device)[:, None]
     for hidden_CD, targets_CJ, target_probs_CJ, weights_C, grad_CD, nll_C in zip(
         *(torch.split(t, chunk) for t in (hidden_MD, targets_MJ, target_probs_MJ, weights_M, grad_MD, nll_M)),
