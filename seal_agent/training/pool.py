@@ -35,7 +35,7 @@ class Slot:
     def __init__(self, base: BaseModel, bank: LoraBank, index: int, run: JobRun) -> None:
         self.base, self.bank, self.index, self.run = base, bank, index, run
         config = run.job.config
-        bank.load(index, run.start(base), config.dropout)
+        self._load()
         self._weights = torch.nn.Parameter(bank.weights_KP[index])
         self._optimizer = torch.optim.AdamW(
             [self._weights], lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -49,6 +49,9 @@ class Slot:
         )
         self.passes_waited = 0
         self._begin_step()
+
+    def _load(self) -> None:
+        self.bank.load(self.index, self.run.start(self.base), self.run.job.config.dropout)
 
     def _begin_step(self) -> None:
         batch = self.run.next_batch()

@@ -77,10 +77,10 @@ class GroupedProducts:
     needs_padding = False
 
     def by_slot(self, x_NI: Tensor, w_KIO: Tensor, places: SlotPlaces) -> Tensor:
-        return torch.nn.functional.grouped_mm(x_NI, w_KIO, offs=places.ends_K)
+        return torch.nn.functional.grouped_mm(_aligned(x_NI), w_KIO, offs=places.ends_K)
 
     def outer(self, x_NI: Tensor, g_NO: Tensor, places: SlotPlaces) -> Tensor:
-        return torch.nn.functional.grouped_mm(x_NI.T, g_NO, offs=places.ends_K)
+        return torch.nn.functional.grouped_mm(_aligned(x_NI).T, _aligned(g_NO), offs=places.ends_K)
 
 
 class PaddedProducts:
@@ -103,6 +103,12 @@ class PaddedProducts:
         sums_SIO = torch.bmm(x_SLI.transpose(1, 2), g_SLO)
         out = sums_SIO.new_zeros(len(places.ends_K), *sums_SIO.shape[1:])
         return out.index_copy_(0, padded.slots_S, sums_SIO)
+
+
+def _aligned(rows_NI: Tensor) -> Tensor:
+    """The rows, copied only where torch's grouped product could not read them as they are."""
+    readable = rows_NI.stride(1) == 1 and rows_NI.stride(0) % ALIGNMENT == 0 and rows_NI.data_ptr() % 16 == 0
+    return rows_NI if readable else rows_NI.clone(memory_format=torch.contiguous_format)
 
 
 def _padded(places: SlotPlaces) -> PaddedPlaces:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from seal_agent.lora.adapter import LoraAdapter, LoraPair
 from seal_agent.training.bank.products import ALIGNMENT
-from seal_agent.training.bank.storage import LoraBank
+from seal_agent.training.bank.storage import LoraBank, without_weights
 
 
 class StackedBank(LoraBank):
@@ -34,6 +35,38 @@ class StackedBank(LoraBank):
     def widths(self) -> list[int]:
         """Inputs and outputs of every layer."""
         return [n for location in self._locations.values() for n in (location.inputs, location.outputs)]
+
+    def load_packed(self, slot: int, adapter: LoraAdapter, flat: Tensor, dropout: float) -> None:
+        """As `load`, in one transfer.
+
+        Args:
+            slot: Where it goes.
+            adapter: What is loaded.
+            flat: Its A of every layer, side by side, then its B of every layer; without B where that is zero.
+            dropout: Of its inputs.
+        """
+        weights_P, rank = self.weights_KP[slot].zero_(), adapter.rank
+        views = [self._views(weights_P, name) for name in adapter.pairs]
+        places = [a_DR[:, :rank] for a_DR, _ in views]
+        if len(flat) > sum(place.numel() for place in places):
+            places += [b_RO[:rank] for _, b_RO in views]
+        on_device = flat.to(weights_P.device, non_blocking=True)
+        pieces = torch.split(on_device, [place.numel() for place in places])
+        torch._foreach_copy_(places, [piece.view(place.shape) for piece, place in zip(pieces, places, strict=True)])
+        self._loaded[slot] = without_weights(adapter)
+        self.scales[slot], self.dropouts[slot] = adapter.scale, dropout
+        self.refresh(slot)
+
+    def export(self, slot: int) -> LoraAdapter:
+        """As LoraBank's, in one transfer; the factors are views of one vector."""
+        loaded = self._loaded[slot]
+        assert loaded is not None, f"slot {slot} is empty"
+        host_P = self.weights_KP[slot].to("cpu", copy=True)
+        pairs = {}
+        for name in loaded.pairs:
+            a_DR, b_RO = self._views(host_P, name)
+            pairs[name] = LoraPair(a_DR[:, : loaded.rank].contiguous(), b_RO[: loaded.rank])
+        return LoraAdapter(loaded.rank, loaded.alpha, pairs, loaded.transposed)
 
     def begin_step(self, slot: int) -> None:
         if slot not in self._zeroed:

@@ -26,6 +26,7 @@ from seal_agent.training.stacked.device_plan import Machinery
 from seal_agent.training.stacked.layout import Layouter
 from seal_agent.training.stacked.losses import LossReading, StepLoss
 from seal_agent.training.stacked.runner import PassRunner
+from seal_agent.training.stacked.starts import PackedStart, Starts
 
 
 class StackedSlot(Slot):
@@ -33,10 +34,17 @@ class StackedSlot(Slot):
 
     bank: StackedBank
 
-    def __init__(self, base: BaseModel, bank: StackedBank, index: int, run: JobRun, optimizer: StackedAdamW) -> None:
+    def __init__(
+        self, base: BaseModel, bank: StackedBank, index: int, run: JobRun, start: PackedStart, optimizer: StackedAdamW
+    ) -> None:
         self._readings: list[LossReading] = []
+        self._start = start
         super().__init__(base, bank, index, run)
         optimizer.reset(index)
+
+    def _load(self) -> None:
+        self.bank.load_packed(self.index, self._start.adapter, self._start.flat, self.run.job.config.dropout)
+        del self._start
 
     def add_reading(self, reading: LossReading) -> None:
         """The losses of a pass that computed rows of this slot."""
@@ -93,10 +101,12 @@ class StackedPool(Pool):
         base = self.base
         self.bank = StackedBank(base.module, runs[0].targets, slots, rank, base.device, base.dtype)
         self.optimizer = StackedAdamW(self.bank)
+        self._starts = Starts(base, self.queue)
         self.slots = [self._make_slot(k) for k in range(slots)]
 
     def _make_slot(self, index: int) -> StackedSlot:
-        return StackedSlot(self.base, self.bank, index, self.queue.popleft(), self.optimizer)
+        run = self.queue.popleft()
+        return StackedSlot(self.base, self.bank, index, run, self._starts.take(run), self.optimizer)
 
     def _products(self) -> Products:
         bank = self.bank
@@ -109,6 +119,12 @@ class StackedPool(Pool):
         return recorder_for(self.base.device)
 
     def run(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._starts.close()
+
+    def _run(self) -> None:
         while self.slots:
             rows = sorted(self._next_rows(), key=lambda row: row.slot)
             plan, losses_K = self.runner.run(rows)
