@@ -3,11 +3,12 @@
     python benchmarks/decode.py --quick
     .venv-vllm/bin/python benchmarks/decode.py --out benchmarks/results/decode_vllm.json      # vLLM too; see make vllm
     python benchmarks/decode.py --device cuda --dtype bfloat16                   # on a GPU, with vLLM if installed
+    python benchmarks/decode.py --device cuda --model random:7b --no-vllm        # weights drawn on the device
 
 The contenders take turns, round by round, on the same prompts: this project's engine without adapters, with one adapter
 for all rows, and with 8 and 32 adapters spread over the rows; the same over vLLM where it is installed; and
 transformers' `generate`. Each generates the same number of new tokens, and no row stops early. Of vLLM the seconds are
-given that an adapter takes from memory until it answers.
+given that an adapter takes from memory until it answers. Launches and the busy share are those of torch's profiler.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from parts import measure, results_file
+from parts import measure, random_models, results_file
+from parts.profiled import Profiled, profiled
 
-from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES, VLLMConfig
 from seal_agent.data import bundled
@@ -57,7 +58,7 @@ class EndlessVLLM(VLLMEngine):
 
 def main() -> None:
     options = _options()
-    base = load_model(options.model, device=options.device, dtype=options.dtype)
+    base = random_models.load(options.model, options.device, options.dtype)
     engine = EndlessEngine(base, max_rows=max(options.batches))
     run, rows = results_file.describe_run(), []
     adapters = [measure.random_adapter(base, PAPER, seed) for seed in range(MOST_ADAPTERS)]
@@ -68,7 +69,11 @@ def main() -> None:
     for batch in options.batches:
         prompts = example_questions(batch)
         speeds: dict[str, list[float]] = {}
-        contenders = list(_contenders(base, engines, prompts, adapters).items())
+        contenders = [
+            (name, work)
+            for name, work in _contenders(base, engines, prompts, adapters).items()
+            if not options.no_transformers or name != TRANSFORMERS
+        ]
         for _, work in contenders:  # warm up
             work(2)
         for round_number in range(options.rounds):
@@ -76,13 +81,33 @@ def main() -> None:
                 measure.show_progress(f"batch {batch}, round {round_number + 1}/{options.rounds}: {name}")
                 seconds = measure.seconds_of(lambda work=work: work(options.tokens), base.device)  # type: ignore[misc]
                 speeds.setdefault(name, []).append(batch * options.tokens / seconds)
-        rows += [{"batch": batch, "contender": name, "tokens_per_second": values} for name, values in speeds.items()]
+        profiles = {} if options.no_profile else _profiles(contenders, options.tokens, base)
+        rows += [
+            {
+                "batch": batch,
+                "contender": name,
+                "tokens_per_second": values,
+                "profile": asdict(profiles[name]) if name in profiles else None,
+            }
+            for name, values in speeds.items()
+        ]
     measure.show_progress("")
     result = _result(rows, base)
     config = {"model": options.model, "tokens": options.tokens, "rank": PAPER.rank, "seed": 0}
     results_file.save(options.out, config, run, rows, identity=base.identity, summary=result)
     print(table(rows))
     print(json.dumps(result))
+
+
+def _profiles(
+    contenders: Sequence[tuple[str, Callable[[int], object]]], tokens: int, base: BaseModel
+) -> dict[str, Profiled]:
+    """Of contenders that run in this process."""
+    return {
+        name: profiled(lambda work=work: work(tokens), base.device, tokens)  # type: ignore[misc]
+        for name, work in contenders
+        if not name.startswith("vllm")
+    }
 
 
 def example_questions(count: int) -> list[str]:
@@ -163,6 +188,11 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     header = "| new tokens per second | " + " | ".join(f"batch {b}" for b in batches) + " |"
     lines = [header, "|---" * (len(batches) + 1) + "|"]
     lines += [f"| {name} | " + " | ".join(cells.get((name, b), "—") for b in batches) + " |" for name in names]
+    lines += [
+        f"\n{row['contender']}, batch {row['batch']}: {Profiled(**row['profile']).cells()} launches a token | busy"
+        for row in timed
+        if row.get("profile")
+    ]
     for row in rows:
         if "seconds" in row:
             low, middle, high = (float(v) for v in statistics.quantiles(row["seconds"], n=4))
@@ -179,6 +209,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32], metavar="B")
     parser.add_argument("--tokens", type=int, default=64, help="new tokens per row")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-transformers", action="store_true", help="leave out transformers' generate")
+    parser.add_argument("--no-profile", action="store_true", help="leave out launches and busy share")
     parser.add_argument("--vllm", action=argparse.BooleanOptionalAction, default=importlib.util.find_spec("vllm"))
     parser.add_argument("--out", type=Path, default=results_file.RESULTS / "decode.json")
     options = parser.parse_args()

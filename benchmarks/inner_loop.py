@@ -2,6 +2,7 @@
 
     python benchmarks/inner_loop.py --quick            # about 3 minutes on 2 cores
     python benchmarks/inner_loop.py --self-edits ../shared/data/self_edits_7b.jsonl
+    python benchmarks/inner_loop.py --device cuda --model random:7b --targets all --contenders bank     # on a GPU
 
 Three contenders train the same jobs in one process, taking turns round by round:
 
@@ -15,11 +16,15 @@ Only real tokens count, padding never. Adapters per hour refer to the mean of al
 trained only some of them. A LoRA step on a frozen base of N parameters counts as 4·N floating-point operations per
 token: 2·N forward and 2·N for the gradient with respect to the activations. There is no gradient for the base's
 weights, and the adapters' own operations are left out.
+
+Launches and the busy share are those of torch's profiler over a bank of its own (launches of kernels, graphs and
+copies on a GPU, operators of torch on a CPU). `--model random:7b` and `random:135m` draw weights on the device.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import statistics
@@ -30,10 +35,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from parts import measure, results_file
+from parts import measure, random_models, results_file
 from parts.inner_loop_peft import REFERENCE_LENGTH, load_plain_module, train_as_published, train_with_peft
+from parts.profiled import Profiled, profiled
 
-from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES, BankConfig, InnerLoopConfig
 from seal_agent.data import bundled
@@ -50,6 +55,7 @@ LENGTHS = (20, 200)  # tokens per sequence, least and most
 PAPER = RECIPES["paper"].inner_loop
 KS = (1, 2, 4, 8, 16, 32)
 PEFT_SAME, PEFT_FLOAT32, REFERENCE = "peft, same precision", "peft, float32", "reference"
+BANK, PEFT = "bank", "peft"  # with REFERENCE, the names of --contenders
 
 
 def bank_name(k: int) -> str:
@@ -64,6 +70,8 @@ class Figures:
     adapters_per_hour: list[float] = field(default_factory=list)
     padding: float = 0.0
     peak_bytes: int | None = None
+    passes: int = 0
+    profile: Profiled | None = None
 
 
 Contender = tuple[str, Callable[[Figures], None]]
@@ -72,30 +80,42 @@ Contender = tuple[str, Callable[[Figures], None]]
 
 def main() -> None:
     options = _options()
-    base = load_model(options.model, device=options.device, dtype=options.dtype)
-    jobs = typical_jobs(base, options.self_edits, 8 if options.quick else max(options.ks), replace(PAPER, epochs=1))
+    base = random_models.load(options.model, options.device, options.dtype)
+    jobs = _jobs(base, options)
     run = results_file.describe_run()
     peak = measure.matmul_peak(base.dtype, base.device)
     figures: dict[str, Figures] = {}
     contenders = _contenders(base, jobs, options)
     measure.show_progress("memory per adapter")
-    adapter_bytes = bytes_per_further_adapter(base, jobs)  # also warms up
+    adapter_bytes = None if options.no_memory else bytes_per_further_adapter(base, jobs)  # also warms up
     for round_number in range(options.rounds):
         for name, run_round in contenders:
             measure.show_progress(f"round {round_number + 1}/{options.rounds}: {name}")
             run_round(figures.setdefault(name, Figures()))
+    for k in options.ks if BANK in options.contenders else ():
+        measure.show_progress(f"profile of K={k}")
+        figures[bank_name(k)].profile = _profile(k, base, jobs)
     measure.show_progress("")
     result = _result(base, jobs, figures, peak, options)
     result["bytes_per_further_adapter"] = adapter_bytes
     config = {"model": options.model, "seed": 0, "jobs": len(jobs), "inner_loop": asdict(jobs[0].config)}
     rows = [{"contender": name, **asdict(measured)} for name, measured in figures.items()]
     results_file.save(options.out, config, run, rows, identity=base.identity, summary=result)
-    _plot(figures, options.out.with_suffix(".png"))
+    if not options.no_plot:
+        _plot(figures, options.out.with_suffix(".png"))
     print(table(figures, peak, base))
     print(json.dumps(result))
 
 
 # ---------------------------------------------------------------- the jobs
+
+
+def _jobs(base: BaseModel, options: argparse.Namespace) -> list[TrainJob]:
+    config = replace(PAPER, epochs=1, targets=tuple(options.targets))
+    count = 8 if options.quick else max(options.ks)
+    if random_models.is_random(options.model):
+        return random_models.random_jobs(base, count, config, SEQUENCES, tuple(options.lengths))
+    return typical_jobs(base, options.self_edits, count, config)
 
 
 def typical_jobs(base: BaseModel, path: Path | None, count: int, config: InnerLoopConfig) -> list[TrainJob]:
@@ -127,11 +147,14 @@ def _notes(row: dict[str, Any]) -> tuple[Note, ...]:
 
 
 def _contenders(base: BaseModel, jobs: Sequence[TrainJob], options: argparse.Namespace) -> list[Contender]:
-    contenders = [_peft(PEFT_SAME, base, jobs, base.dtype, options)]
-    if base.dtype != torch.float32:
-        contenders.append(_peft(PEFT_FLOAT32, base, jobs, torch.float32, options))
-    contenders += [_bank(k, base, jobs, options) for k in options.ks]
-    return [*contenders, _reference(base, jobs, options)]
+    contenders = []
+    if PEFT in options.contenders:
+        contenders.append(_peft(PEFT_SAME, base, jobs, base.dtype, options))
+        if base.dtype != torch.float32:
+            contenders.append(_peft(PEFT_FLOAT32, base, jobs, torch.float32, options))
+    if BANK in options.contenders:
+        contenders += [_bank(k, base, jobs, options) for k in options.ks]
+    return [*contenders, *([_reference(base, jobs, options)] if REFERENCE in options.contenders else [])]
 
 
 def _bank(k: int, base: BaseModel, jobs: Sequence[TrainJob], options: argparse.Namespace) -> Contender:
@@ -144,9 +167,17 @@ def _bank(k: int, base: BaseModel, jobs: Sequence[TrainJob], options: argparse.N
             seconds = time.perf_counter() - started
         _record(figures, _tokens_in(bank_jobs) / seconds, jobs, memory)
         assert not any(isinstance(result, Exception) for result in results), results
-        figures.padding = report.padding
+        figures.padding, figures.passes = report.padding, report.passes
 
     return bank_name(k), run_round
+
+
+def _profile(k: int, base: BaseModel, jobs: Sequence[TrainJob]) -> Profiled:
+    """Of a bank that trains each of K jobs on the same few sequences, so that most passes are alike."""
+    bank_jobs = [replace(job, sequences=job.sequences[:2], config=replace(job.config, epochs=4)) for job in jobs[:k]]
+    bank = BankConfig(max_adapters=k)
+    _, report = train_each(base, bank_jobs, bank=bank)
+    return profiled(lambda: train_each(base, bank_jobs, bank=bank), base.device, report.passes)
 
 
 def _peft(
@@ -180,7 +211,15 @@ def _reference(base: BaseModel, jobs: Sequence[TrainJob], options: argparse.Name
 
 
 def _plain_module(base: BaseModel, dtype: torch.dtype, options: argparse.Namespace) -> Any:
-    return load_plain_module(options.model, str(base.device), str(dtype).removeprefix("torch."))
+    name = str(dtype).removeprefix("torch.")
+    if random_models.is_random(options.model):
+        return _random_module(options.model, str(base.device), name)
+    return load_plain_module(options.model, str(base.device), name)
+
+
+@functools.cache
+def _random_module(name: str, device: str, dtype: str) -> Any:
+    return random_models.load(name, device, dtype).module
 
 
 def _tokens_in(jobs: Sequence[TrainJob]) -> int:
@@ -204,28 +243,27 @@ def _result(
 ) -> dict[str, Any]:
     """The best bank against the other contenders, and what else the results file sums up."""
     parameters = base.module.num_parameters()
-    best_k = max(options.ks, key=lambda k: statistics.median(figures[bank_name(k)].tokens_per_second))
-    best = figures[bank_name(best_k)]
-    peft_same, peft_default = figures[PEFT_SAME], figures.get(PEFT_FLOAT32, figures[PEFT_SAME])
-
-    def ratio(figure: str, contender: Figures) -> dict[str, float]:
-        by_round = zip(getattr(best, figure), getattr(contender, figure), strict=True)
-        return measure.summary([a / b for a, b in by_round])
-
-    ratios = {
-        "ratio_vs_peft_same_precision": ratio("tokens_per_second", peft_same),
-        "ratio_vs_peft_default": ratio("tokens_per_second", peft_default),
-        "ratio_vs_reference": ratio("adapters_per_hour", figures[REFERENCE]),
+    best_k = max((k for k in options.ks if bank_name(k) in figures), key=lambda k: _speed(figures, k), default=None)
+    best = figures.get(bank_name(best_k)) if best_k else None
+    others = {
+        "ratio_vs_peft_same_precision": ("tokens_per_second", figures.get(PEFT_SAME)),
+        "ratio_vs_peft_default": ("tokens_per_second", figures.get(PEFT_FLOAT32, figures.get(PEFT_SAME))),
+        "ratio_vs_reference": ("adapters_per_hour", figures.get(REFERENCE)),
     }
-    speed = statistics.median(best.tokens_per_second)
+    ratios = {
+        name: measure.summary([a / b for a, b in zip(getattr(best, figure), getattr(other, figure), strict=True)])
+        for name, (figure, other) in others.items()
+        if best and other
+    }
+    speed = _speed(figures, best_k) if best_k else None
     adapter = parameters_of(base.module, find_targets(base.module, jobs[0].config.targets), jobs[0].config.rank)
     return {
-        **{name: value["median"] for name, value in ratios.items()},
-        "fraction_of_peak": speed * 4 * parameters / peak,
+        **{name: ratios[name]["median"] if name in ratios else None for name in others},
+        "fraction_of_peak": speed and speed * 4 * parameters / peak,
         "best_k": best_k,
         "ranges": ratios,
         "tokens_per_second": speed,
-        "adapters_per_hour": statistics.median(best.adapters_per_hour),
+        "adapters_per_hour": best and statistics.median(best.adapters_per_hour),
         "dtype": str(base.dtype).split(".")[1],
         "device": results_file.describe_run()["gpu"] if base.device.type == "cuda" else "cpu",
         "threads": measure.threads(),
@@ -233,6 +271,10 @@ def _result(
         "parameters": parameters,
         "adapter_bytes": bytes_per_slot(adapter, base.dtype),
     }
+
+
+def _speed(figures: dict[str, Figures], k: int) -> float:
+    return statistics.median(figures[bank_name(k)].tokens_per_second)
 
 
 def bytes_per_further_adapter(base: BaseModel, jobs: Sequence[TrainJob]) -> float | None:
@@ -255,8 +297,9 @@ def bytes_per_further_adapter(base: BaseModel, jobs: Sequence[TrainJob]) -> floa
 def table(figures: dict[str, Figures], peak: float, base: BaseModel) -> str:
     """One line per contender, as Markdown."""
     lines = [
-        "| contender | real tokens/s | adapters/hour | padding | share of the peak | peak memory |",
-        "|---|---|---|---|---|---|",
+        "| contender | real tokens/s | adapters/hour | padding | share of the peak | peak memory "
+        "| launches a pass | busy |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, measured in figures.items():
         speed = statistics.median(measured.tokens_per_second)
@@ -264,7 +307,8 @@ def table(figures: dict[str, Figures], peak: float, base: BaseModel) -> str:
         memory = "—" if measured.peak_bytes is None else f"{measured.peak_bytes / 2**20:.0f} MiB"
         lines.append(
             f"| {name} | {speed:.1f} | {statistics.median(measured.adapters_per_hour):.1f} "
-            f"| {measured.padding:.0%} | {share:.0%} | {memory} |"
+            f"| {measured.padding:.0%} | {share:.0%} | {memory} "
+            f"| {measured.profile.cells() if measured.profile else '— | —'} |"
         )
     return "\n".join(lines)
 
@@ -298,6 +342,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ks", type=int, nargs="+", default=list(KS), metavar="K")
+    parser.add_argument("--targets", nargs="+", default=list(PAPER.targets), help="layers: all, default, or names")
+    parser.add_argument("--contenders", nargs="+", default=[PEFT, BANK, REFERENCE], choices=[PEFT, BANK, REFERENCE])
+    parser.add_argument("--lengths", type=int, nargs=2, default=LENGTHS, help="tokens per sequence of random models")
+    parser.add_argument("--no-memory", action="store_true", help="leave out memory per adapter, which needs K = 32")
+    parser.add_argument("--no-plot", action="store_true")
     parser.add_argument("--plain-jobs", type=int, default=4, help="jobs that plain PEFT trains each round")
     parser.add_argument("--reference-steps", type=int, default=2, help="steps of the reference timed each round")
     parser.add_argument("--out", type=Path, default=results_file.RESULTS / "inner_loop.json")

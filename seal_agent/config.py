@@ -129,6 +129,8 @@ class BankConfig:
     max_adapters: Positive | None = None  # adapters held at once; None: as many as fill a pass and fit into memory
     tokens_per_pass: Positive | None = None  # None: the device's measured default
     checkpointing: bool = False  # gradient checkpointing: less memory, more time
+    stacked: bool | None = None  # all slots in a fixed number of launches; None: on GPUs, where launches cost most
+    graphs: bool = True  # of the stacked way: passes whose sizes recur are replayed as CUDA graphs
 
 
 AnswerStyle = Literal["short", "sentence", "plain"]

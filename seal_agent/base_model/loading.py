@@ -59,7 +59,8 @@ def load_model(
     with QuietTransformers():
         try:
             tokenizer = AutoTokenizer.from_pretrained(source, **options)
-            module = _model_class(source, options).from_pretrained(source, dtype=pick_dtype(dtype, place), **options)
+            load = _model_class(source, options).from_pretrained
+            module = load(source, dtype=pick_dtype(dtype, place), **options, **_placed(place))
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as err:
             raise ModelError(_loading_failed(str(name_or_path), source, err)) from err
     if place == "cpu":
@@ -76,6 +77,12 @@ def load_model(
     )
     _check(base)
     return base
+
+
+def _placed(place: str) -> dict[str, Any]:
+    """Options by which transformers reads weights straight to a GPU, not by way of the processor's memory."""
+    # transformers asks for accelerate then, which PEFT depends on.
+    return {"device_map": {"": place}} if place.startswith("cuda") else {}
 
 
 def _model_class(source: str, options: dict[str, Any]) -> Any:

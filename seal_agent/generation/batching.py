@@ -106,9 +106,8 @@ class _Trial:
 
     def __init__(self, base: BaseModel) -> None:
         self._module, self._device, self._pad_id = base.module, base.device, base.pad_id
-        self._tolerance = ROUNDING if base.dtype == torch.float32 else NARROW_ROUNDING
-        texts = [base.content_ids(text) for text in _ROWS]
-        self._rows = [(ids * _ROW_LENGTH)[:_ROW_LENGTH] for ids in texts]
+        self._dtype = base.dtype
+        self._rows = trial_rows(base)
         self._alone = [self._read([row], _ROW_LENGTH)[0] for row in self._rows]
         self._candidates = [way for way in Together if way is not Together.PADDED or not self._padding_is_read()]
 
@@ -176,8 +175,19 @@ class _Trial:
         return last_logits(self._module, ids_BT, mask_BT, count)
 
     def _alike(self, logits: Tensor, alone: Tensor) -> bool:
-        difference = (logits.float() - alone.float()).square().mean(-1).sqrt()
-        return bool((difference <= self._tolerance * alone.float().std(-1) + 1e-6).all())
+        return alike(logits, alone, self._dtype)
+
+
+def trial_rows(base: BaseModel) -> list[list[int]]:
+    """Token ids of a few texts on which ways of reading are tried, of equal length."""
+    return [(base.content_ids(text) * _ROW_LENGTH)[:_ROW_LENGTH] for text in _ROWS]
+
+
+def alike(logits: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
+    """Whether logits of a model of this precision differ by rounding alone."""
+    tolerance = ROUNDING if dtype == torch.float32 else NARROW_ROUNDING
+    difference = (logits.float() - expected.float()).square().mean(-1).sqrt()
+    return bool((difference <= tolerance * expected.float().std(-1) + 1e-6).all())
 
 
 def _holds(same: Callable[[Sequence[int], Sequence[int]], bool], together: Together) -> bool:

@@ -39,6 +39,11 @@ class DecodingState:
         self.shares_prefixes = kind is CacheKind.GROWING and keeps_all_positions(self._cache)
         """Whether rows that begin alike may read it once: every position has keys and values of its own."""
 
+    @property
+    def cache(self) -> Any:
+        """The model's cache; None before the first tokens, and for models without one."""
+        return self._cache
+
     def read(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """Read more tokens of each row. Returns the logits behind the last in float32, B×V.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from itertools import accumulate, takewhile
 
 import torch
 from torch import Tensor
 
+from seal_agent.base_model.graphs import recorder_for
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
 from seal_agent.generation.batching import batches_of, decoding_of, groups_of, may_join, reading_of
@@ -26,6 +28,8 @@ from seal_agent.generation.rows import (
     pad_left,
 )
 from seal_agent.generation.sampling import branch_off, check_sampling, choose_tokens, seed_of_row
+from seal_agent.generation.static.decoder import StaticDecoder
+from seal_agent.generation.static.trial import decodes_in_place
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.routing import routed
 from seal_agent.lora.serving import ServingRoute, SingleAdapterCache, serving_route
@@ -42,10 +46,19 @@ _UNFINISHED_CHARACTER = "\ufffd"
 class HFEngine:
     """Implements Engine on a BaseModel. Reentrant: adapters belong to the call, not to the model."""
 
-    def __init__(self, base: BaseModel, max_rows: int = MAX_BATCH_ROWS) -> None:
+    def __init__(self, base: BaseModel, max_rows: int = MAX_BATCH_ROWS, static: bool | None = None) -> None:
+        """The engine of a model.
+
+        Args:
+            base: The model.
+            max_rows: Rows that are decoded at once.
+            static: Decode in fixed memory, as far as the model can; None: on GPUs, where launches cost most.
+        """
         self.base = base
         self.max_rows = max_rows
         self._adapter_cache = SingleAdapterCache()
+        self._static_wanted = base.device.type == "cuda" if static is None else static
+        self._static: StaticDecoder | None = None
 
     def generate(
         self,
@@ -61,13 +74,7 @@ class HFEngine:
             self._row(index, prompt, sampling, adapter, grammar)
             for index, (prompt, adapter, grammar) in enumerate(zip(prompts, adapters, grammars, strict=True))
         ]
-        finished = 0
-        for batch in self._batches(rows):
-            for _ in self._decode(batch, sampling):
-                pass
-            finished += len(batch)
-            if progress:
-                progress(finished, len(rows))
+        self._decode_all(rows, sampling, progress)
         return [self._completion(row) for row in rows]
 
     def branches(
@@ -90,13 +97,8 @@ class HFEngine:
         for rows in of_prompts:
             for branch, row in enumerate(rows):
                 row.branch = branch
-        finished = 0
-        for batch in self._batches([row for rows in of_prompts for row in rows]):
-            for _ in self._decode(batch, sampling, least):
-                pass
-            finished += len(batch)
-            if progress:
-                progress(finished // count, len(prompts))
+        every = [row for rows in of_prompts for row in rows]
+        self._decode_all(every, sampling, progress and (lambda done, _: progress(done // count, len(prompts))), least)
         return [[self._completion(row) for row in rows if not row.dropped] for rows in of_prompts]
 
     def stream(
@@ -104,7 +106,7 @@ class HFEngine:
     ) -> Generator[str, None, Completion]:
         row, sent_length = self._row(0, prompt, sampling, adapter), 0
         longest_stop = max((len(s) for s in row.stop), default=0)
-        for _ in self._decode([row], sampling):
+        for _ in self._steps([row], sampling):
             text = self._text(row)
             safe_length = len(text) if row.finish else len(text) - longest_stop
             if safe_length > sent_length and not (text.endswith(_UNFINISHED_CHARACTER) and not row.finish):
@@ -241,12 +243,56 @@ class HFEngine:
         if not rows:
             return []
         groups = [[rows[i] for i in group] for group in groups_of(self.base, [row.adapter for row in rows])]
+        if self._static_decoder() is not None:  # rows join while others finish
+            return groups
         together = decoding_of(self.base).together
         return [
             [group[i] for i in batch]
             for group in groups
             for batch in batches_of([len(row.prompt_ids) for row in group], together, self.max_rows)
         ]
+
+    def _decode_all(
+        self, rows: Sequence[DecodingRow], sampling: Sampling, progress: Progress | None, least: float = 0.0
+    ) -> None:
+        """Decode rows to their ends, in batches as far as they are decoded in batches."""
+        finished = reported = 0
+        for batch in self._batches(rows):
+            for _ in self._steps(batch, sampling, least):
+                done = finished + sum(row.finish is not None for row in batch)
+                if progress and done > reported and len(batch) > self.max_rows:
+                    progress(done, len(rows))
+                    reported = done
+            finished += len(batch)
+            if progress and finished > reported:
+                progress(finished, len(rows))
+                reported = finished
+
+    def _steps(self, rows: list[DecodingRow], sampling: Sampling, least: float = 0.0) -> Iterator[None]:
+        """Decode rows; yields after every token. In fixed memory, unless a grammar or another call is in the way."""
+        static = self._static_decoder()
+        if static is None or any(row.constraint for row in rows) or not static.lock.acquire(blocking=False):
+            yield from self._decode_in_batches(rows, sampling, least)
+            return
+        try:
+            accept = partial(self._accept, sampling=sampling, least=least)
+            steps = static.decode(rows, sampling, accept)
+            yield from steps if steps is not None else self._decode_in_batches(rows, sampling, least)
+        finally:
+            static.lock.release()
+
+    def _static_decoder(self) -> StaticDecoder | None:
+        """The decoder in fixed memory, where it is wanted and the model can; made on the first call."""
+        if self._static is None and self._static_wanted:
+            self._static_wanted = decodes_in_place(self.base)
+            if self._static_wanted:
+                recorder = recorder_for(self.base.device)
+                self._static = StaticDecoder(self.base, self.max_rows, self._prefill, recorder)
+        return self._static
+
+    def _decode_in_batches(self, rows: list[DecodingRow], sampling: Sampling, least: float) -> Iterator[None]:
+        for start in range(0, len(rows), self.max_rows):
+            yield from self._decode(rows[start : start + self.max_rows], sampling, least)
 
     @torch.inference_mode()
     def _decode(self, rows: list[DecodingRow], sampling: Sampling, least: float = 0.0) -> Iterator[None]:
@@ -264,14 +310,7 @@ class HFEngine:
                 tokens_B = branch_off(logits_BV, tokens_B, [row.branch for row in active])
             logprobs_B = logits_BV.gather(1, tokens_B[:, None]).squeeze(1) - logits_BV.logsumexp(1)
             for row, token, logprob in zip(active, tokens_B.tolist(), logprobs_B.tolist(), strict=True):
-                row.generated.append(token)
-                row.logprobs.append(logprob)
-                row.dropped = row.branch > 0 and len(row.generated) == 1 and math.exp(logprob) < least
-                grammar_ended = row.constraint is not None and row.constraint.advance(token)
-                if row.dropped or grammar_ended or self._stopped(row):
-                    row.finish = "stop"
-                elif len(row.generated) >= sampling.max_tokens:
-                    row.finish = "length"
+                self._accept(row, token, logprob, sampling, least)
             yield
             keep = [i for i, row in enumerate(active) if row.finish is None]
             if not keep:
@@ -284,6 +323,17 @@ class HFEngine:
                 ids_BT, mask_BT, route = ids_BT[index], mask_BT[index], route and route.select_rows(index)
             mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(active), 1)], dim=1)
             logits_BV = self._forward(ids_BT, mask_BT, state, route)
+
+    def _accept(self, row: DecodingRow, token: int, logprob: float, sampling: Sampling, least: float) -> None:
+        """Add a token to a row, and finish the row where it was the last."""
+        row.generated.append(token)
+        row.logprobs.append(logprob)
+        row.dropped = row.branch > 0 and len(row.generated) == 1 and math.exp(logprob) < least
+        grammar_ended = row.constraint is not None and row.constraint.advance(token)
+        if row.dropped or grammar_ended or self._stopped(row):
+            row.finish = "stop"
+        elif len(row.generated) >= sampling.max_tokens:
+            row.finish = "length"
 
     def _prefill(
         self, rows: Sequence[DecodingRow], state: DecodingState, route: ServingRoute | None

@@ -15,7 +15,7 @@ from seal_agent.types import Sampling
 
 TOP_TOKENS = 256  # likeliest tokens searched for the nucleus first; a small model's nucleus at 0.95 is rarely wider
 
-_COLDEST = 1e-6  # below this temperature the likeliest token is certain, and dividing by it may overflow
+COLDEST = 1e-6  # below this temperature the likeliest token is certain, and dividing by it may overflow
 _SEEDS = 2**63  # torch's generators take any number below it
 
 
@@ -48,15 +48,15 @@ def seed_of_row(seed: int, row: int) -> int:
 
 def choose_tokens(logits_BV: Tensor, sampling: Sampling, generators: Sequence[torch.Generator]) -> Tensor:
     """Next token of each row: greedy at temperature 0, else a nucleus sample from the row's own generator."""
-    if sampling.temperature < _COLDEST:
+    if sampling.temperature < COLDEST:
         return logits_BV.argmax(dim=-1)
     probs_BV = torch.softmax(logits_BV / sampling.temperature, dim=-1)
     uniform_B = torch.stack([torch.rand((), generator=g, device=logits_BV.device) for g in generators])
     top_probs_BK, top_tokens_BK = probs_BV.topk(min(TOP_TOKENS, probs_BV.shape[1]), dim=-1)
-    tokens_B = _sample_nucleus(top_probs_BK, top_tokens_BK, sampling.top_p, uniform_B)
+    tokens_B = sample_nucleus(top_probs_BK, top_tokens_BK, sampling.top_p, uniform_B)
     wide_B = top_probs_BK.sum(dim=-1) < sampling.top_p
     if wide_B.any():  # sorting the whole vocabulary takes as long as the model itself, so only where necessary
-        tokens_B[wide_B] = _sample_nucleus(
+        tokens_B[wide_B] = sample_nucleus(
             *probs_BV[wide_B].sort(dim=-1, descending=True), sampling.top_p, uniform_B[wide_B]
         )
     return tokens_B
@@ -72,7 +72,7 @@ def branch_off(logits_BV: Tensor, tokens_B: Tensor, branches: Sequence[int]) -> 
     return torch.where(rank_B1.squeeze(1) > 0, ranked_B, tokens_B)
 
 
-def _sample_nucleus(probs_BK: Tensor, tokens_BK: Tensor, top_p: float, uniform_B: Tensor) -> Tensor:
+def sample_nucleus(probs_BK: Tensor, tokens_BK: Tensor, top_p: float | Tensor, uniform_B: Tensor) -> Tensor:
     """One token of each row's nucleus, from its likeliest tokens in descending order and a number in [0, 1)."""
     # A token belongs to the nucleus while the mass before it is below top_p; the first always does.
     nucleus_BK = torch.where(probs_BK.cumsum(dim=-1) - probs_BK < top_p, probs_BK, 0.0)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import SupportsFloat
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError, TrainingError
@@ -26,14 +28,14 @@ class JobRun:
     """Whether the base model allows shared prefixes."""
     step: int = 0
     tokens: int = 0
-    epoch_losses: list[float] = field(default_factory=list)
     outcome: TrainedAdapter | TrainingError | None = None
     epochs: list[list[TrainingSequence]] = field(init=False)
     """The sequences of each epoch."""
     _prefixes: dict[int, int] = field(init=False)
     _shuffler: random.Random = field(init=False)
     _batches: deque[list[TrainingSequence]] = field(init=False)
-    _losses: list[float] = field(init=False)
+    _losses: list[SupportsFloat] = field(init=False)
+    _epochs_done: list[list[SupportsFloat]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.epochs = split_epochs(self.sequences, self.job.config)
@@ -46,8 +48,13 @@ class JobRun:
         self.restart()
 
     def restart(self) -> None:
-        self.step, self.tokens, self.epoch_losses = 0, 0, []
+        self.step, self.tokens, self._epochs_done = 0, 0, []
         self._shuffler, self._batches, self._losses = random.Random(self.job.config.seed), deque(), []
+
+    @property
+    def epoch_losses(self) -> list[float]:
+        """The mean loss of each epoch so far."""
+        return [_mean(losses) for losses in self._epochs_done]
 
     @property
     def rank(self) -> int:
@@ -68,7 +75,7 @@ class JobRun:
     def next_batch(self) -> list[TrainingSequence]:
         """The sequences of the next step; every epoch is shuffled anew."""
         if not self._batches:
-            sequences = self.epochs[len(self.epoch_losses)]
+            sequences = self.epochs[len(self._epochs_done)]
             size, shuffled = self.job.config.batch_size, self._shuffler.sample(sequences, len(sequences))
             self._batches.extend(shuffled[i : i + size] for i in range(0, len(shuffled), size))
         return self._batches.popleft()
@@ -77,17 +84,17 @@ class JobRun:
         """Tokens at the start of a sequence that other sequences of this job share."""
         return self._prefixes[id(sequence)]
 
-    def finish_step(self, loss: float, tokens: int) -> bool:
-        """Count a step. Returns True if it was the last."""
+    def finish_step(self, loss: SupportsFloat, tokens: int) -> bool:
+        """Count a step; its loss may be one that the device has yet to tell. Returns True if it was the last."""
         self.step += 1
         self.tokens += tokens
         self._losses.append(loss)
         if self._batches:
             return False
-        self.epoch_losses.append(sum(self._losses) / len(self._losses))
+        self._epochs_done.append(self._losses)
         self._losses = []
         threshold = self.job.config.stop_below_loss
-        return self.step == self.total_steps or (threshold is not None and self.epoch_losses[-1] < threshold)
+        return self.step == self.total_steps or (threshold is not None and _mean(self._epochs_done[-1]) < threshold)
 
     def summary(self) -> TrainingSummary:
         return TrainingSummary(len(self.sequences), self.step, self.tokens, tuple(self.epoch_losses))
@@ -95,3 +102,7 @@ class JobRun:
     def result(self) -> TrainedAdapter | TrainingError:
         assert self.outcome is not None
         return self.outcome
+
+
+def _mean(losses: Sequence[SupportsFloat]) -> float:
+    return sum(map(float, losses)) / len(losses)

@@ -48,11 +48,14 @@ class Batch:
     weights_M: Tensor
     slots_M: Tensor
     real_tokens: int
+    mask_1111: Tensor | None = None
+    """A mask that nobody reads, in place of the N×N mask that transformers would build; see `reads_no_mask`."""
 
     def inputs(self) -> dict[str, Any]:
         """Keyword arguments of the model's forward."""
         positions = {} if self.positions_BT is None else {"position_ids": self.positions_BT}
-        return {"input_ids": self.ids_BT, "use_cache": False, **positions}
+        mask = {} if self.mask_1111 is None else {"attention_mask": self.mask_1111}
+        return {"input_ids": self.ids_BT, "use_cache": False, **positions, **mask}
 
     @property
     def tokens(self) -> int:
@@ -77,7 +80,7 @@ def lay_out(rows: Sequence[Row], packed: bool, pad_id: int, device: torch.device
         start, stop = layout.add(row, ids[prefix_length:], prefix)
         if not packed:
             layout.pad(pad_id, longest - (stop - start))
-        for position, target in _targets(row.sequence):
+        for position, target in labelled_targets(row.sequence):
             layout.labelled.append(start + position - prefix_length)
             targets.append(target)
             weights.append(row.weight)
@@ -167,7 +170,7 @@ def _unlabelled_length(sequence: TrainingSequence) -> int:
     return next(i for i, label in enumerate(sequence.labels[1:]) if label != IGNORE_LABEL)
 
 
-def _targets(sequence: TrainingSequence) -> Iterator[tuple[int, SoftLabel]]:
+def labelled_targets(sequence: TrainingSequence) -> Iterator[tuple[int, SoftLabel]]:
     """Positions whose next token is learnt, and the target of each."""
     for position, label in enumerate(sequence.labels[1:]):
         if label != IGNORE_LABEL:

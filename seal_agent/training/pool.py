@@ -35,7 +35,7 @@ class Slot:
     def __init__(self, base: BaseModel, bank: LoraBank, index: int, run: JobRun) -> None:
         self.base, self.bank, self.index, self.run = base, bank, index, run
         config = run.job.config
-        bank.load(index, run.start(base), config.dropout)
+        self._load()
         self._weights = torch.nn.Parameter(bank.weights_KP[index])
         self._optimizer = torch.optim.AdamW(
             [self._weights], lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -49,6 +49,9 @@ class Slot:
         )
         self.passes_waited = 0
         self._begin_step()
+
+    def _load(self) -> None:
+        self.bank.load(self.index, self.run.start(self.base), self.run.job.config.dropout)
 
     def _begin_step(self) -> None:
         batch = self.run.next_batch()
@@ -75,24 +78,33 @@ class Slot:
         """Update the weights with the gradient of a complete step, and begin the next step."""
         run, config = self.run, self.run.job.config
         if not math.isfinite(self._loss):
-            run.outcome = TrainingError(
-                f"the loss became {self._loss} at step {run.step + 1} of {run.total_steps}; nothing was saved: "
-                f"try a smaller learning_rate than {config.learning_rate:g}"
-            )
+            run.outcome = diverged(run, self._loss, run.step + 1)
             return
-        self._optimizer.param_groups[0]["lr"] = config.learning_rate * decay(config.schedule, run.step, run.total_steps)
+        self._optimizer.param_groups[0]["lr"] = self.learning_rate
         self._weights.grad = self.bank.gradient(self.index)
         torch.nn.utils.clip_grad_norm_([self._weights], config.max_grad_norm)
         self._optimizer.step()
-        if self._protected and (run.step + 1) % PROJECTION_INTERVAL == 0:
-            self._protected.apply()
-        if self._norm_limit:
-            self._norm_limit.apply(self.index)
+        self.constrain()
         self.bank.refresh(self.index)
         if run.finish_step(self._loss, self._tokens):
             self._finish()
         else:
             self._begin_step()
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the present step."""
+        run, config = self.run, self.run.job.config
+        return config.learning_rate * decay(config.schedule, run.step, run.total_steps)
+
+    def constrain(self) -> bool:
+        """After an update: hold protected directions and the limit. Returns whether there are any."""
+        run = self.run
+        if self._protected and (run.step + 1) % PROJECTION_INTERVAL == 0:
+            self._protected.apply()
+        if self._norm_limit:
+            self._norm_limit.apply(self.index)
+        return bool(self._protected or self._norm_limit)
 
     def _finish(self) -> None:
         if not torch.isfinite(self._weights).all():
@@ -110,6 +122,14 @@ class Slot:
             layers = {name: directions[name] for name in self.run.targets}
             ridge_refit(self.base, self.bank, rows, layers, config)
         self.run.outcome = TrainedAdapter(self.bank.export(self.index), self.run.summary())
+
+
+def diverged(run: JobRun, loss: float, step: int) -> TrainingError:
+    """The error for a loss that is not finite."""
+    return TrainingError(
+        f"the loss became {loss} at step {step} of {run.total_steps}; nothing was saved: "
+        f"try a smaller learning_rate than {run.job.config.learning_rate:g}"
+    )
 
 
 class Pool:
@@ -133,10 +153,17 @@ class Pool:
         # A layer that sees only some of the tokens, such as an expert, cannot tell whose they are.
         self.mixes_slots = all(name in by_token for name in runs[0].targets)
         self.queue = deque(runs)
-        rank = max(run.rank for run in runs)
-        self.bank = LoraBank(base.module, runs[0].targets, min(slots, len(runs)), rank, base.device, base.dtype)
-        self.slots = [Slot(base, self.bank, k, self.queue.popleft()) for k in range(self.bank.slots)]
+        self.slots: list[Slot] = []
+        self._make_slots(runs, min(slots, len(runs)), rank=max(run.rank for run in runs))
         report.resident = max(report.resident, len(self.slots))
+
+    def _make_slots(self, runs: Sequence[JobRun], slots: int, rank: int) -> None:
+        self.bank = LoraBank(self.base.module, runs[0].targets, slots, rank, self.base.device, self.base.dtype)
+        self.slots = [self._make_slot(k) for k in range(slots)]
+
+    def _make_slot(self, index: int) -> Slot:
+        """A slot with the next job of the queue."""
+        return Slot(self.base, self.bank, index, self.queue.popleft())
 
     def run(self) -> None:
         while self.slots:
@@ -200,6 +227,6 @@ class Pool:
     def _replace(self, slot: Slot) -> None:
         position = self.slots.index(slot)
         if self.queue:
-            self.slots[position] = Slot(self.base, self.bank, slot.index, self.queue.popleft())
+            self.slots[position] = self._make_slot(slot.index)
         else:
             del self.slots[position]

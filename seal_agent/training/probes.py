@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -80,6 +81,26 @@ def supports_shared_prefixes(base: BaseModel) -> bool:
     return cached
 
 
+def reads_no_mask(base: BaseModel) -> bool:
+    """Whether packed rows need no mask: every layer attends by segments, and none reads what it is given instead.
+
+    transformers passes a mask with four dimensions on as it is, and then builds none of tokens × tokens.
+    """
+    cached: bool | None = getattr(base.module, "_seal_reads_no_mask", None)
+    if cached is None:
+        cached = supports_packing(base) and _same_without_mask(base)
+        base.module._seal_reads_no_mask = cached
+    return cached
+
+
+@torch.no_grad()
+def _same_without_mask(base: BaseModel) -> bool:
+    ids = plain_token_ids(base.module, 19)
+    rows = [_row((), part) for part in (ids[:7], ids[7:])]
+    masked, unmasked = _states(base, rows, packed=True), _states(base, rows, packed=True, without_mask=True)
+    return masked is not None and unmasked is not None and torch.equal(masked, unmasked)
+
+
 def _attends_in_chunks(base: BaseModel) -> bool:
     """Llama 4 cuts a row into chunks from its start, wherever the sequences in it begin."""
     return getattr(base.module.config.get_text_config(), "attention_chunk_size", None) is not None
@@ -117,9 +138,11 @@ def _row(prefix: Sequence[int], suffix: Sequence[int]) -> Row:
     return Row(0, TrainingSequence(ids, ids), 1.0, 0, len(prefix))
 
 
-def _states(base: BaseModel, rows: Sequence[Row], packed: bool = False) -> Tensor | None:
+def _states(base: BaseModel, rows: Sequence[Row], packed: bool = False, without_mask: bool = False) -> Tensor | None:
     """Hidden states of these rows; None if the model cannot take them packed."""
     batch = lay_out(rows, packed, base.pad_id, base.device)
+    if without_mask:
+        batch = replace(batch, mask_1111=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=base.device))
     if not packed:
         with routed(None):
             return last_hidden_states(base, batch)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import BankConfig
@@ -24,8 +25,13 @@ from seal_agent.training.jobs import BankReport, TrainedAdapter, TrainJob, targe
 from seal_agent.training.memory import available_bytes, is_out_of_memory
 from seal_agent.training.pool import Pool
 from seal_agent.training.probes import check_causal, supports_packing, supports_shared_prefixes
+from seal_agent.training.stacked.pool import StackedPool, is_stackable
 
 TOKENS_PER_PASS = {"cpu": 640, "cuda": 16_384}  # measured on 2 cores; not tuned on a GPU, see benchmarks/inner_loop.py
+
+# What a layer keeps of a token for the backward pass, counted on Llama: numbers per hidden and per inner dimension.
+HIDDEN_KEPT, INNER_KEPT = 14, 4
+ACTIVATION_SHARE = 0.4  # of the free memory that activations may take; slots may take half. Not tuned
 
 
 def train(
@@ -78,12 +84,13 @@ def _train_in_bank(
 ) -> None:
     """Train runs with the same targets in one bank; halve it whenever memory runs out."""
     make_routable(base.module, runs[0].targets)
-    budget = config.tokens_per_pass or TOKENS_PER_PASS.get(base.device.type, TOKENS_PER_PASS["cpu"])
+    budget = config.tokens_per_pass or _default_budget(base)
     slots = min(config.max_adapters or _default_slots(base, runs, budget), len(runs))
     checkpointing = config.checkpointing and make_checkpointable(base.module) > 0
+    make_pool = _pool_maker(base, runs[0].targets, config)
     while pending := [run for run in runs if run.outcome is None]:
         try:
-            Pool(base, pending, slots, budget, checkpointing, report, report_progress).run()
+            make_pool(base, pending, slots, budget, checkpointing, report, report_progress).run()
         except (RuntimeError, MemoryError) as err:
             if not is_out_of_memory(err):
                 raise
@@ -99,6 +106,29 @@ def _train_in_bank(
         for run in pending:
             if run.outcome is None:
                 run.restart()
+
+
+def _pool_maker(base: BaseModel, targets: Sequence[str], config: BankConfig) -> Callable[..., Pool]:
+    """The pool of the processor, or that of a GPU."""
+    stacked = base.device.type == "cuda" if config.stacked is None else config.stacked
+    if not stacked or not is_stackable(base, targets):
+        return Pool
+    return partial(StackedPool, graphs=config.graphs)
+
+
+def _default_budget(base: BaseModel) -> int:
+    """Tokens of a pass: the device's default, or on a GPU what the activations of a large model leave room for."""
+    default = TOKENS_PER_PASS.get(base.device.type, TOKENS_PER_PASS["cpu"])
+    config = base.module.config.get_text_config()
+    hidden, inner, layers = (
+        getattr(config, name, None) for name in ("hidden_size", "intermediate_size", "num_hidden_layers")
+    )
+    if base.device.type != "cuda" or not isinstance(hidden, int) or not isinstance(layers, int):
+        return default
+    inner = inner if isinstance(inner, int) else 4 * hidden
+    numbers = layers * (HIDDEN_KEPT * hidden + INNER_KEPT * inner)
+    fitting = ACTIVATION_SHARE * available_bytes(base.device) / (numbers * base.dtype.itemsize)
+    return max(1, min(default, int(fitting)))
 
 
 def _default_slots(base: BaseModel, runs: Iterable[JobRun], budget: int) -> int:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
+from seal_agent.base_model import loading
 from seal_agent.base_model.gguf import publish
 from seal_agent.base_model.loading import load_model, pick_device, pick_dtype
 from seal_agent.base_model.model import BaseModel
@@ -223,3 +225,15 @@ def test_auto_precision_follows_the_chosen_device(
     capabilities = {"cuda:0": (9, 0), "cuda:1": capability}
     monkeypatch.setattr(torch.cuda, "get_device_capability", capabilities.__getitem__)
     assert pick_dtype("auto", "cuda:1") is expected
+
+
+def test_weights_are_read_straight_to_a_gpu(
+    tiny_base: BaseModel, tmp_path: Path, save_model: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert loading._placed("cpu") == {}
+    assert loading._placed("cuda:1") == {"device_map": {"": "cuda:1"}}
+    # The processor stands in for the GPU: what such a map makes is the plain module, without hooks.
+    monkeypatch.setattr(loading, "_placed", lambda _: {"device_map": {"": "cpu"}})
+    module = load(save_model(tiny_base, tmp_path / "m")).module
+    assert not any(hasattr(part, "_hf_hook") for part in module.modules())
+    assert not any("forward" in vars(part) for part in module.modules() if isinstance(part, nn.Linear))

@@ -15,6 +15,7 @@ from seal_agent.config import InnerLoopConfig
 from seal_agent.errors import InputError, TrainingError
 from seal_agent.lora.adapter import LoraAdapter, new_adapter
 from seal_agent.lora.targets import find_targets
+from seal_agent.training import train as train_module
 from seal_agent.training.jobs import TrainJob, decay, steps_of
 from seal_agent.training.sequences import encode
 from seal_agent.training.train import train
@@ -250,3 +251,20 @@ def test_no_layer_is_moved_further_than_the_limit(tiny_base: BaseModel) -> None:
 
     assert max(share(free, name) for name in free.pairs) > 0.06
     assert 0.03 < max(share(bound, name) for name in bound.pairs) < 0.0501
+
+
+def test_a_gpu_takes_as_many_tokens_as_the_activations_of_its_model_leave_room_for(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Elsewhere:
+        type = "cuda"
+
+    assert train_module._default_budget(tiny_base) == train_module.TOKENS_PER_PASS["cpu"]
+    monkeypatch.setattr(type(tiny_base), "device", property(lambda _: Elsewhere()))
+    monkeypatch.setattr(train_module, "available_bytes", lambda _: 1 << 40)
+    assert train_module._default_budget(tiny_base) == train_module.TOKENS_PER_PASS["cuda"]
+    budgets = []
+    for gib in (1, 2):
+        monkeypatch.setattr(train_module, "available_bytes", lambda _, gib=gib: gib << 20)
+        budgets.append(train_module._default_budget(tiny_base))
+    assert 1 < budgets[0] < budgets[1] < train_module.TOKENS_PER_PASS["cuda"]

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seal_agent.base_model.attention import attends_plainly, wrap_attention
 from seal_agent.base_model.model import BaseModel
 from seal_agent.lora.routing import current_route
 from seal_agent.training.bank.grouping import concat_rows, gather_rows
@@ -23,7 +24,10 @@ from seal_agent.training.bank.route import BankRoute
 from seal_agent.training.bank.segments import AttentionPlan, Segments
 
 _PREFIX = "seal_segments_"
-_KNOWN_OPTIONS = {"scaling", "dropout", "is_causal", "sliding_window", "position_ids", "use_cache", "cache_position"}
+
+
+class MaskMissing(RuntimeError):
+    """A pass was given no mask, and one of its layers needs it."""
 
 
 class _SegmentAttention(torch.autograd.Function):
@@ -107,46 +111,27 @@ def _causal_mask(length: int, prefix: int, repeats: int, dtype: torch.dtype, dev
 
 def use_segment_attention(base: BaseModel) -> None:
     """Make `base` attend segment by segment inside a packed pass, and as before elsewhere. Safe to repeat."""
-    from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-
-    current = base.module.config._attn_implementation
-    if current is None or current.startswith(_PREFIX) or current not in ALL_ATTENTION_FUNCTIONS:
-        return
-    if current not in ALL_MASK_ATTENTION_FUNCTIONS or not base.module._can_set_attn_implementation():
-        return
-    name = _PREFIX + current
-    AttentionInterface.register(name, _with_segments(ALL_ATTENTION_FUNCTIONS[current]))
-    AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[current])
-    base.module.set_attn_implementation(name)
+    wrap_attention(base, _PREFIX, _with_segments)
 
 
 def _with_segments(default: Callable[..., Any]) -> Callable[..., Any]:
     def attention(
         module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
     ) -> Any:
-        route = current_route()
-        segments = route.segments if isinstance(route, BankRoute) else None
-        if segments is None or not _is_plain(module, segments, options):
+        current = current_route()
+        route = current if isinstance(current, BankRoute) else None
+        segments = route.segments if route else None
+        if route is None or segments is None or not attends_plainly(module, segments.longest, options):
+            if segments and attention_mask is not None and attention_mask.numel() == 1 < query.shape[2]:
+                raise MaskMissing("a layer reads the mask that was left out")
             assert segments is None or not segments.shared, (
                 "prefixes may be shared only where `supports_shared_prefixes` is true"
             )
             return default(module, query, key, value, attention_mask, **options)
         scaling = options.get("scaling")
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        if route.attention is not None and (out := route.attention(query, key, value, scale)) is not None:
+            return out, None
         return _SegmentAttention.apply(query, key, value, segments, scale), None  # type: ignore[no-untyped-call]
 
     return attention
-
-
-def _is_plain(module: Any, segments: Segments, options: dict[str, Any]) -> bool:
-    """Whether attention is causal, without dropout, unknown options, or a window shorter than a segment."""
-    window = options.get("sliding_window")
-    return (
-        not any(value is not None for name, value in options.items() if name not in _KNOWN_OPTIONS)
-        and not options.get("dropout")
-        and options.get("is_causal") is not False
-        and getattr(module, "is_causal", True)
-        and (window is None or segments.longest <= window)
-    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,17 @@ class Span:
     start: int
     stop: int
     dropout_seed: int = 0
+
+
+class SegmentKernel(Protocol):
+    """Attention of each segment of a pass to itself and its prefix, by a kernel of the device."""
+
+    refused: bool
+    """Whether it was ever called with shapes that it does not take."""
+
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor | None:
+        """The result, 1×N×H×E, of 1×H×N×E and 1×G×N×E; None where the kernel does not take these shapes."""
+        ...
 
 
 MIN_FILL, SMALL = 0.5, 64  # of spans that share a product: see `group_by_length`
@@ -56,6 +67,9 @@ class BankRoute:
 
     `segments` are the sequences packed into one row, None if each has a row of its own.
     """
+
+    attention: SegmentKernel | None = None
+    """Attends within the segments where it can; None: `attention.py` does."""
 
     def __init__(
         self,
@@ -133,7 +147,7 @@ class _BankLinear(torch.autograd.Function):
         name: str,
     ) -> Tensor:
         bank, x_ND = route.bank, x.reshape(-1, x.shape[-1])
-        mask_ND = _dropout_mask(route, name, x_ND)
+        mask_ND = dropout_mask(route, name, x_ND)
         dropped_ND = x_ND if mask_ND is None else x_ND * mask_ND
         # Allocated in its final shape: what follows may edit the output in place, which autograd forbids on a view.
         out = x.new_empty(*x.shape[:-1], bank.outputs(name))
@@ -179,7 +193,7 @@ class _BankLinear(torch.autograd.Function):
         return (grad_x, *[None] * 5)
 
 
-def _dropout_mask(route: BankRoute, name: str, x_ND: Tensor) -> Tensor | None:
+def dropout_mask(route: BankRoute, name: str, x_ND: Tensor) -> Tensor | None:
     """0 or 1/(1-p) for every input of the adapters, N×D; None without dropout.
 
     Drawn from the step's seed and the layer's name, so that recomputing a layer draws the same mask.

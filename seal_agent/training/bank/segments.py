@@ -49,8 +49,11 @@ class Segments:
     `prefixes` are the tokens of the row that precede each of them; (0, 0) for none.
     """
 
-    def __init__(self, bounds: Sequence[Bounds], device: torch.device, prefixes: Sequence[Bounds] = ()) -> None:
-        self.bounds, self.device = tuple(bounds), device
+    def __init__(
+        self, bounds: Sequence[Bounds], device: torch.device, prefixes: Sequence[Bounds] = (), longest: int = 0
+    ) -> None:
+        """`longest` counts as the longest sequence if it is longer: of passes that are padded to sizes that recur."""
+        self.bounds, self.device, self._longest = tuple(bounds), device, longest
         self.prefixes = tuple(prefixes) or ((0, 0),) * len(self.bounds)
         self._plans: dict[tuple[int, int], AttentionPlan] = {}
 
@@ -58,7 +61,7 @@ class Segments:
     def longest(self) -> int:
         """Tokens of the longest sequence, prefix included."""
         pairs = zip(self.bounds, self.prefixes, strict=True)
-        return max(stop - start + prefix[1] - prefix[0] for (start, stop), prefix in pairs)
+        return max(self._longest, *(stop - start + prefix[1] - prefix[0] for (start, stop), prefix in pairs))
 
     @property
     def shared(self) -> bool:

@@ -73,7 +73,7 @@ class LoraBank:
             a_DR, b_RO = self._views(weights_P, name)
             a_DR[:, : adapter.rank] = pair.a_DR
             b_RO[: adapter.rank] = pair.b_RO
-        self._loaded[slot] = _without_weights(adapter)
+        self._loaded[slot] = without_weights(adapter)
         self.scales[slot], self.dropouts[slot] = adapter.scale, dropout
         self.refresh(slot)
 
@@ -136,7 +136,7 @@ class LoraBank:
         return a, flat[..., middle:stop].view(*leading, self.rank, -1)
 
 
-def _without_weights(adapter: LoraAdapter) -> LoraAdapter:
+def without_weights(adapter: LoraAdapter) -> LoraAdapter:
     """The adapter with empty weights."""
     empty = LoraPair(torch.empty(0), torch.empty(0))
     return LoraAdapter(adapter.rank, adapter.alpha, dict.fromkeys(adapter.pairs, empty), adapter.transposed)

@@ -1,0 +1,50 @@
+"""Records device work once and replays it: on a slow host, launches cost more than the work itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+
+_log = logging.getLogger(__name__)
+
+Replay = Callable[[], None]
+
+
+class Recorder(Protocol):
+    """Turns work into something that can be replayed on the same memory."""
+
+    def record(self, work: Callable[[], None]) -> Replay:
+        """Record the work, which has run before with tensors of the same sizes. It is not executed."""
+        ...
+
+
+class CudaRecorder:
+    """CUDA graphs that share one pool of memory: a replay reads nothing that another one left in it."""
+
+    def __init__(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def record(self, work: Callable[[], None]) -> Replay:
+        graph = torch.cuda.CUDAGraph()
+        # Other threads may use the device meanwhile, an engine that answers for one.
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            work()
+        replay: Replay = graph.replay
+        return replay
+
+
+def recorder_for(device: torch.device) -> Recorder | None:
+    """A recorder for the device; None where there are no graphs."""
+    return CudaRecorder() if device.type == "cuda" else None
+
+
+def recorded(recorder: Recorder, work: Callable[[], None], what: str) -> Replay | None:
+    """A replay of the work; None, with a line of warning, where it cannot be recorded."""
+    try:
+        return recorder.record(work)
+    except (RuntimeError, NotImplementedError) as err:  # whatever the model does that a graph cannot hold
+        _log.warning("%s runs without a CUDA graph (%s)", what, str(err).strip().split("\n")[0])
+        return None

@@ -1,0 +1,172 @@
+"""Decoding in fixed memory, run on the processor: it keeps the contract and says what the other way says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from conftest import random_adapter
+from engine_contract import GREEDY, PROMPTS, WARM, EngineContract
+
+from seal_agent.base_model.model import BaseModel
+from seal_agent.generation import hf as hf_module
+from seal_agent.generation.hf import HFEngine
+from seal_agent.generation.static import trial
+from seal_agent.generation.static.trial import decodes_in_place
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.types import Grammar, Sampling
+
+
+class ReplayByRunning:
+    """Records by keeping the work: a replay runs it again, on what its tensors hold by then."""
+
+    def __init__(self) -> None:
+        self.recordings = self.replays = 0
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        self.recordings += 1
+
+        def replay() -> None:
+            self.replays += 1
+            work()
+
+        return replay
+
+
+class TestStaticEngine(EngineContract):
+    @pytest.fixture
+    def engine(self, tiny_base: BaseModel) -> HFEngine:
+        return HFEngine(tiny_base, static=True)
+
+    @pytest.fixture
+    def adapters(self, tiny_base: BaseModel) -> tuple[LoraAdapter, LoraAdapter]:
+        return random_adapter(tiny_base, 1), random_adapter(tiny_base, 2, rank=8, targets=("all",))
+
+
+class TestStaticEngineInTwoRows(EngineContract):
+    @pytest.fixture
+    def engine(self, tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> HFEngine:
+        monkeypatch.setattr(hf_module, "recorder_for", lambda _: ReplayByRunning())
+        return HFEngine(tiny_base, max_rows=2, static=True)
+
+    @pytest.fixture
+    def adapters(self, tiny_base: BaseModel) -> tuple[LoraAdapter, LoraAdapter]:
+        return random_adapter(tiny_base, 1), random_adapter(tiny_base, 2)
+
+
+class TestStaticEngineOnGPT2(EngineContract):
+    @pytest.fixture
+    def engine(self, tiny_gpt2_base: BaseModel) -> HFEngine:
+        return HFEngine(tiny_gpt2_base, static=True)
+
+    @pytest.fixture
+    def adapters(self, tiny_gpt2_base: BaseModel) -> tuple[LoraAdapter, LoraAdapter]:
+        return random_adapter(tiny_gpt2_base, 1), random_adapter(tiny_gpt2_base, 2)
+
+
+def said(engine: HFEngine, prompts: list[str], sampling: Sampling, adapters: Any = None) -> list[Any]:
+    return [(c.text, c.tokens, c.finish_reason) for c in engine.generate(prompts, sampling, adapters)]
+
+
+@pytest.mark.parametrize("base_name", ["tiny_base", "tiny_gpt2_base"])
+@pytest.mark.parametrize("sampling", [GREEDY, WARM, Sampling(max_tokens=1), Sampling(max_tokens=300, stop=("e",))])
+def test_more_rows_than_places_say_what_they_say_otherwise(
+    base_name: str, sampling: Sampling, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, recorder = request.getfixturevalue(base_name), ReplayByRunning()
+    monkeypatch.setattr(hf_module, "recorder_for", lambda _: recorder)
+    adapters = [None, random_adapter(base, 1), random_adapter(base, 2, rank=8, targets=("all",))]
+    prompts = [f"{'word ' * (i % 5)}{i}" for i in range(11)]
+    rows = [adapters[i % 3] for i in range(11)]
+    static = HFEngine(base, max_rows=4, static=True)
+    want = said(HFEngine(base, static=False), prompts, sampling, rows)
+    assert said(static, prompts, sampling, rows) == want
+    assert said(static, prompts, sampling, rows) == want  # and again, with what is resident by now
+    assert static._static is not None
+    assert (recorder.recordings, recorder.replays > 0) == ((0, False) if sampling.max_tokens == 1 else (1, True))
+
+
+def test_logprobs_are_those_of_the_other_way(tiny_base: BaseModel) -> None:
+    left, right = (HFEngine(tiny_base, static=static).generate(list(PROMPTS), GREEDY) for static in (True, False))
+    for mine, theirs in zip(left, right, strict=True):
+        assert mine.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
+
+
+def test_branches_are_those_of_the_other_way(tiny_base: BaseModel) -> None:
+    for least in (0.0, 0.004):
+        static, usual = (
+            HFEngine(tiny_base, max_rows=5, static=static).branches(list(PROMPTS), GREEDY, 3, least=least)
+            for static in (True, False)
+        )
+        assert [[c.text for c in row] for row in static] == [[c.text for c in row] for row in usual]
+
+
+def test_rows_join_while_others_write(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One long row, many short ones: the short ones take each other's places while the long one goes on."""
+    engine, batches = HFEngine(tiny_base, max_rows=4, static=True), list[int]()
+    prefill = engine._prefill
+    monkeypatch.setattr(engine, "_prefill", lambda rows, *rest: batches.append(len(rows)) or prefill(rows, *rest))
+
+    def stopped(row: Any) -> bool:
+        return len(row.generated) >= (40 if row.prompt_ids == engine.base.encode("L") else 3)
+
+    monkeypatch.setattr(engine, "_stopped", stopped)
+    steps = [0]
+    static = engine._static_decoder()
+    assert static is not None
+    usual = static._step
+    monkeypatch.setattr(static, "_step", lambda kept: steps.__setitem__(0, steps[0] + 1) or usual(kept))
+    completions = engine.generate(["L", *"abcdefghijkl"], Sampling(max_tokens=60))
+    assert [c.tokens for c in completions] == [40] + [3] * 12
+    assert batches[0] == 4
+    assert len(batches) > 2
+    assert steps[0] <= 41  # no more than the long row needs, and the one that is launched before its end is read
+
+
+def test_a_call_that_comes_while_another_runs_goes_the_other_way(tiny_base: BaseModel) -> None:
+    engine = HFEngine(tiny_base, static=True)
+    want = said(engine, list(PROMPTS), GREEDY)
+    stream = engine.stream(PROMPTS[0], GREEDY)
+    next(stream)
+    assert engine._static is not None
+    assert engine._static.lock.locked()
+    assert said(engine, list(PROMPTS), GREEDY) == want
+    stream.close()
+    assert not engine._static.lock.locked()
+    with ThreadPoolExecutor(3) as pool:
+        assert all(texts == want for texts in pool.map(lambda _: said(engine, list(PROMPTS), GREEDY), range(6)))
+
+
+def test_a_grammar_is_followed(tiny_base: BaseModel) -> None:
+    completion = HFEngine(tiny_base, static=True).generate(["One"], Sampling(8, grammar=Grammar("regex", "[ab]{3}")))[0]
+    assert set(completion.text) <= {"a", "b"}
+
+
+def test_a_recorder_that_fails_is_named_once(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def record(self, work: Callable[[], None]) -> Callable[[], None]:
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(hf_module, "recorder_for", lambda _: Broken())
+    engine = HFEngine(tiny_base, static=True)
+    want = said(HFEngine(tiny_base, static=False), list(PROMPTS), GREEDY)
+    assert said(engine, list(PROMPTS), GREEDY) == want
+    assert said(engine, ["x" * 300], GREEDY) == said(HFEngine(tiny_base, static=False), ["x" * 300], GREEDY)
+    assert [m for m in caplog.messages if "graph" in m] == [
+        "decoding runs without a CUDA graph (operation not permitted when stream is capturing)"
+    ]
+
+
+def test_a_model_that_would_say_something_else_keeps_its_own_way(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert decodes_in_place(tiny_base)
+    tiny_base.memo.pop("decodes in place")
+    monkeypatch.setattr(trial, "alike", lambda *_: False)
+    engine = HFEngine(tiny_base, static=True)
+    assert engine._static_decoder() is None
+    assert engine.generate(["One"], GREEDY)[0].tokens == GREEDY.max_tokens
