@@ -18,7 +18,7 @@ from seal_agent.lora.targets import find_targets
 from seal_agent.training.bank.products import GroupedProducts
 from seal_agent.training.bank.varlen import PlainKernel
 from seal_agent.training.jobs import BankReport, TrainedAdapter, TrainJob
-from seal_agent.training.retention.protected_directions import principal_directions
+from seal_agent.training.retention.spectra import principal_directions
 from seal_agent.training.stacked import pool as pool_module
 from seal_agent.training.stacked.runner import PassRunner
 from seal_agent.training.train import train_each
