@@ -231,9 +231,9 @@ class SelfAdaptingModel:
         check_approve(approve)
         whole, _ = as_context(context, title, questions, trust)
         lineage = self.ledger.lineage(self.full_name(adapter))
-        budget.check(self.ledger, self.full_name(adapter))
         if known := learned_already(lineage, whole, inner_loop or self._inner_loop):
             return known
+        budget.check(self.ledger, self.full_name(adapter))
         proposal = self.propose(
             context,
             adapter=adapter,

@@ -118,12 +118,11 @@ def test_a_damaged_folder_makes_room_for_the_same_adapter_learned_again(stored: 
     (folder / WEIGHTS).write_bytes(b"")
     model.rollback()
     again = opened(tiny_base, stored)
-    again.ledger.delete("other")
-    proposal = again.propose(NEW, self_edit=NOTES)
-    assert again.commit(proposal, inner_loop=QUICK, gate=None)
-    assert all(
-        problem.what.count(newest.id) == 0 or "damaged" in problem.what for problem in verify(again.ledger).problems
-    )
+    assert verify(again.ledger).problems
+    assert adapt(again, NEW).id == newest.id, "the same parent, text and settings"
+    again._loaded.clear()
+    assert again.adapter("default")
+    assert verify(again.ledger).problems == ()
 
 
 def test_orphans_are_collected_at_start_and_modes_follow_the_umask(stored: Path, tiny_base: BaseModel) -> None:
