@@ -156,7 +156,9 @@ def test_a_damaged_or_harmful_backup_restores_nothing(model: SelfAdaptingModel, 
     adapt(model, TEXTS[0])
     backup(model.ledger, tmp_path / "good.tar")
     content = bytearray((tmp_path / "good.tar").read_bytes())
-    content[len(content) // 2] ^= 1
+    with tarfile.open(tmp_path / "good.tar") as archive:
+        weights = next(member for member in archive if member.name.endswith(".safetensors"))
+    content[weights.offset_data + weights.size - 5] ^= 1
     (tmp_path / "bad.tar").write_bytes(content)
     (tmp_path / "torn.tar").write_bytes(content[: len(content) // 3])
     with tarfile.open(tmp_path / "evil.tar", "w") as archive:
@@ -269,7 +271,7 @@ def test_an_imported_adapter_waits_in_quarantine(
     small = random_adapter(tiny_base, 7)
     name, pair = next(iter(small.pairs.items()))
     write_peft(replace(small, pairs={f"{name}x": pair}), "x", "", tmp_path / "other")
-    with pytest.raises(AdapterError, match="lacks; load its own base model"):
+    with pytest.raises(AdapterError, match="does not have; load its own base model"):
         model.import_adapter(tmp_path / "other")
 
 
