@@ -88,10 +88,11 @@ def _measure(
     spent = time.perf_counter() - started
     judged = judge(trainer, [Pending(each, None, ()) for each in trained], gate, clock)
     judging = time.perf_counter() - started - spent
-    asked = [replace(case.proposal.context, questions=questions.questions) for case in cases]
+    good = [i for i, case in enumerate(cases) if case.kind == "good"]
     answers = answer_questions(
-        model.engine, model.base, asked, model.grader, adapters=[each.adapter for each in trained]
+        model.engine, model.base, [questions] * len(good), model.grader, adapters=[trained[i].adapter for i in good]
     )
+    right = {i: _right(given) for i, given in zip(good, answers, strict=True)}
     seconds = {"adapt": round(spent / len(cases), 1), "gate": round(judging / len(cases), 1)}
     return [
         {
@@ -101,11 +102,11 @@ def _measure(
             "reason": judgement.reason,
             "share": judgement.share,
             "checks": [asdict(check) for check in judgement.checks],
-            "right": _right(each) if questions.questions else None,
+            "right": right.get(i),
             "self_test": len(case.proposal.self_test),
             "seconds": seconds,
         }
-        for case, each, (_, judgement) in zip(cases, answers, judged, strict=True)
+        for i, (case, (_, judgement)) in enumerate(zip(cases, judged, strict=True))
     ]
 
 

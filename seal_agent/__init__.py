@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from seal_agent.adaptation.gate import KeepAll as KeepAll
     from seal_agent.adaptation.gate import MinimumGain as MinimumGain
     from seal_agent.config import AnswerConfig as AnswerConfig
+    from seal_agent.config import GateConfig as GateConfig
     from seal_agent.config import InnerLoopConfig as InnerLoopConfig
+    from seal_agent.config import Limits as Limits
     from seal_agent.config import SelfEditConfig as SelfEditConfig
     from seal_agent.errors import SealError as SealError
     from seal_agent.model import SelfAdaptingModel as SelfAdaptingModel
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "seal_agent.config": ("AnswerConfig", "InnerLoopConfig", "SelfEditConfig"),
+    "seal_agent.config": ("AnswerConfig", "GateConfig", "InnerLoopConfig", "Limits", "SelfEditConfig"),
     "seal_agent.errors": ("SealError",),
     "seal_agent.adaptation.gate": ("KeepAll", "MinimumGain"),
     "seal_agent.model": ("SelfAdaptingModel",),

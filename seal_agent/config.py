@@ -100,9 +100,9 @@ class GateConfig:
 
     minimum_gain: float | None = None  # of the share of right answers; None: the lower bound of the gain is above 0
     confidence: BetweenZeroAndOne = 0.9  # of that bound, on one side: 2 of 6 questions gained are enough, 1 is not
-    earlier_questions: Count = 24  # of earlier revisions, asked again; recent ones are drawn more often
+    earlier_questions: Count = 16  # of earlier revisions, asked again; recent ones are drawn more often
     max_forgotten: ZeroToOne = 0.34  # share of those that were right
-    guard_questions: Count = 40  # general questions; those that the text is about are always among them
+    guard_questions: Count = 24  # general questions; those that the text is about are always among them
     max_guard_lost: ZeroToOne = 0.1  # share of those that the parent answers
     max_guard_lost_in_all: ZeroToOne = 0.25  # share of those that the base model answers
     reference_texts: Count = 16  # written by the base model; the prompts of their answers are the anchors too

@@ -59,7 +59,10 @@ def run_demo(
         (in_context,) = ask([context], in_context=True, progress=begin_stage(progress, "ask in context"))
         # Without questions, so that the model writes its own test and trains on none of the six.
         passage = replace(context, questions=())
-        revision = model.adapt(passage, adapter="demo", self_edit=SELF_EDIT, inner_loop=INNER_LOOP, progress=progress)
+        # Without the gate: the tables show what it would check, and nothing of the store outlives the demonstration.
+        revision = model.adapt(
+            passage, adapter="demo", self_edit=SELF_EDIT, inner_loop=INNER_LOOP, gate=None, progress=progress
+        )
         adapters = [None, model.adapter("demo")]
         before, after = ask([context] * 2, adapters=adapters, progress=begin_stage(progress, "ask closed-book"))
     return DemoResult(revision, before, after, in_context, time.perf_counter() - started)

@@ -20,7 +20,7 @@ from seal_agent.adaptation import reviews
 from seal_agent.adaptation.adapt import TrainedProposal, Trainer, Work, settings_json
 from seal_agent.adaptation.compare import Change, changed_answers, questions_of
 from seal_agent.adaptation.foreign import check_fits, foreign_revision
-from seal_agent.adaptation.forget import clean_up, plan_forget, record_forget, retrain
+from seal_agent.adaptation.forget import clean_up, delete_adapter, plan_forget, record_forget, retrain
 from seal_agent.adaptation.gate.approval import Approve, check_approve
 from seal_agent.adaptation.gate.judgement import Judgement
 from seal_agent.adaptation.inputs import MessageLike, as_context, as_messages, as_metadata, check_context
@@ -232,9 +232,9 @@ class SelfAdaptingModel:
         check_approve(approve)
         whole, _ = as_context(context, title, questions, trust)
         lineage = self.ledger.lineage(self.full_name(adapter))
-        budget.check(self.ledger, self.full_name(adapter))
         if known := learned_already(lineage, whole, inner_loop or self._inner_loop):
             return known
+        budget.check(self.ledger, self.full_name(adapter))
         proposal = self.propose(
             context,
             adapter=adapter,
@@ -427,10 +427,21 @@ class SelfAdaptingModel:
         for revision in self.ledger.find(proposal.adapter, key):
             if revision.id in lineage:
                 return revision
-            if revision.accepted and revision.parent == self.ledger.active(proposal.adapter):
+            if (
+                revision.accepted
+                and revision.parent == self.ledger.active(proposal.adapter)
+                and self._is_whole(revision)
+            ):
                 self.ledger.activate(proposal.adapter, revision.id)
                 return revision
         return None
+
+    def _is_whole(self, revision: Revision) -> bool:
+        """Whether a revision's weights can be read; damaged ones are trained again."""
+        try:
+            return bool(self.weights_of(revision.id).pairs)
+        except AdapterError:
+            return False
 
     def _train_each(
         self, proposals: Sequence[Proposal], config: InnerLoopConfig, clock: StageClock
@@ -630,12 +641,7 @@ class SelfAdaptingModel:
         Raises AdapterError for an unknown one, StoreError where all is done but a file could not be deleted.
         """
         self._check_known(adapter)
-        name = self.full_name(adapter)
-        with self.ledger.only_writer_of(name):
-            gone = [revision.id for revision in self.ledger.history(name)]
-            self.ledger.delete(name)
-            self._drop(gone)
-            clean_up(self.ledger)
+        self._drop(delete_adapter(self.ledger, self.full_name(adapter)))
 
     def forget(
         self, revision: str, *, adapter: str | None = None, progress: StageProgress | None = None

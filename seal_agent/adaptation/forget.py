@@ -193,6 +193,18 @@ def erase(ledger: Ledger, revision: str) -> Revision | None:
     return plan.kept[0] if plan.kept else None
 
 
+def delete_adapter(ledger: Ledger, adapter: str) -> list[str]:
+    """Delete an adapter, all its revisions, their texts and weights; returns the ids of the revisions.
+
+    Raises StoreError where all is done but a file could not be deleted.
+    """
+    with ledger.only_writer_of(adapter):
+        gone = [revision.id for revision in ledger.history(adapter)]
+        ledger.delete(adapter)
+        clean_up(ledger)
+    return gone
+
+
 def _saved(ledger: Ledger, plan: ForgetPlan, retrained: Retrained, parent: str | None, base_name: str) -> Entry:
     """No gate is asked again: what was kept stays kept, and what was refused stays refused."""
     trained, key = retrained.trained, ledger.entry(retrained.old.id).proposal

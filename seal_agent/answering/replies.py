@@ -53,7 +53,7 @@ def reply_all(
     if taught:
         questions = [asked[i] for i in taught]
         known = [recalled[i] for i in taught] if recalled else recall(engine, questions, config.sampling(), progress)
-        answers = _answers_of_adapters(engine, base, questions, known, config)
+        answers = answers_of_adapters(engine, base, questions, known, config)
         for i, reply in zip(taught, answers, strict=True):
             replies[i] = reply
     rest = [i for i, reply in enumerate(replies) if reply is None or not reply.text]
@@ -64,14 +64,17 @@ def reply_all(
     return [reply for reply in replies if reply is not None]
 
 
-def _answers_of_adapters(
+def answers_of_adapters(
     engine: Engine,
     base: BaseModel,
     asked: Sequence[Asked],
     recalled: Sequence[tuple[Recalled, ...]],
     config: AnswerConfig,
 ) -> list[Reply]:
-    """What the reader finds in what adapters recalled; without text where the base model is to answer."""
+    """What the reader finds in what adapters recalled; without text where the base model is to answer.
+
+    Every question has an adapter, and something that it recalled.
+    """
     rows = [(one, text) for one, texts in zip(asked, recalled, strict=True) for text in texts]
     readings = iter(_read(engine, base, rows))
     return [

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -28,7 +28,7 @@ from seal_agent.cli.options import (
 if TYPE_CHECKING:
     from seal_agent.config import InnerLoopConfig, SelfEditConfig
     from seal_agent.data.documents.document import Document
-    from seal_agent.types import Question, Revision
+    from seal_agent.types import Question, Revision, Trust
 
 EXAMPLE = 'Example: seal adapt handbook.txt --adapter work --title "Staff handbook"; seal adapt notes/ --into work'
 
@@ -154,16 +154,27 @@ def adapt(
         ),
     ] = None,
     minimum_gain: Annotated[
-        float | None, typer.Option(help="Take the change back unless accuracy on the questions rises by this (0..1).")
+        float | None,
+        typer.Option(help="Take the change back unless accuracy on the questions rises by this (0..1), not above 0."),
     ] = None,
+    no_gate: Annotated[
+        bool,
+        typer.Option(
+            "--no-gate",
+            help="Keep the change unchecked: not whether it learned, what it forgot, and how far it drifted.",
+        ),
+    ] = False,
+    approve: Annotated[bool, typer.Option("--approve", help="Ask before the change becomes active.")] = False,
+    untrusted: Annotated[
+        bool, typer.Option("--untrusted", help="A stranger may have written it: quarantine what is learned.")
+    ] = False,
     policy: PolicyName = None,
     home: Home = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Learn texts: write notes about each, train an adapter on them, keep the change."""
-    from seal_agent.adaptation.gate import MinimumGain
-    from seal_agent.config import recipe_named
+    """Learn texts: write notes about each, train an adapter on them, keep the change if the gate agrees."""
+    from seal_agent.config import GateConfig, recipe_named
     from seal_agent.self_edits.formats.registry import check_format
 
     for name in note_options.formats or ():
@@ -177,16 +188,25 @@ def adapt(
     asked = _read_questions(questions)
     self_edit = note_options.config(base_recipe.self_edit)
     inner_loop = training_options.config(base_recipe.inner_loop, seed)
-    gate = MinimumGain(minimum_gain) if minimum_gain is not None else None
+    gate = None if no_gate else GateConfig(minimum_gain=minimum_gain)
     grader_options.check()
     seal = model_options.load(home, seed, policy, engine_options)
     seal.grader = grader_options.make(seal.engine)
     if seal.policy and seal.policy.formats and not note_options.formats:
         self_edit = replace(self_edit, formats=seal.policy.formats)
-    with console.stage_bars(quiet=as_json) as bars:
+    approval: Literal["ask"] | None = "ask" if approve else None
+    trust: Trust | None = "untrusted" if untrusted else None
+    with console.interruptible(seal.ledger, names), console.stage_bars(quiet=as_json) as bars:
         if len(names) > 1:
             revisions = seal.adapt_many(
-                documents, adapters=names, self_edit=self_edit, inner_loop=inner_loop, gate=gate, progress=bars
+                documents,
+                adapters=names,
+                self_edit=self_edit,
+                inner_loop=inner_loop,
+                gate=gate,
+                approve=approval,
+                trust=trust,
+                progress=bars,
             )
         else:
             revision = seal.adapt(
@@ -197,6 +217,8 @@ def adapt(
                 self_edit=self_edit,
                 inner_loop=inner_loop,
                 gate=gate,
+                approve=approval,
+                trust=trust,
                 progress=bars,
             )
             revisions = [revision]

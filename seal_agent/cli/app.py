@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seal_agent.cli import adapt, ask, console, demo, evaluate, store
+from seal_agent.cli import adapt, ask, care, console, demo, evaluate, store
 from seal_agent.cli.arc.command import arc
 from seal_agent.cli.options import grouped
 from seal_agent.cli.train.command import EXAMPLE as TRAIN_EXAMPLE
@@ -78,6 +78,15 @@ app.command(epilog="Example: seal rollback --adapter work --to 6ea30f4932f3")(st
 app.command(epilog="Example: seal forget 6ea30f4932f3 --yes")(grouped(store.forget))
 app.command(epilog="Example: seal adapters")(store.adapters)
 app.command(epilog="Example: seal export ./my-adapter --adapter work")(store.export)
+app.command(name="import", epilog="Example: seal import ./their-adapter --adapter work")(grouped(care.import_))
+app.command(epilog="Example: seal promote 6ea30f4932f3")(care.promote)
+app.command(epilog="Example: seal revoke 6ea30f4932f3")(care.revoke)
+app.command(epilog="Example: seal delete work --yes")(care.delete)
+app.command(epilog="Example: seal diff base 6ea30f4932f3")(grouped(care.diff))
+app.command(epilog="Example: seal verify")(care.verify)
+app.command(epilog="Example: seal backup store.tar")(care.backup)
+app.command(epilog="Example: seal restore store.tar --home ./store")(care.restore)
+app.command(epilog="Example: seal budget --store --adaptations 20 --megabytes 2000")(care.budget)
 app.command(epilog=evaluate.TASKS_EXAMPLE)(evaluate.tasks)
 app.command(epilog=evaluate.WEIGHTS_EXAMPLE)(evaluate.weights)
 app.command(epilog=TRAIN_EXAMPLE)(grouped(train))

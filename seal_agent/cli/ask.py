@@ -51,7 +51,7 @@ def ask(
             recalled=reply.recalled,
             from_adapter=reply.from_adapter,
             adapter=adapter,
-            revision=seal.ledger.active(adapter),
+            revision=adapter.partition("@")[2] or seal.ledger.active(adapter),
         )
     else:
         console.out.print(reply.text, markup=False, soft_wrap=True)

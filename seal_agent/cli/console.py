@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
+from seal_agent.store.ledger import Ledger
 from seal_agent.types import Answer, Revision, SelfEdit, Stage, Verdict
 
 out = Console(highlight=False)
@@ -110,6 +111,21 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
+def interruptible(ledger: Ledger, adapters: Sequence[str]) -> Iterator[None]:
+    """A block after whose Ctrl-C a sentence says what became of each adapter; the exit code is 130."""
+    before = {adapter: ledger.active(adapter) for adapter in adapters}
+    try:
+        yield
+    except KeyboardInterrupt:
+        for adapter in adapters:
+            now = ledger.active(adapter)
+            told = f"at {now or 'the base model'}"
+            told = f"as it was, {told}" if now == before[adapter] else f"{told} now"
+            err.print(f"seal: interrupted; adapter {adapter!r} is {told}", style="yellow", markup=False, soft_wrap=True)
+        raise SystemExit(130) from None
+
+
+@contextmanager
 def waiting(message: str, quiet: bool = False) -> Iterator[None]:
     """A spinner on standard error; none where `quiet` or not in a terminal."""
     if quiet or not err.is_terminal:
@@ -119,13 +135,15 @@ def waiting(message: str, quiet: bool = False) -> Iterator[None]:
         yield
 
 
-def answers_table(before: Sequence[Answer], after: Sequence[Answer]) -> Table:
+def answers_table(
+    before: Sequence[Answer], after: Sequence[Answer], headings: tuple[str, str] = ("before", "after")
+) -> Table:
     """A row per question: its text, its gold answer, and the answers before and after with their verdicts."""
     roundabout = any(answer.direct is Verdict.WRONG is not answer.verdict for answer in (*before, *after))
     table = Table(
         show_lines=True, caption="≈ right, but does not single out what was asked for" if roundabout else None
     )
-    for heading, ratio in (("question", 5), ("gold", 3), ("before", 6), ("after", 6)):
+    for heading, ratio in (("question", 5), ("gold", 3), (headings[0], 6), (headings[1], 6)):
         table.add_column(heading, ratio=ratio, overflow="fold")
     for old, new in zip(before, after, strict=True):
         gold = old.question.golds[0] if old.question.golds else "—"
@@ -148,7 +166,8 @@ def stages_line(stages: Sequence[Stage]) -> str:
 
 def revision_row(revision: Revision, active: str | None) -> tuple[str, ...]:
     """The cells of a revision in `history_table`."""
-    mark = "●" if revision.id == active else " " if revision.accepted else "✗"
+    state = {"active": " ", "quarantined": "?", "revoked": "–"}.get(revision.status, "✗")
+    mark = "●" if revision.id == active else state
     title = revision.context.title or _short(revision.context.text, 40)
     return mark, revision.id, revision.parent or "base", revision.created[:19].replace("T", " "), title, revision.reason
 
@@ -161,7 +180,7 @@ def revision_json(revision: Revision) -> dict[str, Any]:
 
 
 def history_table(revisions: Sequence[Revision], active: str | None) -> Table:
-    """All revisions of an adapter; ● marks the active one, ✗ those that a gate rejected."""
+    """All revisions of an adapter: ● active, ✗ rejected, ? quarantined, – revoked."""
     table = Table()
     for heading in ("", "revision", "parent", "created (UTC)", "context", "result"):
         table.add_column(heading, overflow="fold")

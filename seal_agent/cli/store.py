@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def history(adapter: Adapter = "default", home: Home = None, as_json: Json = False) -> None:
-    """What an adapter has learnt, oldest first; ● is in use, ✗ was taken back."""
+    """What an adapter has learnt, oldest first: ● in use, ✗ rejected, ? quarantined, – revoked."""
     from seal_agent.model import DEFAULT_ADAPTER
 
     ledger = open_ledger(home)
@@ -74,7 +74,7 @@ def forget(
         _confirm_forgetting(plan)
     if plan.again:
         seal = model_options.load(home, seed)
-        with console.stage_bars(quiet=as_json) as bars:
+        with console.interruptible(ledger, [plan.target.adapter]), console.stage_bars(quiet=as_json) as bars:
             latest = seal.forget(revision, progress=bars)
     else:
         latest = erase(ledger, revision)

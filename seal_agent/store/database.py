@@ -82,14 +82,14 @@ class _Cursor(sqlite3.Cursor):
     """A cursor whose errors are StoreErrors and whose statements are steps."""
 
     def execute(self, sql: str, parameters: Any = ()) -> _Cursor:
-        if durable.hook is not None and not sql.lstrip().upper().startswith(("SELECT", "PRAGMA")):
-            durable.step(f"sql {' '.join(sql.split()[:3])}")
         with _as_store_errors():
+            if durable.hook is not None and not sql.lstrip().upper().startswith(("SELECT", "PRAGMA")):
+                durable.step(f"sql {' '.join(sql.split()[:3])}")
             return super().execute(sql, parameters)
 
     def executemany(self, sql: str, parameters: Any) -> _Cursor:
-        durable.step(f"sql {' '.join(sql.split()[:3])}")
         with _as_store_errors():
+            durable.step(f"sql {' '.join(sql.split()[:3])}")
             return super().executemany(sql, parameters)
 
     def fetchone(self) -> Any:

@@ -55,7 +55,9 @@ def _put(draft: Path, folder: Path) -> None:
     if folder.is_dir():
         if not flaws(folder):
             return
-        durable.rename(folder, folder.with_name(f".gone-{uuid.uuid4().hex}"))
+        gone = folder.with_name(f".gone-{uuid.uuid4().hex}")
+        durable.rename(folder, gone)
+        shutil.rmtree(gone, ignore_errors=True)
     try:
         durable.rename(draft, folder)
     except OSError:

@@ -43,7 +43,8 @@ def text(tmp_path: Path) -> Path:
 
 
 def adapt(run: Call, model: Path, text: Path, *more: object) -> Ran:
-    return run("adapt", text, "--model", model, "--recipe", "paper", "--format", "passage", "--epochs", 2, *more)
+    gate = () if "--minimum-gain" in more else ("--no-gate",)
+    return run("adapt", text, "--model", model, "--recipe", "paper", "--format", "passage", "--epochs", 2, *gate, *more)
 
 
 def test_adapt_is_graded_by_the_grader_that_is_named(run: Call, model: Path, text: Path, tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_adapt_ask_history_rollback_as_a_user_types_them(run: Call, model: Path,
     first = adapt(run, model, text, "--title", "Orrin", "--json").json
     assert first["accepted"]
     assert first["parent"] is None
-    assert first["context"] == {"text": TEXT, "title": "Orrin", "questions": []}
+    assert first["context"] == {"text": TEXT, "title": "Orrin", "questions": [], "trust": "trusted"}
 
     second = adapt(run, model, text, "--json").json
     assert second["parent"] == first["id"]
@@ -114,7 +115,7 @@ def test_questions_are_asked_before_and_after_and_gate_the_change(
 
 
 def test_text_comes_from_standard_input_too(run: Call, model: Path) -> None:
-    ran = run("adapt", "-", "--model", model, "--format", "passage", "--epochs", 1, "--json", stdin=TEXT)
+    ran = run("adapt", "-", "--model", model, "--format", "passage", "--epochs", 1, "--no-gate", "--json", stdin=TEXT)
     assert ran.json["context"]["text"] == TEXT
 
 

@@ -40,7 +40,20 @@ def model(tiny_base: BaseModel, save_model: Callable[[BaseModel, Path], Path], t
 
 
 def adapt(model: Path, *more: object) -> tuple[object, ...]:
-    return ("adapt", "--model", model, "--recipe", "paper", "--format", "passage", "--epochs", 1, "--json", *more)
+    return (
+        "adapt",
+        "--model",
+        model,
+        "--recipe",
+        "paper",
+        "--format",
+        "passage",
+        "--epochs",
+        1,
+        "--no-gate",
+        "--json",
+        *more,
+    )
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -42,7 +42,7 @@ def opened(base: BaseModel, home: Path) -> SelfAdaptingModel:
 
 
 def adapt(model: SelfAdaptingModel, text: str) -> Revision:
-    return model.adapt(text, adapter="a", inner_loop=QUICK, self_edit=NOTES)
+    return model.adapt(text, adapter="a", inner_loop=QUICK, self_edit=NOTES, gate=None)
 
 
 def weights(model: SelfAdaptingModel) -> LoraAdapter:

@@ -79,7 +79,7 @@ class TestNames:
         other = BaseModel("other", tiny.module, tiny.tokenizer, "another-identity")
         other.memo["reader"] = tiny.memo["reader"]
         model = SelfAdaptingModel(other, home=server.home)
-        model.adapt(TEXTS[0], adapter="carol", self_edit=PASSAGE, inner_loop=FAST)
+        model.adapt(TEXTS[0], adapter="carol", self_edit=PASSAGE, inner_loop=FAST, gate=None)
         body = {"model": "carol", "prompt": [10], "max_tokens": 1}
         assert httpx.post(f"{server.url}/v1/completions", json=body, timeout=60).status_code == 404
 

@@ -41,7 +41,7 @@ def test_what_was_learnt_a_moment_ago_is_what_answers(tiny: BaseModel, local: VL
     seal, hf = SelfAdaptingModel(tiny, home=tmp_path, engine=local), SelfAdaptingModel(tiny, home=tmp_path)
     said = []
     for text in ("Tarnby Light stands on Ossel.", "The keeper of Tarnby Light is called Imre."):
-        seal.adapt(text, adapter="alice", self_edit=PASSAGE, inner_loop=FAST)
+        seal.adapt(text, adapter="alice", self_edit=PASSAGE, inner_loop=FAST, gate=None)
         said.append(seal.ask("Who?", adapter="alice", style="plain"))
         assert said[-1] == hf.ask("Who?", adapter="alice", style="plain")
     seal.rollback("alice")
@@ -131,7 +131,7 @@ class TestCommandLine:
 
 def test_an_exported_adapter_is_served(server: Server, tiny: BaseModel, tmp_path: Path) -> None:
     seal = SelfAdaptingModel(tiny, home=tmp_path / "home")
-    seal.adapt("Tarnby Light stands on Ossel.", adapter="alice", self_edit=PASSAGE, inner_loop=FAST)
+    seal.adapt("Tarnby Light stands on Ossel.", adapter="alice", self_edit=PASSAGE, inner_loop=FAST, gate=None)
     folder = seal.export("alice", tmp_path / "exported")
     body = {"lora_name": "exported", "lora_path": str(folder)}
     httpx.post(f"{server.url}/v1/load_lora_adapter", json=body, timeout=60).raise_for_status()

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from seal_agent.adaptation.gate.questions import EarlierQuestion, earlier_questions, guard_draw
-from seal_agent.adaptation.gate.reference import Reference, ReferenceText, ask_guard, reference_of
+from seal_agent.adaptation.gate.reference import GUARD_TOKENS, Reference, ReferenceText, reference_of
 from seal_agent.answering.questions import GradedReply, reply_to_questions
+from seal_agent.answering.recall import Asked, Recalled, closed_book, recall
+from seal_agent.answering.replies import answers_of_adapters
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import GateConfig
+from seal_agent.config import AnswerConfig, GateConfig
 from seal_agent.generation.engine import Engine
 from seal_agent.grading.grader import Grader, grade_all
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import StageClock
-from seal_agent.types import Answer, Context, Question, Revision, SoftLabel, Verdict
+from seal_agent.types import Answer, Context, Question, Revision, Sampling, SoftLabel, Verdict
 
 TOP = 64  # likeliest tokens of a distribution that the divergence is summed over
 
@@ -107,7 +109,7 @@ class Meter:
     ) -> list[Measured]:
         drawn = [guard_draw(reference.guard, c.asked, self.config.guard_questions) for c in candidates]
         rows = [(q, c.adapter) for c, (questions, _) in zip(candidates, drawn, strict=True) for q in questions]
-        answers = iter(self._guard_answers(rows))
+        answers = iter(self._guard_answers(rows, reference))
         return [
             replace(
                 m,
@@ -118,21 +120,29 @@ class Meter:
             for m, c, (questions, own) in zip(measured, candidates, drawn, strict=True)
         ]
 
-    def _guard_answers(self, rows: Sequence[tuple[Question, LoraAdapter]]) -> list[Answer]:
+    def _guard_answers(self, rows: Sequence[tuple[Question, LoraAdapter]], reference: Reference) -> list[Answer]:
         """What the adapters themselves say; where that is wrong, what a user is told, by the reader or the base."""
-        said = ask_guard(self.engine, [(question.text, adapter) for question, adapter in rows]) if rows else []
-        verdicts = grade_all(self.grader, [(q.text, q.golds, text) for (q, _), text in zip(rows, said, strict=True)])
-        answers = [Answer(q, text, v) for (q, _), text, v in zip(rows, said, verdicts, strict=True)]
+        asked = [closed_book("", question.text, adapter) for question, adapter in rows]
+        recalled = recall(self.engine, asked, Sampling(GUARD_TOKENS)) if asked else []
+        answers = self._graded([question for question, _ in rows], [texts[0].text for texts in recalled])
         wrong = [i for i, answer in enumerate(answers) if answer.verdict is not Verdict.CORRECT]
-        contexts = [Context("", "", (rows[i][0],)) for i in wrong]
-        told = (
-            reply_to_questions(self.engine, self.base, contexts, self.grader, [rows[i][1] for i in wrong])
-            if wrong
-            else []
-        )
-        for i, (reply,) in zip(wrong, told, strict=True):
-            answers[i] = reply.answer
+        told = self._told([asked[i] for i in wrong], [recalled[i] for i in wrong])
+        by_base = {answer.question: answer for answer in reference.guard}
+        graded = self._graded([rows[i][0] for i in wrong], told)
+        for i, text, answer in zip(wrong, told, graded, strict=True):
+            answers[i] = answer if text else by_base[answer.question]
         return answers
+
+    def _told(self, asked: Sequence[Asked], recalled: Sequence[tuple[Recalled, ...]]) -> list[str]:
+        """What the reader makes of what adapters recalled; "" where that is so unsure that the base model answers."""
+        if not asked:
+            return []
+        return [reply.text for reply in answers_of_adapters(self.engine, self.base, asked, recalled, AnswerConfig())]
+
+    def _graded(self, questions: Sequence[Question], texts: Sequence[str]) -> list[Answer]:
+        pairs = list(zip(questions, texts, strict=True))
+        verdicts = grade_all(self.grader, [(q.text, q.golds, text) for q, text in pairs])
+        return [Answer(question, text, verdict) for (question, text), verdict in zip(pairs, verdicts, strict=True)]
 
     def _perplexity(
         self, candidates: Sequence[Candidate], measured: Sequence[Measured], reference: Reference

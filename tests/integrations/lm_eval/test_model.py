@@ -359,6 +359,7 @@ def test_an_adapter_is_read_from_the_store(tiny_base: BaseModel, tmp_path: Path)
         adapter="42",
         self_edit=SelfEditConfig(("passage",)),
         inner_loop=InnerLoopConfig(rank=2, epochs=1, anchors=0),
+        gate=None,
     )
     lm = SealLM(tiny_base, adapter=42, home=str(tmp_path))
     assert lm.get_model_info()["seal"]["adapter_revision"] == revision.id

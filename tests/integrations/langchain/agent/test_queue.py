@@ -162,7 +162,7 @@ def test_lessons_for_another_base_model_wait_for_it(model: SelfAdaptingModel) ->
 
 
 def test_forgetting_a_text_takes_it_out_of_the_queue_too(model: SelfAdaptingModel) -> None:
-    revision = model.adapt(TEXT, adapter="alice", self_edit=NOTES, inner_loop=QUICK)
+    revision = model.adapt(TEXT, adapter="alice", self_edit=NOTES, inner_loop=QUICK, gate=None)
     left_behind(model, TEXT.replace(" ", "\n"))
     left_behind(model, OTHER)
     model.forget(revision.id)
@@ -176,7 +176,7 @@ def test_a_lesson_forgotten_while_it_waits_is_not_learnt(model: SelfAdaptingMode
     slow = Slow()
     busy = SelfAdaptingModel(tiny_base, home=model.home, engine=ScriptedEngine(slow))
     session = Session(busy, background=True)
-    revision = model.adapt(OTHER, adapter="alice", self_edit=NOTES, inner_loop=QUICK)
+    revision = model.adapt(OTHER, adapter="alice", self_edit=NOTES, inner_loop=QUICK, gate=None)
     model.rollback("alice")
     session.say("Read these.", documents=[TEXT, OTHER])
     assert slow.writes.wait(60)

@@ -282,7 +282,7 @@ class OfEachTool:
 
     @pytest.fixture(autouse=True, params=["remember", "rollback", "history", "forget"])
     def given(self, request: pytest.FixtureRequest, model: SelfAdaptingModel) -> None:
-        learnt = model.adapt(OTHER, adapter="shared", self_edit=NOTES, inner_loop=QUICK)
+        learnt = model.adapt(OTHER, adapter="shared", self_edit=NOTES, inner_loop=QUICK, gate=None)
         examples = {"remember": {"text": TEXT, "title": "Kiribati"}, "forget": {"revision": learnt.id}}
         self._tool, self._example = tools_of(model, "shared")[request.param], examples.get(request.param, {})
 
