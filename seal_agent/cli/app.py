@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seal_agent.cli import adapt, ask, console, demo, evaluate, store
+from seal_agent.cli import adapt, ask, console, demo, evaluate, mcp, serve, store
 from seal_agent.cli.arc.command import arc
 from seal_agent.cli.options import grouped
 from seal_agent.cli.train.command import EXAMPLE as TRAIN_EXAMPLE
@@ -81,5 +81,7 @@ app.command(epilog="Example: seal export ./my-adapter --adapter work")(store.exp
 app.command(epilog=evaluate.TASKS_EXAMPLE)(evaluate.tasks)
 app.command(epilog=evaluate.WEIGHTS_EXAMPLE)(evaluate.weights)
 app.command(epilog=TRAIN_EXAMPLE)(grouped(train))
+app.command(epilog=mcp.EXAMPLE)(grouped(mcp.mcp))
+app.command(epilog=serve.EXAMPLE)(grouped(serve.serve))
 app.add_typer(arc)
 app.command(name="eval", context_settings=evaluate.PASS_THROUGH, epilog=evaluate.EVAL_EXAMPLE)(evaluate.evaluate)

@@ -11,8 +11,8 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seal_agent.config import ServerConfig
+from seal_agent.integrations.keys import Keys, is_loopback
 from seal_agent.integrations.server.errors import ApiError, api_error
-from seal_agent.integrations.server.keys import Keys, is_loopback
 from seal_agent.integrations.server.metrics import Metrics
 
 _log = logging.getLogger(__name__)

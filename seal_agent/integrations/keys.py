@@ -16,7 +16,7 @@ SHORTEST_KEY = 16  # characters; a shorter key can be guessed
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The key that clients need, None where everyone may ask; and the one that changes adapters, None where nobody may."""
+    """The key of clients, None where everyone may ask, and of administrators, None where nobody changes adapters."""
 
     api: str | None = field(default=None, repr=False)
     admin: str | None = field(default=None, repr=False)
