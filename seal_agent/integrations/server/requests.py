@@ -119,6 +119,15 @@ class SentMessage(Strict):
     function_call: None = None
     annotations: Any = None
 
+    @field_validator("content", mode="before")
+    @classmethod
+    def _text_only(cls, content: Any) -> Any:
+        for part in content if isinstance(content, list) else ():
+            kind = part.get("type") if isinstance(part, dict) else None
+            if kind != "text":
+                raise ValueError(f"the model reads text only, but a part is of type {kind!r:.40}; leave it out")
+        return content
+
 
 class Function(Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]

@@ -30,6 +30,7 @@ from seal_agent.integrations.keys import Keys, check_binding, key_from
 from seal_agent.integrations.server.app import Settings
 from seal_agent.integrations.server.limits import depth_of
 from seal_agent.model import SelfAdaptingModel
+from seal_agent.types import Sampling
 
 TURNS: Any = [{"role": "user", "content": QUESTION}]
 SMALL = ServerConfig(max_body_bytes=3000, max_waiting=3, max_rows=2, body_seconds=1.0, request_seconds=20.0)
@@ -211,6 +212,7 @@ from seal_agent.integrations.server.app import Settings
 from seal_agent.integrations.keys import Keys
 from seal_agent.integrations.server.run import serve
 from seal_agent.model import SelfAdaptingModel
+from seal_agent.types import Sampling
 base = with_reader(BaseModel("tiny", llama(), tokenizer(chat=True), "tiny-identity"))
 serve(SelfAdaptingModel(base, home=sys.argv[1]), "127.0.0.1", int(sys.argv[2]), Settings(Keys(None, ADMIN_KEY)))
 """
@@ -223,7 +225,7 @@ def free_port() -> int:
         return port
 
 
-def test_sigterm_lets_answers_end(tmp_path: Path) -> None:
+def test_sigterm_lets_answers_end(tiny_base: BaseModel, tmp_path: Path) -> None:
     tests = Path(__file__).parents[2]
     path = os.pathsep.join([str(tests), str(tests / "support"), str(tests.parent), os.environ.get("PYTHONPATH", "")])
     port = free_port()
@@ -243,14 +245,14 @@ def test_sigterm_lets_answers_end(tmp_path: Path) -> None:
 
         def ask() -> None:
             answer = served.openai().completions.create(model="tiny", prompt="One", max_tokens=500)
-            finished.append(answer.choices[0].finish_reason)
+            finished.append(answer.choices[0].text)
 
         asking = threading.Thread(target=ask)
         asking.start()
         assert until(lambda: running_rows(served) == 1)
         process.send_signal(signal.SIGTERM)
         asking.join(60)
-        assert finished == ["length"]
+        assert finished == [HFEngine(tiny_base).generate(["One"], Sampling(max_tokens=500))[0].text]
         assert process.wait(60) == 0
     finally:
         process.kill()
@@ -268,14 +270,9 @@ def test_another_engine_streams_in_threads(tiny_base: BaseModel, tmp_path: Path)
 
     seal = SelfAdaptingModel(tiny_base, home=tmp_path, engine=Other())  # type: ignore[arg-type]
     with serving(seal) as served:
-        client, expected = served.openai(), HFEngine(tiny_base).generate(["One"] * 2, _warm())
+        warm = Sampling(max_tokens=9, temperature=1.0, seed=3)
+        client, expected = served.openai(), HFEngine(tiny_base).generate(["One"] * 2, warm)
         answer = client.completions.create(model="tiny", prompt="One", max_tokens=9, temperature=1, seed=3, n=2)
         assert [choice.text for choice in answer.choices] == [completion.text for completion in expected]
         with pytest.raises(openai.BadRequestError, match="log-probabilities"):
             client.completions.create(model="tiny", prompt="One", logprobs=1)
-
-
-def _warm() -> Any:
-    from seal_agent.types import Sampling
-
-    return Sampling(max_tokens=9, temperature=1.0, seed=3)
