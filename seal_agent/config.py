@@ -248,6 +248,26 @@ class VLLMConfig:
 
 
 @config
+class ServerConfig:
+    """What `seal serve` takes, and for how long. None of it was tuned; each bound keeps one client from the others."""
+
+    max_body_bytes: Positive = 1_000_000  # of a request; a larger one is refused with 413
+    max_depth: Positive = 64  # of the lists and objects in a request
+    max_rows: Positive = 32  # decoded at once, see MAX_BATCH_ROWS
+    max_waiting: Positive = 256  # rows that wait or are decoded; beyond, requests are refused with 429
+    max_joining_tokens: Positive = 2048  # of prompts that are read between two tokens of the others
+    max_choices: Positive = 8  # `n` of a request
+    max_tokens: Positive = 256  # of an answer whose request names no limit
+    max_jobs: Positive = 16  # adaptations that wait; beyond, they are refused with 429
+    kept_jobs: Positive = 200  # ended jobs that stay listed
+    body_seconds: AboveZero = 30.0  # that a client may take to send its request
+    request_seconds: AboveZero = 300.0  # that an answer may take, waiting included
+    approval_seconds: AboveZero = 290.0  # that an adaptation waits for approval; the gate itself gives up at 300
+    drain_seconds: Positive = 30  # that answers may still take when the server is told to end
+    retry_after: Positive = 2  # seconds that a refused client is told to wait
+
+
+@config
 class OuterLoopConfig:
     """ReST-EM over self-edits: how many are tried on what, which are kept, and how the policy learns from them."""
 

@@ -121,13 +121,31 @@ def reply_in_chat(
     style: AnswerStyle,
 ) -> tuple[Reply, Completion]:
     """The reply to the last turn, and the same as a completion, within the limits of `sampling`."""
+    return replies_in_chats(engine, base, [(turns, adapter)], sampling, style)[0]
+
+
+def replies_in_chats(
+    engine: Engine,
+    base: BaseModel,
+    chats: Sequence[tuple[tuple[Message, ...], LoraAdapter]],
+    sampling: Sampling,
+    style: AnswerStyle,
+) -> list[tuple[Reply, Completion]]:
+    """What `reply_in_chat` says in each of several chats, each with its own adapter, in a batch."""
     config = replace(AnswerConfig(style=style), max_tokens=min(sampling.max_tokens, AnswerConfig().max_tokens))
-    (reply,) = reply_all(engine, base, [Asked(turns, turns[-1].content, adapter=adapter)], config, sampling)
+    asked = [Asked(turns, turns[-1].content, adapter=adapter) for turns, adapter in chats]
+    replies = reply_all(engine, base, asked, config, sampling)
+    return [
+        (reply, _as_completion(base, turns, reply, sampling)) for (turns, _), reply in zip(chats, replies, strict=True)
+    ]
+
+
+def _as_completion(base: BaseModel, turns: tuple[Message, ...], reply: Reply, sampling: Sampling) -> Completion:
     text, ids = before_stop(reply.text, sampling.stop), base.content_ids(reply.text)
     if len(ids) > sampling.max_tokens:
         text = before_stop(base.tokenizer.decode(ids[: sampling.max_tokens]), sampling.stop)
     finish: Literal["stop", "length"] = "length" if len(ids) > sampling.max_tokens else "stop"
-    return reply, Completion(text, min(len(ids), sampling.max_tokens), len(base.encode(turns)), finish)
+    return Completion(text, min(len(ids), sampling.max_tokens), len(base.encode(turns)), finish)
 
 
 def is_recall(turns: Prompt, sampling: Sampling, style: AnswerStyle) -> bool:

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from seal_agent.cli import adapt, ask, care, console, demo, evaluate, store
+from seal_agent.cli import adapt, ask, care, console, demo, evaluate, mcp, serve, store
 from seal_agent.cli.arc.command import arc
+from seal_agent.cli.doctor.command import EXAMPLE as DOCTOR_EXAMPLE
+from seal_agent.cli.doctor.command import doctor
 from seal_agent.cli.options import grouped
 from seal_agent.cli.train.command import EXAMPLE as TRAIN_EXAMPLE
 from seal_agent.cli.train.command import train
@@ -90,5 +92,8 @@ app.command(epilog="Example: seal budget --store --adaptations 20 --megabytes 20
 app.command(epilog=evaluate.TASKS_EXAMPLE)(evaluate.tasks)
 app.command(epilog=evaluate.WEIGHTS_EXAMPLE)(evaluate.weights)
 app.command(epilog=TRAIN_EXAMPLE)(grouped(train))
+app.command(epilog=DOCTOR_EXAMPLE)(doctor)
+app.command(epilog=mcp.EXAMPLE)(grouped(mcp.mcp))
+app.command(epilog=serve.EXAMPLE)(grouped(serve.serve))
 app.add_typer(arc)
 app.command(name="eval", context_settings=evaluate.PASS_THROUGH, epilog=evaluate.EVAL_EXAMPLE)(evaluate.evaluate)

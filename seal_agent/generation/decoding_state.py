@@ -71,12 +71,35 @@ class DecodingState:
         logits: Tensor = out.logits[:, -1].float()
         return logits
 
+    def join(self, other: DecodingState) -> None:
+        """Put the rows of another state behind these, padded on the left. Both must share prefixes."""
+        from seal_agent.generation import kv_cache
+
+        if self._ids_BT is None or other._ids_BT is None:
+            raise ValueError("rows can join only where both have been read")
+        length = max(self._ids_BT.shape[1], other._ids_BT.shape[1])
+        self._ids_BT = torch.cat([padded_left(self._ids_BT, length), padded_left(other._ids_BT, length)])
+        kv_cache.join(self._cache, other._cache)
+
+    def drop_first(self, positions: int) -> None:
+        """Drop the first positions, where every row has padding. The state must share prefixes."""
+        from seal_agent.generation import kv_cache
+
+        if positions and self._ids_BT is not None:
+            self._ids_BT = self._ids_BT[:, positions:]
+            kv_cache.drop_first(self._cache, positions)
+
     def select_rows(self, index: Tensor) -> None:
         """Keep these rows, in this order; a row may be taken more than once."""
         if self._ids_BT is not None:
             self._ids_BT = self._ids_BT[index]
         if self._cache is not None:
             self._cache.reorder_cache(index)
+
+
+def padded_left(values_BT: Tensor, length: int) -> Tensor:
+    """Rows with zeros before them, B×length."""
+    return torch.nn.functional.pad(values_BT, (length - values_BT.shape[1], 0))
 
 
 def last_logits(module: nn.Module, ids_BT: Tensor, mask_BT: Tensor, count: int) -> Tensor:

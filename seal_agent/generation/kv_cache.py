@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
@@ -49,6 +50,27 @@ def new_cache(config: Any) -> Any:
 def keeps_all_positions(cache: Any) -> bool:
     """Whether every layer keeps keys and values of every position: no window, no recurrent state."""
     return bool(cache.layers) and all(isinstance(layer, GrowingLayer) for layer in cache.layers)
+
+
+def join(cache: Any, other: Any) -> None:
+    """Put the rows of `other` behind those of `cache`, all padded on the left to the longer of the two.
+
+    Both must keep all positions.
+    """
+    length = max(cache.get_seq_length(), other.get_seq_length())
+    for layer, more in zip(cache.layers, other.layers, strict=True):
+        layer.keys = torch.cat([_padded(layer.keys, length), _padded(more.keys, length)])
+        layer.values = torch.cat([_padded(layer.values, length), _padded(more.values, length)])
+
+
+def drop_first(cache: Any, positions: int) -> None:
+    """Drop the first positions of a cache that keeps all, where every row has padding."""
+    for layer in cache.layers:
+        layer.keys, layer.values = layer.keys[:, :, positions:], layer.values[:, :, positions:]
+
+
+def _padded(states: Tensor, length: int) -> Tensor:
+    return torch.nn.functional.pad(states, (0, 0, length - states.shape[-2], 0))
 
 
 def _is_view(states: Tensor | None, buffer: Tensor) -> bool:

@@ -104,11 +104,56 @@ def serving_route(
     if len(distinct) == 1 and all(adapter is not None for adapter in adapters):
         single = cache.get(distinct[0], device, dtype) if cache else stack_single(distinct[0], device, dtype)
         return ServingRoute(single, None)
-    pairs = stack(distinct, device, dtype)
-    index = {id(adapter): k for k, adapter in enumerate(distinct)}
-    adapter_B = torch.tensor([index.get(id(adapter), len(distinct)) for adapter in adapters], device=device)
-    adapter_C = torch.arange(len(distinct), device=device).repeat_interleave(max(a.rank for a in distinct))
+    return _route_through(stack(distinct, device, dtype), distinct, adapters, device, dtype)
+
+
+def _route_through(
+    pairs: Mapping[str, StackedPair],
+    stacked: Sequence[LoraAdapter],
+    adapters: Sequence[LoraAdapter | None],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> ServingRoute:
+    """The route of a batch whose row i uses adapters[i], by the pairs of the stacked adapters."""
+    index = {id(adapter): k for k, adapter in enumerate(stacked)}
+    adapter_B = torch.tensor([index.get(id(adapter), len(stacked)) for adapter in adapters], device=device)
+    adapter_C = torch.arange(len(stacked), device=device).repeat_interleave(max(a.rank for a in stacked))
     return ServingRoute(pairs, adapter_B, (adapter_B[:, None, None] == adapter_C).to(dtype))
+
+
+class AdapterStack:
+    """Adapters stacked for a batch whose rows come and go: stacked anew only where a row brings another adapter.
+
+    It drops its factors with the first of its adapters that nobody else holds: what is forgotten leaves it, too.
+    """
+
+    def __init__(self, model: nn.Module, device: torch.device, dtype: torch.dtype, limit: int = 16) -> None:
+        self._model, self._device, self._dtype, self._limit = model, device, dtype, limit
+        self._pairs: Mapping[str, StackedPair] = {}
+        self._held: list[weakref.ref[LoraAdapter]] = []
+
+    def route(self, adapters: Sequence[LoraAdapter | None]) -> ServingRoute | None:
+        """The route of a batch whose row i uses adapters[i]; None if no row uses one."""
+        needed = list({id(adapter): adapter for adapter in adapters if adapter is not None}.values())
+        if not needed:
+            return None
+        stacked = [adapter for held in self._held if (adapter := held()) is not None]
+        if len(stacked) < len(self._held) or {id(adapter) for adapter in needed} - {id(adapter) for adapter in stacked}:
+            stacked = self._stack(needed, stacked)
+        return _route_through(self._pairs, stacked, adapters, self._device, self._dtype)
+
+    def _stack(self, needed: list[LoraAdapter], stacked: list[LoraAdapter]) -> list[LoraAdapter]:
+        """Stack those that are needed, and of the others as many as there is room for."""
+        known = {id(adapter) for adapter in needed}
+        others = [adapter for adapter in stacked if id(adapter) not in known]
+        chosen = [*needed, *others[: max(0, self._limit - len(needed))]]
+        make_routable(self._model, sorted({name for adapter in chosen for name in adapter.pairs}))
+        self._pairs = stack(chosen, self._device, self._dtype)
+        self._held = [weakref.ref(adapter, self._drop) for adapter in chosen]
+        return chosen
+
+    def _drop(self, _: object) -> None:
+        self._pairs, self._held = {}, []
 
 
 def stack_single(adapter: LoraAdapter, device: torch.device, dtype: torch.dtype) -> dict[str, StackedPair]:

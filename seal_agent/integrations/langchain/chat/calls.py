@@ -1,10 +1,8 @@
-"""The form of an answer: tools that may or must be called, a schema that it must follow, or free text."""
+"""The form of an answer from what LangChain's callers give: functions, classes, tools, dictionaries."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.tools import BaseTool
@@ -12,61 +10,13 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
 from seal_agent.errors import InputError
-from seal_agent.integrations.langchain.chat.schemas import grammar_of, rebase_refs, recursive_refs, unrolled
-from seal_agent.types import Grammar
+from seal_agent.integrations.answer_form.form import Form, Tool, must_call, response_schema
+from seal_agent.integrations.answer_form.schemas import recursive_refs
 
-CALL, CALL_END = "<tool_call>", "</tool_call>"
 ToolLike = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
 ToolChoice = str | bool | Mapping[str, Any] | None
 _MUST_CALL = ("any", "required", True)
 _MAY_CALL = ("auto", None, False)
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A tool as the model sees it; `schema` is the JSON schema of its arguments."""
-
-    name: str
-    description: str
-    schema: Mapping[str, Any]
-
-    @property
-    def openai(self) -> dict[str, Any]:
-        """The tool in OpenAI's format."""
-        function = {"name": self.name, "description": self.description, "parameters": dict(self.schema)}
-        return {"type": "function", "function": function}
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """The form of an answer. Without tools and without a schema it is free text."""
-
-    tools: tuple[Tool, ...] = ()
-    must_call: bool = False
-    schema: Mapping[str, Any] | None = None
-    """The JSON schema of an answer that calls no tool."""
-    show_schema: bool = True
-    """Whether the prompt shows the schema; decoding follows it either way."""
-
-    @property
-    def only_call(self) -> Tool | None:
-        """The one tool that must be called, if there is exactly one. The model then writes only its arguments."""
-        return self.tools[0] if self.must_call and len(self.tools) == 1 else None
-
-    def begun(self, mark: str = CALL) -> str:
-        """The fixed beginning of an answer that must be a call; `mark` is what the model writes before a call."""
-        if self.only_call:
-            return f'{mark}{{"name": {json.dumps(self.only_call.name)}, "arguments": '
-        return mark if self.must_call else ""
-
-    def grammar(self, max_tokens: int) -> Grammar | None:
-        """The grammar of the rest of the answer; None for free text."""
-        if self.only_call:
-            return grammar_of([self.only_call.schema], max_tokens)
-        call_schemas = [_call_schema(tool) for tool in self.tools]
-        if self.must_call:
-            return grammar_of(call_schemas, max_tokens)
-        return grammar_of([*call_schemas, self.schema], max_tokens) if self.schema is not None else None
 
 
 def form_of(
@@ -85,7 +35,7 @@ def form_of(
     """
     if isinstance(response_format, type):
         response_format = as_response_format(response_format, show=True)
-    available, schema = tuple(map(tool_of, tools)), _response_schema(response_format)
+    available, schema = tuple(map(tool_of, tools)), response_schema(response_format)
     show = bool((response_format or {}).get("show_schema", True))
     if choice == "none" or not available:
         return Form(schema=schema, show_schema=show)
@@ -93,14 +43,7 @@ def form_of(
         return Form(available, schema=schema, show_schema=show)
     if choice in _MUST_CALL:
         return Form(available, must_call=True)
-    name = _chosen_name(choice)
-    chosen = tuple(tool for tool in available if tool.name == name)[:1]
-    if not chosen:
-        raise InputError(
-            f"tool_choice asks for {name!r}, but the tools are {', '.join(tool.name for tool in available)}; "
-            'choose one of them, "any", "auto" or "none"'
-        )
-    return Form(chosen, must_call=True)
+    return must_call(available, _chosen_name(choice))
 
 
 def tool_of(tool: ToolLike) -> Tool:
@@ -156,34 +99,8 @@ def as_response_format(schema: Mapping[str, Any] | type | None, *, show: bool) -
     return {"type": "json_schema", "json_schema": named_schema, **({} if show else {"show_schema": False})}
 
 
-def _response_schema(response_format: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The JSON schema in a response_format; None for text. Raises InputError."""
-    match (response_format or {}).get("type", "text"):
-        case "text":
-            return None
-        case "json_object":
-            return {"type": "object"}
-        case "json_schema" if response_format and "schema" in response_format.get("json_schema", {}):
-            return dict(response_format["json_schema"]["schema"])
-    raise InputError(
-        'response_format must be {"type": "json_schema", "json_schema": {"name": …, "schema": …}}, '
-        '{"type": "json_object"} or {"type": "text"}; or use with_structured_output'
-    )
-
-
 def _chosen_name(choice: ToolChoice) -> str:
     """The chosen tool's name, which is given alone or in OpenAI's or Anthropic's dictionary."""
     if isinstance(choice, Mapping):
         return str(choice.get("function", choice).get("name", ""))
     return str(choice)
-
-
-def _call_schema(tool: Tool) -> dict[str, Any]:
-    """The JSON schema of a whole call."""
-    return {
-        "type": "object",
-        "properties": {"name": {"const": tool.name}, "arguments": {"$ref": "#/$defs/arguments"}},
-        "required": ["name", "arguments"],
-        "additionalProperties": False,
-        "$defs": {"arguments": rebase_refs(unrolled(tool.schema), "#/$defs/arguments")},
-    }

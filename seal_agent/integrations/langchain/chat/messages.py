@@ -15,18 +15,14 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from seal_agent.base_model.control import broken
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
-from seal_agent.integrations.langchain.chat.calls import CALL, CALL_END, Form
-from seal_agent.prompts import fill, load_prompt
-from seal_agent.types import Chat, Message, Prompt, ToolCall
-
-RESULT, RESULT_END = "<tool_response>", "</tool_response>"
+from seal_agent.integrations.answer_form.form import Form
+from seal_agent.integrations.answer_form.prompt import prompt_in_form
+from seal_agent.types import Message, Prompt, ToolCall
 
 _ROLES = {"user": "user", "human": "user", "system": "system", "developer": "system", "assistant": "assistant"}
 _IGNORED = ("tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call", "thinking", "reasoning", "non_standard")
-_HERMES_CALL = CALL + "\n"  # as the chat templates of Hermes and Qwen write it
 
 
 def prompt_of(messages: Sequence[BaseMessage], form: Form, base: BaseModel) -> Prompt:
@@ -35,19 +31,7 @@ def prompt_of(messages: Sequence[BaseMessage], form: Form, base: BaseModel) -> P
     The chat template describes tools if it can, else the system message does. Raises InputError for messages whose
     content is not text.
     """
-    turns = [turn_of(message) for message in messages]
-    if not turns:
-        raise InputError("there are no messages; give at least one user turn")
-    native = base.describes_tools
-    instructions = [] if native or not form.tools else [fill(load_prompt("tools"), tools=_tool_lines(form))]
-    if form.schema is not None and form.show_schema and len(form.schema) > 1:  # "any JSON object" has nothing to show
-        instructions.append(fill(load_prompt("json-answer"), schema=json.dumps(form.schema, ensure_ascii=False)))
-    turns = _add_instructions(turns, instructions)
-    if not native:
-        turns = _merge_same_role([_calls_as_text(turn) for turn in turns])
-    tools = json.dumps([tool.openai for tool in form.tools], ensure_ascii=False) if native and form.tools else ""
-    begun = form.begun(_native_call_mark(base) if native else CALL)
-    return Chat(tuple(turns), tools, begun) if tools or begun else tuple(turns)
+    return prompt_in_form([turn_of(message) for message in messages], form, base)
 
 
 def turn_of(message: BaseMessage) -> Message:
@@ -118,44 +102,3 @@ def _json(value: object, what: str) -> str:
         return _text(json.dumps(value, ensure_ascii=False), what)
     except (TypeError, ValueError, RecursionError) as err:
         raise InputError(f"{what} cannot be written as JSON ({err}); use texts, numbers, lists and objects") from err
-
-
-def _tool_lines(form: Form) -> str:
-    """The tools, one JSON object per line."""
-    return "\n".join(json.dumps(tool.openai["function"], ensure_ascii=False) for tool in form.tools)
-
-
-def _add_instructions(turns: list[Message], instructions: Sequence[str]) -> list[Message]:
-    """The turns with the instructions at the end of the first system message, which is added if there is none."""
-    if not instructions:
-        return turns
-    system, following = (turns[0], turns[1:]) if turns[0].role == "system" else (Message("system", ""), turns)
-    return [Message("system", "\n\n".join(filter(None, [system.content, *instructions]))), *following]
-
-
-def _calls_as_text(turn: Message) -> Message:
-    """The turn with tool calls and results as text, for a chat template that has no branch for them."""
-    if turn.role == "tool":
-        return Message("user", f"{RESULT}{broken(turn.content, (RESULT, RESULT_END))}{RESULT_END}")
-    if turn.calls:
-        return Message(turn.role, "\n".join(filter(None, [turn.content, *map(_call_text, turn.calls)])))
-    return turn
-
-
-def _call_text(call: ToolCall) -> str:
-    return f'{CALL}{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}}}{CALL_END}'
-
-
-def _merge_same_role(turns: Sequence[Message]) -> list[Message]:
-    """Merges consecutive turns of one role: many chat templates accept only alternating roles."""
-    out: list[Message] = []
-    for turn in turns:
-        if out and out[-1].role == turn.role:
-            turn = Message(turn.role, f"{out.pop().content}\n\n{turn.content}")
-        out.append(turn)
-    return out
-
-
-def _native_call_mark(base: BaseModel) -> str:
-    """What a model whose template describes tools writes before a call: Hermes' mark if the template contains it."""
-    return _HERMES_CALL if CALL in str(base.tokenizer.chat_template) else ""

@@ -25,12 +25,13 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from seal_agent.config import AnswerStyle, EngineName
 from seal_agent.errors import InputError
+from seal_agent.integrations.answer_form.form import Form
+from seal_agent.integrations.answer_form.reading import Reader
 from seal_agent.integrations.langchain.chat.answers import chunks_of, whole_message
 from seal_agent.integrations.langchain.chat.backends import AdapterInUse, active_revision, adapter_in_use, shared_model
-from seal_agent.integrations.langchain.chat.calls import Form, ToolChoice, ToolLike, form_of, tool_of
+from seal_agent.integrations.langchain.chat.calls import ToolChoice, ToolLike, form_of, tool_of
 from seal_agent.integrations.langchain.chat.messages import prompt_of
 from seal_agent.integrations.langchain.chat.per_call import AdapterPerCall
-from seal_agent.integrations.langchain.chat.reading import Reader
 from seal_agent.integrations.langchain.chat.structured import Method, Schema, structured
 from seal_agent.types import Completion, Prompt, Reply, Sampling
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seal_agent.errors import InputError, first_line
 from seal_agent.types import Grammar
 
 # Small models write on and on if they may. Text within these bounds is valid under the original schema, too.
@@ -40,10 +41,16 @@ class Bounds:
 
 
 def grammar_of(schemas: Sequence[JsonSchema], max_tokens: int) -> Grammar:
-    """The grammar of a text that follows one of these schemas and fits in `max_tokens`."""
-    schema = any_of([unrolled(schema) for schema in schemas])
-    bounded_schema = bounded(schema, bounds_for(schema, max_tokens))
-    return Grammar("json_schema", json.dumps(bounded_schema, ensure_ascii=False))
+    """The grammar of a text that follows one of these schemas and fits in `max_tokens`.
+
+    Raises InputError for what is no schema.
+    """
+    try:
+        schema = any_of([unrolled(schema) for schema in schemas])
+        bounded_schema = bounded(schema, bounds_for(schema, max_tokens))
+        return Grammar("json_schema", json.dumps(bounded_schema, ensure_ascii=False))
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as err:
+        raise InputError(f"the JSON schema is malformed ({first_line(err)}); correct it") from err
 
 
 def bounds_for(schema: JsonSchema, max_tokens: int) -> Bounds:

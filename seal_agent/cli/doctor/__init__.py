@@ -1,0 +1,1 @@
+"""`seal doctor`: what works here, and the line that mends what does not."""
