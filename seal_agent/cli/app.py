@@ -79,6 +79,7 @@ app.command(epilog="Example: seal forget 6ea30f4932f3 --yes")(grouped(store.forg
 app.command(epilog="Example: seal adapters")(store.adapters)
 app.command(epilog="Example: seal export ./my-adapter --adapter work")(store.export)
 app.command(epilog=evaluate.TASKS_EXAMPLE)(evaluate.tasks)
+app.command(epilog="Example: seal recipes paper")(evaluate.recipes)
 app.command(epilog=evaluate.WEIGHTS_EXAMPLE)(evaluate.weights)
 app.command(epilog=TRAIN_EXAMPLE)(grouped(train))
 app.add_typer(arc)
