@@ -126,8 +126,11 @@ PLAIN_ANSWERS = AnswerConfig(style="plain")
 """What the adapter itself says, as in SEAL."""
 
 
-RecipeMode = Literal["base", "in_context", "retrieval", "self_edit"]
-"""The base model alone, with the passage in its prompt, with passages that were searched for, or after a self-edit."""
+RecipeMode = Literal["base", "in_context", "retrieval", "ttt", "self_edit"]
+"""The base model alone, with the passage in its prompt, with passages that were searched for, or after a self-edit.
+
+`ttt` is for ARC: trained at test time, with fixed settings.
+"""
 
 
 @config

@@ -10,6 +10,8 @@ import typer
 
 from seal_agent.cli import adapt, ask, console, demo, evaluate, store
 from seal_agent.cli.arc.command import arc
+from seal_agent.cli.bench.command import EXAMPLE as BENCH_EXAMPLE
+from seal_agent.cli.bench.command import bench
 from seal_agent.cli.options import grouped
 from seal_agent.cli.train.command import EXAMPLE as TRAIN_EXAMPLE
 from seal_agent.cli.train.command import train
@@ -82,5 +84,6 @@ app.command(epilog=evaluate.TASKS_EXAMPLE)(evaluate.tasks)
 app.command(epilog="Example: seal recipes paper")(evaluate.recipes)
 app.command(epilog=evaluate.WEIGHTS_EXAMPLE)(evaluate.weights)
 app.command(epilog=TRAIN_EXAMPLE)(grouped(train))
+app.command(epilog=BENCH_EXAMPLE)(grouped(bench))
 app.add_typer(arc)
 app.command(name="eval", context_settings=evaluate.PASS_THROUGH, epilog=evaluate.EVAL_EXAMPLE)(evaluate.evaluate)
