@@ -12,6 +12,7 @@ from seal_agent.cli import adapt, ask, console, demo, evaluate, store
 from seal_agent.cli.arc.command import arc
 from seal_agent.cli.bench.command import EXAMPLE as BENCH_EXAMPLE
 from seal_agent.cli.bench.command import bench
+from seal_agent.cli.bench.leaderboard import LEADERBOARD_EXAMPLE, SUBMIT_EXAMPLE, leaderboard, submit
 from seal_agent.cli.options import grouped
 from seal_agent.cli.train.command import EXAMPLE as TRAIN_EXAMPLE
 from seal_agent.cli.train.command import train
@@ -85,5 +86,7 @@ app.command(epilog="Example: seal recipes paper")(evaluate.recipes)
 app.command(epilog=evaluate.WEIGHTS_EXAMPLE)(evaluate.weights)
 app.command(epilog=TRAIN_EXAMPLE)(grouped(train))
 app.command(epilog=BENCH_EXAMPLE)(grouped(bench))
+app.command(epilog=LEADERBOARD_EXAMPLE)(leaderboard)
+app.command(epilog=SUBMIT_EXAMPLE)(submit)
 app.add_typer(arc)
 app.command(name="eval", context_settings=evaluate.PASS_THROUGH, epilog=evaluate.EVAL_EXAMPLE)(evaluate.evaluate)

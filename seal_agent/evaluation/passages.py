@@ -19,6 +19,12 @@ def unit_id(context: Context) -> str:
     return content_hash([context.title, context.text])[:_ID_DIGITS]
 
 
+def question_key(context: Context) -> str:
+    """The passage's name in a journal, which also tells its questions."""
+    questions = [[question.text, list(question.golds)] for question in context.questions]
+    return f"{unit_id(context)}:{content_hash(questions)[:8]}"
+
+
 def is_seen(context: Context) -> bool:
     """Whether the search that chose the default recipe has seen the passage."""
     return unit_id(context) in _seen()

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from seal_agent.evaluation.contestant import Contestant, PassageRecord
 from seal_agent.evaluation.files import Journal
-from seal_agent.evaluation.passages import unit_id
+from seal_agent.evaluation.passages import question_key, unit_id
 from seal_agent.evaluation.records import record_from_json
 from seal_agent.integrations.lm_eval.arc import TASKS_AT_ONCE
 from seal_agent.integrations.lm_eval.model import SealLM, _Request
@@ -53,7 +53,7 @@ class BenchLM(SealLM):
     @property
     def records(self) -> list[PassageRecord]:
         """What was measured with this seed, in the order of the passages."""
-        keys = [self._key(unit_id(context)) for context in self.contexts]
+        keys = [self._key(question_key(context)) for context in self.contexts]
         return [record_from_json(self.journal[key]) for key in keys if key in self.journal]
 
     def _answer(self, requests: Sequence[_Request], quiet: bool) -> list[str]:
@@ -68,7 +68,7 @@ class BenchLM(SealLM):
 
     def _measure(self, quiet: bool) -> None:
         """Measure the passages that the journal does not have, and write each batch down."""
-        missing = [context for context in self.contexts if self._key(unit_id(context)) not in self.journal]
+        missing = [context for context in self.contexts if self._key(question_key(context)) not in self.journal]
         size = len(self.contexts) if self.contestant.together else PASSAGES_AT_ONCE
         with tqdm(
             total=len(self.contexts), initial=len(self.contexts) - len(missing), disable=quiet, unit="passage"
@@ -76,12 +76,13 @@ class BenchLM(SealLM):
             for start in range(0, len(missing), size):
                 batch = missing[start : start + size]
                 begin = stages_on(bar, f"seed {self.seed}")
-                for record in self.contestant.measure(batch, self.seed, begin):
-                    self.journal.add(self._key(record.unit), asdict(record))
+                records = self.contestant.measure(batch, self.seed, begin)
+                for context, record in zip(batch, records, strict=True):
+                    self.journal.add(self._key(question_key(context)), asdict(record))
                 bar.update(len(batch))
 
-    def _key(self, unit: str) -> str:
-        return f"{self.seed}:{unit}"
+    def _key(self, what: str) -> str:
+        return f"{self.seed}:{what}"
 
     def _answer_arc(self, docs: Sequence[Mapping[str, Any]], quiet: bool) -> list[str]:
         """Answers to ARC's documents, a few tasks at a time, each kept under its task and test."""

@@ -79,22 +79,26 @@ class Plan:
     size: int
 
     @property
-    def name(self) -> str:
-        """The name of the files that the run writes."""
+    def _stem(self) -> str:
+        """Suite, model, recipe and what was changed in it."""
         request = self.request
         changes = "".join(f"-{name}-{value}" for name, value in sorted(request.changes.items()))
         size = f"-n{self.size}" if len(self.suite.sizes) > 1 else ""
-        count = (
-            f"-{len(self.contexts)}" if self.suite.kind == "passages" else f"-{request.limit}" if request.limit else ""
-        )
-        seeds = f"-{len(self.seeds)}seeds" if len(self.seeds) > 1 else ""
         recipe = Path(request.recipe).stem if request.recipe.endswith(".toml") else request.recipe
-        name = f"{self.suite.name}-{Path(request.model).stem}-{recipe}{changes}{size}{count}{seeds}"
-        return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+        stem = f"{self.suite.name}-{Path(request.model).stem}-{recipe}{changes}{size}"
+        return "".join(c if c.isalnum() or c in "-_." else "-" for c in stem)
+
+    @property
+    def name(self) -> str:
+        """The name of the files that the run writes."""
+        limit = len(self.contexts) if self.suite.kind == "passages" else self.request.limit
+        seeds = f"-{len(self.seeds)}seeds" if len(self.seeds) > 1 else ""
+        return f"{self._stem}{f'-{limit}' if limit else ''}{seeds}"
 
     @property
     def journal_path(self) -> Path:
-        return self.request.out / WORK / self.name / "journal.jsonl"
+        """A run with more passages or seeds goes on from one with fewer."""
+        return self.request.out / WORK / self._stem / "journal.jsonl"
 
     @property
     def results_path(self) -> Path:
@@ -218,7 +222,8 @@ def open_journal(plan: Plan, contestant: Contestant) -> Journal:
         "suite": plan.suite.name,
         "model": contestant.base.identity,
         "recipe": asdict(plan.recipe),
-        "data": data_hash(plan.contexts),
+        "searched": data_hash(contestant.corpus) if plan.recipe.mode == "retrieval" else "",
+        "together": data_hash(plan.contexts) if plan.suite.kind in ("together", "speed", "harm") else "",
         "size": plan.size,
         "grader": plan.request.grader,
     }
