@@ -23,9 +23,9 @@ def quoted_rows(suite: str) -> list[Quoted]:
     """The rows quoted for a suite, best first."""
     text = (resources.files(__package__) / "quoted.toml").read_text(encoding="utf-8")
     tables = tomllib.loads(text)
-    rows = [
-        Quoted(row["suite"], row["model"], row["method"], row["value"], tables[row["of"]]["source"], tables[row["of"]]["url"])
-        for row in tables["row"]
-        if row["suite"] == suite
-    ]  # fmt: skip
-    return sorted(rows, key=lambda row: -row.value)
+    found = []
+    for row in tables["row"]:
+        if row["suite"] == suite:
+            source = tables[row["of"]]
+            found.append(Quoted(suite, row["model"], row["method"], row["value"], source["source"], source["url"]))
+    return sorted(found, key=lambda row: -row.value)

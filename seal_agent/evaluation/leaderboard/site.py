@@ -19,7 +19,13 @@ from seal_agent.evaluation.ranking import Entry, Ranking, rankings
 from seal_agent.evaluation.results import results_in
 from seal_agent.evaluation.suites import SUITES, Suite
 
-ASSETS = ("board.css", "board.js", "vendor/tablesort.min.js", "vendor/tablesort.number.min.js", "vendor/LICENSE-tablesort.txt")  # fmt: skip
+ASSETS = (
+    "board.css",
+    "board.js",
+    "vendor/tablesort.min.js",
+    "vendor/tablesort.number.min.js",
+    "vendor/LICENSE-tablesort.txt",
+)
 DATA = "data"
 
 
