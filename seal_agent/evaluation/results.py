@@ -108,7 +108,7 @@ class RunFacts:
 
     date: str
     command: str
-    seconds: float
+    seconds: float | None
     processor: str
     cores: int | None
     gpu: list[str]
