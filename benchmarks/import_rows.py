@@ -58,7 +58,7 @@ def main() -> None:
 
 def _import_answers(options: argparse.Namespace, model: ModelFacts) -> list[Path]:
     """The default recipe's rows on both domains, in both styles."""
-    file = json.loads(ANSWERS.read_text(encoding="utf-8"))
+    file = results_file.read(ANSWERS)
     passages = {"seal_novel": _shuffled(bundled.novel(), file["config"]["seed"])}
     if options.squad:
         passages["squad"] = _shuffled(contexts.read_contexts(options.squad), file["config"]["seed"])
@@ -142,7 +142,7 @@ def _costs(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 def _import_arc(options: argparse.Namespace, model: ModelFacts) -> list[Path]:
     """The ways of arc.py that are recipes. The file has no attempts, so the rows cannot be graded again."""
-    file = json.loads(ARC.read_text(encoding="utf-8"))
+    file = results_file.read(ARC)
     suite, written = SUITES["arc_toy"], []
     for way, name in WAYS.items():
         rows = [row for row in file["rows"] if row["way"] == way]
