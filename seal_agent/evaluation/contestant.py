@@ -12,7 +12,7 @@ from seal_agent.answering.replies import reply_all
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import Recipe
 from seal_agent.errors import TrainingError
-from seal_agent.evaluation.diversity import NoteFigures, note_figures
+from seal_agent.self_edits.diversity import NoteFigures, note_figures
 from seal_agent.evaluation.passages import unit_id
 from seal_agent.evaluation.retrieval import PassageSearch, with_passages
 from seal_agent.generation.engine import Engine, resting
