@@ -12,13 +12,13 @@ from seal_agent.answering.replies import reply_all
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import Recipe
 from seal_agent.errors import TrainingError
-from seal_agent.self_edits.diversity import NoteFigures, note_figures
 from seal_agent.evaluation.passages import unit_id
 from seal_agent.evaluation.retrieval import PassageSearch, with_passages
 from seal_agent.generation.engine import Engine, resting
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.prompts import question_prompt, question_with_passage
+from seal_agent.self_edits.diversity import NoteFigures, note_figures
 from seal_agent.self_edits.parsing import notes_of
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.train import train_each

@@ -145,6 +145,26 @@ def test_harm_is_measured_against_the_base_model(tmp_path: Path, tiny_base: Base
     assert not results.higher_is_better
 
 
+def test_harm_runs_any_task_of_lm_eval_before_and_after(tmp_path: Path, tiny_base: BaseModel) -> None:
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    (folder / "data.jsonl").write_text(
+        "".join(json.dumps({"q": f"{n} + 1 =", "a": str(n + 1)}) + "\n" for n in range(4))
+    )
+    (folder / "sums.yaml").write_text(
+        f"task: sums\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: {folder / 'data.jsonl'}}}}}\n"
+        "test_split: test\noutput_type: multiple_choice\ndoc_to_text: q\ndoc_to_choice: ['1', '2', '3', '4']\n"
+        "doc_to_target: a\nmetric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]\n"
+    )
+    wanted = request(tmp_path, "harm", recipe="paper", changes=TINY, limit=1, tasks=("sums",), include_path=str(folder))
+    _, results = run(plan_run(wanted), tiny_base, HFEngine(tiny_base))
+    assert {"sums.acc_before", "sums.acc_after"} <= set(results.measures)
+    with pytest.raises(InputError, match="no task 'nothing'"):
+        run(plan_run(replace(wanted, tasks=("nothing",), out=tmp_path / "b")), tiny_base, HFEngine(tiny_base))
+    with pytest.raises(InputError, match="belongs to the suite harm"):
+        plan_run(replace(wanted, suite="novel_n1"))
+
+
 def test_speed_is_measured_in_rounds(tmp_path: Path, tiny_base: BaseModel) -> None:
     plan = plan_run(request(tmp_path, "speed", recipe="paper", changes=TINY, limit=2, size=2))
     _, results = run(plan, tiny_base, HFEngine(tiny_base))

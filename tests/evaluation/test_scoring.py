@@ -11,12 +11,12 @@ from seal_agent.arc.grids import Grid
 from seal_agent.arc.text import format_attempts
 from seal_agent.data.bundled import novel
 from seal_agent.errors import InputError
-from seal_agent.self_edits.diversity import note_figures
 from seal_agent.evaluation.passages import choose_passages, data_hash, is_seen, question_key, unit_id
 from seal_agent.evaluation.samples import Sample
 from seal_agent.evaluation.scoring import graded, graded_arc, scores_of, unit_scores
 from seal_agent.evaluation.suites import SUITES, contexts_of, suite_named
 from seal_agent.grading.graders import make_grader
+from seal_agent.self_edits.diversity import note_figures
 from seal_agent.types import Question, Verdict
 
 

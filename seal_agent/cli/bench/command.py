@@ -63,10 +63,22 @@ class SizeOptions:
     ] = None
 
 
+@dataclass(frozen=True, slots=True)
+class HarmOptions:
+    """Of the suite harm: what else is asked before and after."""
+
+    tasks: Annotated[
+        list[str] | None, typer.Option("--task", help="Of harm: an lm-eval task to run before and after. Repeatable.")
+    ] = None
+    task_limit: Annotated[int | None, typer.Option(help="Of harm: documents of each task.", min=1)] = None
+    include_path: Annotated[Path | None, typer.Option(help="Of harm: a folder with lm-eval tasks of your own.")] = None
+
+
 def bench(
     contestant_options: ContestantOptions,
     size_options: SizeOptions,
     grader_options: GraderOptions,
+    harm_options: HarmOptions,
     suite: Annotated[str | None, typer.Argument(help="What to run. \\[default: list the suites]")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the results; the same command resumes there.")] = Path("results"),
     export: Annotated[
@@ -88,7 +100,7 @@ def bench(
 
     check_formats(export or ())
     grader_options.check()
-    request = _request(suite, contestant_options, size_options, grader_options, out, as_json)
+    request = _request(suite, contestant_options, size_options, grader_options, harm_options, out, as_json)
     plan = plan_run(request)
     if dry_run:
         from seal_agent.integrations.lm_eval.bench.pace import expected_time
@@ -113,6 +125,7 @@ def _request(
     contestant: ContestantOptions,
     size: SizeOptions,
     grader: GraderOptions,
+    harm: HarmOptions,
     out: Path,
     quiet: bool,
 ) -> BenchRequest:
@@ -134,6 +147,9 @@ def _request(
         device=contestant.device,
         dtype=contestant.dtype,
         engine=contestant.engine,
+        tasks=tuple(harm.tasks or ()),
+        task_limit=harm.task_limit,
+        include_path=str(harm.include_path) if harm.include_path else None,
         quiet=quiet or not console.err.is_terminal,
     )
 

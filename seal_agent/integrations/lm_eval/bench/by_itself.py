@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from itertools import product
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter
@@ -20,6 +21,7 @@ from seal_agent.evaluation.scoring import mean_scores
 from seal_agent.evaluation.speed import run_round
 from seal_agent.evaluation.suites import Suite
 from seal_agent.grading.graders import make_grader
+from seal_agent.integrations.lm_eval.bench.other_tasks import OtherTasks, before_and_after
 from seal_agent.types import Context
 
 _SAMPLES: TypeAdapter[list[Sample]] = TypeAdapter(list[Sample])
@@ -36,6 +38,12 @@ class Request(Protocol):
     def judge_model(self) -> str | None: ...
     @property
     def judge_url(self) -> str | None: ...
+    @property
+    def tasks(self) -> tuple[str, ...]: ...
+    @property
+    def include_path(self) -> str | None: ...
+    @property
+    def task_limit(self) -> int | None: ...
 
 
 class Planned(Protocol):
@@ -107,13 +115,16 @@ def _harm(
     keys = [f"{seed}:{unit_id(context)}" for seed in plan.seeds for context in learnt_contexts]
     if any(key not in journal for key in keys):
         around = survey(contestant, others, begin)
-        for seed in plan.seeds:
-            for context in learnt_contexts:
-                key = f"{seed}:{unit_id(context)}"
-                if key not in journal:
-                    (learnt,) = contestant.learn([context], seed, begin)
-                    scores = {} if learnt.failure else harm_of(contestant, context, learnt, around, grader, begin)
-                    journal.add(key, {"scores": scores, "failure": learnt.failure})
+        tasks = _other_tasks(contestant, plan.request)
+        before = tasks.scores(None) if tasks else {}
+        for seed, context in product(plan.seeds, learnt_contexts):
+            key = f"{seed}:{unit_id(context)}"
+            if key not in journal:
+                (learnt,) = contestant.learn([context], seed, begin)
+                scores = {} if learnt.failure else harm_of(contestant, context, learnt, around, grader, begin)
+                if tasks and learnt.adapter:
+                    scores |= before_and_after(before, tasks.scores(learnt.adapter))
+                journal.add(key, {"scores": scores, "failure": learnt.failure})
     units, failures = _harm_units(contestant, learnt_contexts, plan.seeds, journal)
     return Measured(tuple(units), {}, failures=tuple(failures)), []
 
@@ -129,6 +140,12 @@ def _harm_units(
             seen = contestant.recipe.searched and is_seen(context)
             units.append(Unit(unit_id(context), context.title, scores, seen))
     return units, failures
+
+
+def _other_tasks(contestant: Contestant, request: Request) -> OtherTasks | None:
+    if not request.tasks:
+        return None
+    return OtherTasks(contestant.base, request.tasks, request.include_path, request.task_limit)
 
 
 def _grader(contestant: Contestant, request: Request) -> Any:

@@ -47,6 +47,8 @@ class BenchRequest:
     Args:
         changes: Settings that replace the recipe's, named as lm-eval's model arguments.
         size: Passages in one adapter, of suites that learn several.
+        tasks: lm-eval tasks that `harm` runs with every adapter, at most `task_limit` documents of each.
+        include_path: A folder with lm-eval tasks of one's own.
     """
 
     suite: str
@@ -64,6 +66,9 @@ class BenchRequest:
     device: str = "auto"
     dtype: str = "auto"
     engine: str = "hf"
+    tasks: tuple[str, ...] = ()
+    include_path: str | None = None
+    task_limit: int | None = None
     quiet: bool = False
 
 
@@ -110,6 +115,8 @@ def plan_run(request: BenchRequest) -> Plan:
     suite = suite_named(request.suite)
     if request.seeds < 1:
         raise InputError(f"a run needs at least one seed, but --seeds is {request.seeds}")
+    if request.tasks and suite.kind != "harm":
+        raise InputError(f"--task belongs to the suite harm, not to {suite.name}; leave it out")
     recipe = _changed(request)
     _check_mode(suite, recipe, request.recipe)
     size = request.size or suite.sizes[0]
@@ -226,6 +233,7 @@ def open_journal(plan: Plan, contestant: Contestant) -> Journal:
         "together": data_hash(plan.contexts) if plan.suite.kind in ("together", "speed", "harm") else "",
         "size": plan.size,
         "grader": plan.request.grader,
+        "tasks": [*plan.request.tasks, plan.request.task_limit],
     }
     return Journal(plan.journal_path, settings)
 
