@@ -239,4 +239,6 @@ def _versions(row: RankedEntry) -> Cell:
     run = row.results.run
     packages = ", ".join(f"{name} {number}" for name, number in sorted(run.packages.items()))
     seeds = ", ".join(map(str, row.results.seeds))
-    return Cell(f"{run.commit or 'wheel'}, seed {seeds}", run.commit or "", f"Python {run.python}, {packages}")
+    dtype = row.results.model.dtype or "precision not recorded"
+    hint = f"{dtype}, Python {run.python}, {packages}"
+    return Cell(f"{run.commit or 'wheel'}, seed {seeds}", run.commit or "", hint)

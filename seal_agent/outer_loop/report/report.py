@@ -192,9 +192,9 @@ def _formats(results: Sequence[RoundResult]) -> Iterable[Block]:
         tuple(_format_row(result, name) for result in results for name in names),
     )
     yield Paragraph(
-        "Distinct trigrams are the share of word trigrams that differ over all notes of the round; similarity is the mean "
-        "overlap of the words of two notes. A writer that collapses into one phrase has few of the former and much of "
-        "the latter."
+        "Distinct trigrams are the share of word trigrams that differ over all notes of the round; similarity is the "
+        "mean overlap of the words of two notes. A writer that collapses into one phrase has few of the former and much "
+        "of the latter."
     )
 
 
