@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests run side by side, each on one thread; a worker takes up to 4 GB.
 WORKERS ?= 2
+PYTHON312 ?= python3.12
 STAMP := $(VENV)/.installed
 VLLM_VENV := .venv-vllm
 VLLM_STAMP := $(VLLM_VENV)/.installed
@@ -11,7 +12,7 @@ VLLM_PIP := $(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check -
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check lint types layers test test-full test-vllm vllm zoo bench bench-speed clean
+.PHONY: help setup demo check lint types layers test test-full test-vllm test-exports vllm zoo bench bench-speed leaderboard clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -75,6 +76,14 @@ bench: $(STAMP) ## search for the best recipe and confirm it (SQUAD=file.jsonl a
 bench-speed: $(STAMP) ## measure training and decoding speed (SELF_EDITS=file.jsonl for real self-edits), into benchmarks/results/
 	$(BIN)/python benchmarks/inner_loop.py $(if $(SELF_EDITS),--self-edits $(SELF_EDITS))
 	$(BIN)/python benchmarks/decode.py
+
+leaderboard: $(STAMP) ## build site/ from the committed results
+	$(BIN)/seal leaderboard benchmarks/results/board --out site --markdown site/leaderboard.md
+
+# Every Eval Ever needs Python 3.12 and other versions than ours, so its validator has an environment of its own.
+test-exports: $(STAMP) ## hold exported rows against the validator of Every Eval Ever (PYTHON312=python3.12)
+	@test -x .venv-eee/bin/every_eval_ever || { $(PYTHON312) -m venv .venv-eee && .venv-eee/bin/pip install --quiet every-eval-ever==0.3.0; }
+	EVERY_EVAL_EVER=$(CURDIR)/.venv-eee/bin/every_eval_ever $(BIN)/pytest tests/evaluation/test_exports.py
 
 clean: ## remove .venv and caches; adapters and the model cache stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

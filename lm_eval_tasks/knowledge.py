@@ -10,6 +10,8 @@ from typing import Any
 
 from datasets import Dataset
 
+from seal_agent.data.contexts import read_contexts
+from seal_agent.evaluation.scoring import is_answer
 from seal_agent.grading.grader import DirectnessGrader, Grader
 from seal_agent.grading.graders import DEFAULT_GRADER, check_grader
 from seal_agent.integrations.lm_eval.tasks import DOMAIN_FIELD, GRADER_FIELD, KNOWLEDGE, UNANSWERED, grader_of
@@ -26,14 +28,18 @@ def documents(
     grader: str = DEFAULT_GRADER,
     judge_model: str | None = None,
     judge_url: str | None = None,
+    passages_file: str | None = None,
     **_: object,
 ) -> dict[str, Dataset]:
     """One document per question of the first `limit_contexts` contexts (None: all), as lm-eval's split "test".
+
+    A `passages_file` replaces the contexts.
 
     lm-eval passes all model arguments and metadata by name; those that are not named here are ignored. Documents name
     their grader unless it is the default, so that the hash of a task stays what it was.
     """
     check_grader(grader, judge_model, judge_url)  # raises before anything is trained
+    contexts = read_contexts(passages_file) if passages_file else contexts
     settings = {"name": grader, "judge_model": judge_model, "judge_url": judge_url}
     choice = {GRADER_FIELD: json.dumps(settings)} if grader != DEFAULT_GRADER else {}
     rows = [
@@ -74,18 +80,25 @@ def grade(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float | G
     correct = float(verdict is Verdict.CORRECT)
     graded = (doc["passage"], correct)
     metrics = {"acc": correct, "passage_acc": graded, "passage_acc_stderr": graded, "ungraded": 0.0}
-    return metrics | {"words": float(len(answer.split()))} | _directness(grader, doc, answer, verdict)
+    direct = _directness(grader, doc, answer, verdict)
+    metrics |= {"words": float(len(answer.split()))}
+    metrics |= _by_passage(doc, "is_answer", is_answer(doc["answers"], answer, verdict, direct))
+    return metrics | (_by_passage(doc, "direct", direct is Verdict.CORRECT) if direct else {})
 
 
-def _directness(grader: Grader, doc: Mapping[str, Any], answer: str, verdict: Verdict) -> dict[str, float | Graded]:
-    """Whether the answer also singles out what was asked for; nothing if the grader cannot tell."""
+def _directness(grader: Grader, doc: Mapping[str, Any], answer: str, verdict: Verdict) -> Verdict | None:
+    """Whether the answer also singles out what was asked for; None if the grader cannot tell."""
     if not isinstance(grader, DirectnessGrader):
-        return {}
+        return None
     if verdict is Verdict.CORRECT:  # no other answer is direct
-        verdict = grader.direct(doc["question"], doc["answers"], answer)
-    direct = float(verdict is Verdict.CORRECT)
-    graded = (doc["passage"], direct)
-    return {"direct": direct, "passage_direct": graded, "passage_direct_stderr": graded}
+        return grader.direct(doc["question"], doc["answers"], answer)
+    return verdict
+
+
+def _by_passage(doc: Mapping[str, Any], name: str, holds: bool) -> dict[str, float | Graded]:
+    """A metric's mean over questions, and over passages with its standard error."""
+    graded = (doc["passage"], float(holds))
+    return {name: float(holds), f"passage_{name}": graded, f"passage_{name}_stderr": graded}
 
 
 def passage_mean(items: Sequence[Graded]) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
 from seal_agent.errors import InputError
+from seal_agent.recipes import load_recipe, recipe_names
 from seal_agent.types import Sampling
 from seal_agent.validation import config
 
@@ -22,6 +23,8 @@ BetweenZeroAndOne = Annotated[float, Field(gt=0, lt=1)]
 ZeroToOne = Annotated[float, Field(ge=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Entries = Annotated[tuple[str, ...], Field(min_length=1)]
+
+Config = TypeVar("Config", "SelfEditConfig", "InnerLoopConfig", "AnswerConfig", "RetrievalConfig")
 
 Strictness = Literal["strict", "lenient", "off"]
 """How lines of a self-edit are checked against the passage before anything is trained on them."""
@@ -153,6 +156,24 @@ PLAIN_ANSWERS = AnswerConfig(style="plain")
 """What the adapter itself says, as in SEAL."""
 
 
+RecipeMode = Literal["base", "in_context", "retrieval", "ttt", "self_edit"]
+"""The base model alone, with the passage in its prompt, with passages that were searched for, or after a self-edit.
+
+`ttt` is for ARC: trained at test time, with fixed settings.
+"""
+
+
+@config
+class RetrievalConfig:
+    """What stands in the prompt of the rival that learns nothing: the passages that BM25 finds for a question."""
+
+    passages: Positive = 1  # not tuned; the recipe retrieval-3 shows three
+
+
+_ARC_INNER_LOOP = replace(PLAIN_LORA, schedule="cosine", batch_size=8, learning_rate=2e-3, epochs=2)
+"""Measured on seal_arc_toy with the bundled model."""
+
+
 @config
 class Recipe:
     """How notes are written, how they are learnt, and how questions about them are answered, under one name."""
@@ -160,25 +181,68 @@ class Recipe:
     self_edit: SelfEditConfig
     inner_loop: InnerLoopConfig
     answer: AnswerConfig
+    mode: RecipeMode = "self_edit"
+    retrieval: RetrievalConfig = RetrievalConfig()
+    arc_inner_loop: InnerLoopConfig = _ARC_INNER_LOOP  # what a self-edit about a task of ARC does not choose
+    summary: str = ""
+    searched: bool = False  # its settings were chosen on the passages of the recipe search
 
 
-RECIPES: Mapping[str, Recipe] = {
-    "default": Recipe(SelfEditConfig(), InnerLoopConfig(), AnswerConfig()),
-    # SEAL, knowledge incorporation, n=1: what its 7B model was finetuned with.
-    "paper": Recipe(
-        SelfEditConfig(formats=("implications",), temperature=1.0, verify="off"),
-        replace(PLAIN_LORA, targets=("default",), epochs=10, learning_rate=1e-3, batch_size=1, continued=1.0),
-        PLAIN_ANSWERS,
-    ),
-}
-"""By name: the default, and the paper's protocol."""
+def recipe_named(name_or_path: str) -> Recipe:
+    """The recipe of the package with this name, or of a TOML file; see `seal_agent.recipes`. Raises InputError."""
+    tables = load_recipe(name_or_path)
+    try:
+        return Recipe(
+            _changed(SelfEditConfig(), "self_edit", tables),
+            _changed(InnerLoopConfig(), "inner_loop", tables),
+            _changed(AnswerConfig(), "answer", tables),
+            retrieval=_changed(RetrievalConfig(), "retrieval", tables),
+            arc_inner_loop=_changed(_ARC_INNER_LOOP, "arc", tables),
+            **_known(tables, ("mode", "summary", "searched"), "a recipe"),
+        )
+    except InputError as err:
+        raise InputError(f"the recipe {name_or_path} cannot be used: {err}") from err
 
 
-def recipe_named(name: str) -> Recipe:
-    """Raises InputError for a name that is not among `RECIPES`."""
-    if name not in RECIPES:
-        raise InputError(f"there is no recipe {name!r}; use {' or '.join(RECIPES)}")
-    return RECIPES[name]
+def _changed(config: Config, name: str, tables: dict[str, Any]) -> Config:
+    """The config with the settings of its table, which is taken out of `tables`."""
+    table = tables.pop(name, {})
+    if not isinstance(table, dict):
+        raise InputError(f"{name} is a table; write [{name}] and its settings below it")
+    known = [field.name for field in fields(config)]
+    return replace(config, **_known(table, known, type(config).__name__))
+
+
+def _known(values: dict[str, Any], names: Sequence[str], owner: str) -> dict[str, Any]:
+    """The values. Raises InputError for one that has no name of these."""
+    for name in values:
+        if name not in names:
+            raise InputError(f"{owner} has no setting {name!r}; it has {', '.join(names)}")
+    return values
+
+
+class _Recipes(Mapping[str, Recipe]):
+    """The recipes of the package by name, each read when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, Recipe] = {}
+
+    def __getitem__(self, name: str) -> Recipe:
+        if name not in self._read:
+            if name not in recipe_names():
+                raise KeyError(name)
+            self._read[name] = recipe_named(name)
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(recipe_names())
+
+    def __len__(self) -> int:
+        return len(recipe_names())
+
+
+RECIPES: Mapping[str, Recipe] = _Recipes()
+"""The recipes that come with the package, by name: `default`, `paper` (SEAL's protocol), and others."""
 
 
 @config
@@ -201,21 +265,7 @@ class ArcConfig:
     top_p: Share = 1.0
 
 
-ARC_INNER_LOOPS: Mapping[str, InnerLoopConfig] = {
-    # Measured on seal_arc_toy with the bundled model.
-    "default": replace(PLAIN_LORA, schedule="cosine", batch_size=8, learning_rate=2e-3, epochs=2),
-    # SEAL, ARC; the rate and the epochs are the self-edit's.
-    "paper": replace(
-        PLAIN_LORA,
-        rank=128,
-        alpha=16.0,
-        targets=("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj"),
-        schedule="cosine",
-        batch_size=2,
-        learning_rate=1e-4,
-        epochs=2,
-    ),
-}
+ARC_INNER_LOOPS: Mapping[str, InnerLoopConfig] = {name: RECIPES[name].arc_inner_loop for name in ("default", "paper")}
 """What a self-edit about a task of ARC does not choose, by recipe."""
 
 

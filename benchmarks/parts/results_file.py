@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ from seal_agent.types import Answer, Verdict
 
 RESULTS = Path(__file__).parents[1] / "results"
 PACKAGES = ("seal-agent", "torch", "transformers", "peft", "numpy")
+MOST_ROWS_BYTES = 500_000  # more is for a program to read, not for a person
 GROUP_DRAWS = 1000  # not tuned; fewer than DRAWS
 
 
@@ -47,13 +49,23 @@ def load(path: Path, config: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows of an earlier run with the same config; empty if there is no such run."""
     if not path.is_file():
         return []
-    earlier = json.loads(path.read_text(encoding="utf-8"))
+    earlier = read(path)
     matches = earlier["config"] == json.loads(json.dumps(config))  # the round trip turns tuples into lists
     return list(earlier["rows"]) if matches else []
 
 
+def read(path: Path) -> dict[str, Any]:
+    """A results file with its rows, which stand in a compressed file beside it if they are many."""
+    body: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if "rows_file" in body:
+        raw = gzip.decompress((path.parent / body["rows_file"]).read_bytes())
+        body["rows"] = [json.loads(line) for line in raw.decode().splitlines()]
+    return body
+
+
 def save(path: Path, config: dict[str, Any], run: dict[str, Any], rows: list[dict[str, Any]], **extra: Any) -> None:
-    """Write the file atomically: a draft beside it is renamed over it.
+    """Write the file atomically: a draft beside it is renamed over it. Rows of more than `MOST_ROWS_BYTES` go first, to
+    a compressed file of their own.
 
     Args:
         path: the results file.
@@ -63,9 +75,19 @@ def save(path: Path, config: dict[str, Any], run: dict[str, Any], rows: list[dic
         extra: further top-level keys, such as `summary`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    body: dict[str, Any] = {"config": config, "run": run, **extra}
+    lines = "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows).encode()
+    if len(lines) > MOST_ROWS_BYTES:
+        body["rows_file"] = f"{path.stem}.rows.jsonl.gz"
+        _replace(path.parent / body["rows_file"], gzip.compress(lines, mtime=0))
+    else:
+        body["rows"] = rows
+    _replace(path, json.dumps(body, ensure_ascii=False, indent=1).encode() + b"\n")
+
+
+def _replace(path: Path, data: bytes) -> None:
     draft = path.with_suffix(".draft")
-    body = {"config": config, "run": run, **extra, "rows": rows}
-    draft.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    draft.write_bytes(data)
     draft.replace(path)
 
 

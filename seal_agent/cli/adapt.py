@@ -24,6 +24,7 @@ from seal_agent.cli.options import (
     configured,
     print_json,
 )
+from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
     from seal_agent.config import InnerLoopConfig, SelfEditConfig
@@ -149,8 +150,8 @@ def adapt(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="default, or paper (as published, for models of 7B, and taken with --policy); the options below "
-            "change it."
+            help="A name of `seal recipes` (default, or paper: as published, for models of 7B, and taken with "
+            "--policy) or a TOML file; the options below change it."
         ),
     ] = None,
     minimum_gain: Annotated[
@@ -180,6 +181,8 @@ def adapt(
     for name in note_options.formats or ():
         check_format(name)
     base_recipe = recipe_named(recipe or ("paper" if policy else "default"))
+    if base_recipe.mode != "self_edit":
+        raise InputError(f"the recipe {recipe} learns nothing; use one that writes notes, such as default or paper")
     paths = documents_in(files)
     if into is None and len(paths) > 1:
         check_separate(adapter, title, questions)

@@ -10,6 +10,9 @@ import typer
 
 from seal_agent.cli import adapt, ask, care, console, demo, evaluate, mcp, serve, store
 from seal_agent.cli.arc.command import arc
+from seal_agent.cli.bench.command import EXAMPLE as BENCH_EXAMPLE
+from seal_agent.cli.bench.command import bench
+from seal_agent.cli.bench.leaderboard import LEADERBOARD_EXAMPLE, SUBMIT_EXAMPLE, leaderboard, submit
 from seal_agent.cli.doctor.command import EXAMPLE as DOCTOR_EXAMPLE
 from seal_agent.cli.doctor.command import doctor
 from seal_agent.cli.options import grouped
@@ -90,10 +93,14 @@ app.command(epilog="Example: seal backup store.tar")(care.backup)
 app.command(epilog="Example: seal restore store.tar --home ./store")(care.restore)
 app.command(epilog="Example: seal budget --store --adaptations 20 --megabytes 2000")(care.budget)
 app.command(epilog=evaluate.TASKS_EXAMPLE)(evaluate.tasks)
+app.command(epilog="Example: seal recipes paper")(evaluate.recipes)
 app.command(epilog=evaluate.WEIGHTS_EXAMPLE)(evaluate.weights)
 app.command(epilog=TRAIN_EXAMPLE)(grouped(train))
 app.command(epilog=DOCTOR_EXAMPLE)(doctor)
 app.command(epilog=mcp.EXAMPLE)(grouped(mcp.mcp))
 app.command(epilog=serve.EXAMPLE)(grouped(serve.serve))
+app.command(epilog=BENCH_EXAMPLE)(grouped(bench))
+app.command(epilog=LEADERBOARD_EXAMPLE)(leaderboard)
+app.command(epilog=SUBMIT_EXAMPLE)(submit)
 app.add_typer(arc)
 app.command(name="eval", context_settings=evaluate.PASS_THROUGH, epilog=evaluate.EVAL_EXAMPLE)(evaluate.evaluate)

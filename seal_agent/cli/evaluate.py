@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -34,6 +34,28 @@ def weights(model: Model = "default", as_json: Json = False) -> None:
         print_json(model=model, weights=where)
     else:
         typer.echo(where)
+
+
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Of this one, or of a TOML file, every setting.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the recipes that --recipe knows, or show the settings of one."""
+    from dataclasses import asdict
+
+    from seal_agent.config import RECIPES, recipe_named
+
+    found = {name: recipe_named(name)} if name else dict(RECIPES)
+    if as_json:
+        print_json(**{recipe_name: asdict(recipe) for recipe_name, recipe in found.items()})
+    elif name:
+        for key, value in asdict(found[name]).items():
+            rows = value.items() if isinstance(value, dict) else [("", value)]
+            for field, setting in rows:
+                typer.echo(f"{key}{'.' if field else ''}{field} = {setting}")
+    else:
+        for recipe_name, recipe in found.items():
+            typer.echo(f"{recipe_name:24}{recipe.summary}")
 
 
 def evaluate(ctx: typer.Context) -> None:

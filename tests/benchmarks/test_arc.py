@@ -34,6 +34,19 @@ def test_a_stopped_run_goes_on_with_the_same_settings_only(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("benchmarks")
+def test_many_rows_stand_in_a_compressed_file_of_their_own(tmp_path: Path) -> None:
+    from parts import results_file
+
+    rows = [{"task": str(number), "answer": "ä" * 1000} for number in range(400)]
+    results_file.save(tmp_path / "a.json", {"seed": 0}, {}, rows, summary={"solved": 1})
+    assert (tmp_path / "a.json").stat().st_size < 1000
+    assert results_file.load(tmp_path / "a.json", {"seed": 0}) == rows
+    assert results_file.read(tmp_path / "a.json")["summary"] == {"solved": 1}
+    results_file.save(tmp_path / "a.json", {"seed": 0}, {}, rows[:2])
+    assert results_file.load(tmp_path / "a.json", {"seed": 0}) == rows[:2]
+
+
+@pytest.mark.usefixtures("benchmarks")
 def test_best_of_five_counts_a_task_that_one_has_solved_and_one_that_all_have_tried() -> None:
     import arc
 

@@ -111,7 +111,7 @@ def test_another_grader_is_another_search(recipes: ModuleType, bench: list[tuple
 def test_the_default_is_the_recipe_that_won_where_it_was_confirmed(recipes: ModuleType) -> None:
     default = recipe_named("default")
     key = recipes.candidates.recipe_key(recipes.candidates.Recipe(CONFIRMED, default.self_edit, default.inner_loop))
-    results = json.loads((BENCHMARKS / "results" / "recipes.json").read_text(encoding="utf-8"))
+    results = recipes.results_file.read(BENCHMARKS / "results" / "recipes.json")
     confirmed = [row for row in results["rows"] if row["recipe"] == key and row["passage"] >= recipes.EXPLORED]
     assert {domain: sum(row["domain"] == domain for row in confirmed) for domain in ("squad", "seal_novel")} == {
         "squad": 100,

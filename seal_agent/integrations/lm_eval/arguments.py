@@ -10,12 +10,13 @@ from typing import Any, Literal, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from seal_agent.config import (
-    ARC_INNER_LOOPS,
+    RECIPES,
     AnswerConfig,
     AnswerStyle,
     ArcConfig,
     EngineName,
     InnerLoopConfig,
+    Recipe,
     SelfEditConfig,
     VLLMConfig,
     recipe_named,
@@ -25,16 +26,16 @@ from seal_agent.generation.engines import check_engine
 from seal_agent.grading.graders import DEFAULT_GRADER, check_grader
 from seal_agent.self_edits.formats.registry import PASSAGE, check_format
 
-Mode = Literal["base", "in_context", "passage", "ttt", "self_edit"]
-"""`in_context` and `passage` are for knowledge; `ttt` (test-time training with fixed settings) is for ARC."""
+Mode = Literal["base", "in_context", "retrieval", "passage", "ttt", "self_edit"]
+"""`ttt` (test-time training with fixed settings) is for ARC; `in_context`, `retrieval` and `passage` are not."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelArguments:
     """How to load the model, and what to do with a context."""
 
-    mode: Mode | None = None  # None: "base" if a stored adapter is named, else "self_edit"
-    recipe: str | None = None  # defaults of the other arguments; None: "paper" for mode=passage, else "default"
+    mode: Mode | None = None  # None: "base" if a stored adapter is named, else the recipe's
+    recipe: str | None = None  # a name or a file; None: "paper" for mode=passage, else "default"
     adapter: str | None = None  # a stored adapter that answers in place of the base model
     home: str | None = None  # the adapter store; None: $SEAL_HOME or the user's data folder
     device: str = "auto"
@@ -63,10 +64,12 @@ class Settings:
     """The same arguments applied to ARC's own defaults."""
     answer: AnswerConfig
     vllm: VLLMConfig
+    recipe: Recipe
+    """What the other settings are taken from, where no argument changes them."""
 
     @property
     def mode(self) -> Mode:
-        return self.model.mode or ("base" if self.model.adapter else "self_edit")
+        return self.model.mode or ("base" if self.model.adapter else self.recipe.mode)
 
     @property
     def adapts(self) -> bool:
@@ -101,11 +104,12 @@ def read_arguments(arguments: Mapping[str, object]) -> Settings:
         replace(recipe.inner_loop, **values[InnerLoopConfig]),
         replace(recipe.self_edit, **values[SelfEditConfig]),
         replace(ArcConfig(), **{name: values[SelfEditConfig][name] for name in shared}, **values[ArcConfig]),
-        replace(ARC_INNER_LOOPS[model.recipe or "default"], **values[InnerLoopConfig]),
+        replace((recipe if model.recipe else RECIPES["default"]).arc_inner_loop, **values[InnerLoopConfig]),
         replace(
             recipe.answer, style=model.answer_style or recipe.answer.style, least_confidence=model.least_confidence
         ),
         VLLMConfig(**values[VLLMConfig]),
+        recipe,
     )
     check_engine(model.engine, settings.vllm)
     _check(settings)

@@ -28,6 +28,7 @@ from seal_agent.base_model.loading import DEFAULT_MODEL, load_model
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import AnswerConfig
 from seal_agent.errors import InputError, TrainingError
+from seal_agent.evaluation.retrieval import PassageSearch, with_passages
 from seal_agent.generation.engine import resting
 from seal_agent.generation.engines import make_engine
 from seal_agent.generation.hf import MAX_BATCH_ROWS
@@ -95,6 +96,7 @@ class SealLM(HFLM):  # type: ignore[misc]
         self.engine = make_engine(base, settings.model.engine, settings.vllm, max_rows=rows)
         judge_with(self.engine)
         self.adapter, self.adapter_revision = _stored_adapter(base, settings)
+        self._search: PassageSearch | None = None
         self._route = serving_route(base.module, [self.adapter], base.device, base.dtype)
 
     @classmethod
@@ -128,8 +130,7 @@ class SealLM(HFLM):  # type: ignore[misc]
             parsed = [_parse_request(requests[i], self.settings.inner_loop.seed) for i in knowledge]
             answers |= zip(knowledge, self._answer(parsed, disable_tqdm), strict=True)
         if arc:
-            docs = [requests[i].doc for i in arc]
-            answers |= zip(arc, answer_tasks(self.engine, self.base, docs, self.settings, disable_tqdm), strict=True)
+            answers |= zip(arc, self._answer_arc([requests[i].doc for i in arc], disable_tqdm), strict=True)
         return [answers[i] for i in range(len(requests))]
 
     def _continue(self, requests: Sequence[Instance], quiet: bool) -> list[str]:
@@ -177,7 +178,7 @@ class SealLM(HFLM):  # type: ignore[misc]
 
     def _check_mode(self, requests: Sequence[Instance]) -> None:
         """Raises InputError if the mode does not fit a requested task."""
-        unsupported = ((KNOWLEDGE, ("ttt",), "passage"), (ARC, ("in_context", "passage"), "base or ttt"))
+        unsupported = ((KNOWLEDGE, ("ttt",), "passage"), (ARC, ("in_context", "retrieval", "passage"), "base or ttt"))
         for domain, modes, alternative in unsupported:
             if self.settings.mode in modes and any(domain_of(request.doc) == domain for request in requests):
                 raise InputError(f"mode={self.settings.mode} is not for tasks of {domain}; use mode={alternative}")
@@ -226,9 +227,13 @@ class SealLM(HFLM):  # type: ignore[misc]
 
     # ------------------------------------------------------------ our tasks
 
+    def _answer_arc(self, docs: Sequence[Mapping[str, Any]], quiet: bool) -> list[str]:
+        return answer_tasks(self.engine, self.base, docs, self.settings, quiet)
+
     def _answer(self, requests: Sequence[_Request], quiet: bool) -> list[str]:
         """One answer per request. Contexts are learnt in chunks, whose adapters are dropped after each chunk."""
         contexts = list(dict.fromkeys(request.context for request in requests))
+        self._search = PassageSearch(contexts) if self.settings.mode == "retrieval" else None
         answers: dict[int, str] = {}
         with tqdm(total=len(requests), disable=quiet, unit="question") as bar:
             for start in range(0, len(contexts), CONTEXTS_AT_ONCE):
@@ -280,7 +285,7 @@ class SealLM(HFLM):  # type: ignore[misc]
         for sampling, rows in by_sampling.items():
             asked = [self._asked(requests[i], adapter) for i, adapter in rows]
             config = replace(self.settings.answer, max_tokens=sampling.max_tokens)
-            if sampling.temperature or sampling.stop or self.settings.mode == "in_context":
+            if sampling.temperature or sampling.stop or self.settings.mode in ("in_context", "retrieval"):
                 config = replace(config, style="plain")
             replies = reply_all(self.engine, self.base, asked, config, sampling, begin_stage("answering"))
             answers |= {i: reply.text for (i, _), reply in zip(rows, replies, strict=True)}
@@ -291,6 +296,9 @@ class SealLM(HFLM):  # type: ignore[misc]
         if self.settings.mode == "in_context":
             prompt = (Message("user", question_with_passage(context.title, context.text, question)),)
             return Asked(prompt, question, context.title, adapter)
+        if self._search:
+            found = self._search.best(context.title, question, self.settings.recipe.retrieval.passages)
+            return with_passages(self.base, found, context.title, question, request.sampling.max_tokens)
         return closed_book(context.title, question, adapter)
 
 

@@ -27,6 +27,9 @@ from seal_agent.outer_loop.report.markdown import markdown
 from seal_agent.outer_loop.report.pictures import write_pictures
 from seal_agent.outer_loop.rounds import ContextResult, RoundResult
 from seal_agent.outer_loop.selection import ScoredEdit, mean_gain
+from seal_agent.self_edits.diversity import note_figures
+from seal_agent.self_edits.parsing import notes_of
+from seal_agent.types import Note
 
 MARKDOWN, HTML = "report.md", "report.html"
 MISSING = "—"
@@ -175,8 +178,23 @@ def _formats(results: Sequence[RoundResult]) -> Iterable[Block]:
         )
         yield Chart("Mean reward by format, reporting half", _round_labels(results), lines)
     yield Table(
-        ("round", "format", "selecting half", "reporting half", "written", "kept", "rejected"),
+        (
+            "round",
+            "format",
+            "selecting half",
+            "reporting half",
+            "written",
+            "kept",
+            "rejected",
+            "distinct trigrams",
+            "similarity",
+        ),
         tuple(_format_row(result, name) for result in results for name in names),
+    )
+    yield Paragraph(
+        "Distinct trigrams are the share of word trigrams that differ over all notes of the round; similarity is the "
+        "mean overlap of the words of two notes. A writer that collapses into one phrase has few of the former and "
+        "much of the latter."
     )
 
 
@@ -193,7 +211,18 @@ def _format_row(result: RoundResult, name: str) -> tuple[str, ...]:
     kept = sum(scored.edit.format == name for context in result.contexts for scored in context.winners)
     halves = (_interval(estimate(_of_format(result, name, half))) for half in ("mean", "reporting_mean"))
     rejected = sum(bool(scored.rejected) for scored in edits)
-    return str(result.round + 1), name, *halves, str(len(edits)), str(kept), str(rejected)
+    notes = [_words(note) for scored in edits for note in notes_of([scored.edit])]  # a note told twice counts twice
+    diversity = note_figures(notes, len)
+    figures = (_plain(diversity.distinct), _plain(diversity.similarity))
+    return str(result.round + 1), name, *halves, str(len(edits)), str(kept), str(rejected), *figures
+
+
+def _words(note: Note) -> str:
+    return note.text if note.answer is None else f"{note.text} {note.answer}"
+
+
+def _plain(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.2f}"
 
 
 # ---------------------------------------------------------------- texts

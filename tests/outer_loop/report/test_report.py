@@ -117,6 +117,24 @@ def test_a_run_of_rubric_rewards_has_a_report_too(tmp_path: Path) -> None:
     assert "context alone" not in markdown.read_text(encoding="utf-8")
 
 
+def test_a_writer_that_collapses_shows_in_the_diversity_of_its_notes(tmp_path: Path) -> None:
+    def row_of(*completions: str) -> list[str]:
+        scored = tuple(
+            ScoredEdit(SelfEdit("rewrite", completion=completion), (Outcome(Reward(0.5, 0)),))
+            for completion in completions
+        )
+        markdown, _ = write_report(tmp_path, [RoundResult(0, "", None, (ContextResult("t", scored),))], {}, {}, {})
+        lines = markdown.read_text(encoding="utf-8").splitlines()
+        return next(line.split("|")[8:10] for line in lines if line.startswith("| 1 | rewrite"))
+
+    same = "The light on the island is of great importance to all."
+    collapsed = row_of(same, same, same)
+    diverse = row_of(same, "Odile Brannock built a tower of 43 metres in 1867.", "Grey geese rest there in autumn.")
+    assert [float(cell) for cell in collapsed] == [0.33, 1.0]
+    assert float(diverse[0]) == 1.0
+    assert float(diverse[1]) < 0.2
+
+
 def test_the_interval_is_that_of_the_mean_and_comes_out_the_same_again() -> None:
     found = estimate([0.0, 0.5, 1.0, 0.5])
     assert found == estimate([0.0, 0.5, 1.0, 0.5])

@@ -1,0 +1,1 @@
+"""`seal bench`, `seal leaderboard` and `seal submit`."""

@@ -1,0 +1,56 @@
+"""`seal leaderboard` and `seal submit`: a site from results, and the check of a row before it is contributed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seal_agent.cli import console
+from seal_agent.cli.options import Json, print_json
+
+LEADERBOARD_EXAMPLE = "Example: seal leaderboard results --out site   (then open site/index.html)"
+SUBMIT_EXAMPLE = "Example: seal submit results/novel_n1-default-base-40.json"
+
+
+def leaderboard(
+    folders: Annotated[list[Path], typer.Argument(help="Folders or files that `seal bench` wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder of the site.")] = Path("site"),
+    markdown: Annotated[Path | None, typer.Option(help="Also write the tables as Markdown.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a static site of results, which works from its folder without a server."""
+    from seal_agent.evaluation.leaderboard.markdown import markdown as as_markdown
+    from seal_agent.evaluation.leaderboard.site import build_site, entries_of
+
+    with console.waiting("reading the results", quiet=as_json):
+        entries = entries_of(folders)
+        pages = build_site(entries, out)
+    if markdown:
+        markdown.parent.mkdir(parents=True, exist_ok=True)
+        markdown.write_text(as_markdown(entries), encoding="utf-8")
+    if as_json:
+        print_json(rows=len(entries), pages=[str(page) for page in pages])
+    else:
+        console.out.print(f"{len(entries)} rows on {len(pages)} pages; open {pages[0]}", markup=False, soft_wrap=True)
+
+
+def submit(
+    file: Annotated[Path, typer.Argument(help="Results of `seal bench`, with their answers beside them.")],
+    data: Annotated[
+        Path | None, typer.Option(help="The suite's passages, to check that the questions are theirs.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a row that is to be contributed: schema, hashes, ten answers graded again, means recomputed."""
+    from seal_agent.evaluation.submit import check_submission
+
+    with console.waiting("grading answers again", quiet=as_json):
+        checks = check_submission(file, str(data) if data else None)
+    if as_json:
+        print_json(file=str(file), accepted=True, checks=list(checks))
+        return
+    for check in checks:
+        console.out.print(f"✓ {check}", markup=False)
+    console.out.print("The row holds. Add it below benchmarks/results/board/ in a pull request.", markup=False)

@@ -1,0 +1,76 @@
+"""What `seal bench` and `seal submit` print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from seal_agent.cli import console
+from seal_agent.cli.options import print_json
+
+if TYPE_CHECKING:
+    from seal_agent.evaluation.results import Measure, Results
+    from seal_agent.integrations.lm_eval.bench.pace import Pace
+    from seal_agent.integrations.lm_eval.bench.run import Plan
+
+
+def show_suites(as_json: bool) -> None:
+    """The suites, one row each."""
+    from seal_agent.evaluation.suites import SUITES
+
+    if as_json:
+        print_json(**{name: suite.summary for name, suite in SUITES.items()})
+        return
+    table = Table()
+    for heading in ("suite", "what it asks", "ranked by"):
+        table.add_column(heading, overflow="fold")
+    for name, suite in SUITES.items():
+        table.add_row(name, suite.summary, suite.primary)
+    console.out.print(table)
+
+
+def show_dry_run(plan: Plan, pace: Pace, as_json: bool) -> None:
+    """What a run would do, and how long it would take."""
+    questions = sum(len(context.questions) for context in plan.contexts)
+    if as_json:
+        print_json(
+            suite=plan.suite.name,
+            recipe=plan.request.recipe,
+            passages=len(plan.contexts),
+            questions=questions,
+            seeds=list(plan.seeds),
+            seconds_each=pace.seconds_each,
+            expected_seconds=pace.seconds,
+        )
+        return
+    console.out.print(
+        f"{plan.suite.name} with {plan.request.recipe}: {len(plan.contexts)} passages, {questions} questions, "
+        f"{len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}\n"
+        f"one took {console.duration(pace.seconds_each)}; {pace.left} are left: about {console.duration(pace.seconds)}",
+        markup=False,
+    )
+
+
+def show_results(results: Results, quiet: bool = False) -> dict[str, Any]:
+    """Print the means; returns them, with the figures, as JSON values."""
+    from seal_agent.evaluation.results import to_json
+
+    if not quiet:
+        table = Table(title=f"{results.suite} · {results.model.name} · {results.recipe.label}")
+        for heading in ("measure", "mean", "95 % interval", results.data.name):
+            table.add_column(heading)
+        for name, measure in results.measures.items():
+            table.add_row(name, *_cells(measure))
+        console.out.print(table)
+        for name, figure in results.figures.items():
+            console.out.print(f"  {name.replace('_', ' ')}: {figure:.4g}", markup=False)
+        for failure in results.failures:
+            console.err.print(f"not measured: {failure}", style="yellow", markup=False)
+    row = to_json(results)
+    return {name: row[name] for name in ("suite", "measures", "figures", "failures")}
+
+
+def _cells(measure: Measure) -> tuple[str, str, str]:
+    between = f"{measure.low:.3f} – {measure.high:.3f}" if measure.low is not None else "—"
+    return f"{measure.value:.3f}", between, f"{measure.count} units"

@@ -1,0 +1,1 @@
+"""Benchmarks: suites, results with a published schema, statistics, and the leaderboard site."""

@@ -1,0 +1,29 @@
+"""Export formats by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from seal_agent.errors import InputError
+from seal_agent.evaluation.exports.eval_results import write_eval_results
+from seal_agent.evaluation.exports.every_eval_ever import write_every_eval_ever
+
+FORMATS: Mapping[str, Callable[[Path], list[Path]]] = {
+    "eee": write_every_eval_ever,
+    "eval_results": write_eval_results,
+}
+"""Each writes files beside a results file and returns their paths."""
+
+
+def check_formats(names: Sequence[str]) -> None:
+    """Raises InputError for a format that there is not."""
+    for name in names:
+        if name not in FORMATS:
+            raise InputError(f"there is no export format {name!r}; use {' or '.join(FORMATS)}")
+
+
+def export_results(path: Path, name: str) -> list[Path]:
+    """Write a results file in another format, beside it. Raises InputError."""
+    check_formats([name])
+    return FORMATS[name](path)

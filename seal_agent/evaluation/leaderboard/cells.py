@@ -1,0 +1,244 @@
+"""What the leaderboard shows of a row: cells with a text, a value to sort by, and a longer explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from seal_agent.evaluation.ranking import Entry, RankedEntry, Ranking
+from seal_agent.evaluation.results import Measure, Results
+
+PERCENT = 100.0
+SHARES = (
+    "contains", "direct", "is_answer", "exact_match", "cell_acc", "final", "base", "just_after", "kept",
+    "smallest_lead", "changed_answers", "guard_before", "guard_after", "portability",
+)  # fmt: skip
+NOTHING = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """`sort` is what a click on the column sorts by; numbers sort as numbers."""
+
+    text: str
+    sort: float | str
+    hint: str = ""
+
+    @property
+    def key(self) -> str:
+        """`sort` as the page's script reads it: no exponents."""
+        return self.sort if isinstance(self.sort, str) else f"{self.sort:.6f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its heading, what the heading means, and whether its values are numbers."""
+
+    name: str
+    meaning: str
+    numeric: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of a table, with the name of the file behind it."""
+
+    cells: tuple[Cell, ...]
+    model: str
+    recipe: str
+    file: str
+    seen: int
+    imported: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A ranking as a table. Columns that no row has are left out."""
+
+    ranking: Ranking
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+
+
+def table_of(ranking: Ranking, links: Mapping[str, str], others: Sequence[Entry]) -> Table:
+    """A ranking's table.
+
+    Args:
+        links: By the row's id, the file that the site has of it.
+        others: All rows of all suites, for what another suite says of the same model and recipe.
+    """
+    makers = _makers(ranking, others)
+    cells = [[make(row) for _, make in makers] for row in ranking.rows]
+    kept = [i for i in range(len(makers)) if any(row[i].text != NOTHING for row in cells)]
+    lines = [
+        Line(
+            tuple(of_row[i] for i in kept),
+            row.results.model.name,
+            row.results.recipe.label,
+            links[row.results.id],
+            row.results.data.seen,
+            row.results.run.imported_from or "",
+        )
+        for row, of_row in zip(ranking.rows, cells, strict=True)
+    ]
+    return Table(ranking, tuple(makers[i][0] for i in kept), tuple(lines))
+
+
+Maker = Callable[[RankedEntry], Cell]
+
+
+def _makers(ranking: Ranking, others: Sequence[Entry]) -> list[tuple[Column, Maker]]:
+    """Every column that a table may have, and what fills it."""
+    primary = ranking.rows[0].results.primary
+    return [
+        (Column("Rank", "1 + the number of rows that are statistically better"), lambda r: Cell(str(r.rank), r.rank)),
+        (Column("Model", "The base model", False), lambda r: _text(r.results.model.name)),
+        (Column("Recipe", "How it learns, or what its prompt holds", False), lambda r: _text(r.results.recipe.label)),
+        *(_of_measure(name) for name in (primary, *_also(primary))),
+        *_comparisons(others),
+        (Column("Words", "Mean words of an answer"), lambda r: _plain(r.results, "words", 1)),
+        _of_figure("s per passage", "Seconds to write about and train on one passage", "seconds_per_passage", 1),
+        _of_figure("s per answer", "Seconds to answer one question, in batches", "seconds_per_answer", 2),
+        _of_figure("Prompt tokens", "Mean tokens of a question's prompt", "prompt_tokens_per_answer", 0),
+        _of_figure("Adapters per hour", "Passages learnt in an hour", "adapters_per_hour", 0),
+        (Column("Hardware", "Where the row was made", False), lambda r: _text(_hardware(r.results))),
+        (Column("Date", "When the run began", False), lambda r: _text(r.results.run.date[:10])),
+        (Column("Versions", "Commit, seeds and packages", False), _versions),
+    ]
+
+
+def _comparisons(others: Sequence[Entry]) -> list[tuple[Column, Maker]]:
+    """Columns that set a row against others."""
+    gain = "Paired difference from the base model, in points, with its 95 % interval"
+    kept = "Share of the accuracy kept after the last of several edits; from squad_continual"
+    return [
+        (Column("Gain over base", gain), _gain),
+        (
+            Column("Of in-context", "Share of what the model reaches with the passage in its prompt"),
+            lambda r: _share(r.share_of_in_context),
+        ),
+        (
+            Column("Of retrieval", "Share of what it reaches with passages that BM25 finds"),
+            lambda r: _share(r.share_of_retrieval),
+        ),
+        (Column("Kept", kept), lambda r: _elsewhere(r, others, "squad_continual", "kept")),
+        (
+            Column("Perplexity", "Of other texts after one passage, over that before; from harm"),
+            lambda r: _elsewhere(r, others, "harm", "perplexity_ratio"),
+        ),
+    ]
+
+
+def _of_measure(name: str) -> tuple[Column, Maker]:
+    return Column(_heading(name), _meaning(name)), lambda r: _measure(r.results, name)
+
+
+def _of_figure(heading: str, meaning: str, figure: str, digits: int) -> tuple[Column, Maker]:
+    return Column(heading, meaning), lambda r: _figure(r.results, figure, digits)
+
+
+def _also(primary: str) -> tuple[str, ...]:
+    """Measures that stand beside the one that ranks."""
+    return {
+        "contains": ("is_answer",),
+        "exact_match": ("cell_acc",),
+        "final": ("base", "just_after", "smallest_lead"),
+        "perplexity_ratio": ("contains", "changed_answers", "guard_before", "guard_after", "portability"),
+    }.get(primary, ())
+
+
+_MEANINGS = {
+    "contains": ("Contains the answer, %", "Answers that convey a gold answer: mean of per-passage means"),
+    "is_answer": ("Is the answer, %", "Answers that single out a gold one and are at most twice as long"),
+    "exact_match": ("Solved, %", "Tasks of which one of two attempts is the output"),
+    "cell_acc": ("Cells, %", "Share of cells that is right in the better attempt"),
+    "final": ("After the last edit, %", "Mean over all passages of a sequence, after its last edit"),
+    "base": ("Unedited, %", "The base model on the same passages"),
+    "just_after": ("Just after, %", "Mean over passages, each right after its own edit"),
+    "smallest_lead": ("Smallest lead, %", "Smallest lead over the unedited model after any edit, in points"),
+    "perplexity_ratio": ("Perplexity", "Of other texts, with the adapter over without: 1 is no change"),
+    "changed_answers": ("Changed, %", "Answers to unrelated questions that are not what they were"),
+    "guard_before": ("Guard before, %", "General questions answered right by the base model"),
+    "guard_after": ("Guard after, %", "The same after the passage was learnt"),
+    "portability": ("Used elsewhere, %", "Questions that use a fact of the passage, answered right"),
+    "inner_loops_per_hour": ("Inner loops per hour", "Passages written about and trained on in an hour"),
+}
+
+
+def _heading(measure: str) -> str:
+    return _MEANINGS.get(measure, (measure.replace("_", " "), ""))[0]
+
+
+def _meaning(measure: str) -> str:
+    return _MEANINGS.get(measure, ("", measure))[1]
+
+
+def percent(measure: Measure) -> str:
+    """A share with its interval, in per cent."""
+    if measure.low is None or measure.high is None:
+        return f"{PERCENT * measure.value:.1f}"
+    return f"{PERCENT * measure.value:.1f} ({PERCENT * measure.low:.1f}–{PERCENT * measure.high:.1f})"
+
+
+def _measure(results: Results, name: str) -> Cell:
+    measure = results.measures.get(name)
+    if measure is None:
+        return Cell(NOTHING, -1.0)
+    hint = f"{measure.count} units" + (f", standard error {measure.stderr:.3g}" if measure.stderr is not None else "")
+    if name in SHARES:
+        return Cell(percent(measure), measure.value, hint)
+    interval = f" ({measure.low:.3f}–{measure.high:.3f})" if measure.low is not None else ""
+    return Cell(f"{measure.value:.3f}{interval}", measure.value, hint)
+
+
+def _plain(results: Results, name: str, digits: int) -> Cell:
+    measure = results.measures.get(name)
+    return Cell(f"{measure.value:.{digits}f}", measure.value) if measure else Cell(NOTHING, -1.0)
+
+
+def _figure(results: Results, name: str, digits: int) -> Cell:
+    value = results.figures.get(name)
+    return Cell(NOTHING, -1.0) if value is None else Cell(f"{value:,.{digits}f}", value)
+
+
+def _gain(row: RankedEntry) -> Cell:
+    if row.gain is None:
+        return Cell(NOTHING, -1e9)
+    gain, scale = row.gain.difference, PERCENT if row.results.primary in SHARES else 1.0
+    return Cell(f"{scale * gain.mean:+.1f} ({scale * gain.low:+.1f} to {scale * gain.high:+.1f})", gain.mean)
+
+
+def _share(value: float | None) -> Cell:
+    return Cell(NOTHING, -1.0) if value is None else Cell(f"{PERCENT * value:.0f} %", value)
+
+
+def _elsewhere(row: RankedEntry, others: Sequence[Entry], suite: str, measure: str) -> Cell:
+    """What another suite measured of the same weights with the same recipe."""
+    own = row.results
+    if own.suite == suite:
+        return Cell(NOTHING, -1.0)
+    for entry in others:
+        other = entry.results
+        same = (other.model.identity, other.recipe.label) == (own.model.identity, own.recipe.label)
+        if other.suite == suite and same and measure in other.measures:
+            value = other.measures[measure].value
+            return Cell(f"{value:.3f}", value, f"suite {suite}")
+    return Cell(NOTHING, -1.0)
+
+
+def _text(text: str) -> Cell:
+    return Cell(text, text.casefold())
+
+
+def _hardware(results: Results) -> str:
+    run = results.run
+    return ", ".join(run.gpu) if run.gpu else f"{run.processor}, {run.cores} cores"
+
+
+def _versions(row: RankedEntry) -> Cell:
+    run = row.results.run
+    packages = ", ".join(f"{name} {number}" for name, number in sorted(run.packages.items()))
+    seeds = ", ".join(map(str, row.results.seeds))
+    dtype = row.results.model.dtype or "precision not recorded"
+    hint = f"{dtype}, Python {run.python}, {packages}"
+    return Cell(f"{run.commit or 'wheel'}, seed {seeds}", run.commit or "", hint)

@@ -1,0 +1,110 @@
+"""Rankings: rows about the same questions, by the same grader and prompts, compared pairwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seal_agent.evaluation.results import Results
+from seal_agent.evaluation.statistics import Comparison, compare
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row and the file that it stands in."""
+
+    path: Path
+    results: Results
+
+
+@dataclass(frozen=True, slots=True)
+class RankedEntry:
+    """A row in its ranking.
+
+    `rank` is 1 + the number of rows that are statistically better. The gain is over the base model of the same
+    weights; the shares are of what the same model reaches with the passage, or with retrieval, in its prompt.
+    """
+
+    entry: Entry
+    rank: int
+    gain: Comparison | None
+    share_of_in_context: float | None
+    share_of_retrieval: float | None
+
+    @property
+    def results(self) -> Results:
+        return self.entry.results
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Rows that may be compared, best first."""
+
+    suite: str
+    data_name: str
+    data_hash: str
+    grader: str
+    prompt_hash: str
+    rows: tuple[RankedEntry, ...]
+
+    @property
+    def units(self) -> int:
+        return max(row.results.data.units for row in self.rows)
+
+
+def rankings(entries: Sequence[Entry]) -> list[Ranking]:
+    """One ranking for each suite, data hash, grader and prompt hash; those with more rows first."""
+    groups: dict[tuple[str, str, str, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.results.ranking_key, []).append(entry)
+    found = [_ranking(group) for group in groups.values()]
+    return sorted(found, key=lambda ranking: (ranking.suite, -len(ranking.rows), -ranking.units))
+
+
+def _ranking(group: Sequence[Entry]) -> Ranking:
+    rows = [_ranked(entry, group) for entry in group]
+    rows.sort(key=lambda row: (row.rank, -_signed(row.results)))
+    first = rows[0].results
+    return Ranking(first.suite, first.data.name, first.data.hash, first.grader, first.prompt_hash, tuple(rows))
+
+
+def _ranked(entry: Entry, group: Sequence[Entry]) -> RankedEntry:
+    results = entry.results
+    better = sum(is_better(other.results, results) for other in group if other is not entry)
+    base = _rival(group, results, "base")
+    gain = compare(results.units, base.units, results.primary) if base and base is not results else None
+    return RankedEntry(
+        entry,
+        1 + better,
+        gain,
+        _share(results, _rival(group, results, "in_context")),
+        _share(results, _rival(group, results, "retrieval")),
+    )
+
+
+def is_better(first: Results, second: Results) -> bool:
+    """Whether the first row is statistically better: the paired difference's 95 % interval leaves zero out."""
+    found = compare(first.units, second.units, first.primary)
+    if found is None or not found.certain:
+        return False
+    return (found.difference.mean > 0) == first.higher_is_better
+
+
+def _signed(results: Results) -> float:
+    value = results.measures[results.primary].value
+    return value if results.higher_is_better else -value
+
+
+def _rival(group: Sequence[Entry], results: Results, mode: str) -> Results | None:
+    """The best row of this mode with the same weights."""
+    rows = [
+        e.results for e in group if e.results.recipe.mode == mode and e.results.model.identity == results.model.identity
+    ]
+    return max(rows, key=_signed, default=None)
+
+
+def _share(results: Results, rival: Results | None) -> float | None:
+    if rival is None or rival is results or not rival.measures[rival.primary].value:
+        return None
+    return results.measures[results.primary].value / rival.measures[rival.primary].value

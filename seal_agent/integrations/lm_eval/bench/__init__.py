@@ -1,0 +1,1 @@
+"""Benchmark suites that lm-eval's own evaluator runs."""

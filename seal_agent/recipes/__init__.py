@@ -1,0 +1,79 @@
+"""Recipes as TOML files, loaded by name or path: only what differs from the defaults of `config.py`.
+
+A file has `summary`, `mode`, `extends` (the recipe whose settings it starts from), `searched` (whether its settings
+were chosen on the passages of the recipe search), and a table for each config: `self_edit`, `inner_loop`, `answer`,
+`retrieval` and `arc`.
+"""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from seal_agent.errors import InputError
+
+SUFFIX = ".toml"
+_TOO_DEEP = 8  # recipes that extend one another; more is a circle
+
+
+@functools.cache
+def recipe_names() -> tuple[str, ...]:
+    """Names of the recipes that come with the package, sorted; those of the paper's table begin with "paper/"."""
+    root = resources.files(__package__)
+    folders = [folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("_")]
+    names = [file.name for file in root.iterdir()]
+    names += [f"{folder.name}/{file.name}" for folder in folders for file in folder.iterdir()]
+    return tuple(sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)))
+
+
+def load_recipe(name_or_path: str) -> dict[str, Any]:
+    """The tables of a recipe, with those of the recipes that it extends. Raises InputError."""
+    chain: list[dict[str, Any]] = []
+    name: str | None = name_or_path
+    while name is not None:
+        if len(chain) == _TOO_DEEP:
+            raise InputError(f"the recipe {name_or_path!r} extends itself; let the last one extend nothing")
+        chain.append(_parse(name, beside=name_or_path))
+        name = chain[-1].pop("extends", None)
+    merged: dict[str, Any] = {}
+    for tables in reversed(chain):
+        merged = _merged(merged, tables)
+    return merged
+
+
+def _parse(name_or_path: str, beside: str) -> dict[str, Any]:
+    """One file's tables. A path in `extends` is read from the folder of the file that names it."""
+    if name_or_path in recipe_names():
+        text = resources.files(__package__).joinpath(f"{name_or_path}{SUFFIX}").read_text(encoding="utf-8")
+    else:
+        text = _read(name_or_path, beside)
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as err:
+        raise InputError(f"the recipe {name_or_path} is not TOML: {err}") from err
+
+
+def _read(name_or_path: str, beside: str) -> str:
+    candidates = (Path(name_or_path).expanduser(), Path(beside).expanduser().parent / name_or_path)
+    path = next((path for path in candidates if path.is_file()), None)
+    if path is None:
+        close = get_close_matches(name_or_path, recipe_names(), n=3, cutoff=0.5)
+        advice = f"did you mean {' or '.join(close)}?" if close else f"use {', '.join(recipe_names())} or a TOML file"
+        raise InputError(f"there is no recipe {name_or_path!r}; {advice}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as err:
+        raise InputError(f"the recipe {path} is not UTF-8 text; save it as UTF-8") from err
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Both, table by table; `above` wins."""
+    tables = {
+        name: _merged(below[name], value) if isinstance(value, dict) and isinstance(below.get(name), dict) else value
+        for name, value in above.items()
+    }
+    return below | tables

@@ -1,0 +1,186 @@
+"""The leaderboard in a real browser: sorting, filtering, keyboard, accessibility, and no request leaves the folder."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench_rows import novel_row, three_rows
+
+from seal_agent.errors import InputError
+from seal_agent.evaluation.leaderboard.markdown import markdown
+from seal_agent.evaluation.leaderboard.pareto import Point, front, pareto_svg
+from seal_agent.evaluation.leaderboard.quoted import quoted_rows
+from seal_agent.evaluation.leaderboard.site import build_site, entries_of
+from seal_agent.evaluation.suites import SUITES
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    three_rows(tmp_path / "rows")
+    build_site(entries_of([tmp_path / "rows"]), tmp_path / "site")
+    return tmp_path / "site"
+
+
+def test_every_page_needs_nothing_but_its_folder(site: Path) -> None:
+    pages = sorted(page.name for page in site.glob("*.html"))
+    assert pages == ["index.html", "novel_n1.html"]
+    for page in site.glob("*.html"):
+        text = page.read_text()
+        for target in re.findall(r'(?:src|href)="([^"#]+)"', text):
+            if not target.startswith(("data:", "https://arxiv.org/")):
+                assert (site / target).is_file(), target
+        assert '<script src="http' not in text
+        assert '<link rel="stylesheet" href="http' not in text
+
+
+def test_a_page_shows_ranks_gains_and_where_the_answers_are(site: Path) -> None:
+    text = (site / "novel_n1.html").read_text()
+    assert "91.7 (" in text
+    assert "220 %" in text, "of the in-context score"
+    assert len(list((site / "data").glob("*.samples.jsonl.gz"))) == 3
+
+
+def test_names_from_a_results_file_cannot_inject_markup(tmp_path: Path) -> None:
+    path = novel_row(tmp_path / "rows", "default", [3])
+    path.write_text(path.read_text().replace("owner/model", "<script>alert(1)</script>"))
+    novel_row(tmp_path / "rows", "<b>&", [2, 1])
+    build_site(entries_of([tmp_path / "rows"]), tmp_path / "site")
+    text = (tmp_path / "site" / "novel_n1.html").read_text()
+    assert "<script>alert" not in text
+    assert "<b>&" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there are no results in"):
+        entries_of([tmp_path])
+
+
+def test_markdown_has_the_rows_in_the_order_of_their_ranks(tmp_path: Path) -> None:
+    three_rows(tmp_path)
+    lines = [line for line in markdown(entries_of([tmp_path])).splitlines() if line.startswith("| ")]
+    assert [line.split("|")[3].strip() for line in lines] == ["Recipe", "default", "in_context", "base"]
+
+
+def test_literature_is_quoted_with_its_source_and_belongs_to_a_suite() -> None:
+    rows = [row for suite in SUITES for row in quoted_rows(suite)]
+    assert len(rows) == 19
+    assert all("arxiv.org" in row.url and 0 <= row.value <= 100 for row in rows)
+
+
+def test_the_front_has_the_rows_that_no_other_beats() -> None:
+    points = [Point(0, 10, "base"), Point(1, 50, "cheap"), Point(2, 40, "beaten"), Point(100, 70, "best")]
+    assert [point.name for point in front(points)] == ["base", "cheap", "best"]
+    assert 'class="beaten"' in pareto_svg(points)
+    assert pareto_svg(points[:1]) == ""
+
+
+# ---------------------------------------------------------------- in Chromium
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium; on Debian: apt install chromium")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Any, site: Path) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    opened.problems = []
+    opened.on("console", lambda m: opened.problems.append(m.text) if m.type in ("error", "warning") else None)
+    opened.on("pageerror", lambda error: opened.problems.append(str(error)))
+    opened.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else opened.problems.append(r.url))
+    opened.goto((site / "novel_n1.html").as_uri())
+    yield opened
+    assert opened.problems == []
+    context.close()
+
+
+def column(page: Any, name: str) -> list[str]:
+    cells = page.locator(f'table.board tbody tr:visible td[data-label="{name}"]')
+    return [text.strip() for text in cells.all_inner_texts()]
+
+
+def test_a_click_on_a_heading_sorts_and_a_second_one_turns_round(page: Any) -> None:
+    assert column(page, "Recipe") == ["default", "in_context", "base"]
+    head = page.get_by_role("columnheader", name="Contains the answer, %")
+    head.click()
+    assert column(page, "Recipe") == ["base", "in_context", "default"]
+    assert head.get_attribute("aria-sort") == "ascending"
+    head.click()
+    assert column(page, "Recipe") == ["default", "in_context", "base"]
+
+
+def test_headings_sort_by_keyboard(page: Any) -> None:
+    head = page.get_by_role("columnheader", name="s per passage")
+    head.focus()
+    page.keyboard.press("Enter")
+    assert column(page, "Recipe")[-1] == "default"
+    page.keyboard.press("Enter")
+    assert column(page, "Recipe")[0] == "default"
+
+
+def test_numbers_sort_as_numbers(page: Any) -> None:
+    page.get_by_role("columnheader", name="Gain over base").click()
+    gains = [float(text.split(" ")[0]) for text in column(page, "Gain over base") if text != "–"]
+    assert gains == sorted(gains)
+
+
+def test_filters_hide_rows_and_say_how_many_are_left(page: Any) -> None:
+    page.get_by_label("Filter").fill("context")
+    assert column(page, "Recipe") == ["in_context"]
+    assert page.locator("output").inner_text() == "1 of 3 rows"
+    page.get_by_label("Filter").fill("")
+    page.locator("select[name=recipe]").select_option("base")
+    assert column(page, "Recipe") == ["base"]
+    page.locator("select[name=recipe]").select_option("")
+    assert page.locator("output").inner_text() == "3 rows"
+
+
+def test_the_theme_follows_the_system_and_can_be_changed(browser: Any, site: Path) -> None:
+    context = browser.new_context(color_scheme="dark")
+    opened = context.new_page()
+    opened.goto((site / "index.html").as_uri())
+    colour = "getComputedStyle(document.body).backgroundColor"
+    dark = opened.evaluate(colour)
+    opened.get_by_role("button", name="Dark").click()
+    light = opened.evaluate(colour)
+    assert (dark, light) == ("rgb(20, 23, 27)", "rgb(255, 255, 255)")
+    context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["index.html", "novel_n1.html"])
+def test_axe_has_nothing_to_say(browser: Any, site: Path, width: int, scheme: str, name: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    opened = context.new_page()
+    opened.goto((site / name).as_uri())
+    found = axe.run(opened)
+    assert found.violations_count == 0, found.generate_report()
+    context.close()
+
+
+def test_narrow_screens_show_cards_without_scrolling_sideways(browser: Any, site: Path) -> None:
+    context = browser.new_context(viewport={"width": 400, "height": 900})
+    opened = context.new_page()
+    opened.goto((site / "novel_n1.html").as_uri())
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 400
+    opened.get_by_label("Sort by").select_option(label="Recipe")
+    assert column(opened, "Recipe")[0] == "base"
+    context.close()

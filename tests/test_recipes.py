@@ -1,0 +1,99 @@
+"""Recipes are files: checked when they are read, and the same for every command."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from seal_agent.config import (
+    ARC_INNER_LOOPS,
+    PLAIN_ANSWERS,
+    PLAIN_LORA,
+    RECIPES,
+    AnswerConfig,
+    InnerLoopConfig,
+    SelfEditConfig,
+    recipe_named,
+)
+from seal_agent.errors import InputError
+from seal_agent.integrations.lm_eval.arguments import read_arguments
+from seal_agent.self_edits.formats.registry import check_format
+
+
+def test_the_default_recipe_is_the_defaults_of_the_configs():
+    recipe = recipe_named("default")
+    assert (recipe.self_edit, recipe.inner_loop, recipe.answer) == (SelfEditConfig(), InnerLoopConfig(), AnswerConfig())
+    assert recipe.mode == "self_edit"
+
+
+def test_the_paper_recipe_is_seals_protocol():
+    recipe = recipe_named("paper")
+    assert recipe.self_edit == SelfEditConfig(formats=("implications",), temperature=1.0, verify="off")
+    assert recipe.inner_loop == replace(
+        PLAIN_LORA, targets=("default",), epochs=10, learning_rate=1e-3, batch_size=1, continued=1.0
+    )
+    assert recipe.answer == PLAIN_ANSWERS
+    assert ARC_INNER_LOOPS["paper"] == recipe.arc_inner_loop
+    assert (recipe.arc_inner_loop.rank, recipe.arc_inner_loop.alpha) == (128, 16.0)
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_every_recipe_of_the_package_can_be_used(name):
+    recipe = RECIPES[name]
+    for format_name in recipe.self_edit.formats:
+        check_format(format_name)
+    assert recipe.summary
+    assert recipe.searched == (name == "default"), "only the default was chosen on the passages of the search"
+
+
+def test_a_recipe_of_ones_own_extends_one_of_the_package(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('extends = "paper"\n[inner_loop]\nepochs = 2\n')
+    mine = recipe_named(str(file))
+    assert mine.inner_loop == replace(RECIPES["paper"].inner_loop, epochs=2)
+    assert mine.self_edit == RECIPES["paper"].self_edit
+    assert read_arguments({"recipe": str(file), "rank": 4}).inner_loop == replace(mine.inner_loop, rank=4)
+
+
+def test_a_recipe_may_extend_a_file_beside_it(tmp_path):
+    (tmp_path / "below.toml").write_text("[inner_loop]\nrank = 7\n")
+    (tmp_path / "above.toml").write_text('extends = "below.toml"\n[inner_loop]\nepochs = 2\n')
+    assert recipe_named(str(tmp_path / "above.toml")).inner_loop == replace(InnerLoopConfig(), rank=7, epochs=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[inner_loop]\nepoch = 2\n", "no setting 'epoch'"),
+        ("[inner_loop]\nepochs = 0\n", "epochs must be at least 1"),
+        ("[loop]\nepochs = 1\n", "no setting 'loop'"),
+        ('mode = "magic"\n', "mode is one of"),
+        ("[inner_loop\n", "not TOML"),
+        ('extends = "nowhere"\n', "there is no recipe 'nowhere'"),
+        ("[inner_loop]\nalpha = 512.0\nnull_space = 0.0\n", "alpha 512 ruins a model"),
+    ],
+)
+def test_an_unusable_recipe_is_refused_in_one_sentence(tmp_path, text, complaint):
+    file = tmp_path / "bad.toml"
+    file.write_text(text)
+    with pytest.raises(InputError, match=complaint):
+        recipe_named(str(file))
+
+
+def test_recipes_that_extend_one_another_are_refused(tmp_path):
+    (tmp_path / "a.toml").write_text('extends = "b.toml"\n')
+    (tmp_path / "b.toml").write_text('extends = "a.toml"\n')
+    with pytest.raises(InputError, match="extends itself"):
+        recipe_named(str(tmp_path / "a.toml"))
+
+
+def test_an_unknown_recipe_names_similar_ones():
+    with pytest.raises(InputError, match=r"did you mean .*default"):
+        recipe_named("defautl")
+
+
+@pytest.mark.parametrize(("recipe", "mode"), [("base", "base"), ("in_context", "in_context"), ("default", "self_edit")])
+def test_lm_eval_takes_the_mode_of_the_recipe(recipe, mode):
+    assert read_arguments({"recipe": recipe}).mode == mode
+    assert read_arguments({"recipe": recipe, "mode": "base"}).mode == "base"
