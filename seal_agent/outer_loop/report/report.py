@@ -193,8 +193,8 @@ def _formats(results: Sequence[RoundResult]) -> Iterable[Block]:
     )
     yield Paragraph(
         "Distinct trigrams are the share of word trigrams that differ over all notes of the round; similarity is the "
-        "mean overlap of the words of two notes. A writer that collapses into one phrase has few of the former and much "
-        "of the latter."
+        "mean overlap of the words of two notes. A writer that collapses into one phrase has few of the former and "
+        "much of the latter."
     )
 
 
