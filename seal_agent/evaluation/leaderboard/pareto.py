@@ -75,7 +75,7 @@ def pareto_svg(points: Sequence[Point]) -> str:
             f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(_described(points))}">',
             *_axes(frame),
             f'<polyline class="front" points="{line}"/>',
-            *(_dot(frame.x(p.seconds), frame.y(p.percent), p, p in best) for p in points),
+            *_dots(frame, points, best),
             "</svg>",
         ]
     )
@@ -97,7 +97,20 @@ def _label(kind: str, x: float, y: float, text: str, anchor: str) -> str:
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _dot(x: float, y: float, point: Point, best: bool) -> str:
+def _dots(frame: _Frame, points: Sequence[Point], best: Sequence[Point]) -> list[str]:
+    """The points with their names; a name that would cover another one goes below it."""
+    parts, names = [], list[tuple[float, float]]()
+    for point in sorted(points, key=lambda p: -p.percent):
+        x, y = frame.x(point.seconds), frame.y(point.percent)
+        name_y = y - 6
+        while any(abs(x - other_x) < NAME_WIDTH and abs(name_y - other_y) < LINE for other_x, other_y in names):
+            name_y += LINE
+        names.append((x, name_y))
+        parts.append(_dot(x, y, name_y, point, point in best))
+    return parts
+
+
+def _dot(x: float, y: float, name_y: float, point: Point, best: bool) -> str:
     anchor, shift = ("end", -8) if x > WIDTH * 0.7 else ("start", 8)
     kind = "best" if best else "beaten"
     return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>' + _label(
