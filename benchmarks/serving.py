@@ -1,7 +1,7 @@
 """How many tokens a second does `seal serve` write for one client and for many, and how late during an adaptation?
 
-Clients each use one of several adapters with random weights, so that all rows differ, by HTTP on a real
-socket. Prints a table and one line of JSON.
+Each client uses one of several adapters with random weights, so that all rows differ, through OpenAI's HTTP interface
+on a real socket. Prints a table and one line of JSON.
 
     python benchmarks/serving.py --clients 16 --adapters 4 --seconds 20
 """

@@ -21,7 +21,7 @@ from seal_agent.errors import SealError
 from seal_agent.generation.continuous import ContinuousEngine
 from seal_agent.generation.hf import HFEngine
 from seal_agent.integrations.keys import Keys
-from seal_agent.integrations.server import adapters, completions
+from seal_agent.integrations.server import adapters, completions, pages
 from seal_agent.integrations.server.calls import Decoder
 from seal_agent.integrations.server.decoder import ContinuousDecoder
 from seal_agent.integrations.server.errors import ApiError, json_response
@@ -83,6 +83,7 @@ def create_app(seal: SelfAdaptingModel, settings: Settings | None = None) -> Fas
     _add_errors(app)
     _add_models(app, models)
     _add_health(app, metrics, draining)
+    app.include_router(pages.routes())
     app.include_router(completions.routes(seal, models, writer, chosen.limits))
     if jobs:
         app.include_router(adapters.routes(seal, jobs, draining))

@@ -48,7 +48,8 @@ def test_a_text_is_learnt_beside_serving_and_undone(served: Served, seal: SelfAd
             steps = [json.loads(line.removeprefix("data: ")) for line in events.iter_lines() if line]
         assert steps[-1]["state"] == "finished", steps[-1]
         assert steps[-1]["status"] == "active"
-        assert any(step["total"] > 1 for step in steps)
+        assert len(steps) > 1
+        assert any(step["stage"] for step in steps)
         revision = steps[-1]["revision"]
         assert http.get("/v1/adapters").json()["data"] == [{"name": "alice", "active": revision}]
         listed = http.get("/v1/adapters/alice").json()["revisions"]
@@ -157,7 +158,8 @@ def test_a_killed_servers_jobs_are_settled(tiny_base: BaseModel, tmp_path: Path,
         (of_bob,) = http.get("/v1/adapters/bob/jobs").json()["data"]
     assert of_alice["state"] == state, of_alice
     assert of_bob["state"] == "interrupted"
-    assert (of_alice["revision"] == seal.ledger.active("alice")) == (state == "finished")
+    assert of_alice["revision"] == seal.ledger.active("alice")
+    assert (of_alice["revision"] is not None) == (state == "finished")
 
 
 def test_a_damaged_record_is_left_out(tmp_path: Path, seal: SelfAdaptingModel) -> None:

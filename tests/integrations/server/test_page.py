@@ -1,0 +1,123 @@
+"""The page in a real browser: teach, approve, ask, look, roll back, forget; for every size, colour scheme and key."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from served import ADMIN_KEY, PASSAGE, QUICK, Served, serving
+
+from seal_agent.base_model.model import BaseModel
+from seal_agent.integrations.keys import Keys
+from seal_agent.integrations.server.app import Settings
+from seal_agent.model import SelfAdaptingModel
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
+TEXT = "Tarnby Light stands on Ossel. <script>document.title = 'taken'</script><img src=x onerror=alert(1)>"
+WAIT = 90_000  # milliseconds
+
+
+@pytest.fixture
+def served(tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """A tiny model, whose answers no gate would let pass but by approval."""
+    seal, adapt = SelfAdaptingModel(tiny_base, home=tmp_path), SelfAdaptingModel.adapt
+    monkeypatch.setattr(SelfAdaptingModel, "adapt", lambda self, *a, **k: adapt(self, *a, **{**k, "gate": None}))
+    with serving(seal, Settings(Keys(None, ADMIN_KEY), self_edit=PASSAGE, inner_loop=QUICK)) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+def teach(page: Any) -> str:
+    """Teach `TEXT` by the keyboard alone, up to the approval; returns what the page shows of it."""
+    page.get_by_label("Key").focus()
+    page.keyboard.type(ADMIN_KEY)
+    page.keyboard.press("Enter")
+    page.get_by_label("Title").wait_for(timeout=WAIT)
+    page.get_by_label("Title").focus()
+    page.keyboard.type("Tarnby")
+    page.keyboard.press("Tab")
+    page.keyboard.insert_text(TEXT)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Approve").wait_for(timeout=WAIT)
+    page.get_by_role("button", name="Approve").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Show").wait_for(timeout=WAIT)
+    return str(page.locator("#revisions").inner_text())
+
+
+def test_a_text_is_taught_asked_looked_at_and_taken_back(served: Served, browser: Any) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page, requests, problems = context.new_page(), list[str](), list[str]()
+    page.set_default_timeout(WAIT)
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
+        "dialog", lambda dialog: dialog.accept() if dialog.message.startswith("Erase") else problems.append("taken")
+    )
+    page.goto(served.address)
+    assert "Tarnby" in teach(page)
+    page.get_by_label("Question").fill("Who keeps the light?")
+    page.keyboard.press("Enter")
+    sync_api.expect(page.locator("#base-answer")).not_to_be_empty()
+    sync_api.expect(page.locator("#answer")).not_to_be_empty()
+    assert page.locator("#adapter-name").inner_text() == "default"
+    page.get_by_role("button", name="Show").click()
+    sync_api.expect(page.locator("#provenance-body pre")).to_have_text(TEXT)
+    assert page.locator("polyline").get_attribute("points")
+    page.get_by_role("button", name="Roll back").click()
+    sync_api.expect(page.get_by_role("button", name="Roll back")).to_have_count(0)
+    page.get_by_role("button", name="Forget").click()
+    sync_api.expect(page.locator("#revisions")).to_contain_text("forgotten")
+    assert page.title() == "seal-agent"
+    assert all(url.startswith((served.address, "data:")) for url in requests)
+    assert [problem for problem in problems if "404" not in problem and "403" not in problem] == []
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_axe_finds_nothing_serious_and_nothing_is_cut_off(
+    served: Served, browser: Any, tmp_path: Path, width: int, scheme: str
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.set_default_timeout(WAIT)
+    page.goto(served.address)
+    teach(page)
+    page.get_by_role("button", name="Show").click()
+    page.locator("#provenance-body pre").wait_for()
+    found = [
+        (violation["id"], [node["html"] for node in violation["nodes"]])
+        for violation in Axe().run(page).response["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]
+    assert found == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.screenshot(path=tmp_path / f"page-{width}-{scheme}.png", full_page=True)
+    context.close()
+
+
+def test_the_page_may_load_nothing_else(served: Served) -> None:
+    with served.http() as http:
+        for path in ("/", "/page.js", "/page.css"):
+            answer = http.get(path)
+            assert answer.status_code == 200
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
+        source = http.get("/page.js").text
+    assert "innerHTML" not in source
+    assert "eval(" not in source
