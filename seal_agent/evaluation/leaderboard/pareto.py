@@ -11,6 +11,7 @@ from seal_agent.evaluation.ranking import Ranking
 
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 48
+NAME_WIDTH, LINE = 120, 14  # room that a name beside its point takes
 
 
 @dataclass(frozen=True, slots=True)
