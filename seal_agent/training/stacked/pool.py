@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from seal_agent.base_model.graphs import Recorder, recorder_for
+from seal_agent.base_model.graphs import Recorder, on_device, recorder_for
 from seal_agent.base_model.model import BaseModel
 from seal_agent.lora.text_layers import text_layers
 from seal_agent.training.activations import activation_bytes
@@ -127,7 +127,8 @@ class StackedPool(Pool):
 
     def run(self) -> None:
         try:
-            self._run()
+            with on_device(self.base.device):
+                self._run()
         finally:
             self._starts.close()
 
