@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import torch
@@ -34,6 +35,11 @@ class CudaRecorder:
             work()
         replay: Replay = graph.replay
         return replay
+
+
+def on_device(device: torch.device) -> AbstractContextManager[object]:
+    """Within the block, streams, events, graphs and kernels are those of this device."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def recorder_for(device: torch.device) -> Recorder | None:

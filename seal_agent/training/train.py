@@ -17,6 +17,7 @@ from seal_agent.errors import TrainingError
 from seal_agent.lora.coverage import say_what_is_left_out
 from seal_agent.lora.routing import make_routable
 from seal_agent.progress import Progress
+from seal_agent.training.activations import activation_bytes
 from seal_agent.training.bank.attention import use_segment_attention
 from seal_agent.training.bank.storage import bytes_per_slot, parameters_of
 from seal_agent.training.checkpointing import make_checkpointable
@@ -29,8 +30,6 @@ from seal_agent.training.stacked.pool import StackedPool, is_stackable
 
 TOKENS_PER_PASS = {"cpu": 640, "cuda": 16_384}  # measured on 2 cores; not tuned on a GPU, see benchmarks/inner_loop.py
 
-# What a layer keeps of a token for the backward pass, counted on Llama: numbers per hidden and per inner dimension.
-HIDDEN_KEPT, INNER_KEPT = 14, 4
 ACTIVATION_SHARE = 0.4  # of the free memory that activations may take; slots may take half. Not tuned
 
 
@@ -119,16 +118,10 @@ def _pool_maker(base: BaseModel, targets: Sequence[str], config: BankConfig) -> 
 def _default_budget(base: BaseModel) -> int:
     """Tokens of a pass: the device's default, or on a GPU what the activations of a large model leave room for."""
     default = TOKENS_PER_PASS.get(base.device.type, TOKENS_PER_PASS["cpu"])
-    config = base.module.config.get_text_config()
-    hidden, inner, layers = (
-        getattr(config, name, None) for name in ("hidden_size", "intermediate_size", "num_hidden_layers")
-    )
-    if base.device.type != "cuda" or not isinstance(hidden, int) or not isinstance(layers, int):
+    each = activation_bytes(base)
+    if base.device.type != "cuda" or each is None:
         return default
-    inner = inner if isinstance(inner, int) else 4 * hidden
-    numbers = layers * (HIDDEN_KEPT * hidden + INNER_KEPT * inner)
-    fitting = ACTIVATION_SHARE * available_bytes(base.device) / (numbers * base.dtype.itemsize)
-    return max(1, min(default, int(fitting)))
+    return max(1, min(default, int(ACTIVATION_SHARE * available_bytes(base.device) / each)))
 
 
 def _default_slots(base: BaseModel, runs: Iterable[JobRun], budget: int) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seal_agent.base_model.graphs import Recorder, Replay, recorded
+from seal_agent.base_model.graphs import Recorder, Replay, on_device, recorded
 from seal_agent.base_model.model import BaseModel
 from seal_agent.generation.decoding_state import CacheKind, DecodingState
 from seal_agent.generation.rows import DecodingRow
@@ -104,8 +104,7 @@ class StaticDecoder:
             _leave(seats, sampling.max_tokens)
             writing = [(i, seat.row) for i, seat in enumerate(seats) if seat is not None]
             if writing:
-                self._step(kept)
-                unread.append((writing, TokenReading(kept.rows.tokens_B, kept.rows.logprobs_B)))
+                unread.append((writing, self._step(kept)))
                 for writer in filter(None, seats):
                     writer.launched += 1
                 _leave(seats, sampling.max_tokens)
@@ -158,9 +157,16 @@ class StaticDecoder:
         tokens_R = pick(logits_RV, uniform_R, static.temperature, static.top_p)
         tokens_R = branch_off(logits_RV, tokens_R, [row.branch for row in rows])
         static.join(row_R, place_R, tokens_R, mask_RT, state)
-        return TokenReading(tokens_R, logprobs_of(logits_RV, tokens_R))
+        with on_device(self._base.device):
+            return TokenReading(tokens_R, logprobs_of(logits_RV, tokens_R))
 
-    def _step(self, kept: _Kept) -> None:
+    def _step(self, kept: _Kept) -> TokenReading:
+        """Write a token of every row."""
+        with on_device(self._base.device):
+            self._write(kept)
+            return TokenReading(kept.rows.tokens_B, kept.rows.logprobs_B)
+
+    def _write(self, kept: _Kept) -> None:
         kept.steps += 1
         if kept.replay is None and self._recorder is not None and kept.steps == 2:  # the first one warmed up
             kept.replay = recorded(self._recorder, kept.rows.step, "decoding")

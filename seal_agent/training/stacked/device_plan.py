@@ -12,7 +12,8 @@ from seal_agent.training.bank.grouped_route import GroupedRoute
 from seal_agent.training.bank.products import PaddedPlaces, Products, SlotPlaces
 from seal_agent.training.bank.segments import Segments
 from seal_agent.training.bank.stacked_bank import StackedBank
-from seal_agent.training.bank.varlen import Kernel, PrefixPlan, VarlenAttention, VarlenPlan
+from seal_agent.training.bank.varlen import Kernel, VarlenAttention
+from seal_agent.training.bank.varlen_plan import PrefixPlan, VarlenPlan
 from seal_agent.training.packing import Batch
 from seal_agent.training.stacked.layout import HostPlan
 from seal_agent.training.stacked.transfer import Bundle, bundle_of, to_device

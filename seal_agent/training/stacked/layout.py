@@ -18,7 +18,7 @@ from torch import Tensor
 from seal_agent.training.bank.grouping import Bounds
 from seal_agent.training.bank.products import PaddedPlaces, padded_places
 from seal_agent.training.bank.route import Span
-from seal_agent.training.bank.varlen import VarlenPlan, varlen_plan
+from seal_agent.training.bank.varlen_plan import VarlenPlan, varlen_plan
 from seal_agent.training.packing import Row, labelled_targets
 from seal_agent.training.stacked.sizes import PassSizes, padding_segments
 from seal_agent.types import TrainingSequence

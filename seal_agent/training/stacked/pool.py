@@ -11,14 +11,16 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from seal_agent.base_model.graphs import Recorder, recorder_for
+from seal_agent.base_model.graphs import Recorder, on_device, recorder_for
 from seal_agent.base_model.model import BaseModel
 from seal_agent.lora.text_layers import text_layers
+from seal_agent.training.activations import activation_bytes
 from seal_agent.training.bank.products import Products, choose_products
 from seal_agent.training.bank.stacked_bank import StackedBank
 from seal_agent.training.bank.varlen import Kernel, choose_kernel
 from seal_agent.training.job_run import JobRun
 from seal_agent.training.jobs import BankReport
+from seal_agent.training.memory import available_bytes
 from seal_agent.training.pool import Pool, Slot, diverged
 from seal_agent.training.probes import reads_no_mask, supports_packing
 from seal_agent.training.stacked.adamw import SlotUpdate, StackedAdamW
@@ -27,6 +29,9 @@ from seal_agent.training.stacked.layout import Layouter
 from seal_agent.training.stacked.losses import LossReading, StepLoss
 from seal_agent.training.stacked.runner import PassRunner
 from seal_agent.training.stacked.starts import PackedStart, Starts
+
+RECORDED_SHARE = 0.1  # of the free memory, that the activations of a recorded pass may take; not tuned
+MAX_RECORDED_TOKENS = 4096  # of models whose config does not tell what a token takes
 
 
 class StackedSlot(Slot):
@@ -93,7 +98,9 @@ class StackedPool(Pool):
         layouter = Layouter(base.pad_id, self.bank.scales, products.needs_padding)
         dropout = any(run.job.config.dropout for run in runs)  # drawn span by span, from seeds that a graph would keep
         static = graphs and not (dropout or checkpointing or products.needs_padding or machinery.kernel is None)
-        self.runner = PassRunner(base, machinery, layouter, self._recorder() if static else None)
+        self.runner = PassRunner(
+            base, machinery, layouter, self._recorder() if static else None, _recordable_tokens(base)
+        )
         self._layouter = layouter
         self._unsettled: list[tuple[StackedSlot, JobRun, int, StepLoss]] = []
 
@@ -120,7 +127,8 @@ class StackedPool(Pool):
 
     def run(self) -> None:
         try:
-            self._run()
+            with on_device(self.base.device):
+                self._run()
         finally:
             self._starts.close()
 
@@ -160,6 +168,12 @@ class StackedPool(Pool):
             if run.outcome is None and not math.isfinite(float(loss)):
                 run.outcome = diverged(run, float(loss), step)
         self._unsettled.clear()
+
+
+def _recordable_tokens(base: BaseModel) -> int:
+    """Tokens of a pass up to which it is recorded: a recording holds its activations, and large passes gain little."""
+    each = activation_bytes(base)
+    return int(RECORDED_SHARE * available_bytes(base.device) / each) if each else MAX_RECORDED_TOKENS
 
 
 def is_stackable(base: BaseModel, targets: Sequence[str]) -> bool:

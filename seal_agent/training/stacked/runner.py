@@ -30,8 +30,11 @@ class _Recorded:
 class PassRunner:
     """Forward and backward of the passes of one pool; gradients go into the bank."""
 
-    def __init__(self, base: BaseModel, machinery: Machinery, layouter: Layouter, recorder: Recorder | None) -> None:
-        """Without a `recorder`, every pass is launched anew, without padding."""
+    def __init__(
+        self, base: BaseModel, machinery: Machinery, layouter: Layouter, recorder: Recorder | None, most_tokens: int
+    ) -> None:
+        """Without a `recorder`, and above `most_tokens`, a pass is launched anew, without padding."""
+        self._most_tokens = most_tokens
         self._base, self._machinery, self._layouter, self._recorder = base, machinery, layouter, recorder
         self._seen: set[PassSizes] = set()
         self._recorded: dict[PassSizes, _Recorded] = {}
@@ -48,16 +51,18 @@ class PassRunner:
 
         Returns its plan and each slot's share of its step's loss, K, on the device until the next call.
         """
-        plan = self._layouter.lay_out(rows, rounded=self._recorder is not None)
+        tokens = sum(len(row.sequence.input_ids) for row in rows)
+        recordable = self._recorder is not None and tokens <= self._most_tokens
+        plan = self._layouter.lay_out(rows, rounded=recordable)
         bundle = host_bundle(plan, pinned=self._base.device.type == "cuda")
-        known = self._recorded.pop(plan.sizes, None)
+        known = self._recorded.pop(plan.sizes, None) if recordable else None
         if known is not None:
             self._recorded[plan.sizes] = known  # behind all others: the dictionary is in order of use
             device_plan(plan, bundle, self._machinery, self._base.device, into=known.plan.buffer)
             known.replay()
             return plan, self._losses_K
         on_device = device_plan(plan, bundle, self._machinery, self._base.device)
-        if self._recorder is None or plan.sizes not in self._seen or not self._record(on_device, plan.sizes):
+        if not recordable or plan.sizes not in self._seen or not self._record(on_device, plan.sizes):
             self._compute_with_mask_if_needed(on_device)
         self._seen.add(plan.sizes)
         return plan, self._losses_K

@@ -13,11 +13,10 @@ from seal_agent.training.bank.varlen import (
     FlashKernel,
     PlainKernel,
     VarlenAttention,
-    VarlenPlan,
     agrees_with_plain,
     choose_kernel,
-    varlen_plan,
 )
+from seal_agent.training.bank.varlen_plan import VarlenPlan, varlen_plan
 
 CPU = torch.device("cpu")
 BOUNDS = ((0, 11), (11, 16), (16, 40), (40, 43), (43, 44), (44, 90))

@@ -250,3 +250,15 @@ def test_models_that_cannot_be_packed_are_trained_as_before() -> None:
     jobs = [replace(job, start=None) for job in six_jobs(base, ("in_proj", "x_proj"))[:3]]
     for left, right in zip(*(adapters(train_each(base, jobs, bank=bank)[0]) for bank in (PLAIN, STACKED)), strict=True):
         assert_same(left, right, atol=0)
+
+
+def test_passes_too_large_to_be_kept_are_launched_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    base, recorder = base_of("llama"), ReplayByRunning()
+    want, report = train_each(base, question_jobs(), bank=PLAIN)
+    use_gpu_parts(monkeypatch, recorder)
+    monkeypatch.setattr(pool_module, "_recordable_tokens", lambda _: 20)
+    got, stacked_report = train_each(base, question_jobs(), bank=STACKED)
+    assert recorder.replays == 0
+    assert stacked_report == report
+    for left, right in zip(adapters(want), adapters(got), strict=True):
+        assert_same(left, right, atol=5e-6)
