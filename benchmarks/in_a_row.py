@@ -98,8 +98,7 @@ def summarise(rows: Sequence[dict[str, Any]], base: Sequence[float]) -> dict[str
         "kept": ratio[0] if ratio else None,
         "kept_interval": ratio[1] if ratio else None,
         "worst_step_over_base": min((_mean(right) - _mean(base[: len(right)]) for right in full), default=None),
-        "gate_cost": sum(r["gate_seconds"] for r in rows)
-        / max(1.0, sum(r["seconds"] - r["gate_seconds"] for r in rows)),
+        "gate_cost": gate / max(1.0, sum(row["seconds"] for row in rows) - gate),
     }
 
 

@@ -99,7 +99,10 @@ PLAIN_LORA = replace(UNPROTECTED, openings=0, anchors=0, replay=0.0)
 
 @config
 class GateConfig:
-    """What a revision must prove before it becomes active. The bounds are calibrated by benchmarks/gate.py."""
+    """What a revision must prove before it becomes active.
+
+    The bounds are set by hand so far; benchmarks/gate.py measures how they tell good adaptations from bad ones.
+    """
 
     minimum_gain: float | None = None  # of the share of right answers; None: the lower bound of the gain is above 0
     confidence: BetweenZeroAndOne = 0.9  # of that bound, on one side: 2 of 6 questions gained are enough, 1 is not

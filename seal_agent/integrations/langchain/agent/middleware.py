@@ -182,8 +182,9 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
             if draft.id in seen:
                 continue
             seen[draft.id] = None
-            if find_learnt(self._model, adapter, context.text):
-                continue
+            tried = context.trust == "untrusted" and find_tried(self._model, adapter, context.text, "")
+            if tried or find_learnt(self._model, adapter, context.text):
+                continue  # a stranger's text waits in quarantine, and is not learned again in every thread
             try:
                 drafts.append(draft if self._background and not self._approve else self._with_notes(draft))
             except SealError as error:

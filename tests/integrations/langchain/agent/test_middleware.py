@@ -139,11 +139,17 @@ def test_without_documents_in_on_no_tool_is_learnt_from(model: SelfAdaptingModel
     assert model.adapters() == {}
 
 
-def test_documents_that_a_tool_found_are_learnt_if_it_is_asked_for(model: SelfAdaptingModel, counted: Counted) -> None:
+def test_documents_that_a_tool_found_are_quarantined_if_it_is_asked_for(
+    model: SelfAdaptingModel, counted: Counted
+) -> None:
     Session(model, tools=[look_up], turns=[CALLING], learn_from_tools=True).say("What is there?")
-    assert learnt(model) == [TEXT, OTHER]
-    assert model.history("alice")[0].context.title == "Kiribati"
+    history = model.history("alice")
+    assert [(one.context.text, one.status) for one in history] == [(TEXT, "quarantined"), (OTHER, "quarantined")]
+    assert history[0].context.title == "Kiribati"
+    assert learnt(model) == []
     assert len(counted.proposed) == 2
+    Session(model, tools=[look_up], turns=[CALLING], learn_from_tools=True).say("What is there?")
+    assert len(counted.proposed) == 2, "not learned again in every thread"
 
 
 def test_every_way_to_give_a_document(model: SelfAdaptingModel) -> None:
