@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import openai
 import pytest
 import schemathesis
 from conftest import llama, tokenizer, with_reader
@@ -32,6 +33,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield address
 
 
+@pytest.mark.slow
 class TestChatOpenAI(ChatModelIntegrationTests):
     """A random model of one token per byte: what depends on sense is left to the bundled model."""
 
@@ -50,6 +52,7 @@ class TestChatOpenAI(ChatModelIntegrationTests):
         return {
             "model": "tiny", "base_url": self.address, "api_key": ADMIN_KEY, "max_retries": 0, "max_tokens": 400,
             "temperature": 0, "use_responses_api": False, "stream_usage": True,
+            "http_async_client": openai.DefaultAsyncHttpxClient(),  # each test has an event loop of its own
         }  # fmt: skip
 
     @property
@@ -59,6 +62,15 @@ class TestChatOpenAI(ChatModelIntegrationTests):
     @property
     def has_tool_choice(self) -> bool:
         return True
+
+    @pytest.mark.xfail(reason="a random model invents the arguments of its call")
+    @pytest.mark.parametrize("model", [{}, {"output_version": "v1"}], indirect=True)
+    def test_tool_calling(self, model: BaseChatModel) -> None:
+        super().test_tool_calling(model)
+
+    @pytest.mark.xfail(reason="a random model invents the arguments of its call")
+    async def test_tool_calling_async(self, model: BaseChatModel) -> None:
+        await super().test_tool_calling_async(model)
 
     @pytest.mark.xfail(reason="a random model calls no tool where it may choose")
     @pytest.mark.parametrize("model", [{}, {"output_version": "v1"}], indirect=True)

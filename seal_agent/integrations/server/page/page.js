@@ -114,7 +114,8 @@ const showProvenance = async (path, id) => {
   body.append(listOf(revision.checks.map((check) => `${{ true: "✓", false: "✗" }[check.passed] ?? "·"} ${check.name}: ${check.detail}`)));
   body.append(make("h3", "Questions before and after"), listOf(revision.after.map((after, i) =>
     `${after.question.text} — before: ${revision.before[i]?.text ?? "—"} — after: ${after.text} (${after.verdict})`)));
-  body.append(make("h3", "Loss per epoch"), curveOf(revision.training.epoch_losses));
+  const losses = revision.training.epoch_losses;
+  body.append(make("h3", `Loss per epoch: ${losses[0]?.toFixed(3)} → ${losses.at(-1)?.toFixed(3)}`), curveOf(losses));
   get("provenance").hidden = false;
   get("provenance-heading").focus();
 };
@@ -152,7 +153,7 @@ const watch = async (name, begun) => {
 
 const showJob = async (path, state) => {
   const stage = state.stage && !state.ended ? `: ${state.stage} ${state.done}/${state.total}` : "";
-  get("job-state").textContent = `${state.status ?? state.state}${stage} ${state.detail}`;
+  get("job-state").textContent = `${state.status ?? state.state}${stage}${state.detail && `: ${state.detail}`}`;
   get("job-bar").max = state.total || 1;
   get("job-bar").value = state.ended ? state.total || 1 : state.done;
   get("approval").hidden = state.state !== "asking";
