@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,13 @@ def test_the_front_has_the_rows_that_no_other_beats() -> None:
     assert [point.name for point in front(points)] == ["base", "cheap", "best"]
     assert 'class="beaten"' in pareto_svg(points)
     assert pareto_svg(points[:1]) == ""
+
+
+def test_names_of_near_points_do_not_cover_each_other() -> None:
+    svg = pareto_svg([Point(100, 50, "first"), Point(100, 51, "second"), Point(101, 50.5, "third")])
+    heights = sorted(float(y) for y in re.findall(r'class="name" x="[^"]+" y="([^"]+)"', svg))
+    assert len(heights) == 3
+    assert all(b - a >= 12 for a, b in pairwise(heights))
 
 
 # ---------------------------------------------------------------- in Chromium

@@ -11,7 +11,8 @@ from seal_agent.evaluation.ranking import Ranking
 
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 48
-NAME_WIDTH, LINE = 120, 14  # room that a name beside its point takes
+NAME_WIDTH, LINE = 150, 14
+"""Of a point's name, in the picture's units."""
 
 
 @dataclass(frozen=True, slots=True)
