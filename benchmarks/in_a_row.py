@@ -89,6 +89,7 @@ def summarise(rows: Sequence[dict[str, Any]], base: Sequence[float]) -> dict[str
     just_after, end = [row["right"][-1] for row in rows], rows[-1]["right"]
     full = [row["right"] for row in rows if None not in row["right"]]
     ratio = results_file.ratio_of_means(end, just_after) if None not in end else None
+    gate = sum(row["gate_seconds"] for row in rows)
     return {
         "steps": len(rows),
         "accepted": sum(row["state"] == "active" for row in rows),

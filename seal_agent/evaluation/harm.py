@@ -15,6 +15,7 @@ from importlib import resources
 from itertools import chain
 from statistics import fmean
 
+from seal_agent.data import bundled
 from seal_agent.evaluation.contestant import BeginStage, Contestant, Learnt
 from seal_agent.generation.engine import Engine
 from seal_agent.grading.grader import Grader
@@ -23,7 +24,7 @@ from seal_agent.types import Context, Question, Verdict
 
 NEUTRAL_TEXTS = 8  # whose perplexity is measured; not tuned
 UNRELATED = 12  # questions about other passages, asked with each adapter
-GUARD_FILE, PORTABILITY_FILE = "guard.jsonl", "portability.jsonl"
+PORTABILITY_FILE = "portability.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,6 @@ class Surroundings:
     guard_answers: tuple[str, ...]
     unrelated: tuple[Context, ...]
     unrelated_answers: tuple[str, ...]
-
-
-def guard_questions() -> Context:
-    """General questions that a small model may know, bundled with the package."""
-    rows = [json.loads(line) for line in _read(GUARD_FILE)]
-    return Context("", "", tuple(Question(row["question"], tuple(row["answer"])) for row in rows))
 
 
 def portability_questions(title: str) -> tuple[Question, ...]:
@@ -59,7 +54,7 @@ def survey(contestant: Contestant, others: Sequence[Context], begin: BeginStage)
     """Ask the base model first. `others` are passages that nothing learns."""
     neutral = tuple(context.text for context in others[:NEUTRAL_TEXTS])
     unrelated = tuple(replace(context, questions=context.questions[:1]) for context in others[:UNRELATED])
-    guard = guard_questions()
+    guard = Context("", "", bundled.guard_questions())
     guard_answers, *unrelated_answers = _answers(contestant, [guard, *unrelated], None, begin)
     before = perplexity(contestant.engine, neutral, None)
     return Surroundings(neutral, before, guard, guard_answers, unrelated, tuple(chain(*unrelated_answers)))
