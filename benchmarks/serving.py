@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import httpx
 import torch
 
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
+from seal_agent.errors import TrainingError
 from seal_agent.integrations.server.app import Settings, create_app
 from seal_agent.integrations.server.run import server
 from seal_agent.lora.adapter import LoraAdapter, LoraPair, new_adapter
@@ -108,6 +110,24 @@ def add_adapters(seal: SelfAdaptingModel, count: int) -> list[str]:
     return names
 
 
+def adapt_until(seal: SelfAdaptingModel, measured: threading.Event) -> None:
+    """Learn a passage, but stop as soon as all is measured."""
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if measured.is_set():
+            raise TrainingError("measured")
+
+    with suppress(TrainingError):
+        seal.adapt(
+            PASSAGE,
+            adapter="new",
+            self_edit=SelfEditConfig(self_test=0),
+            inner_loop=QUICK,
+            gate=None,
+            progress=progress,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="default")
@@ -129,14 +149,12 @@ def main() -> None:
         loads = [
             measure(url, names, clients, options.seconds, options.tokens, False) for clients in (1, options.clients)
         ]
-        adapting = threading.Thread(
-            target=lambda: seal.adapt(
-                PASSAGE, adapter="new", self_edit=SelfEditConfig(self_test=0), inner_loop=QUICK, gate=None
-            )
-        )
+        measured = threading.Event()
+        adapting = threading.Thread(target=adapt_until, args=(seal, measured))
         adapting.start()
         loads.append(measure(url, names, options.clients, options.seconds, options.tokens, True))
         still = adapting.is_alive()
+        measured.set()
         adapting.join()
         running.should_exit = True
     print("clients  adapting  answers  tokens/s  first (95 %)     between (95 %)")

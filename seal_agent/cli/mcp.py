@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from seal_agent.cli import console
-from seal_agent.cli.options import Adapter, EngineOptions, Home, ModelOptions, Seed
+from seal_agent.cli.options import Adapter, EngineOptions, Home, ModelOptions, Seed, print_json
 
 EXAMPLE = "Example: seal mcp --adapter work --allow-writes   (docs/serve.md has the lines for a client)"
 
@@ -30,6 +31,7 @@ def mcp(
     ] = None,
     home: Home = None,
     seed: Seed = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a client's configuration for this, and end.")] = False,
 ) -> None:
     """Serve one adapter to agents over MCP: ask, history; with --allow-writes remember, rollback, forget."""
     from seal_agent.integrations.keys import API_KEY, Keys, check_binding, key_from
@@ -38,14 +40,16 @@ def mcp(
     from seal_agent.store.names import check_name
 
     check_name(adapter)
+    if as_json:
+        arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
+        return print_json(mcpServers={"seal": {"command": "seal", "args": arguments}})
     keys = Keys(key_from(API_KEY, api_key_file)) if http else Keys()
     if http:
         check_binding(host, keys.api)
     seal = model_options.load(home, seed, engine_options=engine_options)
     teaching = Teaching(trust_client=trust_client)
     server = create_server(seal, adapter, allow_writes=allow_writes, teaching=teaching)
-    if http:
-        console.err.print(f"MCP at http://{host}:{port}/mcp; Ctrl-C ends", markup=False, soft_wrap=True)
-        serve_http(server, host, port, keys)
-    else:
-        serve_stdio(server)
+    if not http:
+        return serve_stdio(server)
+    console.err.print(f"MCP at http://{host}:{port}/mcp; Ctrl-C ends", markup=False, soft_wrap=True)
+    return serve_http(server, host, port, keys)

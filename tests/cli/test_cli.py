@@ -200,13 +200,22 @@ def test_ctrl_c_exits_130(run: Call, text: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "adapt", "ask", "chat", "history", "rollback", "forget", "adapters", "export", "tasks", "eval"],
+    [
+        *("demo", "adapt", "ask", "chat", "history", "rollback", "forget", "adapters", "export", "tasks", "eval"),
+        *("serve", "mcp", "doctor"),
+    ],
 )
 def test_every_help_shows_an_example(run: Call, command: str) -> None:
     ran = run(command, "--help")
     assert ran.code == 0
     assert "Example:" in ran.out
     assert "--json" in ran.out
+
+
+def test_mcp_prints_a_clients_configuration(run: Call) -> None:
+    ran = run("mcp", "--adapter", "work", "--allow-writes", "--json")
+    arguments = ["mcp", "--adapter", "work", "--allow-writes"]
+    assert ran.json == {"mcpServers": {"seal": {"command": "seal", "args": arguments}}}
 
 
 def test_a_table_of_answers_shows_the_gold_that_a_long_answer_ends_with() -> None:
