@@ -115,9 +115,8 @@ def _dots(frame: _Frame, points: Sequence[Point], best: Sequence[Point]) -> list
 def _dot(x: float, y: float, name_y: float, point: Point, best: bool) -> str:
     anchor, shift = ("end", -8) if x > WIDTH * 0.7 else ("start", 8)
     kind = "best" if best else "beaten"
-    return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>' + _label(
-        "name", x + shift, y - 6, point.name, anchor
-    )
+    dot = f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>'
+    return dot + _label("name", x + shift, name_y, point.name, anchor)
 
 
 def _described(points: Sequence[Point]) -> str:
