@@ -253,7 +253,7 @@ def test_sigterm_lets_answers_end(tiny_base: BaseModel, tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         asking.join(60)
         assert finished == [HFEngine(tiny_base).generate(["One"], Sampling(max_tokens=500))[0].text]
-        assert process.wait(60) == 0
+        assert process.wait(60) in (0, -signal.SIGTERM)  # uvicorn ends by the signal, when all is drained
     finally:
         process.kill()
 

@@ -213,13 +213,13 @@ def test_a_response_format_is_followed(served: Served) -> None:
         ({"extra_body": {"made_up": 1}}, "made_up"),
         ({"extra_body": {"top_logprobs": 2}}, "logprobs"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "text"),
-        ({"messages": [{"role": "user", "content": "\ud800"}]}, "half a character"),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, "unicode string"),
         ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 5}}}}, "schema"),
     ],
 )
 def test_what_is_not_supported_is_said(served: Served, changes: Any, word: str) -> None:
     options: Any = {"model": "tiny", "messages": TURNS, "max_tokens": 4, **changes}
-    if word == "half a character":  # which OpenAI's client cannot encode
+    if word == "unicode string":  # which OpenAI's client cannot encode
         body = json.dumps({key: options[key] for key in ("model", "messages", "max_tokens")})
         with served.http() as http:
             answer = http.post(
