@@ -93,7 +93,7 @@ def measure(
         rows: list[dict[str, Any]] = []
         for number, context in enumerate(contexts):
             started = time.perf_counter()
-            revision = model.adapt(context, adapter=ADAPTER, self_edit=self_edit, inner_loop=inner_loop)
+            revision = model.adapt(context, adapter=ADAPTER, self_edit=self_edit, inner_loop=inner_loop, gate=None)
             seconds = time.perf_counter() - started
             rows.append(
                 {
