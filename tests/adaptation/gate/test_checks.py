@@ -102,10 +102,10 @@ def test_what_is_not_measured_is_not_checked() -> None:
 
 
 def test_guard_questions_lost_in_one_step_or_in_all() -> None:
-    assert names_failed(guarded(2)) == set()
-    assert names_failed(guarded(3)) == {checks.GUARD}
-    assert names_failed(guarded(5, known=15)) == set(), "the parent had lost these five"
-    assert names_failed(guarded(6, known=14)) == {checks.GUARD}, "no step, but too many in all"
+    assert names_failed(guarded(4)) == set()
+    assert names_failed(guarded(5)) == {checks.GUARD}
+    assert names_failed(guarded(6, known=14)) == set(), "the parent had lost these six"
+    assert names_failed(guarded(7, known=13)) == {checks.GUARD}, "no step, but too many in all"
 
 
 def test_one_lost_fact_that_the_text_speaks_of_is_a_contradiction() -> None:
