@@ -12,7 +12,6 @@ from zoo.models import ZooModel, zoo_parameters
 from seal_agent.config import RECIPES
 from seal_agent.lora.peft_files import read_peft
 from seal_agent.model import SelfAdaptingModel
-from seal_agent.training.retention import reference_text
 from seal_agent.types import Question
 
 TEXT = "Marta Holm built a lighthouse on Veyra in 1843. Its lamp burned oil."
@@ -21,10 +20,7 @@ QUESTIONS = (Question("Who built the lighthouse?", ("Marta Holm",)),)
 
 @pytest.mark.parametrize("recipe", ["paper", "default"])
 @pytest.mark.parametrize("zoo_model", zoo_parameters())
-def test_a_text_is_learnt_asked_rolled_back_and_exported(
-    zoo_model: ZooModel, recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reference_text, "TOKENS", 8)
+def test_a_text_is_learnt_asked_rolled_back_and_exported(zoo_model: ZooModel, recipe: str, tmp_path: Path) -> None:
     settings = RECIPES[recipe]
     self_edit, inner_loop = replace(settings.self_edit, max_tokens=24), replace(settings.inner_loop, epochs=3)
     model = SelfAdaptingModel(zoo_model.base(), home=tmp_path / "store")
