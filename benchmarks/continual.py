@@ -30,8 +30,7 @@ from seal_agent.answering.questions import answer_questions
 from seal_agent.base_model.loading import load_model
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.data import contexts
-from seal_agent.generation.engine import Engine
-from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.evaluation.harm import perplexity
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.types import Context
 
@@ -141,12 +140,12 @@ def summarise(rows: Sequence[dict[str, Any]], before: float) -> dict[str, Any]:
 def table(summary: dict[str, Any]) -> str:
     """The summary as a Markdown table."""
     cells = [percent_cell(summary, name, 1) for name in ("before", "right_after", "at_the_end", "kept")]
-    perplexity = f"{summary['perplexity_before']:.2f} to {summary['perplexity_after']:.2f} ({summary['risen']:+.1%})"
+    risen = f"{summary['perplexity_before']:.2f} to {summary['perplexity_after']:.2f} ({summary['risen']:+.1%})"
     return "\n".join(
         [
             "| passages | before | just after each | at the end | kept, % | perplexity of neutral text |",
             "|---|---|---|---|---|---|",
-            f"| {summary['passages']} | {' | '.join(cells)} | {perplexity} |",
+            f"| {summary['passages']} | {' | '.join(cells)} | {risen} |",
         ]
     )
 
@@ -155,19 +154,6 @@ def pick_passages(contexts: Sequence[Context], count: int) -> list[Context]:
     """The first passages of `count` articles, evenly spread over all articles."""
     first = list({context.title: context for context in reversed(contexts)}.values())
     return [first[i * len(first) // count] for i in range(min(count, len(first)))]
-
-
-def perplexity(engine: Engine, texts: Sequence[str], adapter: LoraAdapter | None) -> float:
-    """Perplexity of all tokens after the first word of each text, scored as plain text without a chat template."""
-    heads, tails = zip(*(_split_first_word(text) for text in texts), strict=True)
-    scores = engine.score(heads, tails, [adapter] * len(texts))
-    log_likelihoods = [score for text_scores in scores for score in text_scores]
-    return math.exp(-sum(log_likelihoods) / len(log_likelihoods))
-
-
-def _split_first_word(text: str) -> tuple[str, str]:
-    head, blank, tail = text.partition(" ")
-    return head, blank + tail
 
 
 def _options() -> argparse.Namespace:

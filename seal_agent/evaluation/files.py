@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from seal_agent import durable
 from seal_agent.errors import InputError
 
 
@@ -15,10 +16,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write a draft beside the file, flush it to disk and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    durable.write(draft, data)
     draft.replace(path)
 
 
