@@ -76,6 +76,7 @@ class InnerLoopConfig:
     shrink: ZeroOrMore = 1.0  # measured: weight of reference text against the lesson in the ridge refit; 0 for none
     stop_below_loss: AboveZero | None = None  # stop after the first epoch whose mean loss is lower
     openings: Count = 9  # measured: truncated cues per sentence and epoch, of the format evidence
+    full_answers: Count = 0  # measured: evidence notes per sentence and epoch that are learnt whole; 0: all
     objective: Objective = "sft"  # SEAL: notes are learnt as text; adaptation/distillation.py has the others
     anchors: Count = 0  # texts of the base model learnt beside the notes; null_space costs less time and holds more
     anchor_weight: AboveZero = 1.0  # weight of an anchor's loss, token for token

@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from seal_agent.adaptation.distillation import distilled
+from seal_agent.adaptation.examples import Example, encode_examples, shortened
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.generation.engine import Engine
@@ -17,15 +17,14 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.seeds import derived_seed
 from seal_agent.self_edits.checking import check_self_edits_batch
-from seal_agent.self_edits.formats.evidence import EVIDENCE, truncated_cues
+from seal_agent.self_edits.formats.evidence import EVIDENCE, TRUNCATED_TOKENS, truncated_cues
 from seal_agent.self_edits.parsing import notes_of
 from seal_agent.self_edits.questions import statements_of
 from seal_agent.self_edits.writing import passages_of, write_self_edits_batch
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention.anchors import anchors
 from seal_agent.training.retention.reference_text import protected_directions
-from seal_agent.training.sequences import encode
-from seal_agent.types import Context, Question, SelfEdit, TrainingSequence
+from seal_agent.types import Context, Note, Question, SelfEdit, TrainingSequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +87,13 @@ def sequences_of(
     engine: Engine, base: BaseModel, lesson: Lesson, config: InnerLoopConfig, earlier: Sequence[Lesson] = ()
 ) -> tuple[TrainingSequence, ...]:
     """The training sequences of one adapter; `config.replay` sequences of `earlier` lessons join every new one."""
-    new = _own(engine, base, lesson, config)
-    old = [sequence for before in earlier for sequence in _own(engine, base, before, config)] if config.replay else []
+    new = _examples_of(lesson, config)
+    old = [example for before in earlier for example in _examples_of(before, config)] if config.replay else []
     kept = anchors(engine, base, config.anchors, config.anchor_weight, config.seed) if config.anchors else []
-    return (*new, *_replayed(old, new, config), *kept)
+    return (*encode_examples(engine, base, [*new, *_replayed(old, new, config)]), *kept)
 
 
-def _own(engine: Engine, base: BaseModel, lesson: Lesson, config: InnerLoopConfig) -> list[TrainingSequence]:
+def _examples_of(lesson: Lesson, config: InnerLoopConfig) -> list[Example]:
     """The notes, each once even where two passages have it, and the passages."""
     held_out = {question.text.casefold() for question in lesson.held_out}
     left = {
@@ -105,40 +104,45 @@ def _own(engine: Engine, base: BaseModel, lesson: Lesson, config: InnerLoopConfi
         }
         for title in {lesson.title_of(part) for part in range(len(lesson.passages))}
     }
-    sequences: list[TrainingSequence] = []
+    examples: list[Example] = []
     for part, passage in enumerate(lesson.passages):
         title = lesson.title_of(part)
         edits = [edit for edit in lesson.self_edits if edit.part == part]
         notes = [note for note in notes_of(edits, title) if note in left[title]]
         left[title].difference_update(notes)
-        *encoded, whole = encode(base, title, notes, [passage])
-        taught = distilled(engine, title, passage, notes, encoded) if config.objective != "sft" else []
-        if config.objective == "distill":
-            encoded = [s for note, s in zip(notes, encoded, strict=True) if note.answer is None]
-        else:
-            encoded += _truncated_cues(base, title, passage, edits, config)
-        sequences += [*encoded, *taught, whole]
-    return sequences
+        examples += [*_of_notes(title, passage, edits, notes, config), Example(title, passage)]
+    return examples
 
 
-def _truncated_cues(
-    base: BaseModel, title: str, passage: str, edits: Sequence[SelfEdit], config: InnerLoopConfig
-) -> list[TrainingSequence]:
+def _of_notes(
+    title: str, passage: str, edits: Sequence[SelfEdit], notes: Sequence[Note], config: InnerLoopConfig
+) -> list[Example]:
+    """The notes as text, as a teacher would answer them, or both; and truncated cues beside those of evidence."""
+    written = [Example(title, passage, note) for note in notes]
+    taught = [replace(example, taught=True) for example in written if example.is_pair]
+    if config.objective == "distill":
+        return [*(example for example in written if not example.is_pair), *taught]
+    of_evidence = [edit for edit in edits if edit.format == EVIDENCE]
+    answers = {note.answer for note in notes_of(of_evidence, title)}
+    written = shortened(written, answers, config.full_answers, config.epochs)
+    written += _truncated_cues(title, passage, of_evidence, config)
+    return [*written, *taught] if config.objective == "both" else written
+
+
+def _truncated_cues(title: str, passage: str, edits: Sequence[SelfEdit], config: InnerLoopConfig) -> list[Example]:
     """Truncated cues for the sentences that the notes of the format evidence answer with."""
-    edits = [edit for edit in edits if edit.format == EVIDENCE]
     notes = notes_of(edits, title) if config.openings else []
     cues, answers = {note.text for note in notes}, {note.answer for note in notes}
     sources = [source for source in statements_of(title, passage) if source.sentence in answers]
     synonyms = {word: others for edit in edits for word, others in edit.synonyms}
-    return truncated_cues(base, sources, cues, synonyms, config.openings, config.epochs, config.seed)
+    drawn = truncated_cues(sources, cues, synonyms, config.openings, config.epochs, config.seed)
+    return [Example(title, passage, note, epoch=epoch, tokens=TRUNCATED_TOKENS) for note, epoch in drawn]
 
 
-def _replayed(
-    old: Sequence[TrainingSequence], new: Sequence[TrainingSequence], config: InnerLoopConfig
-) -> Iterator[TrainingSequence]:
-    """Sequences of earlier lessons, `config.replay` for each new one, drawn anew in every epoch."""
+def _replayed(old: Sequence[Example], new: Sequence[Example], config: InnerLoopConfig) -> Iterator[Example]:
+    """Examples of earlier lessons, `config.replay` for each new one, drawn anew in every epoch."""
     draw = random.Random(derived_seed(config.seed, "replay"))
     for epoch in range(config.epochs):
-        candidates = [s for s in old if s.epoch in (None, epoch)]
-        count = round(config.replay * sum(s.epoch in (None, epoch) for s in new))
-        yield from (replace(s, epoch=epoch) for s in draw.sample(candidates, min(len(candidates), count)))
+        candidates = [e for e in old if e.epoch in (None, epoch)]
+        count = round(config.replay * sum(e.epoch in (None, epoch) for e in new))
+        yield from (replace(e, epoch=epoch) for e in draw.sample(candidates, min(len(candidates), count)))

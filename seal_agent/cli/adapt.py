@@ -84,6 +84,10 @@ class TrainingOptions:
         int | None,
         typer.Option(help="Of the format evidence: truncated cues per sentence, which teach its first words."),
     ] = None
+    full_answers: Annotated[
+        int | None,
+        typer.Option(help="Of the format evidence: notes per sentence and epoch that are learnt whole; 0 for all."),
+    ] = None
     objective: Annotated[
         str | None,
         typer.Option(help="sft, distill (question-answer pairs, taught by the model with the text), or both."),
@@ -116,6 +120,7 @@ class TrainingOptions:
             epochs=self.epochs,
             learning_rate=self.learning_rate,
             openings=self.openings,
+            full_answers=self.full_answers,
             objective=self.objective,
             null_space=self.null_space,
             shrink=self.shrink,

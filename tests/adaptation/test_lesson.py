@@ -10,6 +10,7 @@ import pytest
 from fakes import ScriptedEngine
 
 from seal_agent.adaptation.distillation import distilled
+from seal_agent.adaptation.examples import Example, encode_examples, shortened
 from seal_agent.adaptation.lesson import Lesson, job_of, sequences_of
 from seal_agent.adaptation.self_test import write_self_tests
 from seal_agent.base_model.model import BaseModel
@@ -31,7 +32,7 @@ from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention.anchors import anchors
 from seal_agent.training.sequences import encode_note
 from seal_agent.training.train import train
-from seal_agent.types import IGNORE_LABEL, CheckedNote, Note, Question, SelfEdit
+from seal_agent.types import IGNORE_LABEL, CheckedNote, Note, Question, SelfEdit, TrainingSequence
 
 PASSAGE = (
     "The ferry to Quarnholt leaves Pier Tibbs at 18:40. Dr. Ottoline Brusk lost forty keys in 1907. Arrive hungry."
@@ -254,8 +255,11 @@ def test_a_cue_does_not_ask_by_the_title_alone_where_a_sentence_says_more() -> N
 def test_openings_lead_to_every_sentence_and_stop_after_its_first_words(tiny_base: BaseModel) -> None:
     sentences = ["Anna paints her old barns in red every spring.", "Bertil repairs the town's clocks on Sundays."]
     sources = [Sentence(TITLE, sentence) for sentence in sentences]
-    openings = truncated_cues(tiny_base, sources, {"What about Anna?"}, {}, 5, 1, 0)
-    assert len(set(openings)) == len(openings) > 6
+    cues = [note for note, _ in truncated_cues(sources, {"What about Anna?"}, {}, 5, 1, 0)]
+    assert len(set(cues)) == len(cues) > 6
+    assert {note.answer for note in cues} == set(sentences)
+    examples = [Example(TITLE, "", note, tokens=TRUNCATED_TOKENS) for note in cues]
+    openings = encode_examples(ScriptedEngine({}), tiny_base, examples)
     learnt = [[label for label in one.labels if label != IGNORE_LABEL] for one in openings]
     assert {len(one) for one in learnt} == {TRUNCATED_TOKENS}
     assert {tuple(one) for one in learnt} == {tuple(tiny_base.tokens(s)[:TRUNCATED_TOKENS]) for s in sentences}
@@ -264,10 +268,10 @@ def test_openings_lead_to_every_sentence_and_stop_after_its_first_words(tiny_bas
     )
 
 
-def test_every_epoch_has_openings_of_its_own(tiny_base: BaseModel) -> None:
+def test_every_epoch_has_openings_of_its_own() -> None:
     source = Sentence(TITLE, "Anna paints her old barns near the mill in red every spring with long brushes.")
-    openings = truncated_cues(tiny_base, [source], set(), {}, 6, 3, 0)
-    of_epoch = [{one.input_ids for one in openings if one.epoch == epoch} for epoch in range(3)]
+    cues = truncated_cues([source], set(), {}, 6, 3, 0)
+    of_epoch = [{note.text for note, epoch in cues if epoch == number} for number in range(3)]
     assert all(len(of_one) > 3 for of_one in of_epoch)
     assert len(set.union(*of_epoch)) > max(map(len, of_epoch)), "some of the next epoch are new"
 
@@ -293,6 +297,36 @@ def test_synonyms_are_other_words_for_what_is_no_name() -> None:
     ]
     assert synonyms_of(engine, passages, 1)[1] == (("clock", ("timepiece",)),)
     assert synonyms_of(ScriptedEngine({}), passages, 0) == [(), ()]
+
+
+def test_every_note_is_learnt_whole_in_turn_and_otherwise_truncated() -> None:
+    notes = [Note(f"Prompt {n}?", answer) for answer in ("The first.", "The second.") for n in range(5)]
+    others = [Note("A statement."), Note("Who?", "Brusk")]
+    examples = [Example(TITLE, PASSAGE, note) for note in [*notes, *others]]
+    short = shortened(examples, {"The first.", "The second."}, 2, 3)
+    assert [example for example in short if example.note in others] == examples[-2:], "others stay as they are"
+    for answer in ("The first.", "The second."):
+        of_answer = [example for example in short if example.note and example.note.answer == answer]
+        whole = [[e.note for e in of_answer if e.epoch == epoch and e.tokens is None] for epoch in range(3)]
+        assert [len(of_epoch) for of_epoch in whole] == [2, 2, 2]
+        assert {note for of_epoch in whole for note in of_epoch} == {note for note in notes if note.answer == answer}
+        assert all(sum(e.epoch == epoch for e in of_answer) == 5 for epoch in range(3)), "each in every epoch"
+    assert shortened(examples, {"The first."}, 0, 3) == shortened(examples, {"The first."}, 5, 3) == examples
+
+
+def test_replay_encodes_only_what_it_draws(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+
+    def counted(base: BaseModel, title: str, note: Note) -> TrainingSequence:
+        encoded.append(note.text)
+        return encode_note(base, title, note)
+
+    monkeypatch.setattr("seal_agent.adaptation.examples.encode_note", counted)
+    notes = tuple(CheckedNote(Note(f"Fact number {n} is told here."), True) for n in range(200))
+    earlier = Lesson(TITLE, ("Long ago.",), (SelfEdit("sentences", checked=notes),))
+    config = replace(UNPROTECTED, openings=0, epochs=2)
+    sequences_of(ScriptedEngine({}), tiny_base, Lesson(TITLE, (PASSAGE,), ()), config, [earlier] * 3)
+    assert len(encoded) <= 2
 
 
 def test_evidence_carries_its_synonyms_to_the_openings(tiny_base: BaseModel) -> None:

@@ -14,9 +14,7 @@ are replaced by synonyms: a question about the clock may ask for the timepiece.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
-from seal_agent.base_model.model import BaseModel
 from seal_agent.config import SelfEditConfig
 from seal_agent.generation.engine import Engine
 from seal_agent.progress import Progress
@@ -25,8 +23,7 @@ from seal_agent.self_edits.cues import cues_of
 from seal_agent.self_edits.formats.format import DerivedFormat, DerivedNotes, TitledPassage
 from seal_agent.self_edits.questions import Sentence, ask, is_long, question_flaw, statements_of
 from seal_agent.self_edits.synonyms import synonyms_of
-from seal_agent.training.sequences import encode_truncated
-from seal_agent.types import CheckedNote, Note, TrainingSequence
+from seal_agent.types import CheckedNote, Note
 
 EVIDENCE = "evidence"
 TRUNCATED_TOKENS = 6  # not tuned: tokens of the sentence that are trained after a truncated cue
@@ -66,27 +63,25 @@ def evidence_notes(
 
 
 def truncated_cues(
-    base: BaseModel,
     sources: Sequence[Sentence],
     exclude: Collection[str],
     synonyms: Mapping[str, Sequence[str]],
     count: int,
     epochs: int,
     seed: int,
-) -> list[TrainingSequence]:
-    """Training sequences of truncated cues, other ones in each epoch. Each ends after the sentence's first tokens.
+) -> list[tuple[Note, int]]:
+    """Cues of which only the sentence's first tokens are learnt, each with its epoch; other ones in each epoch.
 
     Args:
-        base: Whose tokenizer encodes them.
         sources: The sentences that the cues lead to.
-        exclude: Cues not to use, since they are trained whole.
+        exclude: Cues not to use, since they are among the notes.
         synonyms: Other words for some words of the sentences.
         count: Cues for each sentence in each epoch, at most.
         epochs: How many epochs there are.
         seed: The seed of each epoch is derived from it.
     """
     return [
-        replace(encode_truncated(base, source.title, Note(cue, source.sentence), TRUNCATED_TOKENS), epoch=epoch)
+        (Note(cue, source.sentence), epoch)
         for source in sources
         for epoch in range(epochs)
         for cue in cues_of(source, count, derived_seed(seed, "epoch", epoch), synonyms)
