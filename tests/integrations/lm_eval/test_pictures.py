@@ -38,7 +38,7 @@ from seal_agent.integrations.lm_eval.visuals import PLACEHOLDER, visuals_of
 from seal_agent.types import Verdict
 
 ROOT = Path(__file__).parents[3]
-DRAWN_WITH = ("13.0.0", "c57050c43b79127f5c54dd5c550abaae1fd680dea1460b72163ce8699a6fd267")
+DRAWN_WITH = ("13.0.0", "14d6559d6db80ad5b475cbb59fcf28d6e8acbd3026793664e18b307d64ab0102")
 """A release of Pillow, and the hash of all pictures that it draws: another hash is another version of the task."""
 HASHES = """
 from lm_eval_tasks.seal_pictures.pictures import pictures
