@@ -182,8 +182,10 @@ def test_the_sheet_shows_every_picture(tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == f"wrote 8 pictures to {out}\n"
     with Image.open(out) as image:
         assert image.size == ((128 + 16) * 2 + 16, (96 + 16) * 4 + 16)
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(SystemExit) as ended:
         sheet.main([str(tmp_path / "none" / "sheet.png"), "--kinds", "bars"])
+    assert ended.value.code == 2
+    assert "sheet.png cannot be written" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- lm-eval
