@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--columns", type=int, default=4)
     parser.add_argument("--scale", type=float, default=1.0, help="of the pictures")
     chosen = parser.parse_args(arguments)
+    if chosen.columns < 1 or not 0.05 <= chosen.scale <= 4:
+        parser.error("--columns must be at least 1, and --scale between 0.05 and 4")
     shown = [picture for picture in pictures() if picture.kind in chosen.kinds]
     try:
         contact_sheet(shown, chosen.columns, chosen.scale).save(chosen.out, format="PNG")

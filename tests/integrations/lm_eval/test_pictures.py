@@ -25,6 +25,7 @@ from PIL import Image, ImageColor
 from lm_eval_tasks.seal_pictures import sheet
 from lm_eval_tasks.seal_pictures.canvas import COLOURS, Box
 from lm_eval_tasks.seal_pictures.invent import specification
+from lm_eval_tasks.seal_pictures.kinds.plan import area_of
 from lm_eval_tasks.seal_pictures.pictures import SPECIFICATION, Picture, picture_named, pictures
 from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel
@@ -79,6 +80,31 @@ def test_no_answer_stands_in_the_title_or_in_a_question(picture: Picture) -> Non
         for gold in question.golds:
             assert all(gold.casefold() not in text.casefold() for text in given if len(gold) > 2), (gold, question)
             assert not any({*gold.casefold().split()[:1]} & text for text in words), (gold, question)
+
+
+def test_comparisons_hold_of_what_is_drawn() -> None:
+    for picture in pictures():
+        data, skills = picture.data, picture.skills
+        compared = [q.golds[0] for q, skill in zip(picture.questions, skills, strict=True) if skill == "compare"]
+        if picture.kind == "bars":
+            heights = {name: value for name, value, _ in data["bars"]}
+            assert compared == [max(heights, key=heights.__getitem__), min(heights, key=heights.__getitem__)]
+        elif picture.kind == "lines":
+            years = {str(year): value for year, value in data["points"]}
+            assert compared == [max(years, key=years.__getitem__), min(years, key=years.__getitem__)]
+        elif picture.kind == "pie":
+            shares = {name: share for name, share, _ in data["slices"]}
+            assert sum(shares.values()) == 100
+            assert compared == [max(shares, key=shares.__getitem__)]
+        elif picture.kind == "receipt":
+            prices = {item: float(price) for item, price in data["items"]}
+            assert compared == [max(prices, key=prices.__getitem__)]
+            assert f"{sum(prices.values()):.2f}" == data["total"]
+        elif picture.kind == "plan":
+            areas = {room[0]: float(area_of(data, room[0])) for room in data["rooms"]}
+            assert compared == [max(areas, key=areas.__getitem__)]
+        else:
+            assert compared == []
 
 
 def test_answers_differ_so_that_no_constant_answer_scores() -> None:
