@@ -16,7 +16,7 @@ try:
 except ImportError as err:
     raise MissingDependency("gymnasium's environments need gymnasium: pip install 'seal-agent[agents]'") from err
 
-_MOST_CHARACTERS = 100_000  # of a text; spaces need some bound
+_MOST_CHARACTERS = 10_000  # of a text; spaces need some bound
 _MOST_SEED = 2**32  # gymnasium's environments take seeds below it
 TOOL, PARAMETER = "act", "action"
 

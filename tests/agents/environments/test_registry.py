@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from seal_agent.agents.environments.apps.environment import AppsEnvironment
@@ -63,3 +65,12 @@ def test_a_trajectory_that_takes_the_shortcut_is_told_from_one_that_does_not() -
     assert takes_shortcut(apps, task, [*solution[:2], Action("press", {"name": " mark as Done "})])
     plain = next(task for task in apps.tasks if apps.shortcut(task) is None)
     assert not takes_shortcut(apps, plain, [Action("press", {"name": "Mark as done"})])
+
+
+def test_the_example_of_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "environments.md").read_text("utf-8")
+    exec(page.split("```python\n")[1].split("```")[0], {})
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "Set Volume to 70."
+    assert any(line.startswith("Volume: ") for line in said)
+    assert said[-1] == "True"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from collections.abc import Mapping, Sequence
@@ -46,9 +47,7 @@ class AppsEnvironment:
 
     @property
     def tools(self) -> Sequence[Mapping[str, Any]]:
-        data = resources.files("seal_agent") / "agents/environments/apps/data/tools.json"
-        tools: list[Mapping[str, Any]] = json.loads(data.read_text("utf-8"))
-        return tools
+        return _tools()
 
     def spec(self, task: Task) -> AppTask:
         """What the environment knows of a task: its target, its solution. Raises InputError for another's task."""
@@ -95,6 +94,12 @@ class AppsEnvironment:
         if self._app is None:
             raise InputError("no task was begun; call reset with one first")
         return self._app
+
+
+@functools.cache
+def _tools() -> tuple[Mapping[str, Any], ...]:
+    data = resources.files("seal_agent") / "agents/environments/apps/data/tools.json"
+    return tuple(json.loads(data.read_text("utf-8")))
 
 
 def _act(app: App, action: Action) -> Effect:

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -61,11 +62,20 @@ class Browser:
             raise SealError(f"Chromium did not start: {first_line(err)}; try it by hand: chromium --headless") from err
 
     def run(self, work: Callable[[Page], Result]) -> Result:
-        """Do something with the page, on the browser's thread."""
-        return self._thread.submit(work, self._page).result()
+        """Do something with the page, on the browser's thread. Raises SealError if Chromium fails, as when killed."""
+        from playwright.sync_api import Error
+
+        try:
+            return self._thread.submit(work, self._page).result()
+        except Error as err:
+            raise SealError(f"Chromium failed: {first_line(err)}; begin the task again") from err
 
     def close(self) -> None:
-        self._thread.submit(self._stop).result()
+        """Stop Chromium, if it still runs."""
+        from playwright.sync_api import Error
+
+        with suppress(Error):
+            self._thread.submit(self._stop).result()
         self._thread.shutdown()
 
 
@@ -86,7 +96,9 @@ def _launch(program: str, script: Path) -> tuple[Page, Callable[[], None]]:
         raise
 
     def stop() -> None:
-        browser.close()
-        playwright.stop()
+        try:
+            browser.close()
+        finally:
+            playwright.stop()
 
     return page, stop

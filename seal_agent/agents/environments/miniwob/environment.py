@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seal_agent.agents.environments.environment import Action, Observation, Task
 from seal_agent.agents.environments.miniwob.browser import Browser, check_playwright, find_chromium, find_pages
 from seal_agent.agents.environments.miniwob.tasks import miniwob_tasks
-from seal_agent.agents.environments.miniwob.text import page_text
+from seal_agent.agents.environments.miniwob.text import moment_value, page_text
 from seal_agent.errors import InputError, SealError, first_line
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ class MiniWobEnvironment:
 
     @property
     def tools(self) -> Sequence[Mapping[str, Any]]:
-        tools: list[Mapping[str, Any]] = json.loads((_FOLDER / "tools.json").read_text("utf-8"))
-        return tools
+        return _tools()
 
     def reset(self, task: Task, seed: int = 0) -> Observation:
         goal = self.begin(task)
@@ -67,9 +67,11 @@ class MiniWobEnvironment:
         path = self._pages / f"{task.family}.html"
         if not path.is_file() or task.id not in {known.id for known in self.tasks}:
             raise InputError(f"there is no task {task.id!r} in the environment {NAME}; take one of its tasks")
-        self._browser = self._browser or Browser(_FOLDER / "page.js")
-        self._begun, self._done, self._reward = True, False, 0.0
-        return self._browser.run(lambda page: _begin(page, path, task.id))
+        try:
+            return self._load(path, task.id)
+        except SealError:  # Chromium may have died since the last task; a new one is tried once
+            self.close()
+            return self._load(path, task.id)
 
     def step(self, action: Action) -> Observation:
         if self._done:
@@ -89,6 +91,12 @@ class MiniWobEnvironment:
         if browser:
             browser.close()
 
+    def _load(self, path: Path, seed: str) -> str:
+        self._browser = self._browser or Browser(_FOLDER / "page.js")
+        goal = self._browser.run(lambda page: _begin(page, path, seed))
+        self._begun, self._done, self._reward = True, False, 0.0
+        return goal
+
     def _running(self) -> Browser:
         if self._browser is None or not self._begun:
             raise InputError("no task was begun; call reset with one first")
@@ -99,6 +107,11 @@ class MiniWobEnvironment:
         self._done, self._reward = bool(seen["done"]), float(seen["reward"])
         text = OVER if self._done else page_text(seen["entries"])
         return Observation("\n".join(filter(None, [refusal, text])), self._done)
+
+
+@functools.cache
+def _tools() -> tuple[Mapping[str, Any], ...]:
+    return tuple(json.loads((_FOLDER / "tools.json").read_text("utf-8")))
 
 
 def _begin(page: Page, path: Path, seed: str) -> str:
@@ -128,9 +141,12 @@ def _click(element: ElementHandle, arguments: Mapping[str, str]) -> None:
 
 
 def _type(element: ElementHandle, arguments: Mapping[str, str]) -> None:
-    """Replace a field's text, key by key, as pages with suggestions expect."""
-    element.fill("", timeout=WAIT)
-    element.type(str(arguments.get("text", "")), timeout=WAIT)
+    """Replace a field's text, key by key, as pages with suggestions expect; a date or time is set as a whole."""
+    text = str(arguments.get("text", ""))
+    moment = moment_value(element.get_attribute("type") or "", text)
+    element.fill(moment, timeout=WAIT)
+    if not moment:
+        element.type(text, timeout=WAIT)
 
 
 def _select(element: ElementHandle, arguments: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from seal_agent.agents.environments.environment import Task
 
 GOALS = "agents/environments/miniwob/goals.json"
 PER_FAMILY = 10
+_NUMBERS = range(1, PER_FAMILY + 1)
 FAMILIES = {  # by grade: one action; two or three, or one that must be looked for; more
     1: ("click-button", "click-link", "click-dialog-2", "click-tab", "focus-text-2", "unicode-test"),
     2: (
@@ -50,6 +51,3 @@ def tasks_with(goals: dict[str, Any]) -> tuple[Task, ...]:
     """The tasks, with goals by id; "" where there is none."""
     ids = [(grade, family, f"{family}-{n}") for grade in FAMILIES for family in FAMILIES[grade] for n in _NUMBERS]
     return tuple(Task(task, goals.get(task, ""), grade, family) for grade, family, task in ids)
-
-
-_NUMBERS = range(1, PER_FAMILY + 1)

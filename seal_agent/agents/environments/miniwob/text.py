@@ -1,12 +1,15 @@
-"""A page as text, a line each: reference number, role, name, value."""
+"""A page as text, a line each: reference number, role, name, value. And dates and times as fields take them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 MOST_TEXT = 160  # characters of a paragraph; the families need none that is longer
 _STATES = {"tab": ("open", "closed"), "checkbox": ("checked", "not checked"), "radio": ("checked", "not checked")}
+
+_MOMENTS = {"date": ("%Y-%m-%d", "%m/%d/%Y"), "time": ("%H:%M", "%I:%M %p")}  # the field's own form first
 
 
 def page_text(entries: Sequence[Mapping[str, Any]]) -> str:
@@ -30,3 +33,13 @@ def _line(entry: Mapping[str, Any]) -> str:
     if "options" in entry:
         parts.append(f"({', '.join(entry['options'])})")
     return " ".join(parts)
+
+
+def moment_value(kind: str, text: str) -> str:
+    """A date or a time, written as people do, as a field of this kind takes it; "" for anything else."""
+    for form in _MOMENTS.get(kind, ()):
+        try:
+            return datetime.strptime(text.strip(), form).strftime(_MOMENTS[kind][0])
+        except ValueError:
+            continue
+    return ""

@@ -116,6 +116,14 @@ def test_nothing_is_asked_of_a_network(miniwob: MiniWobEnvironment) -> None:
     assert running.run(lambda page: page.evaluate(answer)) == "refused"
 
 
+def test_a_chromium_that_died_is_started_again(miniwob: MiniWobEnvironment) -> None:
+    miniwob.reset(task_of("enter-text-1"))
+    miniwob._running().run(lambda page: page.context.browser.close())
+    with pytest.raises(SealError, match="Chromium failed"):
+        miniwob.step(Action("click", {"ref": "1"}))
+    assert miniwob.reset(task_of("enter-text-1")).text.startswith("[1] textbox")
+
+
 def test_it_can_be_used_from_a_running_event_loop(miniwob: MiniWobEnvironment) -> None:
     async def first_line() -> str:
         return miniwob.reset(task_of("enter-text-1")).text.splitlines()[0]
@@ -146,7 +154,7 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(
 ) -> None:
     find = browser_module.importlib.util.find_spec
     monkeypatch.setattr(
-        browser_module.importlib.util, "find_spec", lambda name: None if name == missing else find(name)
+        browser_module.importlib.util, "find_spec", lambda name, *rest: None if name == missing else find(name, *rest)
     )
     monkeypatch.setattr(browser_module.shutil, "which", lambda program: "/usr/bin/chromium")
     with pytest.raises(MissingDependency) as caught:
