@@ -1,0 +1,1 @@
+"""An agent that learns from what worked: environments, trajectories, scorers, and the training on both."""
