@@ -21,6 +21,7 @@ from seal_agent.self_edits.formats.evidence import EVIDENCE, truncated_cues
 from seal_agent.self_edits.parsing import notes_of
 from seal_agent.self_edits.questions import statements_of
 from seal_agent.self_edits.writing import passages_of, write_self_edits_batch
+from seal_agent.training.conversations import CONVERSATION, encode_conversation, from_json
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention.anchors import anchors
 from seal_agent.training.retention.reference_text import protected_directions
@@ -95,7 +96,9 @@ def sequences_of(
 
 
 def _own(engine: Engine, base: BaseModel, lesson: Lesson, config: InnerLoopConfig) -> list[TrainingSequence]:
-    """The notes, each once even where two passages have it, and the passages."""
+    """The conversations; else the notes, each once even where two passages have it, and the passages."""
+    if conversations := [edit for edit in lesson.self_edits if edit.format == CONVERSATION]:
+        return [s for edit in conversations for s in encode_conversation(base, from_json(edit.prompt))]
     held_out = {question.text.casefold() for question in lesson.held_out}
     left = {
         title: {

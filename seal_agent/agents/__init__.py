@@ -1,0 +1,1 @@
+"""Agents that act in environments: their trajectories, how they explore, and who scores them."""
