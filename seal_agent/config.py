@@ -287,7 +287,7 @@ _POLICY = replace(PLAIN_LORA, targets=("all",), epochs=2, learning_rate=3e-4, ba
 
 @config
 class ExplorationConfig:
-    """How an agent explores. None of it was tuned; UI-Genie (arXiv 2505.21496) follows 5 of 10 candidates on a phone."""
+    """How an agent explores. None of it was tuned."""
 
     candidates: Positive = 4  # calls drawn for each step of a path
     paths: Positive = 2  # attempts at each task that are followed to their end

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from seal_agent.agents.trajectories.rollout import Rollout
 from seal_agent.agents.scoring.scorer import ACCEPTED, Attempt, Scorer
+from seal_agent.agents.trajectories.rollout import Rollout
 from seal_agent.agents.trajectories.trajectory import calls_of
 from seal_agent.seeds import derived_seed
 from seal_agent.types import ToolCall

@@ -1,4 +1,4 @@
-"""A trajectory as the conversation in which an agent is asked, and in which it learns: ChatSeal's form of tool calls."""
+"""A trajectory as a conversation with tool calls, in ChatSeal's form: so an agent is asked, and so it learns."""
 
 from __future__ import annotations
 

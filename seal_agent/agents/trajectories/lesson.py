@@ -1,4 +1,4 @@
-"""What an adapter learns from trajectories: a proposal as of any lesson, so that it is gated, replayed and forgotten."""
+"""What an adapter learns from trajectories: a proposal as of any lesson, so it is gated, replayed and forgotten."""
 
 from __future__ import annotations
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
-from seal_agent.agents.trajectories.trajectory import Redact, Trajectory, bounded, redacted
+from seal_agent.agents.trajectories.trajectory import Outcome, Redact, Trajectory, bounded, redacted
 from seal_agent.config import TrajectoryLimits
 from seal_agent.errors import AdapterError
 from seal_agent.store import trajectories as table
 from seal_agent.store.ledger import Ledger
+
+DEFAULT_LIMITS = TrajectoryLimits()
 
 _TRAJECTORY: TypeAdapter[Trajectory] = TypeAdapter(Trajectory)
 
@@ -38,7 +40,7 @@ class TrajectoryStore:
     ledger: Ledger
     adapter: str
     redact: Redact | None = None
-    limits: TrajectoryLimits = TrajectoryLimits()
+    limits: TrajectoryLimits = DEFAULT_LIMITS
 
     def prepared(self, trajectory: Trajectory) -> Trajectory:
         """A trajectory as it would be kept. Raises InputError for one that is too long or has no steps."""
@@ -61,6 +63,15 @@ class TrajectoryStore:
         rows = table.rows(self.ledger.database, self.adapter)
         return [Kept(row.id, _TRAJECTORY.validate_json(row.body), row.created, row.learnt) for row in rows]
 
+    def verify(self, id_: str, outcome: Outcome, by: str) -> Trajectory:
+        """Write down how a trajectory ended and who says so; returns it. Raises AdapterError for an unknown one."""
+        kept = next((kept for kept in self.all() if kept.id == id_), None)
+        if kept is None:
+            raise self._unknown(id_)
+        verified = replace(kept.trajectory, outcome=outcome, verified_by=by)
+        table.put(self.ledger.database, self.adapter, id_, outcome, _TRAJECTORY.dump_json(verified).decode())
+        return verified
+
     def to_learn(self) -> list[Trajectory]:
         """Verified successes that no revision has learnt yet, oldest first."""
         return [kept.trajectory for kept in self.all() if not kept.learnt and kept.trajectory.is_lesson]
@@ -74,7 +85,7 @@ class TrajectoryStore:
         known = {row.id: row.learnt for row in table.rows(self.ledger.database, self.adapter)}
         for id_ in ids:
             if id_ not in known:
-                raise AdapterError(f"there is no trajectory {id_!r} of this adapter; `seal trajectories` lists them")
+                raise self._unknown(id_)
             if known[id_]:
                 raise AdapterError(
                     f"revision {known[id_]} has learnt trajectory {id_}; `seal forget {known[id_]}` takes it back and "
@@ -82,3 +93,7 @@ class TrajectoryStore:
                 )
         table.drop(self.ledger.database, self.adapter, ids)
         self.ledger.scrub()
+
+    @staticmethod
+    def _unknown(id_: str) -> AdapterError:
+        return AdapterError(f"there is no trajectory {id_!r} of this adapter; `seal trajectories` lists them")

@@ -37,7 +37,7 @@ class Curriculum:
         new = _shuffled([task for task in self.training if task.grade == hardest], draw)
         easier = _shuffled([task for task in self.training if task.grade < hardest], draw)
         wanted = max(-(-count // 2), count - len(easier))
-        return tuple([*new[:wanted], *easier[: count - min(wanted, len(new))]])
+        return (*new[:wanted], *easier[: count - min(wanted, len(new))])
 
     def measured(self, grades: Sequence[int]) -> tuple[Task, ...]:
         """Held-out tasks of some grades."""
@@ -71,7 +71,7 @@ def split_tasks(tasks: Sequence[Task], share: float, seed: int) -> Curriculum:
 def _spread(tasks: Sequence[Task], draw: random.Random) -> list[Task]:
     """The tasks in random order, the first of each family before the second of any."""
     seen: dict[str, int] = defaultdict(int)
-    numbered = []
+    numbered = list[tuple[int, int, Task]]()
     for task in _shuffled(tasks, draw):
         numbered.append((seen[task.family], len(numbered), task))
         seen[task.family] += bool(task.family)

@@ -84,8 +84,8 @@ def _success(results: AgentResults) -> Iterable[Paragraph | Table | Chart]:
     stages += [(f"after round {round_.round + 1}", round_.held_out) for round_ in results.rounds]
     trained = trained_grades(results)
     yield Paragraph(
-        "Held-out tasks are never trained on. Each is tried once, greedily; intervals are 95 % bootstrap intervals over "
-        f"tasks. Grades trained so far: {', '.join(map(str, trained))}."
+        "Held-out tasks are never trained on. Each is tried once, greedily; intervals are 95 % bootstrap intervals "
+        f"over tasks. Grades trained so far: {', '.join(map(str, trained))}."
     )
     headings = ("policy", *(f"grade {grade}" for grade in grades), "trained grades", "gain over the base model")
     yield Table(

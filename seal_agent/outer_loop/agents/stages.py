@@ -18,7 +18,7 @@ from seal_agent.generation.engine import resting
 from seal_agent.outer_loop.agents.curriculum import Curriculum
 from seal_agent.outer_loop.agents.gate import decide
 from seal_agent.outer_loop.agents.lessons import lessons_of, results_of, starts_again
-from seal_agent.outer_loop.agents.refresh import Refresher, RefreshedScorer
+from seal_agent.outer_loop.agents.refresh import RefreshedScorer, Refresher
 from seal_agent.outer_loop.agents.rounds import GateReport, ShortcutCounts, TaskResult
 from seal_agent.outer_loop.agents.units import AgentUnit, AgentUnitResult, ScorerChoice, Weights, run_unit
 from seal_agent.outer_loop.archive.run import Run
