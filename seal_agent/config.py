@@ -293,7 +293,7 @@ class ExplorationConfig:
     paths: Positive = 2  # attempts at each task that are followed to their end
     temperature: AboveZero = 1.0  # of the candidates, and of attempts that are repeated
     top_p: Share = 0.95  # as of self-edits
-    action_tokens: Positive = 96  # of one call
+    action_tokens: Positive = 128  # of one call; fewer would cut the texts that an argument may hold
     context_tokens: AtLeast32 = 2048  # that an agent reads; beyond, its oldest steps are left out
     environments: Positive = 32  # open at once in each worker; a browser takes about 200 MB
 

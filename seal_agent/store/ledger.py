@@ -196,9 +196,10 @@ class Ledger:
         return found[1:]
 
     def is_known(self, adapter: str) -> bool:
-        """Whether an adapter has learned anything, forgotten things included."""
-        query = "SELECT 1 FROM revisions WHERE adapter = ? UNION SELECT 1 FROM forgotten WHERE adapter = ?"
-        return self._db.execute(query, (adapter, adapter)).fetchone() is not None
+        """Whether an adapter has learned anything, forgotten things included, or has trajectories to learn."""
+        tables = ("revisions", "forgotten", "trajectories")
+        query = " UNION ".join(f"SELECT 1 FROM {table} WHERE adapter = ?" for table in tables)
+        return self._db.execute(query, (adapter,) * len(tables)).fetchone() is not None
 
     def check_known(self, adapter: str) -> None:
         """Raises InputError for a bad name, AdapterError for an adapter that has learnt nothing yet."""

@@ -1,4 +1,4 @@
-"""A small world for agents: doors of several colours, keys for some of them, and a button that only looks like success."""
+"""A small world for agents: doors, keys for some of them, and a button that only looks like success."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Actor:
         Returns the different calls of each view, in the order in which they were drawn.
         """
         form = Form(self.tools, must_call=True)
-        prompts = [self._prompt(view, form) for view in views for _ in range(count)]
+        prompts = [prompt for view in views for prompt in [self._prompt(view, form)] * count]
         tokens = self.config.action_tokens
         sampling = Sampling(tokens, temperature, self.config.top_p, seed=seed, grammar=form.grammar(tokens))
         completions = self.engine.generate(prompts, sampling, [self.policy] * len(prompts))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from test_trajectories import BLUE, RED, TOOL, TRAJECTORY
 
+from seal_agent.adaptation.forget import delete_adapter
 from seal_agent.agents.trajectories.store import TrajectoryStore
 from seal_agent.agents.trajectories.trajectory import Step, Trajectory
 from seal_agent.config import TrajectoryLimits
@@ -91,6 +92,13 @@ def test_one_that_was_learnt_is_forgotten_through_its_revision(ledger: Ledger) -
     assert store.to_learn() == []
     with pytest.raises(AdapterError, match="seal forget abc"):
         store.forget([TRAJECTORY.id])
+
+
+def test_an_adapter_with_nothing_but_trajectories_can_be_deleted(ledger: Ledger) -> None:
+    TrajectoryStore(ledger, "work").add([TRAJECTORY])
+    delete_adapter(ledger, "work")
+    assert TrajectoryStore(ledger, "work").all() == []
+    assert b"then the blue one" not in ledger.path.read_bytes()
 
 
 def test_a_changed_or_vanished_row_is_noticed(ledger: Ledger) -> None:

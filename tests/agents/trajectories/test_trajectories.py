@@ -53,7 +53,7 @@ def test_lines_give_back_what_was_written() -> None:
     ],
 )
 def test_a_line_that_is_wrong_is_named_with_the_reason(row: str, said: str) -> None:
-    with pytest.raises(InputError, match="line 2 of a.jsonl") as error:
+    with pytest.raises(InputError, match=r"line 2 of a\.jsonl") as error:
         trajectories_from_lines(to_lines([TRAJECTORY]) + row, "a.jsonl")
     assert said in str(error.value)
 

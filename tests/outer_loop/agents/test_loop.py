@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,6 +100,7 @@ def test_a_units_key_names_the_policy_and_not_how_many_environments_are_open() -
     assert replace(unit, config=replace(CONFIG.exploration, environments=1)).key == unit.key
     assert replace(unit, policy=Weights("q")).key != unit.key
     assert replace(unit, scorer=ScorerChoice()).key != unit.key
+    assert pickle.loads(pickle.dumps(unit)) == unit, "it is sent to other processes"
 
 
 def test_two_rounds_learn_report_and_leave_what_was_learnt(tiny_base: BaseModel, tmp_path: Path) -> None:
