@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_trajectories import BLUE, RED, TOOL, TRAJECTORY
+from made_trajectories import BLUE, RED, TOOL, TRAJECTORY
 
 from seal_agent.adaptation.forget import delete_adapter
 from seal_agent.agents.trajectories.store import TrajectoryStore

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from made_trajectories import RED, TOOL, TRAJECTORY
 
 from seal_agent.agents.trajectories.conversation import conversation_of, encode_trajectory, fitted, turns_before
 from seal_agent.agents.trajectories.lines import to_lines, trajectories_from_lines
@@ -13,23 +14,10 @@ from seal_agent.agents.trajectories.trajectory import Step, Trajectory, bounded,
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import TrajectoryLimits
 from seal_agent.errors import InputError
-from seal_agent.generation.answer_form.form import Form, Tool
+from seal_agent.generation.answer_form.form import Form
 from seal_agent.generation.answer_form.prompt import prompt_in_form
 from seal_agent.training.conversations import Conversation, encode_conversation, from_json, to_json
 from seal_agent.types import IGNORE_LABEL, Message, ToolCall
-
-TOOL = Tool("open", "Open a door.", {"type": "object", "properties": {"door": {"type": "string"}}})
-RED, BLUE = ToolCall("open", '{"door": "red"}'), ToolCall("open", '{"door": "blue"}')
-TRAJECTORY = Trajectory(
-    "Open the red door, then the blue one.",
-    (Step("Two doors.", RED), Step("The red door is open.", BLUE)),
-    "success",
-    "environment:doors",
-    (TOOL,),
-    result="Both are open.",
-    answer="Done.",
-    source="run:1",
-)
 
 
 def test_lines_give_back_what_was_written() -> None:
