@@ -1,1 +1,1 @@
-"""Agents that act in environments: their trajectories, how they explore, and who scores them."""
+"""An agent that learns from what worked: environments, trajectories, scorers, and the training on both."""

@@ -1,1 +1,1 @@
-"""Environments that an agent acts in."""
+"""Where an agent acts: tasks, tools, observations, and a verdict that is read from the state."""

@@ -1,4 +1,4 @@
-"""The environment protocol: tasks, the tools to do them with, and whether one is done."""
+"""The environment protocol: tasks, tools, steps, and a success that is judged by the environment's state."""
 
 from __future__ import annotations
 
@@ -11,40 +11,33 @@ from typing import Any, Protocol
 class Task:
     """Something to be done in an environment."""
 
-    id: str
-    """Unique within the environment."""
-    goal: str
-    """What is to be done, in words."""
-    grade: int
-    """Difficulty, 1 the easiest."""
-    family: str = ""
-    """Tasks of a family differ in their values only."""
+    id: str  # unique within the environment
+    goal: str  # what is to be done, in words
+    grade: int  # difficulty, 1 the easiest
+    family: str = ""  # tasks of a family differ in their values only
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
     """A call of one of the environment's tools."""
 
-    name: str
-    arguments: Mapping[str, str]
-    """By parameter."""
+    name: str  # of a tool
+    arguments: Mapping[str, str]  # by parameter
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the agent sees after an action."""
+    """What the agent is shown after a step."""
 
-    text: str
-    done: bool = False
-    """No further step is taken."""
+    text: str  # what the agent sees
+    done: bool = False  # no further step is taken
 
 
 class Environment(Protocol):
-    """A world with tasks. `reset` begins a task; the same seed and actions lead to the same state."""
+    """One task at a time: `reset` begins it, `step` acts, `success` judges the state as it is now."""
 
     name: str
     max_steps: int
-    """Actions that a task may take."""
 
     @property
     def tasks(self) -> Sequence[Task]:
@@ -53,15 +46,15 @@ class Environment(Protocol):
 
     @property
     def tools(self) -> Sequence[Mapping[str, Any]]:
-        """The tools as OpenAI function schemas."""
+        """The actions, as OpenAI function schemas."""
         ...
 
     def reset(self, task: Task, seed: int = 0) -> Observation:
-        """Begin a task, in its first state."""
+        """Begin a task. The same task and seed give the same start."""
         ...
 
     def step(self, action: Action) -> Observation:
-        """Do an action. An impossible one is told in the observation's text, never raised."""
+        """Act. An impossible action is told in the text, never raised."""
         ...
 
     def success(self) -> bool:
@@ -69,9 +62,9 @@ class Environment(Protocol):
         ...
 
     def screenshot(self) -> bytes | None:
-        """A PNG of the state; None where there is nothing to see."""
+        """A PNG, where there is something to see."""
         ...
 
     def close(self) -> None:
-        """Release what the environment holds."""
+        """Free what the environment holds, such as a browser."""
         ...
