@@ -295,7 +295,7 @@ class ExplorationConfig:
     top_p: Share = 0.95  # as of self-edits
     action_tokens: Positive = 128  # of one call; fewer would cut the texts that an argument may hold
     context_tokens: AtLeast32 = 2048  # that an agent reads; beyond, its oldest steps are left out
-    environments: Positive = 32  # open at once in each worker; a browser takes about 200 MB
+    environments: Positive = 8  # open at once in each worker; a browser takes about 200 MB
 
 
 _AGENT_POLICY = replace(PLAIN_LORA, targets=("all",), rank=16, alpha=32.0, epochs=3, learning_rate=5e-4, batch_size=4)

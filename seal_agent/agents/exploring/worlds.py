@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -103,6 +104,20 @@ def _lead(slot: _Slot, start: Start) -> None:
 
 
 def _seen(slot: _Slot) -> Seen:
-    told = getattr(slot.environment, "shortcut", None)  # optional: not every environment can tell
-    shortcut = bool(told()) if callable(told) else False
+    shortcut = slot.at is not None and took_shortcut(slot.environment, slot.at)
     return Seen(slot.seen.text, slot.seen.done, slot.environment.success(), shortcut)
+
+
+def took_shortcut(environment: Environment, at: Start) -> bool:
+    """Whether an attempt only made its goal look reached. False where the environment has no `shortcut`.
+
+    An environment tells it of its state, by `shortcut() -> bool`, or names the action of a task that does so, by
+    `shortcut(task) -> Action | None`.
+    """
+    told = getattr(environment, "shortcut", None)
+    if not callable(told):
+        return False
+    if not inspect.signature(told).parameters:
+        return bool(told())
+    action = told(at.task)
+    return action is not None and any(action_of(call) == action for call in at.calls)

@@ -50,7 +50,7 @@ class AgentOptions:
     ] = None
     environments: Annotated[
         int | None,
-        typer.Option(help="Environments open at once; a browser takes 200 MB. \\[default: 32]", rich_help_panel=_ROOM),
+        typer.Option(help="Environments open at once; a browser takes 200 MB. \\[default: 8]", rich_help_panel=_ROOM),
     ] = None
     scorer: Annotated[
         str,

@@ -9,6 +9,7 @@ import pytest
 from doors import COLOURS, Doors, DoorsEngine, call
 from fakes import ScriptedEngine
 
+from seal_agent.agents.environments.environment import Action, Task
 from seal_agent.agents.exploring.actor import Actor, View
 from seal_agent.agents.exploring.beam import explore
 from seal_agent.agents.exploring.roll_out import roll_out
@@ -150,6 +151,22 @@ def test_a_beam_follows_as_many_paths_as_it_may(tiny_base: BaseModel) -> None:
     assert {rollout.task for rollout in rollouts} == {start.task.id for start in starts}
     assert all(sum(rollout.task == start.task.id for rollout in rollouts) <= 3 for start in starts)
     assert len({(rollout.task, tuple(step.call for step in rollout.steps)) for rollout in rollouts}) == len(rollouts)
+
+
+def test_an_environment_tells_of_shortcuts_by_its_state_by_their_action_or_not_at_all() -> None:
+    class Named(Doors):
+        def shortcut(self, task: Task) -> Action | None:
+            return Action("win", {}) if task.grade == 1 else None
+
+    class Silent(Doors):
+        shortcut = None
+
+    with Worlds(Named, 1) as worlds:
+        assert worlds.step(EASY, WIN).shortcut
+        assert not worlds.step(EASY, OPEN).shortcut
+        assert not worlds.step(LOCKED, WIN).shortcut
+    with Worlds(Silent, 1) as worlds:
+        assert not worlds.step(EASY, WIN).shortcut
 
 
 @pytest.mark.parametrize("size", [1, 8])
