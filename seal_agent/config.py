@@ -289,8 +289,8 @@ _POLICY = replace(PLAIN_LORA, targets=("all",), epochs=2, learning_rate=3e-4, ba
 class ExplorationConfig:
     """How an agent explores. None of it was tuned."""
 
-    candidates: Positive = 4  # calls drawn for each step of a path
-    paths: Positive = 2  # attempts at each task that are followed to their end
+    candidates: Positive = 4  # calls drawn for each step of a path, of which a scorer chooses
+    paths: Positive = 2  # followed at each task; without a scorer candidates x paths attempts are drawn
     temperature: AboveZero = 1.0  # of the candidates, and of attempts that are repeated
     top_p: Share = 0.95  # as of self-edits
     action_tokens: Positive = 128  # of one call; fewer would cut the texts that an argument may hold

@@ -53,7 +53,7 @@ def test_it_runs_tells_its_status_and_goes_on_where_it_was(train: Call, tmp_path
 def test_a_dry_run_counts_and_forecasts(train: Call, tmp_path: Path) -> None:
     plan = train("--dry-run", "--json")
     assert plan.code == 0, plan.err
-    assert plan.json["explored"] == 6
+    assert plan.json["explored"] == 24
     assert plan.json["expected_seconds"] > 0
     assert "expected time" in train("--dry-run").out
     assert not (tmp_path / "run").exists()

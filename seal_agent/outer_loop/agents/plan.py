@@ -24,7 +24,7 @@ class AgentPlan:
     """Explored in each round."""
     held_out: int
     explored: int
-    """Attempts of the whole run that explore."""
+    """Attempts of the whole run that explore, or candidates of their steps where a scorer chooses."""
     rerolled: int
     greedy: int
     """Attempts that measure and that the gate makes."""
@@ -46,7 +46,7 @@ class AgentPace:
 
     def expected(self, plan: AgentPlan, config: AgentLoopConfig) -> float:
         """Seconds of the whole run at most, on one worker like this machine."""
-        calls = plan.explored * config.exploration.candidates + plan.rerolled + plan.greedy
+        calls = plan.explored + plan.rerolled + plan.greedy
         learnt = plan.lessons * self.tokens_per_attempt * config.policy.epochs
         scored = plan.labels * SCORED_TOKENS * config.scorer.epochs
         return calls * plan.max_steps * self.call + (learnt + scored) * self.token
@@ -67,7 +67,7 @@ def plan_agent(world: AgentWorld, config: AgentLoopConfig) -> AgentPlan:
         rounds=config.rounds,
         tasks=tasks,
         held_out=held_out,
-        explored=config.rounds * tasks * config.exploration.paths,
+        explored=config.rounds * tasks * config.exploration.paths * config.exploration.candidates,
         rerolled=config.rounds * tasks * config.rerolled * config.tries,
         greedy=held_out * (config.rounds + 1) + 2 * gate * config.rounds,
         lessons=tasks * config.kept * config.rounds * (config.rounds + 1) // 2,

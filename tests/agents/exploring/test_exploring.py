@@ -16,6 +16,7 @@ from seal_agent.agents.exploring.roll_out import roll_out
 from seal_agent.agents.exploring.worlds import Worlds
 from seal_agent.agents.scoring.scorer import Attempt
 from seal_agent.agents.trajectories.rollout import Start
+from seal_agent.agents.trajectories.trajectory import calls_of
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import ExplorationConfig
 from seal_agent.generation.answer_form.form import tool_of_function
@@ -126,31 +127,39 @@ class Likes:
         return [None if each.call == self.silent else float(each.call == self.liked) for each in attempts]
 
 
-def test_a_scorer_chooses_which_candidates_are_followed(tiny_base: BaseModel) -> None:
-    def one_of_three() -> ScriptedEngine:
-        return saying(call("win"), call("open", door="blue"), call("open", door="red"))
+def one_of_three() -> ScriptedEngine:
+    return saying(call("win"), call("open", door="blue"), call("open", door="red"))
 
+
+def test_a_scorer_chooses_which_candidates_are_followed(tiny_base: BaseModel) -> None:
+    narrow = {"candidates": 3, "paths": 1}
     with Worlds(Doors, 4) as worlds:
-        (chosen,) = explore(
-            actor(tiny_base, one_of_three(), candidates=3, paths=1), worlds, [EASY], Likes(OPEN), seed=0
-        )
-        (first,) = explore(actor(tiny_base, one_of_three(), candidates=3, paths=1), worlds, [EASY], None, seed=0)
-        (undecided,) = explore(
-            actor(tiny_base, one_of_three(), candidates=3, paths=1), worlds, [EASY], Likes(TAKE, silent=WIN), seed=0
-        )
+        (chosen,) = explore(actor(tiny_base, one_of_three(), **narrow), worlds, [EASY], Likes(OPEN))
+        likes_other = Likes(TAKE, silent=WIN)
+        (undecided,) = explore(actor(tiny_base, one_of_three(), **narrow), worlds, [EASY], likes_other)
     assert chosen.success
-    assert first.shortcut
     assert undecided.shortcut, "one that cannot be judged is better than one that is refused"
 
 
-def test_a_beam_follows_as_many_paths_as_it_may(tiny_base: BaseModel) -> None:
-    engine = DoorsEngine()
+def test_without_a_scorer_as_many_attempts_are_drawn_as_there_would_be_candidates(tiny_base: BaseModel) -> None:
+    with Worlds(Doors, 4) as worlds:
+        rollouts = explore(actor(tiny_base, one_of_three(), candidates=3, paths=1), worlds, [EASY], None)
+    assert [(rollout.success, rollout.shortcut) for rollout in rollouts] == [
+        (False, True),
+        (False, False),
+        (True, False),
+    ]
+
+
+def test_a_beam_follows_as_many_paths_as_it_may_and_no_attempt_comes_twice(tiny_base: BaseModel) -> None:
     starts = [Start(task) for task in list(TASKS.values())[:3]]
     with Worlds(Doors, 8) as worlds:
-        rollouts = explore(actor(tiny_base, engine, candidates=4, paths=3), worlds, starts, None, seed=1)
-    assert {rollout.task for rollout in rollouts} == {start.task.id for start in starts}
-    assert all(sum(rollout.task == start.task.id for rollout in rollouts) <= 3 for start in starts)
-    assert len({(rollout.task, tuple(step.call for step in rollout.steps)) for rollout in rollouts}) == len(rollouts)
+        searched = explore(actor(tiny_base, DoorsEngine(), paths=3), worlds, starts, Likes(OPEN), seed=1)
+        drawn = explore(actor(tiny_base, DoorsEngine(), paths=3), worlds, starts, None, seed=1)
+    for rollouts, most in ((searched, 3), (drawn, 12)):
+        assert {rollout.task for rollout in rollouts} == {start.task.id for start in starts}
+        assert all(sum(rollout.task == start.task.id for rollout in rollouts) <= most for start in starts)
+        assert len({(rollout.task, calls_of(rollout.steps)) for rollout in rollouts}) == len(rollouts)
 
 
 def test_an_environment_tells_of_shortcuts_by_its_state_by_their_action_or_not_at_all() -> None:
@@ -169,10 +178,11 @@ def test_an_environment_tells_of_shortcuts_by_its_state_by_their_action_or_not_a
         assert not worlds.step(EASY, WIN).shortcut
 
 
-@pytest.mark.parametrize("size", [1, 8])
-def test_how_many_environments_are_open_changes_nothing(tiny_base: BaseModel, size: int) -> None:
-    starts = [Start(task) for task in list(TASKS.values())[:4]]
-    with Worlds(Doors, size) as worlds:
-        rollouts = explore(actor(tiny_base, DoorsEngine()), worlds, starts, None, seed=1)
-    with Worlds(Doors, 3) as worlds:
-        assert rollouts == explore(actor(tiny_base, DoorsEngine()), worlds, starts, None, seed=1)
+@pytest.mark.parametrize("scorer", [None, Likes(OPEN)])
+def test_how_many_environments_are_open_changes_nothing(tiny_base: BaseModel, scorer: Likes | None) -> None:
+    starts, found = [Start(task) for task in list(TASKS.values())[4:8]], []
+    for size in (1, 3, 8):
+        with Worlds(Doors, size) as worlds:
+            found.append(explore(actor(tiny_base, DoorsEngine()), worlds, starts, scorer, seed=1))
+    assert found[0] == found[1] == found[2]
+    assert found[0]
