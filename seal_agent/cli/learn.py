@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from seal_agent.cli import console
-from seal_agent.cli.options import Adapter, EngineOptions, Home, Json, ModelOptions, Seed, open_ledger, print_json
+from seal_agent.cli.options import (
+    Adapter,
+    EngineOptions,
+    Home,
+    Json,
+    ModelOptions,
+    Seed,
+    configured,
+    open_ledger,
+    print_json,
+)
 from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,7 +50,6 @@ def learn(
     """Learn the actions of trajectories that somebody verified as successes; the others are only kept."""
     from seal_agent.agents.trajectories.lesson import lessons_among
     from seal_agent.agents.trajectories.lines import read_trajectories
-    from seal_agent.cli.options import configured
     from seal_agent.config import GateConfig, recipe_named
 
     given = read_trajectories(trajectories) if trajectories else None

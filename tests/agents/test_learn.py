@@ -41,7 +41,8 @@ def model(tiny_base: BaseModel, tmp_path: Path) -> SelfAdaptingModel:
 def test_the_action_becomes_likelier_in_the_form_in_which_it_is_asked_for(
     model: SelfAdaptingModel, tiny_base: BaseModel
 ) -> None:
-    revision = model.learn([success("red")], adapter="work", inner_loop=QUICK, gate=None)
+    thorough = replace(QUICK, targets=("all",), epochs=30)
+    revision = model.learn([success("red")], adapter="work", inner_loop=thorough, gate=None)
     assert revision.status == "active"
     assert "person" in revision.context.text
     prompt = prompt_in_form(turns_before("Open the red door.", (), "Two doors."), Form((TOOL,)), tiny_base)

@@ -21,11 +21,11 @@ from seal_agent.outer_loop.units import Worker
 TINY = replace(PLAIN_LORA, rank=2, alpha=4, epochs=1, batch_size=4, learning_rate=1e-2)
 CONFIG = AgentLoopConfig(
     rounds=2,
-    tasks=4,
+    tasks=3,
     held_out=0.34,
     exploration=ExplorationConfig(context_tokens=1600),
     tasks_per_unit=2,
-    scorer_labels=12,
+    scorer_labels=8,
     policy=TINY,
     scorer=TINY,
 )

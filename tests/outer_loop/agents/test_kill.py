@@ -20,7 +20,7 @@ from doors import DoorsEngine
 from seal_agent.base_model.model import BaseModel
 from seal_agent.outer_loop.agents.run import TRAJECTORIES, learn_agent
 
-KILLS = 4
+KILLS = 3
 
 
 def run_to_the_end(folder: Path, base: BaseModel) -> None:
