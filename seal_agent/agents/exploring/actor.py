@@ -64,11 +64,10 @@ def _call(text: str, form: Form) -> ToolCall | None:
     except ValueError:
         return None
     if form.only_call:
-        name, arguments = form.only_call.name, parsed
-    elif isinstance(parsed, dict):
-        name, arguments = parsed.get("name"), parsed.get("arguments")
-    else:
+        parsed = {"name": form.only_call.name, "arguments": parsed}
+    if not isinstance(parsed, dict):
         return None
+    name, arguments = parsed.get("name"), parsed.get("arguments")
     if not isinstance(name, str) or not isinstance(arguments, dict):
         return None
     return ToolCall(name, json.dumps(arguments, ensure_ascii=False))

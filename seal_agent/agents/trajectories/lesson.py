@@ -9,7 +9,7 @@ from seal_agent.agents.trajectories.trajectory import Trajectory
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
 from seal_agent.training.conversations import CONVERSATION, to_json
-from seal_agent.types import Context, Proposal, SelfEdit
+from seal_agent.types import Context, Proposal, SelfEdit, Trust
 
 
 def lessons_among(trajectories: Sequence[Trajectory]) -> list[Trajectory]:
@@ -27,7 +27,7 @@ def lessons_among(trajectories: Sequence[Trajectory]) -> list[Trajectory]:
 def context_of(lessons: Sequence[Trajectory]) -> Context:
     """The lessons in words, as history shows them and as `forget` recognises them."""
     text = "\n\n".join(map(_in_words, lessons))
-    trust = "untrusted" if any(lesson.trust == "untrusted" for lesson in lessons) else "trusted"
+    trust: Trust = "untrusted" if any(lesson.trust == "untrusted" for lesson in lessons) else "trusted"
     goal = " ".join(lessons[0].goal.split())
     goal = goal if len(goal) <= 60 else goal[:59] + "…"
     others = f" and {len(lessons) - 1} others" if len(lessons) > 1 else ""
