@@ -13,15 +13,14 @@ from seal_agent.agents.trajectories.trajectory import Redact, Trajectory
 from seal_agent.errors import InputError, MissingDependency, SealError
 from seal_agent.integrations.langchain.agent.runs import trajectory_in
 from seal_agent.integrations.langchain.chat.calls import tool_of
-from seal_agent.integrations.namespaces import DEFAULT_NAMESPACE, adapter_for, check_namespace, namespace_for
-from seal_agent.store.namespaces import DEFAULT
+from seal_agent.integrations.namespaces import DEFAULT_NAMESPACE
 
 try:
     from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
     from langchain.agents.middleware.types import OmitFromSchema
-    from langchain_core.runnables import RunnableConfig
-    from langgraph.config import get_config
     from langgraph.runtime import Runtime
+
+    from seal_agent.integrations.langchain.agent.routing import RunAdapter, run_config
 except ImportError as err:
     raise MissingDependency(
         "TrajectoryMiddleware needs LangChain and LangGraph: pip install 'seal-agent[langchain]'"
@@ -99,17 +98,16 @@ class TrajectoryMiddleware(AgentMiddleware[TrajectoryState, Any, Any]):
         Raises InputError for an unusable namespace, or a `learn_after` below 1.
         """
         super().__init__()
-        check_namespace(namespace)
+        self._run_adapter = RunAdapter(model, namespace)
         if learn_after is not None and learn_after < 1:
             raise InputError(f"learn_after must be at least 1, but it is {learn_after}; use None to learn nothing")
-        self._model, self._verify, self._namespace = model, verify, tuple(namespace)
+        self._model, self._verify = model, verify
         self._verified_by, self._learn_after = verified_by, learn_after
         self._trust, self._route, self._redact = trust, route, redact
         self._limits = limits or DEFAULT_LIMITS
         self._inner_loop, self._gate = inner_loop, gate
         self._tools: dict[str, Tool] = {}
         self._system = ""
-        self._claimed: set[str] = set()
 
     # ------------------------------------------------------------ the agent's steps
 
@@ -179,28 +177,13 @@ class TrajectoryMiddleware(AgentMiddleware[TrajectoryState, Any, Any]):
         self._tools = {tool.name: tool for tool in noted}
         self._system = request.system_prompt or ""
         adapter = self._adapter(request.runtime)
-        if not self._route or adapter not in self._model.adapters():
-            return request
-        return request.override(model_settings={**request.model_settings, "adapter": adapter})
+        return self._run_adapter.route(request, adapter) if self._route else request
 
     def _adapter(self, runtime: Runtime[Any]) -> str:
-        """The adapter's name in the whole store, which the store is told belongs to the run's namespace."""
-        adapter = adapter_for(self._namespace, runtime.context, _run_config())
-        if adapter not in self._claimed and (parts := namespace_for(self._namespace, runtime.context, _run_config())):
-            self._model.ledger.claim(adapter, parts, DEFAULT)
-            self._claimed.add(adapter)
-        return adapter
+        return self._run_adapter.name(runtime)
 
 
 def _source() -> str:
     """The thread that a run belongs to; "" where it has none."""
-    thread = (_run_config().get("configurable") or {}).get("thread_id", "")
+    thread = (run_config().get("configurable") or {}).get("thread_id", "")
     return f"thread:{thread}" if thread else ""
-
-
-def _run_config() -> RunnableConfig:
-    """The current run's config; empty outside a run."""
-    try:
-        return get_config()
-    except RuntimeError:
-        return {}

@@ -155,6 +155,13 @@ def test_calls_made_side_by_side_follow_each_other() -> None:
     assert trajectory_in([], []) is None
 
 
+def test_another_users_adapter_cannot_be_asked_for(model: SelfAdaptingModel) -> None:
+    session = Session(model, [AIMessage("Hello.")])
+    config = {"configurable": {"thread_id": "7", "adapter": "bob"}}
+    with pytest.raises(InputError, match="asks for adapter 'bob'"):
+        session.agent.invoke({"messages": [HumanMessage("Hello.")]}, config, context=ALICE)
+
+
 def test_what_cannot_be_learnt_after_is_refused(model: SelfAdaptingModel) -> None:
     with pytest.raises(InputError, match="learn_after"):
         TrajectoryMiddleware(model, learn_after=0)
