@@ -315,6 +315,7 @@ class AgentLoopConfig:
     rerolled: Count = 3  # steps of each failed task from which it is tried again, spread evenly over its path
     kept: Positive = 2  # successes of each task that are learnt, the shortest
     tasks_per_unit: Positive = 6  # explored in one batch: large enough to fill it, small enough to lose in a kill
+    measured_per_unit: Positive = 24  # tasks tried once, in one batch
     scorer_labels: Positive = 160  # that the scorer is trained on in each round, at most
     bad_per_good: AboveZero = 1.5  # bad labels for each good one
     held_out_labels: BelowOne = 0.3  # share of the tasks whose labels only measure the scorer

@@ -25,6 +25,7 @@ CONFIG = AgentLoopConfig(
     held_out=0.34,
     exploration=ExplorationConfig(context_tokens=1600),
     tasks_per_unit=2,
+    measured_per_unit=2,
     scorer_labels=8,
     policy=TINY,
     scorer=TINY,

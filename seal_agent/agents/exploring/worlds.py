@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from seal_agent.agents.environments.environment import Environment, Observation
+from seal_agent.agents.environments.shortcuts import takes_shortcut
 from seal_agent.agents.trajectories.rollout import Start, action_of
 from seal_agent.types import ToolCall
 
@@ -104,20 +104,6 @@ def _lead(slot: _Slot, start: Start) -> None:
 
 
 def _seen(slot: _Slot) -> Seen:
-    shortcut = slot.at is not None and took_shortcut(slot.environment, slot.at)
+    at = slot.at
+    shortcut = at is not None and takes_shortcut(slot.environment, at.task, map(action_of, at.calls))
     return Seen(slot.seen.text, slot.seen.done, slot.environment.success(), shortcut)
-
-
-def took_shortcut(environment: Environment, at: Start) -> bool:
-    """Whether an attempt only made its goal look reached. False where the environment has no `shortcut`.
-
-    An environment tells it of its state, by `shortcut() -> bool`, or names the action of a task that does so, by
-    `shortcut(task) -> Action | None`.
-    """
-    told = getattr(environment, "shortcut", None)
-    if not callable(told):
-        return False
-    if not inspect.signature(told).parameters:
-        return bool(told())
-    action = told(at.task)
-    return action is not None and any(action_of(call) == action for call in at.calls)

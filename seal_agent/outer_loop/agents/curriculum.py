@@ -39,9 +39,9 @@ class Curriculum:
         wanted = max(-(-count // 2), count - len(easier))
         return (*new[:wanted], *easier[: count - min(wanted, len(new))])
 
-    def measured(self, grades: Sequence[int]) -> tuple[Task, ...]:
-        """Held-out tasks of some grades."""
-        return tuple(task for task in self.held_out if task.grade in grades)
+    def measured(self, rounds: int) -> tuple[Task, ...]:
+        """Held-out tasks of the grades that a run of so many rounds trains."""
+        return tuple(task for task in self.held_out if task.grade <= self.hardest(rounds - 1))
 
 
 def split_tasks(tasks: Sequence[Task], share: float, seed: int) -> Curriculum:

@@ -40,7 +40,8 @@ def agent_loop(stages: AgentStages, on_round: Callable[[AgentResults], None] = l
         on_round: Called with the results so far after each round, also for rounds that were finished before.
     """
     config, world = stages.config, stages.world
-    base = stages.measure(0, "measure", world.tasks.held_out, Weights())
+    held_out = world.tasks.measured(config.rounds)
+    base = stages.measure(0, "measure", held_out, Weights())
     policy, scorer, may_select = Weights(), Weights(), False
     rollouts, seen, results = list[Rollout](), list[Task](), AgentResults(world.name, base, ())
     for round_ in range(config.rounds):
@@ -66,7 +67,7 @@ def agent_loop(stages: AgentStages, on_round: Callable[[AgentResults], None] = l
             selected=may_select,
             gate=gate,
             shortcuts=shortcuts,
-            held_out=stages.measure(round_, "measure", world.tasks.held_out, next_policy),
+            held_out=stages.measure(round_, "measure", held_out, next_policy),
         )
         stages.use(next_policy)
         stages.run.record(content_hash(["round", round_]), "round", round_, result, again=True)

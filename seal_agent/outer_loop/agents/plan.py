@@ -61,7 +61,7 @@ def plan_agent(world: AgentWorld, config: AgentLoopConfig) -> AgentPlan:
     max_steps = environment.max_steps
     environment.close()
     tasks = min(config.tasks, len(world.tasks.training))
-    held_out = len(world.tasks.held_out)
+    held_out = len(world.tasks.measured(config.rounds))
     gate = min(config.earlier_tasks, tasks * config.rounds)
     return AgentPlan(
         rounds=config.rounds,

@@ -103,7 +103,7 @@ def learn_agent(stages: AgentStages, on_round: Callable[[AgentResults], None] = 
 def screenshots(stages: AgentStages, finished: Finished) -> tuple[Screenshot, ...]:
     """How the last policy left some held-out tasks; none where the environment shows nothing."""
     last = len(finished.results.rounds) - 1
-    tasks = {task.id: task for task in stages.world.tasks.held_out}
+    tasks = {task.id: task for task in stages.world.tasks.measured(last + 1)}
     ends = stages.greedy(last, "measure", tuple(tasks.values()), finished.policy)[:MAX_SCREENSHOTS]
     shots = []
     with Worlds(stages.world.make, 1) as worlds:

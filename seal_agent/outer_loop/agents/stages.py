@@ -110,7 +110,8 @@ class AgentStages:
         scorer_weights: Weights | None = None,
     ) -> list[Rollout]:
         """The attempts from the starts of several tasks, in units of a few tasks each."""
-        size, seed = self.config.tasks_per_unit, self.config.seed
+        size = self.config.tasks_per_unit if temperature else self.config.measured_per_unit
+        seed = self.config.seed
         units = [
             AgentUnit(
                 kind,

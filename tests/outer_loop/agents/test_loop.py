@@ -39,7 +39,7 @@ def result(task: str, done: bool, grade: int = 1) -> TaskResult:
 def test_each_round_goes_one_grade_further_and_never_touches_what_is_held_out() -> None:
     curriculum = split_tasks(TASKS, 0.25, seed=0)
     assert [sum(task.grade == grade for task in curriculum.held_out) for grade in (1, 2, 3)] == [2, 2, 2]
-    assert {task.family for task in curriculum.measured((1,))} == {"f0", "f1"}
+    assert {task.family for task in curriculum.measured(1)} == {"f0", "f1"}
     rounds = [curriculum.draw(round_, 6, seed=0) for round_ in range(5)]
     assert [max(task.grade for task in tasks) for tasks in rounds] == [1, 2, 3, 3, 3]
     assert sum(task.grade == 2 for task in rounds[1]) == 3
