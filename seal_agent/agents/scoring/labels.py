@@ -135,21 +135,27 @@ def hard_negatives(labels: Sequence[Label], last: Scorer) -> set[int]:
 
 
 def balanced(labels: Sequence[Label], hard: set[int], per_good: float, most: int, seed: int) -> list[Label]:
-    """All good steps, and at most `per_good` bad ones for each: hard negatives first, then of every kind in turn.
+    """Good steps, and at most `per_good` bad ones for each: see `picked`.
 
     Args:
         most: Labels in all; good and bad ones are then left out alike.
     """
+    good = min(sum(label.good for label in labels), max(1, int(most / (1 + per_good))))
+    return picked(labels, hard, good, int(per_good * good), seed)
+
+
+def picked(labels: Sequence[Label], hard: set[int], most_good: int, most_bad: int, seed: int) -> list[Label]:
+    """Some of the good steps, and of the bad ones: hard negatives first, then those of every kind in turn."""
     draw = random.Random(derived_seed(seed, "balance"))
     good = [i for i, label in enumerate(labels) if label.good]
     bad = [i for i, label in enumerate(labels) if not label.good]
-    good = sorted(draw.sample(good, min(len(good), max(1, int(most / (1 + per_good))))))
+    good = sorted(draw.sample(good, min(len(good), most_good)))
     kinds: dict[str, list[int]] = defaultdict(list)
     for i in draw.sample(bad, len(bad)):
         kinds["hard" if i in hard else labels[i].kind].append(i)
-    chosen, wanted = kinds.pop("hard", []), int(per_good * len(good))
-    while any(kinds.values()) and len(chosen) < wanted:
+    chosen = kinds.pop("hard", [])
+    while any(kinds.values()) and len(chosen) < most_bad:
         for kind in sorted(kinds):
             if kinds[kind]:
                 chosen.append(kinds[kind].pop())
-    return [labels[i] for i in [*good, *chosen[:wanted]]]
+    return [labels[i] for i in [*good, *chosen[:most_bad]]]

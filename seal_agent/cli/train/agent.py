@@ -33,7 +33,9 @@ class AgentOptions:
 
     agent: Annotated[
         str | None,
-        typer.Option(help="An environment instead of passages: apps, miniwob, or package.module:factory.", rich_help_panel=_ROOM),
+        typer.Option(
+            help="An environment instead of passages: apps, miniwob, or package.module:factory.", rich_help_panel=_ROOM
+        ),
     ] = None
     tasks: Annotated[
         int | None, typer.Option(help="Tasks explored in each round. \\[default: 12]", rich_help_panel=_ROOM)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seal_agent.agents.scoring.labels import Label, balanced, corrupted, hard_negatives, labels_of
+from seal_agent.agents.scoring.labels import Label, balanced, corrupted, hard_negatives, labels_of, picked
 from seal_agent.agents.scoring.learnt import LearntScorer, train_scorer
 from seal_agent.agents.scoring.quality import ScorerQuality, held_out_task, quality_of
 from seal_agent.agents.scoring.scorer import Scorer
@@ -67,8 +67,7 @@ class Refresher:
         self, labels: Sequence[Label], measured: Sequence[Label], last: Weights, progress: Progress
     ) -> ScorerReport:
         config, worker = self.config, self.worker
-        most = EXAMINED * config.scorer_labels
-        examined = balanced(labels, set(), most, most, config.seed)
+        examined = picked(labels, set(), len(labels), EXAMINED * config.scorer_labels, config.seed)
         hard = hard_negatives(examined, LearntScorer(worker.engine, last.adapter)) if last.name else set()
         chosen = balanced(examined, hard, config.bad_per_good, config.scorer_labels, config.seed)
         adapter = train_scorer(worker.engine, worker.base, chosen, config.scorer, progress)

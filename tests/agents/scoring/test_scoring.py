@@ -9,7 +9,7 @@ from fakes import ScriptedEngine
 from judge_server import Server, reply
 
 from seal_agent.agents.scoring.judge import JudgeScorer
-from seal_agent.agents.scoring.labels import Label, balanced, corrupted, hard_negatives, labels_of
+from seal_agent.agents.scoring.labels import Label, balanced, corrupted, hard_negatives, labels_of, picked
 from seal_agent.agents.scoring.learnt import LearntScorer, train_scorer
 from seal_agent.agents.scoring.quality import held_out_task, quality_of
 from seal_agent.agents.scoring.scorer import Attempt, EnvironmentScorer, VerdictFirst, step_prompt
@@ -113,6 +113,14 @@ def test_hard_negatives_come_first_and_kinds_in_turn() -> None:
     assert [label.good for label in chosen] == [True, True, False, False, False]
     assert chosen[2].attempt.goal == "5"
     assert {label.kind for label in chosen[3:]} == {"dead end", "repetition"}
+
+
+def test_labels_are_left_out_alike_where_there_are_too_many() -> None:
+    good = [Label(replace(ATTEMPT, goal=str(i)), True, "a", "success") for i in range(30)]
+    bad = [Label(replace(ATTEMPT, goal=str(i), call=WAIT), False, "a", "dead end") for i in range(90)]
+    chosen = balanced([*good, *bad], set(), per_good=2.0, most=30, seed=0)
+    assert [sum(label.good for label in chosen), len(chosen)] == [10, 30]
+    assert sum(label.good for label in picked([*good, *bad], set(), 120, 20, 0)) == 30
 
 
 def test_quality_is_measured_on_both_kinds_of_labels() -> None:
