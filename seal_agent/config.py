@@ -299,7 +299,7 @@ class ExplorationConfig:
 
 
 _AGENT_POLICY = replace(PLAIN_LORA, targets=("all",), rank=16, alpha=32.0, epochs=8, learning_rate=5e-4, batch_size=4)
-_AGENT_SCORER = replace(PLAIN_LORA, targets=("all",), rank=8, alpha=16.0, epochs=2, learning_rate=5e-4, batch_size=8)
+_AGENT_SCORER = replace(PLAIN_LORA, targets=("all",), rank=8, alpha=16.0, epochs=3, learning_rate=5e-4, batch_size=4)
 """Not tuned: a small LoRA on all layers, since an agent's actions are a few short forms."""
 
 
