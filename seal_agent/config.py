@@ -151,6 +151,16 @@ class BankConfig:
     graphs: bool = True  # of the stacked way: passes whose sizes recur are replayed as CUDA graphs
 
 
+@config
+class TrajectoryLimits:
+    """How much of what agents did is kept for each adapter. None of it was tuned."""
+
+    trajectories: Positive = 1000  # beyond, the oldest are deleted
+    steps: Positive = 100  # of one trajectory; a longer one is refused
+    characters: Positive = 8000  # of one text; a longer one is cut
+    context_tokens: AtLeast32 = 2048  # of one trajectory in training; beyond, its oldest steps are left out
+
+
 AnswerStyle = Literal["short", "sentence", "plain"]
 """An adapter's answer: the few words that were asked for, the sentence that it recalls with them, or what it says."""
 
@@ -285,6 +295,48 @@ ARC_INNER_LOOPS: Mapping[str, InnerLoopConfig] = {name: RECIPES[name].arc_inner_
 
 
 _POLICY = replace(PLAIN_LORA, targets=("all",), epochs=2, learning_rate=3e-4, batch_size=4)
+
+
+@config
+class ExplorationConfig:
+    """How an agent explores. None of it was tuned."""
+
+    candidates: Positive = 4  # calls drawn for each step of a path, of which a scorer chooses
+    paths: Positive = 2  # followed at each task; without a scorer candidates x paths attempts are drawn
+    temperature: AboveZero = 1.0  # of the candidates, and of attempts that are repeated
+    top_p: Share = 0.95  # as of self-edits
+    action_tokens: Positive = 128  # of one call; fewer would cut the texts that an argument may hold
+    context_tokens: AtLeast32 = 2048  # that an agent reads; beyond, its oldest steps are left out
+    environments: Positive = 8  # open at once in each worker; a browser takes about 200 MB
+
+
+_AGENT_POLICY = replace(PLAIN_LORA, targets=("all",), rank=16, alpha=32.0, epochs=8, learning_rate=5e-4, batch_size=4)
+_AGENT_SCORER = replace(PLAIN_LORA, targets=("all",), rank=8, alpha=16.0, epochs=3, learning_rate=5e-4, batch_size=4)
+"""Not tuned: a small LoRA on all layers, since an agent's actions are a few short forms."""
+
+
+@config
+class AgentLoopConfig:
+    """The outer loop of an agent: explore, verify, learn, refresh. Not tuned where nothing else is said."""
+
+    rounds: Positive = 2
+    tasks: Positive = 12  # explored in each round
+    held_out: ZeroToOne = 0.25  # share of each grade's tasks that are never trained on; success is measured on them
+    exploration: ExplorationConfig = ExplorationConfig()
+    tries: Positive = 2  # attempts from each step that is rolled out again
+    rerolled: Count = 3  # steps of each failed task from which it is tried again, spread evenly over its path
+    kept: Positive = 2  # successes of each task that are learnt, the shortest
+    tasks_per_unit: Positive = 6  # explored in one batch: large enough to fill it, small enough to lose in a kill
+    measured_per_unit: Positive = 24  # tasks tried once, in one batch
+    scorer_labels: Positive = 160  # that the scorer is trained on in each round, at most
+    bad_per_good: AboveZero = 1.5  # bad labels for each good one
+    held_out_labels: BelowOne = 0.3  # share of the tasks whose labels only measure the scorer
+    least_f1: ZeroToOne = 0.8  # of the scorer on held-out labels; below it, it may not select
+    earlier_tasks: Positive = 12  # that the last policy did, tried again with the new one, at most
+    max_lost: ZeroToOne = 0.34  # share of those that a new policy may fail; GateConfig.max_forgotten
+    policy: InnerLoopConfig = _AGENT_POLICY
+    scorer: InnerLoopConfig = _AGENT_SCORER
+    seed: int = 0
 
 
 READING = replace(PLAIN_LORA, targets=("all",), rank=8, alpha=16.0, epochs=2, batch_size=4)

@@ -27,6 +27,9 @@ from seal_agent.adaptation.inputs import MessageLike, as_context, as_messages, a
 from seal_agent.adaptation.judging import DEFAULT_GATE, AnyGate, Pending, check_gate, judge, with_approval
 from seal_agent.adaptation.propose import write_proposal
 from seal_agent.adaptation.repeats import learned_already
+from seal_agent.agents.trajectories.lesson import context_of, lessons_among, proposal_of
+from seal_agent.agents.trajectories.store import TrajectoryStore
+from seal_agent.agents.trajectories.trajectory import Redact, Trajectory
 from seal_agent.answering.recall import closed_book
 from seal_agent.answering.replies import is_recall, reply_all, reply_in_chat
 from seal_agent.base_model.identity import differing_settings
@@ -38,6 +41,7 @@ from seal_agent.config import (
     AnswerStyle,
     InnerLoopConfig,
     SelfEditConfig,
+    TrajectoryLimits,
     VLLMConfig,
 )
 from seal_agent.data.documents.document import Document
@@ -300,6 +304,60 @@ class SelfAdaptingModel:
         (revision,) = self._commit_each([proposal], inner_loop, gate, approve, metadata, progress)
         if isinstance(revision, TrainingError):
             raise revision
+        return revision
+
+    def trajectories(
+        self,
+        adapter: str = DEFAULT_ADAPTER,
+        *,
+        redact: Redact | None = None,
+        limits: TrajectoryLimits | None = None,
+    ) -> TrajectoryStore:
+        """What an agent did with this adapter, kept in the ledger; see `learn`.
+
+        Args:
+            redact: Called with every text before it is written.
+            limits: How much is kept; default: TrajectoryLimits().
+        """
+        return TrajectoryStore(self.ledger, self.full_name(adapter), redact, limits or TrajectoryLimits())
+
+    def learn(
+        self,
+        trajectories: Sequence[Trajectory],
+        *,
+        adapter: str = DEFAULT_ADAPTER,
+        inner_loop: InnerLoopConfig | None = None,
+        gate: AnyGate = DEFAULT_GATE,
+        approve: Approve | None = None,
+        redact: Redact | None = None,
+        limits: TrajectoryLimits | None = None,
+        metadata: Mapping[str, str] | None = None,
+        progress: StageProgress | None = None,
+    ) -> Revision:
+        """Keep trajectories, and learn the actions of those that somebody verified as successes.
+
+        They are learnt in the form in which ChatSeal asks for tool calls; what was observed is read, not learnt. An
+        adapter that exists is continued. The gate checks what was lost; no question can tell what was learned.
+
+        Args:
+            redact: Called with every text before it is written or trained on.
+            limits: How much is kept, and how long a trajectory may be in training; default: TrajectoryLimits().
+
+        Raises InputError where none of them is a verified success; nothing is trained then.
+        """
+        store = self.trajectories(adapter, redact=redact, limits=limits)
+        self._claim(store.adapter)
+        lessons = lessons_among(store.add(trajectories))
+        lineage = self.ledger.lineage(store.adapter)
+        revision = learned_already(lineage, context_of(lessons), inner_loop or self._inner_loop)
+        if revision is None:
+            budget.check(self.ledger, store.adapter)
+            parent = lineage[0].id if lineage else None
+            proposal = proposal_of(lessons, self.base, store.adapter, parent, store.limits.context_tokens)
+            revision = self.commit(
+                proposal, inner_loop=inner_loop, gate=gate, approve=approve, metadata=metadata, progress=progress
+            )
+        store.mark_learnt(lessons, revision.id)
         return revision
 
     def adapt_many(

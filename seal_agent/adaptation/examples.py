@@ -13,13 +13,14 @@ from seal_agent.adaptation.distillation import distilled
 from seal_agent.base_model.model import BaseModel
 from seal_agent.generation.engine import Engine
 from seal_agent.self_edits.formats.evidence import TRUNCATED_TOKENS
+from seal_agent.training.conversations import encode_conversation, from_json
 from seal_agent.training.sequences import encode_note, encode_text, encode_truncated
 from seal_agent.types import Note, TrainingSequence
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A note about a passage, or the passage itself where there is no note.
+    """A note about a passage, the passage itself where there is no note, or a conversation.
 
     Of an answer the first `tokens` are learnt; None: all of them. `taught` answers are learnt as a teacher with the
     passage in its prompt expects them. `epoch`, counted from 0, is the only one in which it is learnt; None: in every
@@ -27,11 +28,13 @@ class Example:
     """
 
     title: str
-    passage: str
+    passage: str = ""
     note: Note | None = None
     epoch: int | None = None
     tokens: int | None = None
     taught: bool = False
+    conversation: str = ""
+    """As `training.conversations.to_json` writes it."""
 
     @property
     def is_pair(self) -> bool:
@@ -69,23 +72,29 @@ def shortened(examples: Sequence[Example], answers: Collection[str | None], full
 
 
 def encode_examples(engine: Engine, base: BaseModel, examples: Sequence[Example]) -> list[TrainingSequence]:
-    """The examples as training sequences, in order; those of one passage that a teacher answers in one batch."""
-    encoded: dict[Example, TrainingSequence] = {}
+    """The sequences of the examples, in order; a teacher answers about all of a passage in one batch."""
     at_any_time = [replace(example, epoch=None) for example in examples]
+    encoded = {example: _encode(base, example) for example in dict.fromkeys(at_any_time)}
     taught: dict[tuple[str, str], list[Example]] = {}
-    for example in dict.fromkeys(at_any_time):
-        encoded[example] = _encode(base, example)
+    for example in encoded:
         if example.taught:
             taught.setdefault((example.title, example.passage), []).append(example)
     for (title, passage), pairs in taught.items():
-        notes = [pair.note for pair in pairs if pair.note]
-        encoded |= zip(pairs, distilled(engine, title, passage, notes, [encoded[p] for p in pairs]), strict=True)
-    return [replace(encoded[key], epoch=example.epoch) for key, example in zip(at_any_time, examples, strict=True)]
+        notes, written = [pair.note for pair in pairs if pair.note], [encoded[pair][0] for pair in pairs]
+        labelled = distilled(engine, title, passage, notes, written)
+        encoded |= {pair: (sequence,) for pair, sequence in zip(pairs, labelled, strict=True)}
+    return [
+        replace(sequence, epoch=example.epoch)
+        for key, example in zip(at_any_time, examples, strict=True)
+        for sequence in encoded[key]
+    ]
 
 
-def _encode(base: BaseModel, example: Example) -> TrainingSequence:
+def _encode(base: BaseModel, example: Example) -> tuple[TrainingSequence, ...]:
+    if example.conversation:
+        return encode_conversation(base, from_json(example.conversation))
     if example.note is None:
-        return encode_text(base, example.title, example.passage)
+        return (encode_text(base, example.title, example.passage),)
     if example.tokens is not None:
-        return encode_truncated(base, example.title, example.note, example.tokens)
-    return encode_note(base, example.title, example.note)
+        return (encode_truncated(base, example.title, example.note, example.tokens),)
+    return (encode_note(base, example.title, example.note),)

@@ -21,6 +21,7 @@ from seal_agent.self_edits.formats.evidence import EVIDENCE, TRUNCATED_TOKENS, t
 from seal_agent.self_edits.parsing import notes_of
 from seal_agent.self_edits.questions import statements_of
 from seal_agent.self_edits.writing import passages_of, write_self_edits_batch
+from seal_agent.training.conversations import CONVERSATION
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention.anchors import anchors
 from seal_agent.training.retention.reference_text import protected_directions
@@ -94,7 +95,9 @@ def sequences_of(
 
 
 def _examples_of(lesson: Lesson, config: InnerLoopConfig) -> list[Example]:
-    """The notes, each once even where two passages have it, and the passages."""
+    """The conversations; else the notes, each once even where two passages have it, and the passages."""
+    if conversations := [edit.prompt for edit in lesson.self_edits if edit.format == CONVERSATION]:
+        return [Example(lesson.title, conversation=conversation) for conversation in conversations]
     held_out = {question.text.casefold() for question in lesson.held_out}
     left = {
         title: {

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seal_agent.cli import adapt, ask, care, console, demo, evaluate, mcp, serve, store
+from seal_agent.cli import adapt, ask, care, console, demo, evaluate, learn, mcp, serve, store
 from seal_agent.cli.arc.command import arc
 from seal_agent.cli.bench.command import EXAMPLE as BENCH_EXAMPLE
 from seal_agent.cli.bench.command import bench
@@ -16,8 +16,8 @@ from seal_agent.cli.bench.leaderboard import LEADERBOARD_EXAMPLE, SUBMIT_EXAMPLE
 from seal_agent.cli.doctor.command import EXAMPLE as DOCTOR_EXAMPLE
 from seal_agent.cli.doctor.command import doctor
 from seal_agent.cli.options import grouped
+from seal_agent.cli.train.command import AGENT_EXAMPLE, train
 from seal_agent.cli.train.command import EXAMPLE as TRAIN_EXAMPLE
-from seal_agent.cli.train.command import train
 from seal_agent.errors import BaseModelWarning, InputError, SealError
 
 app = typer.Typer(
@@ -95,7 +95,9 @@ app.command(epilog="Example: seal budget --store --adaptations 20 --megabytes 20
 app.command(epilog=evaluate.TASKS_EXAMPLE)(evaluate.tasks)
 app.command(epilog="Example: seal recipes paper")(evaluate.recipes)
 app.command(epilog=evaluate.WEIGHTS_EXAMPLE)(evaluate.weights)
-app.command(epilog=TRAIN_EXAMPLE)(grouped(train))
+app.command(epilog=f"{TRAIN_EXAMPLE}; {AGENT_EXAMPLE}")(grouped(train))
+app.command(epilog=learn.LEARN_EXAMPLE)(grouped(learn.learn))
+app.command(epilog=learn.TRAJECTORIES_EXAMPLE)(learn.trajectories)
 app.command(epilog=DOCTOR_EXAMPLE)(doctor)
 app.command(epilog=mcp.EXAMPLE)(grouped(mcp.mcp))
 app.command(epilog=serve.EXAMPLE)(grouped(serve.serve))

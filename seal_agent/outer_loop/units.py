@@ -6,7 +6,6 @@ result: its adapters share one batch whose members never depend on what else the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -113,10 +112,6 @@ class UnitResult:
 
     unit: str
     cases: tuple[CaseResult, ...]
-
-
-Evaluate = Callable[[Unit[Item], Worker], UnitResult]
-"""A domain's evaluation: trains a unit's adapters side by side, and asks each of them and the base model everything."""
 
 
 def save_adapter(adapter: LoraAdapter, worker: Worker) -> str:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from seal_agent.errors import AdapterError, StoreError
-from seal_agent.store import chain, queue, schema
+from seal_agent.store import chain, queue, schema, trajectories
 from seal_agent.store.database import Database
 from seal_agent.store.names import check_name
 from seal_agent.types import Forgotten, Revision, RevisionState
@@ -196,9 +196,10 @@ class Ledger:
         return found[1:]
 
     def is_known(self, adapter: str) -> bool:
-        """Whether an adapter has learned anything, forgotten things included."""
-        query = "SELECT 1 FROM revisions WHERE adapter = ? UNION SELECT 1 FROM forgotten WHERE adapter = ?"
-        return self._db.execute(query, (adapter, adapter)).fetchone() is not None
+        """Whether an adapter has learned anything, forgotten things included, or has trajectories to learn."""
+        tables = ("revisions", "forgotten", "trajectories")
+        query = " UNION ".join(f"SELECT 1 FROM {table} WHERE adapter = ?" for table in tables)
+        return self._db.execute(query, (adapter,) * len(tables)).fetchone() is not None
 
     def check_known(self, adapter: str) -> None:
         """Raises InputError for a bad name, AdapterError for an adapter that has learnt nothing yet."""
@@ -257,6 +258,7 @@ class Ledger:
                     (now, became, revision),
                 )
                 db.execute("DELETE FROM revisions WHERE id = ?", (revision,))
+            trajectories.follow(db, adapter, gone)
 
     def delete(self, adapter: str) -> None:
         """Delete an adapter and all its revisions, leaving their ids and dates among the forgotten, in one go."""
@@ -267,6 +269,7 @@ class Ledger:
                 chain.append(db, "forgotten", adapter, revision)
             kept = "SELECT id, adapter, created, ?, NULL FROM revisions WHERE adapter = ?"
             db.execute(f"INSERT OR REPLACE INTO forgotten {kept}", (now, adapter))
+            trajectories.drop_all(db, adapter)
             for table in ("revisions", "lessons", "namespaces", "runs"):
                 db.execute(f"DELETE FROM {table} WHERE adapter = ?", (adapter,))
             chain.append(db, "deleted", adapter, "")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 
 from seal_agent.errors import StoreError
-from seal_agent.store import chain, queue
+from seal_agent.store import chain, queue, trajectories
 
-VERSION = 1
-"""SQLite's user_version; 0 is a ledger from before there was a chain, or a new file."""
+VERSION = 2
+"""SQLite's user_version; 0 is a ledger from before there was a chain, or a new file; 1 has no trajectories."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS revisions (
@@ -68,10 +68,12 @@ def prepare(db: sqlite3.Connection) -> None:
         raise StoreError("this adapter store was written by a newer seal-agent; install that version to open it")
     if version == 0:
         db.execute("PRAGMA journal_mode = WAL")
-    for statement in _statements(_TABLES + queue.SCHEMA):
+    for statement in _statements(_TABLES + queue.SCHEMA + trajectories.SCHEMA):
         db.execute(statement)
     if version == 0:
         _migrate(db)
+    elif version < VERSION:  # the new tables are made; versions that would not forget what is in them must not open it
+        db.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _migrate(db: sqlite3.Connection) -> None:

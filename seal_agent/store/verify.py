@@ -8,7 +8,7 @@ from typing import get_args
 
 from seal_agent.errors import AdapterError, StoreError
 from seal_agent.lora.peft_files import read_peft
-from seal_agent.store import chain, files
+from seal_agent.store import chain, files, trajectories
 from seal_agent.store.chain import Link
 from seal_agent.store.cleaning import unused
 from seal_agent.store.ledger import Ledger
@@ -46,6 +46,7 @@ def verify(ledger: Ledger) -> Report:
     problems += _chain_problems(links)
     problems += _revision_problems(links, rows)
     problems += _active_problems(ledger, links)
+    problems += [Problem(what, "seal restore a backup") for what in trajectories.problems(db, links)]
     for folder in sorted({row[6] for row in rows}):
         problems += _folder_problems(ledger, folder, [row[0] for row in rows if row[6] == folder])
     for path in unused(ledger.adapters_folder, ledger.folders()):

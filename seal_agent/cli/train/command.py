@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seal_agent.cli import console
-from seal_agent.cli.options import EngineOptions, GraderOptions, Json, ModelOptions, Seed, configured
+from seal_agent.cli.options import EngineOptions, GraderOptions, Json, ModelOptions, Seed
+from seal_agent.cli.train.agent import AgentOptions, AgentRequest, show_agent_status, start_agent
+from seal_agent.cli.train.executor import ExecutorOptions
+from seal_agent.cli.train.options import EditOptions, RewardOptions, SearchOptions, check_agent
 from seal_agent.cli.train.show import show_plan, show_result, show_status
 from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
     from seal_agent.config import OuterLoopConfig
     from seal_agent.outer_loop.domains.domain import Domain
-    from seal_agent.outer_loop.executors.executor import Executor
     from seal_agent.outer_loop.executors.workers import MakeWorker
     from seal_agent.outer_loop.learn import RunResult
     from seal_agent.outer_loop.plan import Plan
@@ -26,80 +28,9 @@ if TYPE_CHECKING:
     from seal_agent.outer_loop.units import Worker
 
 EXAMPLE = "Example: seal train --data squad.jsonl --rounds 2 --contexts 50 --edits 5 --seeds 3 --run runs/first"
+AGENT_EXAMPLE = "seal train --agent apps --rounds 2 --run runs/apps"
 INTERRUPTED = 130
 VERDICTS = "judge.sqlite"  # in the run's folder
-
-
-@dataclass(frozen=True, slots=True)
-class SearchOptions:
-    """How many contexts, self-edits and seeds a round tries, and which self-edits are kept."""
-
-    rounds: Annotated[int, typer.Option(help="Times that the policy learns.")] = 2
-    contexts: Annotated[int, typer.Option(help="Passages looked at in each round.")] = 50
-    edits: Annotated[int, typer.Option(help="Self-edits written about each passage.")] = 5
-    seeds: Annotated[int, typer.Option(help="Adapters trained on each self-edit.")] = 3
-    keep: Annotated[int, typer.Option(help="Self-edits of each passage kept at most.")] = 1
-    guard: Annotated[int, typer.Option(help="Passages of other titles whose loss costs reward.")] = 0
-    fresh_contexts: Annotated[bool, typer.Option("--fresh-contexts", help="Other passages in every round.")] = False
-    measure_last: Annotated[bool, typer.Option("--measure-last", help="Try the last policy's self-edits too.")] = False
-
-
-@dataclass(frozen=True, slots=True)
-class EditOptions:
-    """How self-edits are written and trained on. Options that are not given keep the paper's recipe."""
-
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format",
-            "-f",
-            help="implications, implications-long, rewrite, self-qa or a .txt file; several make a mix. "
-            "\\[default: implications]",
-        ),
-    ] = None
-    temperature: Annotated[float | None, typer.Option(help="Temperature of self-edits. \\[default: 1.0]")] = None
-    epochs: Annotated[int | None, typer.Option(help="Passes over a self-edit.")] = None
-    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate on a self-edit.")] = None
-
-    def config(self, search: SearchOptions, arc: str | None, seed: int) -> OuterLoopConfig:
-        """The outer loop's config. Raises InputError for options that ARC's self-edits choose themselves."""
-        from seal_agent.config import ARC_INNER_LOOPS, OuterLoopConfig
-
-        if arc and (self.formats or self.epochs or self.learning_rate or self.temperature):
-            raise InputError(
-                "a self-edit about a task of ARC chooses its own training; leave --format, --epochs, --learning-rate "
-                "and --temperature out"
-            )
-        defaults = OuterLoopConfig(inner_loop=ARC_INNER_LOOPS["default"]) if arc else OuterLoopConfig()
-        formats = tuple(self.formats) if self.formats else None
-        return OuterLoopConfig(
-            **asdict(search),
-            self_edit=configured(defaults.self_edit, formats=formats, temperature=self.temperature),
-            inner_loop=configured(defaults.inner_loop, epochs=self.epochs, learning_rate=self.learning_rate),
-            seed=seed,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class RewardOptions:
-    """How self-edits are rewarded."""
-
-    reward: Annotated[
-        str,
-        typer.Option(
-            help="questions (of the data; of ARC: solved or not), cells (of ARC: the share that is right), votes (its "
-            "own questions, no labels), or rubric (by --judge-model, or else the model itself; nothing trained)."
-        ),
-    ] = "questions"
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutorOptions:
-    """Where self-edits are evaluated."""
-
-    executor: Annotated[str, typer.Option(help="inline (this process), or ray.")] = "inline"
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster. \\[default: this machine alone]")] = None
-    workers: Annotated[int | None, typer.Option(help="Ray workers. \\[default: as many as there is room for]")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +55,7 @@ def train(
     reward_options: RewardOptions,
     grader_options: GraderOptions,
     executor_options: ExecutorOptions,
+    agent_options: AgentOptions,
     model_options: ModelOptions,
     engine_options: EngineOptions,
     data: Annotated[Path | None, typer.Option(help="Passages with questions: our JSON lines, or a SQuAD file.")] = None,
@@ -142,16 +74,19 @@ def train(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Learn to write better self-edits: try several, keep the best, finetune the model that writes them, repeat."""
+    """Learn to write better self-edits, or to act (--agent): try several, learn what worked, repeat."""
     if status:
-        show_status(status, as_json)
+        _show_status(status, as_json)
         return
     from seal_agent.outer_loop.executors.workers import MakeWorker
 
-    if (data is None) == (arc is None) or run is None:
+    if sum(source is not None for source in (data, arc, agent_options.agent)) != 1 or run is None:
         raise InputError(
-            f"give passages with --data or tasks with --arc, and a folder with --run; {EXAMPLE[0].lower()}{EXAMPLE[1:]}"
+            "give passages with --data, tasks with --arc or an environment with --agent, and a folder with --run; "
+            f"{EXAMPLE[0].lower()}{EXAMPLE[1:]}"
         )
+    if agent_options.agent:
+        check_agent(search_options, edit_options, reward_options, grader_options, report_to)
     config = edit_options.config(search_options, arc, seed)
     rubric = reward_options.reward == "rubric"  # the judge's options are the reward's then
     make_worker = MakeWorker(
@@ -168,30 +103,41 @@ def train(
         # none in a dry run, which writes nothing; none on a cluster, whose machines may not have the folder
         judge_cache=None if dry_run or executor_options.address else (run / VERDICTS).resolve(),
     )
-    request = _RunRequest(
-        data, arc, run, config, reward_options, grader_options, make_worker, executor_options, merge, report_to
-    )
-    _check(request)
+    request: _RunRequest | AgentRequest
+    if agent_options.agent:
+        loop, scorer = agent_options.config(search_options.rounds, seed), agent_options.choice(grader_options)
+        request = AgentRequest(agent_options.agent, run, loop, scorer, make_worker, executor_options, merge)
+    else:
+        request = _RunRequest(
+            data, arc, run, config, reward_options, grader_options, make_worker, executor_options, merge, report_to
+        )
+        _check(request)
     try:
-        _start(request, dry_run, as_json)
+        if isinstance(request, AgentRequest):
+            start_agent(request, dry_run, as_json)
+        else:
+            _start(request, dry_run, as_json)
     except KeyboardInterrupt:
         message = f"stopped; what is finished stands in {run}: the same command goes on from here"
         console.err.print(message, markup=False, soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
 
 
+def _show_status(folder: Path, as_json: bool) -> None:
+    from seal_agent.outer_loop.agents.status import is_agent_run
+
+    (show_agent_status if is_agent_run(folder) else show_status)(folder, as_json)
+
+
 def _check(request: _RunRequest) -> None:
     """Refuse invalid options before a model is loaded. Raises InputError, MissingDependency."""
     from seal_agent.outer_loop.report.tracking import check_tracker
 
-    rewarding, executing = request.reward_options, request.executor_options
+    rewarding = request.reward_options
     rewards = ("questions", "cells") if request.arc else ("questions", "votes", "rubric")
     if rewarding.reward not in rewards:
         raise InputError(f"there is no reward {rewarding.reward!r} for this data; use {_join_names(rewards)}")
-    if executing.executor not in ("inline", "ray"):
-        raise InputError(f"there is no executor {executing.executor!r}; use inline or ray")
-    if executing.executor == "inline" and (executing.address or executing.workers):
-        raise InputError("--address and --workers are Ray's; add --executor ray")
+    request.executor_options.check()
     if request.config.guard and rewarding.reward != "questions":
         raise InputError(f"--guard lowers the reward of questions, not of {rewarding.reward}; leave one of them out")
     _check_grader(request.grader_options, rewarding.reward, request.arc)
@@ -275,17 +221,6 @@ def _reward(request: _RunRequest, worker: Worker) -> RewardModel:
     return QuestionReward(request.config.guard_penalty if request.config.guard else 0.0)
 
 
-def _executor(request: _RunRequest, worker: Worker) -> Executor:
-    options = request.executor_options
-    if options.executor == "ray":
-        from seal_agent.outer_loop.executors.ray import RayExecutor
-
-        return RayExecutor(request.make_worker, address=options.address, workers=options.workers)
-    from seal_agent.outer_loop.executors.executor import InlineExecutor
-
-    return InlineExecutor(worker)
-
-
 def _learn(
     request: _RunRequest, domain: Domain[Any], reward: RewardModel, worker: Worker, planned: Plan, as_json: bool
 ) -> RunResult:
@@ -301,7 +236,7 @@ def _learn(
     run_settings = settings(worker.base, domain, reward, request.config, grader=grader, **judge_settings)
     run = Run(request.folder, run_settings, facts(worker.base, planned))
     try:
-        executor = _executor(request, worker)
+        executor = request.executor_options.make(request.make_worker, worker)
         try:
             with console.round_bars(planned.rounds, planned.work, quiet=as_json) as bars:
                 result = learn(

@@ -1,6 +1,7 @@
 """LangChain integration: the chat model, tools that adapt it, and middleware that adapts it automatically.
 
-from seal_agent.integrations.langchain import ChatSeal, create_adaptation_tools, AdaptationMiddleware
+from seal_agent.integrations.langchain import ChatSeal, create_adaptation_tools
+from seal_agent.integrations.langchain import AdaptationMiddleware, TrajectoryMiddleware
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ except ImportError as err:
 if TYPE_CHECKING:
     from seal_agent.integrations.langchain.agent.middleware import AdaptationMiddleware as AdaptationMiddleware
     from seal_agent.integrations.langchain.agent.tools import create_adaptation_tools as create_adaptation_tools
+    from seal_agent.integrations.langchain.agent.trajectories import TrajectoryMiddleware as TrajectoryMiddleware
     from seal_agent.integrations.langchain.chat.model import ChatSeal as ChatSeal
 
 _MODULES = {
     "AdaptationMiddleware": "agent.middleware",
     "ChatSeal": "chat.model",
+    "TrajectoryMiddleware": "agent.trajectories",
     "create_adaptation_tools": "agent.tools",
 }
-__all__ = ["AdaptationMiddleware", "ChatSeal", "create_adaptation_tools"]
+__all__ = ["AdaptationMiddleware", "ChatSeal", "TrajectoryMiddleware", "create_adaptation_tools"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from seal_agent.integrations.answer_form.form import Form
-from seal_agent.integrations.answer_form.reading import CallPiece, InvalidCall, Part, Reader
+from seal_agent.generation.answer_form.form import Form
+from seal_agent.generation.answer_form.reading import CallPiece, InvalidCall, Part, Reader
 from seal_agent.integrations.server.calls import Finished, Piece, Token
 from seal_agent.types import Completion
 

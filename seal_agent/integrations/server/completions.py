@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from seal_agent.config import ServerConfig
-from seal_agent.integrations.answer_form.form import Form
+from seal_agent.generation.answer_form.form import Form
 from seal_agent.integrations.server.answers import ChatChoice, Head, Json, TextChoice, usage_of
 from seal_agent.integrations.server.calls import Call
 from seal_agent.integrations.server.errors import ApiError, api_error, dumps, json_response

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
-from seal_agent.integrations.answer_form.form import Form, Tool, must_call, response_schema
-from seal_agent.integrations.answer_form.prompt import prompt_in_form
+from seal_agent.generation.answer_form.form import Form, Tool, must_call, response_schema
+from seal_agent.generation.answer_form.prompt import prompt_in_form
 from seal_agent.integrations.server.requests import ChatRequest, NamedTool, SentMessage, SentTool
 from seal_agent.types import Message, Prompt, ToolCall
 from seal_agent.validation import check_whole_characters

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
-from seal_agent.outer_loop.units import Evaluate, Unit, UnitResult, Worker
+from seal_agent.outer_loop.units import Worker
+
+Work = TypeVar("Work")
+"""A unit of work: of a domain, or of an agent's loop. Its `base` is the identity of its base model."""
+
+Done = TypeVar("Done")
+"""The result of a unit."""
 
 
 @dataclass(frozen=True, slots=True)
-class FinishedUnit:
+class FinishedUnit(Generic[Work, Done]):
     """A unit, its result, and the seconds its worker took, which are no part of a run's digest."""
 
-    unit: Unit[Any]
-    result: UnitResult
+    unit: Work
+    result: Done
     seconds: float
 
 
 class Executor(Protocol):
     """Evaluates each unit at least once, in any order. Only the caller writes the ledger."""
 
-    def map(self, units: Sequence[Unit[Any]], evaluate: Evaluate[Any]) -> Iterator[FinishedUnit]:
+    def map(
+        self, units: Sequence[Work], evaluate: Callable[[Work, Worker], Done]
+    ) -> Iterator[FinishedUnit[Work, Done]]:
         """Yield results as they come in. Raises what an evaluation raises."""
         ...
 
@@ -37,7 +45,9 @@ class InlineExecutor:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
 
-    def map(self, units: Sequence[Unit[Any]], evaluate: Evaluate[Any]) -> Iterator[FinishedUnit]:
+    def map(
+        self, units: Sequence[Work], evaluate: Callable[[Work, Worker], Done]
+    ) -> Iterator[FinishedUnit[Work, Done]]:
         """Yield results in the order of the units. Raises what an evaluation raises."""
         for unit in units:
             started = time.perf_counter()

@@ -18,9 +18,8 @@ from seal_agent.integrations.drafts import BackgroundLearner, Draft, LearningOut
 from seal_agent.integrations.langchain.agent.approval import Approval, approval_request
 from seal_agent.integrations.langchain.agent.documents import as_context, documents_in, up_to_last_turn
 from seal_agent.integrations.langchain.agent.documents import is_correction as is_correction
-from seal_agent.integrations.langchain.agent.tools import adapter_for, find_learnt, find_tried
-from seal_agent.integrations.namespaces import DEFAULT_NAMESPACE, check_namespace, namespace_for
-from seal_agent.store.namespaces import DEFAULT
+from seal_agent.integrations.langchain.agent.tools import find_learnt, find_tried
+from seal_agent.integrations.namespaces import DEFAULT_NAMESPACE
 from seal_agent.store.queue import LessonQueue
 from seal_agent.types import Context
 
@@ -28,10 +27,10 @@ try:
     from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
     from langchain.agents.middleware.types import OmitFromSchema
     from langchain_core.messages import BaseMessage
-    from langchain_core.runnables import RunnableConfig
-    from langgraph.config import get_config
     from langgraph.runtime import Runtime
     from langgraph.types import interrupt
+
+    from seal_agent.integrations.langchain.agent.routing import RunAdapter
 except ImportError as err:
     raise MissingDependency(
         "AdaptationMiddleware needs LangChain and LangGraph: pip install 'seal-agent[langchain]'"
@@ -98,15 +97,14 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
         Raises InputError for an unusable namespace or an unknown source.
         """
         super().__init__()
-        check_namespace(namespace)
+        self._run_adapter = RunAdapter(model, namespace)
         if isinstance(on, str) or not set(on) <= set(get_args(Source)):
             raise InputError(f"on names what to learn from, {' and '.join(get_args(Source))}, but it is {on!r}")
-        self._model, self._namespace, self._on = model, tuple(namespace), frozenset(on)
+        self._model, self._on = model, frozenset(on)
         self._learn_from_tools = learn_from_tools
         self._background, self._approve, self._route = background, approve, route
         self._is_correction = is_correction
         self._self_edit, self._inner_loop, self._gate = self_edit, inner_loop, gate
-        self._claimed: set[str] = set()
         self._queue = LessonQueue(model.ledger.database, model.base.identity)
         self._learner = BackgroundLearner(self._learn, self._queue)
         if background:
@@ -260,32 +258,8 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
     # ------------------------------------------------------------ the user's adapter
 
     def _adapter(self, runtime: Runtime[Any]) -> str:
-        """The adapter's name in the whole store, which the store is told belongs to the run's namespace."""
-        adapter = adapter_for(self._namespace, runtime.context, _run_config())
-        if adapter not in self._claimed and (parts := namespace_for(self._namespace, runtime.context, _run_config())):
-            self._model.ledger.claim(adapter, parts, DEFAULT)
-            self._claimed.add(adapter)
-        return adapter
+        return self._run_adapter.name(runtime)
 
     def _route_request(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
         adapter = self._adapter(request.runtime)
-        if not self._route:
-            return request
-        # ChatSeal prefers the config's adapter to any other, so a name there could be another user's adapter.
-        chosen = (_run_config().get("configurable") or {}).get("adapter", adapter)
-        if chosen != adapter:
-            raise InputError(
-                f"the run's config asks for adapter {chosen!r}, but its user's is {adapter!r}; leave adapter out of "
-                "the config, or make the middleware with route=False"
-            )
-        if adapter not in self._model.adapters():
-            return request
-        return request.override(model_settings={**request.model_settings, "adapter": adapter})
-
-
-def _run_config() -> RunnableConfig:
-    """The current run's config; empty outside a run."""
-    try:
-        return get_config()
-    except RuntimeError:
-        return {}
+        return self._run_adapter.route(request, adapter) if self._route else request

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, 
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
-from seal_agent.integrations.answer_form.reading import CallPiece, InvalidCall, Part, Reader
+from seal_agent.generation.answer_form.reading import CallPiece, InvalidCall, Part, Reader
 from seal_agent.types import Completion
 
 

@@ -10,8 +10,8 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
 from seal_agent.errors import InputError
-from seal_agent.integrations.answer_form.form import Form, Tool, must_call, response_schema
-from seal_agent.integrations.answer_form.schemas import recursive_refs
+from seal_agent.generation.answer_form.form import Form, Tool, must_call, response_schema
+from seal_agent.generation.answer_form.schemas import recursive_refs
 
 ToolLike = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
 ToolChoice = str | bool | Mapping[str, Any] | None

@@ -17,8 +17,8 @@ from langchain_core.messages import (
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
-from seal_agent.integrations.answer_form.form import Form
-from seal_agent.integrations.answer_form.prompt import prompt_in_form
+from seal_agent.generation.answer_form.form import Form
+from seal_agent.generation.answer_form.prompt import prompt_in_form
 from seal_agent.types import Message, Prompt, ToolCall
 
 _ROLES = {"user": "user", "human": "user", "system": "system", "developer": "system", "assistant": "assistant"}

@@ -25,8 +25,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from seal_agent.config import AnswerStyle, EngineName
 from seal_agent.errors import InputError
-from seal_agent.integrations.answer_form.form import Form
-from seal_agent.integrations.answer_form.reading import Reader
+from seal_agent.generation.answer_form.form import Form
+from seal_agent.generation.answer_form.reading import Reader
 from seal_agent.integrations.langchain.chat.answers import chunks_of, whole_message
 from seal_agent.integrations.langchain.chat.backends import AdapterInUse, active_revision, adapter_in_use, shared_model
 from seal_agent.integrations.langchain.chat.calls import ToolChoice, ToolLike, form_of, tool_of

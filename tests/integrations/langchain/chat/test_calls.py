@@ -27,9 +27,9 @@ from typing_extensions import TypedDict
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
-from seal_agent.integrations.answer_form.form import Form
-from seal_agent.integrations.answer_form.reading import CallPiece, Part, Reader
-from seal_agent.integrations.answer_form.schemas import CHARACTERS, Bounds, any_of, bounded, bounds_for, unrolled
+from seal_agent.generation.answer_form.form import Form
+from seal_agent.generation.answer_form.reading import CallPiece, Part, Reader
+from seal_agent.generation.answer_form.schemas import CHARACTERS, Bounds, any_of, bounded, bounds_for, unrolled
 from seal_agent.integrations.langchain import ChatSeal
 from seal_agent.integrations.langchain.chat.calls import form_of, schema_of, tool_of
 from seal_agent.model import SelfAdaptingModel

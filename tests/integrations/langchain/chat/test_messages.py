@@ -25,7 +25,7 @@ from langchain_core.messages import (
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
-from seal_agent.integrations.answer_form.form import Form
+from seal_agent.generation.answer_form.form import Form
 from seal_agent.integrations.langchain.chat.messages import prompt_of, turn_of
 from seal_agent.types import Chat, Message, ToolCall
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seal_agent.integrations.answer_form.form import CALL, CALL_END, Form
+from seal_agent.generation.answer_form.form import CALL, CALL_END, Form
 
 _ID_PREFIX = "call_"
 _ARGUMENT_KEYS = ("arguments", "parameters")  # Hermes and Qwen write the former, Llama the latter

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seal_agent.errors import InputError
-from seal_agent.integrations.answer_form.schemas import grammar_of, rebase_refs, unrolled
+from seal_agent.generation.answer_form.schemas import grammar_of, rebase_refs, unrolled
 from seal_agent.types import Grammar
 
 CALL, CALL_END = "<tool_call>", "</tool_call>"
@@ -27,6 +27,22 @@ class Tool:
         """The tool in OpenAI's format."""
         function = {"name": self.name, "description": self.description, "parameters": dict(self.schema)}
         return {"type": "function", "function": function}
+
+
+def tool_of_function(function: Mapping[str, Any]) -> Tool:
+    """A tool from OpenAI's format, with "type" and "function" around it or without.
+
+    Raises InputError for anything else.
+    """
+    inner = function.get("function", function) if isinstance(function, Mapping) else function
+    if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
+        raise InputError(
+            f'{function!r:.80} is no tool; give {{"name": …, "description": …, "parameters": a JSON schema}}'
+        )
+    schema = inner.get("parameters") or {"type": "object", "properties": {}}
+    if not isinstance(schema, Mapping):
+        raise InputError(f"the parameters of tool {inner['name']!r} are {schema!r:.60}; give a JSON schema")
+    return Tool(inner["name"], str(inner.get("description") or ""), dict(schema))
 
 
 @dataclass(frozen=True, slots=True)

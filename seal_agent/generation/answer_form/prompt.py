@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from seal_agent.base_model.control import broken
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
-from seal_agent.integrations.answer_form.form import CALL, CALL_END, Form
+from seal_agent.generation.answer_form.form import CALL, CALL_END, Form
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.types import Chat, Message, Prompt, ToolCall
 

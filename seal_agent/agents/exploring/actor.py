@@ -1,0 +1,73 @@
+"""An agent that acts: prompts in ChatSeal's form of tool calls, decoding constrained to the tools' JSON schemas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seal_agent.agents.trajectories.conversation import fitted, turns_before
+from seal_agent.agents.trajectories.trajectory import Step
+from seal_agent.base_model.model import BaseModel
+from seal_agent.config import ExplorationConfig
+from seal_agent.generation.answer_form.form import Form, Tool
+from seal_agent.generation.answer_form.prompt import prompt_in_form
+from seal_agent.generation.engine import Engine
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.training.conversations import Conversation
+from seal_agent.types import Prompt, Sampling, ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What an agent knows before it acts: the goal, what it saw and did, and what it sees now."""
+
+    goal: str
+    steps: tuple[Step, ...]
+    observation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A base model with a policy (None: the base model alone) that can call some tools."""
+
+    base: BaseModel
+    engine: Engine
+    policy: LoraAdapter | None
+    tools: tuple[Tool, ...]
+    config: ExplorationConfig
+
+    def act(self, views: Sequence[View], temperature: float, seed: int, count: int = 1) -> list[list[ToolCall]]:
+        """`count` calls for each view, all in one batch. A completion that is no whole call is left out.
+
+        Returns the different calls of each view, in the order in which they were drawn.
+        """
+        form = Form(self.tools, must_call=True)
+        prompts = [prompt for view in views for prompt in [self._prompt(view, form)] * count]
+        tokens = self.config.action_tokens
+        sampling = Sampling(tokens, temperature, self.config.top_p, seed=seed, grammar=form.grammar(tokens))
+        completions = self.engine.generate(prompts, sampling, [self.policy] * len(prompts))
+        calls = [_call(completion.text, form) for completion in completions]
+        rows = [calls[i : i + count] for i in range(0, len(calls), count)]
+        return [list(dict.fromkeys(call for call in row if call is not None)) for row in rows]
+
+    def _prompt(self, view: View, form: Form) -> Prompt:
+        turns = turns_before(view.goal, view.steps, view.observation)
+        room = min(self.config.context_tokens, self.base.window - self.config.action_tokens)
+        return prompt_in_form(fitted(self.base, Conversation(turns, self.tools), room).turns, form, self.base)
+
+
+def _call(text: str, form: Form) -> ToolCall | None:
+    """The call that a completion is; None where it was cut off."""
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return None
+    if form.only_call:
+        parsed = {"name": form.only_call.name, "arguments": parsed}
+    if not isinstance(parsed, dict):
+        return None
+    name, arguments = parsed.get("name"), parsed.get("arguments")
+    if not isinstance(name, str) or not isinstance(arguments, dict):
+        return None
+    return ToolCall(name, json.dumps(arguments, ensure_ascii=False))

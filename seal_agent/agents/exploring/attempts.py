@@ -1,0 +1,57 @@
+"""Attempts in progress, and how one becomes a rollout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from seal_agent.agents.exploring.actor import View
+from seal_agent.agents.exploring.worlds import Seen, Worlds
+from seal_agent.agents.trajectories.rollout import Rollout, Start
+from seal_agent.agents.trajectories.trajectory import Step
+from seal_agent.types import ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """An attempt in progress: where it began, what was seen and done, what is seen now, and its steps' scores."""
+
+    start: Start
+    steps: tuple[Step, ...]
+    seen: Seen
+    scores: tuple[float, ...] = ()
+    stuck: bool = False
+    """The agent could not write a whole call."""
+
+    @property
+    def view(self) -> View:
+        return View(self.start.task.goal, self.steps, self.seen.text)
+
+    def taken(self, worlds: Worlds, call: ToolCall, score: float | None = None) -> Path:
+        """The path with one more call."""
+        here = Start(self.start.task, self.start.seed, tuple(step.call for step in self.steps))
+        steps = (*self.steps, Step(self.seen.text, call))
+        scores = self.scores if score is None else (*self.scores, score)
+        return Path(self.start, steps, worlds.step(here, call), scores)
+
+    def ended(self, max_steps: int) -> bool:
+        return self.seen.done or self.stuck or len(self.steps) >= max_steps
+
+    def rollout(self) -> Rollout:
+        """The ended attempt with the environment's verdict."""
+        task, seen = self.start.task, self.seen
+        given = len(self.start.calls)
+        success = seen.success and not self.stuck
+        return Rollout(task.id, task.goal, self.start.seed, self.steps, seen.text, success, seen.shortcut, given)
+
+
+def begin(worlds: Worlds, start: Start) -> Path:
+    """The path that a start leads to: its calls are taken one by one."""
+    path = Path(start, (), worlds.look(replace(start, calls=())))
+    for call in start.calls:
+        path = path.taken(worlds, call)
+    return path
+
+
+def stuck(path: Path) -> Path:
+    """The path of an agent that wrote no whole call."""
+    return replace(path, stuck=True)

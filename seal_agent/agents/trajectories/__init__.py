@@ -1,0 +1,1 @@
+"""Trajectories: what an agent saw and did, whether it succeeded, and who says so."""

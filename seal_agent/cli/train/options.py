@@ -1,0 +1,94 @@
+"""Options of `seal train` that say how self-edits are searched for, written and rewarded."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seal_agent.cli.options import GraderOptions, configured
+from seal_agent.errors import InputError
+
+if TYPE_CHECKING:
+    from seal_agent.config import OuterLoopConfig
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How many contexts, self-edits and seeds a round tries, and which self-edits are kept."""
+
+    rounds: Annotated[int, typer.Option(help="Times that the policy learns.")] = 2
+    contexts: Annotated[int, typer.Option(help="Passages looked at in each round.")] = 50
+    edits: Annotated[int, typer.Option(help="Self-edits written about each passage.")] = 5
+    seeds: Annotated[int, typer.Option(help="Adapters trained on each self-edit.")] = 3
+    keep: Annotated[int, typer.Option(help="Self-edits of each passage kept at most.")] = 1
+    guard: Annotated[int, typer.Option(help="Passages of other titles whose loss costs reward.")] = 0
+    fresh_contexts: Annotated[bool, typer.Option("--fresh-contexts", help="Other passages in every round.")] = False
+    measure_last: Annotated[bool, typer.Option("--measure-last", help="Try the last policy's self-edits too.")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class EditOptions:
+    """How self-edits are written and trained on. Options that are not given keep the paper's recipe."""
+
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="implications, implications-long, rewrite, self-qa or a .txt file; several make a mix. "
+            "\\[default: implications]",
+        ),
+    ] = None
+    temperature: Annotated[float | None, typer.Option(help="Temperature of self-edits. \\[default: 1.0]")] = None
+    epochs: Annotated[int | None, typer.Option(help="Passes over a self-edit.")] = None
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate on a self-edit.")] = None
+
+    def config(self, search: SearchOptions, arc: str | None, seed: int) -> OuterLoopConfig:
+        """The outer loop's config. Raises InputError for options that ARC's self-edits choose themselves."""
+        from seal_agent.config import ARC_INNER_LOOPS, OuterLoopConfig
+
+        if arc and (self.formats or self.epochs or self.learning_rate or self.temperature):
+            raise InputError(
+                "a self-edit about a task of ARC chooses its own training; leave --format, --epochs, --learning-rate "
+                "and --temperature out"
+            )
+        defaults = OuterLoopConfig(inner_loop=ARC_INNER_LOOPS["default"]) if arc else OuterLoopConfig()
+        formats = tuple(self.formats) if self.formats else None
+        return OuterLoopConfig(
+            **asdict(search),
+            self_edit=configured(defaults.self_edit, formats=formats, temperature=self.temperature),
+            inner_loop=configured(defaults.inner_loop, epochs=self.epochs, learning_rate=self.learning_rate),
+            seed=seed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RewardOptions:
+    """How self-edits are rewarded."""
+
+    reward: Annotated[
+        str,
+        typer.Option(
+            help="questions (of the data; of ARC: solved or not), cells (of ARC: the share that is right), votes (its "
+            "own questions, no labels), or rubric (by --judge-model, or else the model itself; nothing trained)."
+        ),
+    ] = "questions"
+
+
+def check_agent(
+    search: SearchOptions, edits: EditOptions, rewards: RewardOptions, grader: GraderOptions, report_to: str | None
+) -> None:
+    """Refuse options that say nothing to an agent. Raises InputError."""
+    others = {field.name for field in fields(SearchOptions)} - {"rounds"}
+    given = [name for name in sorted(others) if getattr(search, name) != getattr(SearchOptions(), name)]
+    given += [
+        field.name.replace("formats", "format")
+        for field in fields(EditOptions)
+        if getattr(edits, field.name) is not None
+    ]
+    given += ["reward"] * (rewards != RewardOptions()) + ["grader"] * (grader.grader != GraderOptions().grader)
+    given += ["report-to"] * bool(report_to)
+    if given:
+        raise InputError(f"--{given[0].replace('_', '-')} is not for --agent; leave it out")

@@ -1,0 +1,189 @@
+"""Middleware that lets an agent learn from its own successes, into one adapter per user."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
+
+from seal_agent.adaptation.judging import DEFAULT_GATE, AnyGate
+from seal_agent.agents.trajectories.store import DEFAULT_LIMITS, TrajectoryStore
+from seal_agent.agents.trajectories.trajectory import Redact, Trajectory
+from seal_agent.errors import InputError, MissingDependency, SealError
+from seal_agent.integrations.langchain.agent.runs import trajectory_in
+from seal_agent.integrations.langchain.chat.calls import tool_of
+from seal_agent.integrations.namespaces import DEFAULT_NAMESPACE
+
+try:
+    from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
+    from langchain.agents.middleware.types import OmitFromSchema
+    from langgraph.runtime import Runtime
+
+    from seal_agent.integrations.langchain.agent.routing import RunAdapter, run_config
+except ImportError as err:
+    raise MissingDependency(
+        "TrajectoryMiddleware needs LangChain and LangGraph: pip install 'seal-agent[langchain]'"
+    ) from err
+
+if TYPE_CHECKING:
+    from seal_agent.config import InnerLoopConfig, TrajectoryLimits
+    from seal_agent.generation.answer_form.form import Tool
+    from seal_agent.model import SelfAdaptingModel
+    from seal_agent.types import Trust
+
+Verify = Callable[[Trajectory], bool | None]
+"""Whether a run reached its goal; None where that cannot be said."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrajectoryOutcome:
+    """What became of a run: its trajectory's id and outcome, and the revision where the adapter then learnt."""
+
+    adapter: str
+    trajectory: str
+    outcome: str
+    revision: str | None = None
+    accepted: bool = False
+    reason: str = ""
+    error: str = ""
+
+
+class TrajectoryState(AgentState[Any]):
+    """What the middleware adds to an agent's state: plain JSON."""
+
+    trajectories: NotRequired[Annotated[list[dict[str, Any]], OmitFromSchema(input=True, output=False)]]
+    """Output: what became of this run, as TrajectoryOutcome dictionaries; none where no tool was called."""
+
+
+class TrajectoryMiddleware(AgentMiddleware[TrajectoryState, Any, Any]):
+    """Keeps what an agent did, learns what `verify` calls a success, and answers with the adapter that learnt it.
+
+    A run's goal is the user's last message, its actions are the tool calls that follow. Only actions are learnt. Texts
+    that tools return are read, not learnt, but a stranger's text may have led the agent: `trust` says so.
+    """
+
+    state_schema = TrajectoryState
+    tools = ()
+
+    def __init__(
+        self,
+        model: SelfAdaptingModel,
+        verify: Verify | None = None,
+        namespace: Sequence[str] = DEFAULT_NAMESPACE,
+        *,
+        verified_by: str = "verify",
+        learn_after: int | None = 8,
+        trust: Trust = "trusted",
+        route: bool = True,
+        redact: Redact | None = None,
+        limits: TrajectoryLimits | None = None,
+        inner_loop: InnerLoopConfig | None = None,
+        gate: AnyGate = DEFAULT_GATE,
+    ) -> None:
+        """
+        Args:
+            model: the model whose adapters are trained.
+            verify: says from a run's trajectory whether it reached its goal. Without it, runs are only kept, and
+                `SelfAdaptingModel.trajectories(…).verify` says later how they ended.
+            namespace: whose adapter is trained; see `adapter_for`.
+            verified_by: who `verify` is, for the ledger.
+            learn_after: successes that wait before the adapter learns them; None: `seal learn` does it.
+            trust: "untrusted" quarantines what is learnt.
+            route: pass the adapter to every chat model call as the model setting `adapter`, which ChatSeal reads.
+            redact: called with every text before it is written or learnt.
+            limits: how much is kept; default: TrajectoryLimits().
+            inner_loop, gate: as for `SelfAdaptingModel.learn`.
+
+        Raises InputError for an unusable namespace, or a `learn_after` below 1.
+        """
+        super().__init__()
+        self._run_adapter = RunAdapter(model, namespace)
+        if learn_after is not None and learn_after < 1:
+            raise InputError(f"learn_after must be at least 1, but it is {learn_after}; use None to learn nothing")
+        self._model, self._verify = model, verify
+        self._verified_by, self._learn_after = verified_by, learn_after
+        self._trust, self._route, self._redact = trust, route, redact
+        self._limits = limits or DEFAULT_LIMITS
+        self._inner_loop, self._gate = inner_loop, gate
+        self._tools: dict[str, Tool] = {}
+        self._system = ""
+
+    # ------------------------------------------------------------ the agent's steps
+
+    def before_agent(self, state: TrajectoryState, runtime: Runtime[Any]) -> dict[str, Any]:
+        """Raises InputError where the run does not identify the adapter."""
+        self._adapter(runtime)
+        return {"trajectories": []}
+
+    async def abefore_agent(self, state: TrajectoryState, runtime: Runtime[Any]) -> dict[str, Any]:
+        return self.before_agent(state, runtime)
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> ModelResponse[Any]:
+        """Note the tools, and answer with the user's adapter; one without lessons gets the chat model's default."""
+        return handler(self._noted(request))
+
+    async def awrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
+    ) -> ModelResponse[Any]:
+        return await handler(self._noted(request))
+
+    def after_agent(self, state: TrajectoryState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Keep the run, and learn where enough successes wait."""
+        return self._finish(state, self._adapter(runtime), _source())
+
+    async def aafter_agent(self, state: TrajectoryState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        adapter, source = self._adapter(runtime), _source()
+        return await asyncio.to_thread(self._finish, state, adapter, source)
+
+    # ------------------------------------------------------------ learning
+
+    def _finish(self, state: TrajectoryState, adapter: str, source: str) -> dict[str, Any] | None:
+        tools = list(self._tools.values())
+        trajectory = trajectory_in(state["messages"], tools, system=self._system, source=source, trust=self._trust)
+        if trajectory is None:
+            return None
+        store = TrajectoryStore(self._model.ledger, adapter, self._redact, self._limits)
+        try:
+            (kept,) = store.add([self._verified(trajectory)])
+            outcome = self._learnt(store, TrajectoryOutcome(adapter, kept.id, kept.outcome))
+        except SealError as error:  # the run itself went well
+            outcome = TrajectoryOutcome(adapter, trajectory.id, trajectory.outcome, error=str(error))
+        return {"trajectories": [asdict(outcome)]}
+
+    def _verified(self, trajectory: Trajectory) -> Trajectory:
+        said = self._verify(trajectory) if self._verify else None
+        if said is None:
+            return trajectory
+        return replace(trajectory, outcome="success" if said else "failure", verified_by=self._verified_by)
+
+    def _learnt(self, store: TrajectoryStore, outcome: TrajectoryOutcome) -> TrajectoryOutcome:
+        """The outcome, after the adapter learnt what waits if that is enough."""
+        waiting = store.to_learn() if self._learn_after else []
+        if not self._learn_after or len(waiting) < self._learn_after:
+            return outcome
+        revision = self._model.learn(
+            waiting, adapter=store.adapter, inner_loop=self._inner_loop, gate=self._gate, limits=self._limits
+        )
+        return replace(outcome, revision=revision.id, accepted=revision.accepted, reason=revision.reason)
+
+    # ------------------------------------------------------------ the user's adapter
+
+    def _noted(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
+        """Note the agent's tools and system prompt, and choose the adapter."""
+        noted = map(tool_of, request.tools)
+        self._tools = {tool.name: tool for tool in noted}
+        self._system = request.system_prompt or ""
+        adapter = self._adapter(request.runtime)
+        return self._run_adapter.route(request, adapter) if self._route else request
+
+    def _adapter(self, runtime: Runtime[Any]) -> str:
+        return self._run_adapter.name(runtime)
+
+
+def _source() -> str:
+    """The thread that a run belongs to; "" where it has none."""
+    thread = (run_config().get("configurable") or {}).get("thread_id", "")
+    return f"thread:{thread}" if thread else ""

@@ -1,0 +1,100 @@
+"""The unit of an agent's work: some starts, and how to go on from them. Any worker gets the same result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Literal
+
+from seal_agent.agents.exploring.actor import Actor
+from seal_agent.agents.exploring.beam import explore
+from seal_agent.agents.exploring.roll_out import roll_out
+from seal_agent.agents.exploring.worlds import MakeEnvironment, Worlds
+from seal_agent.agents.scoring.judge import OPENAI, JudgeScorer
+from seal_agent.agents.scoring.learnt import LearntScorer
+from seal_agent.agents.scoring.scorer import Scorer, VerdictFirst
+from seal_agent.agents.trajectories.rollout import Rollout, Start
+from seal_agent.config import ExplorationConfig
+from seal_agent.generation.answer_form.form import tool_of_function
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.outer_loop.units import Worker
+from seal_agent.progress import Progress
+from seal_agent.types import content_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """An adapter of a run and its name, the SHA-256 of its files; "" and None stand for the base model."""
+
+    name: str = ""
+    adapter: LoraAdapter | None = field(default=None, compare=False, repr=False)
+
+
+ScorerKind = Literal["learnt", "judge", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerChoice:
+    """Who scores steps: a LoRA of the base model that is trained in the run, a judge at an endpoint, or nobody."""
+
+    kind: ScorerKind = "learnt"
+    judge: str = ""
+    judge_url: str = OPENAI
+
+    def make(self, worker: Worker, weights: Weights) -> Scorer | None:
+        """The scorer; the environment's verdict comes first. Raises InputError."""
+        if self.kind == "none":
+            return None
+        if self.kind == "judge":
+            return VerdictFirst(JudgeScorer(self.judge, self.judge_url))
+        return VerdictFirst(LearntScorer(worker.engine, weights.adapter))
+
+
+@dataclass(frozen=True, slots=True)
+class AgentUnit:
+    """Attempts made side by side: a beam of paths from each start, or one attempt from each."""
+
+    kind: Literal["explore", "roll out"]
+    base: str
+    environment: str
+    starts: tuple[Start, ...]
+    policy: Weights
+    config: ExplorationConfig
+    temperature: float
+    seed: int
+    make_environment: MakeEnvironment = field(compare=False, repr=False)
+    scorer: ScorerChoice | None = None
+    """Chooses among candidates; None: nobody does."""
+    scorer_weights: Weights = Weights()
+
+    @property
+    def key(self) -> str:
+        """Content hash: two units with the same key have the same result."""
+        facts = [self.kind, self.base, self.environment, [asdict(start) for start in self.starts], self.policy.name]
+        scorer = [asdict(self.scorer), self.scorer_weights.name] if self.scorer else None
+        exploration = asdict(self.config)
+        del exploration["environments"]  # how many are open at once decides nothing
+        return content_hash([*facts, exploration, self.temperature, self.seed, scorer])
+
+
+@dataclass(frozen=True, slots=True)
+class AgentUnitResult:
+    """A unit's ended attempts, in the order of its starts; `unit` is its key."""
+
+    unit: str
+    rollouts: tuple[Rollout, ...]
+
+
+def run_unit(unit: AgentUnit, worker: Worker, progress: Progress | None = None) -> AgentUnitResult:
+    """Make a unit's attempts."""
+    with Worlds(unit.make_environment, unit.config.environments) as worlds:
+        tools = tuple(map(tool_of_function, worlds.any.tools))
+        actor = Actor(worker.base, worker.engine, unit.policy.adapter, tools, unit.config)
+        go: Callable[..., list[Rollout]]
+        if unit.kind == "explore":
+            scorer = unit.scorer.make(worker, unit.scorer_weights) if unit.scorer else None
+            go = partial(explore, scorer=scorer)
+        else:
+            go = partial(roll_out, temperature=unit.temperature)
+        return AgentUnitResult(unit.key, tuple(go(actor, worlds, unit.starts, seed=unit.seed, progress=progress)))

@@ -1,0 +1,205 @@
+"""TrajectoryMiddleware: what an agent did is kept, its successes are learnt, and the adapter then answers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent_session import ALICE, BOB, Talker, Who
+from fakes import ScriptedEngine
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+
+from seal_agent.agents.trajectories.trajectory import Trajectory
+from seal_agent.base_model.model import BaseModel
+from seal_agent.config import RECIPES, TrajectoryLimits
+from seal_agent.errors import InputError
+from seal_agent.integrations.langchain import ChatSeal, TrajectoryMiddleware
+from seal_agent.integrations.langchain.agent.runs import trajectory_in
+from seal_agent.model import SelfAdaptingModel
+
+DOCS = Path(__file__).parents[4] / "docs" / "agents-learn.md"
+QUICK = replace(RECIPES["paper"].inner_loop, rank=2, alpha=4.0, epochs=1)
+
+
+@tool
+def order(item: str, count: int) -> str:
+    """Order a number of an item."""
+    return f"ordered {count} {item}"
+
+
+def orders(*rows: tuple[str, int]) -> AIMessage:
+    calls = [{"name": "order", "args": {"item": item, "count": count}, "id": f"{item}{count}"} for item, count in rows]
+    return AIMessage("", tool_calls=calls)
+
+
+@pytest.fixture
+def model(tiny_base: BaseModel, tmp_path: Path) -> SelfAdaptingModel:
+    return SelfAdaptingModel(tiny_base, home=tmp_path / "home", engine=ScriptedEngine({"": "Tarawa."}))
+
+
+class Session:
+    """An agent with the middleware."""
+
+    def __init__(self, model: SelfAdaptingModel, turns: list[AIMessage], **options: Any) -> None:
+        self.chat = Talker(turns=turns)
+        named = {"namespace": ("{user_id}",), "inner_loop": QUICK, "gate": None, **options}
+        self.middleware = TrajectoryMiddleware(model, **named)
+        self.agent = create_agent(
+            self.chat,
+            [order],
+            system_prompt="You order.",
+            middleware=[self.middleware],
+            context_schema=Who,
+            checkpointer=InMemorySaver(),
+        )
+
+    def say(self, text: str, user: Who = ALICE, asynchronous: bool = False) -> dict[str, Any]:
+        what, config = {"messages": [HumanMessage(text)]}, {"configurable": {"thread_id": "7"}}
+        if asynchronous:
+            return asyncio.run(self.agent.ainvoke(what, config, context=user))
+        return self.agent.invoke(what, config, context=user)
+
+
+def two_pears(run: Trajectory) -> bool:
+    return run.result == "ordered 2 pears"
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_success_is_kept_learnt_and_answered_with(model: SelfAdaptingModel, asynchronous: bool) -> None:
+    turns = [orders(("pears", 2)), AIMessage("Ordered."), AIMessage("Hello.")]
+    session = Session(model, turns, verify=two_pears, verified_by="till", learn_after=1)
+    (outcome,) = session.say("Order two pears.", asynchronous=asynchronous)["trajectories"]
+    (kept,) = model.trajectories("alice").all()
+    run = kept.trajectory
+    assert (run.goal, run.outcome, run.verified_by, run.answer) == ("Order two pears.", "success", "till", "Ordered.")
+    assert run.source == "thread:7"
+    assert run.system == "You order."
+    assert [each.name for each in run.tools] == ["order"]
+    assert kept.learnt == outcome["revision"] == model.adapters()["alice"]
+    assert session.say("Hello?", asynchronous=asynchronous)["trajectories"] == []
+    assert [settings.get("adapter") for settings in session.chat.settings] == [None, None, "alice"]
+
+
+def test_failures_are_kept_but_not_learnt_and_successes_wait_for_enough(model: SelfAdaptingModel) -> None:
+    turns = [orders(("pears", 3)), AIMessage("Ordered."), orders(("pears", 2)), AIMessage("Ordered.")]
+    session = Session(model, turns, verify=two_pears, learn_after=2)
+    assert session.say("Order three pears.")["trajectories"][0]["outcome"] == "failure"
+    assert session.say("Order two pears.")["trajectories"][0]["revision"] is None
+    store = model.trajectories("alice")
+    assert [kept.trajectory.outcome for kept in store.all()] == ["failure", "success"]
+    assert len(store.to_learn()) == 1
+    assert model.adapters() == {}
+
+
+def test_users_learn_apart(model: SelfAdaptingModel) -> None:
+    turns = [orders(("pears", 2)), AIMessage("Ordered."), orders(("pears", 2)), AIMessage("Ordered.")]
+    session = Session(model, turns, verify=two_pears, learn_after=1)
+    session.say("Order two pears.")
+    assert model.trajectories("bob").all() == []
+    session.say("Order two pears.", BOB)
+    assert set(model.adapters()) == {"alice", "bob"}
+
+
+def test_what_is_redacted_reaches_neither_disk_nor_training(model: SelfAdaptingModel) -> None:
+    turns = [orders(("pears", 2)), AIMessage("Ordered.")]
+    session = Session(
+        model, turns, verify=lambda run: True, learn_after=1, redact=lambda text: text.replace("pears", "things")
+    )
+    session.say("Order two pears.")
+    (revision,) = model.history("alice")
+    assert "pears" not in revision.context.text + "".join(edit.prompt for edit in revision.self_edits)
+    assert "things" in revision.context.text
+
+
+def test_an_error_of_learning_is_told_and_does_not_end_the_run(model: SelfAdaptingModel) -> None:
+    turns = [orders(("pears", 2)), AIMessage("Ordered.")]
+    session = Session(model, turns, verify=two_pears, limits=TrajectoryLimits(steps=1), learn_after=1)
+    assert session.say("Order two pears.")["trajectories"][0]["error"] == ""
+    long = Session(model, [orders(("pears", 1), ("pears", 2)), AIMessage("Done.")], limits=TrajectoryLimits(steps=1))
+    state = long.say("Order pears.")
+    assert "2 steps, but 1 is the limit" in state["trajectories"][0]["error"]
+    assert state["messages"][-1].content == "Done."
+
+
+def test_without_verify_runs_wait_for_somebody_to_say_how_they_ended(model: SelfAdaptingModel) -> None:
+    session = Session(model, [orders(("pears", 2)), AIMessage("Ordered.")])
+    (outcome,) = session.say("Order two pears.")["trajectories"]
+    store = model.trajectories("alice")
+    assert store.to_learn() == []
+    store.verify(outcome["trajectory"], "success", "person")
+    assert model.learn(store.to_learn(), adapter="alice", inner_loop=QUICK, gate=None).accepted
+
+
+def test_calls_made_side_by_side_follow_each_other() -> None:
+    messages = [
+        HumanMessage("An earlier goal."),
+        AIMessage("Done."),
+        HumanMessage("Order both."),
+        orders(("pears", 2), ("plums", 1)),
+        ToolMessage("no plums", tool_call_id="plums1"),
+        ToolMessage("two pears", tool_call_id="pears2"),
+        AIMessage("No plums."),
+    ]
+    run = trajectory_in(messages, [])
+    assert run is not None
+    assert [step.observation for step in run.steps] == ["", "two pears"]
+    assert (run.goal, run.result, run.answer) == ("Order both.", "no plums", "No plums.")
+    assert trajectory_in(messages[:2], []) is None
+    assert trajectory_in([], []) is None
+
+
+def test_another_users_adapter_cannot_be_asked_for(model: SelfAdaptingModel) -> None:
+    session = Session(model, [AIMessage("Hello.")])
+    config = {"configurable": {"thread_id": "7", "adapter": "bob"}}
+    with pytest.raises(InputError, match="asks for adapter 'bob'"):
+        session.agent.invoke({"messages": [HumanMessage("Hello.")]}, config, context=ALICE)
+
+
+def test_what_cannot_be_learnt_after_is_refused(model: SelfAdaptingModel) -> None:
+    with pytest.raises(InputError, match="learn_after"):
+        TrajectoryMiddleware(model, learn_after=0)
+    with pytest.raises(InputError, match="namespace"):
+        TrajectoryMiddleware(model, namespace="alice")
+
+
+# ------------------------------------------------------------ the page's example
+
+
+def example() -> str:
+    """The first Python block of docs/agents-learn.md."""
+    found = re.search(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_the_example_is_ten_lines_at_most() -> None:
+    assert 0 < sum(bool(line) for line in example().splitlines()) <= 10
+
+
+def test_the_example_runs_as_printed(tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a tiny model whose words are scripted; what it learns is really trained, and the gate really asks."""
+
+    def says(last: str, adapter: object) -> str:
+        called = '<tool_call>{"name": "order", "arguments": {"item": "pears", "count": 2}}</tool_call>'
+        return "Ordered." if "<tool_response>" in last else called if "pears" in last else "Tarawa."
+
+    made: list[SelfAdaptingModel] = []
+
+    def load(*_: object, **__: object) -> SelfAdaptingModel:
+        made.append(SelfAdaptingModel(tiny_base, home=tmp_path / "home", engine=ScriptedEngine(says)))
+        return made[0]
+
+    monkeypatch.setattr(SelfAdaptingModel, "from_pretrained", load)
+    names: dict[str, Any] = {}
+    exec(example(), names)
+    (revision,) = made[0].history("shop")
+    assert '"item": "pears"' in revision.context.text
+    assert [kept.learnt for kept in made[0].trajectories("shop").all()] == [revision.id]
+    assert isinstance(ChatSeal(backend=made[0]), ChatSeal)

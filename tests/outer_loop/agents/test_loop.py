@@ -1,0 +1,224 @@
+"""The loop of an agent: curriculum, gate, lessons, scorer and shortcuts, with a scripted engine and real training."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from agent_runs import CONFIG, stages, world
+from doors import Doors, DoorsEngine
+
+from seal_agent.agents.environments.environment import Task
+from seal_agent.agents.trajectories.lines import read_trajectories
+from seal_agent.agents.trajectories.rollout import Rollout, Start
+from seal_agent.agents.trajectories.trajectory import Step
+from seal_agent.base_model.model import BaseModel
+from seal_agent.errors import InputError
+from seal_agent.outer_loop.agents.curriculum import split_tasks
+from seal_agent.outer_loop.agents.gate import decide
+from seal_agent.outer_loop.agents.lessons import lessons_of, starts_again
+from seal_agent.outer_loop.agents.report import gain, success
+from seal_agent.outer_loop.agents.rounds import ScorerReport, TaskResult
+from seal_agent.outer_loop.agents.run import learn_agent
+from seal_agent.outer_loop.agents.stages import AgentStages
+from seal_agent.outer_loop.agents.status import is_agent_run, read_agent_status
+from seal_agent.outer_loop.agents.units import AgentUnit, ScorerChoice, Weights
+from seal_agent.outer_loop.policy import load_policy
+from seal_agent.types import ToolCall
+
+TASKS = [Task(f"{grade}-{i}", f"Do {grade}-{i}.", grade, f"f{i % 2}") for grade in (1, 2, 3) for i in range(8)]
+
+
+def result(task: str, done: bool, grade: int = 1) -> TaskResult:
+    return TaskResult(task, grade, "", done, 1, False)
+
+
+def test_each_round_goes_one_grade_further_and_never_touches_what_is_held_out() -> None:
+    curriculum = split_tasks(TASKS, 0.25, seed=0)
+    assert [sum(task.grade == grade for task in curriculum.held_out) for grade in (1, 2, 3)] == [2, 2, 2]
+    assert {task.family for task in curriculum.measured(1)} == {"f0", "f1"}
+    rounds = [curriculum.draw(round_, 6, seed=0) for round_ in range(5)]
+    assert [max(task.grade for task in tasks) for tasks in rounds] == [1, 2, 3, 3, 3]
+    assert sum(task.grade == 2 for task in rounds[1]) == 3
+    assert all(len(set(tasks)) == 6 for tasks in rounds)
+    assert not {task.id for tasks in rounds for task in tasks} & {task.id for task in curriculum.held_out}
+    assert curriculum.draw(1, 6, seed=0) == rounds[1]
+
+
+def test_a_curriculum_needs_tasks_that_differ() -> None:
+    with pytest.raises(InputError, match="none to train on"):
+        split_tasks(TASKS, 1.0, 0)
+    with pytest.raises(InputError, match="same id"):
+        split_tasks([TASKS[0], TASKS[0]], 0.0, 0)
+    assert split_tasks(TASKS, 0.0, 0).held_out == ()
+
+
+def test_a_policy_that_fails_earlier_tasks_is_not_promoted() -> None:
+    before = [result(str(i), done=True) for i in range(6)]
+    one_lost = [result(str(i), done=i > 0) for i in range(6)]
+    three_lost = [result(str(i), done=i > 2) for i in range(6)]
+    assert decide(before, one_lost, 0.0).promoted, "a single one is lost by chance"
+    refused = decide(before, three_lost, 0.34)
+    assert (refused.promoted, refused.lost) == (False, ("0", "1", "2"))
+    assert decide(three_lost, before, 0.34).promoted
+    assert "none could be lost" in decide([result("a", False)], [result("a", False)], 0.34).reason
+
+
+def rollout(task: str, *names: str, success: bool = True) -> Rollout:
+    return Rollout(task, "Go.", 0, tuple(Step("", ToolCall(name, "{}")) for name in names), "", success)
+
+
+def test_the_shortest_successes_are_learnt_each_once() -> None:
+    some = [rollout("a", "x", "y", "z"), rollout("a", "z"), rollout("a", "z"), rollout("a", "x", "z")]
+    kept = lessons_of([*some, rollout("b", "x", success=False)], kept=2)
+    assert [len(each.steps) for each in kept] == [1, 2]
+
+
+def test_a_failed_task_is_tried_again_from_steps_spread_over_its_longest_attempt() -> None:
+    task = Task("a", "Go.", 1)
+    failed = [rollout("a", "v", success=False), rollout("a", *"uvwxyz", success=False)]
+    starts = starts_again(task, 0, failed, steps=3, tries=2)
+    assert [len(start.calls) for start in starts] == [0, 0, 2, 2, 4, 4]
+    assert starts_again(task, 0, [*failed, rollout("a", "z")], steps=3, tries=2) == []
+    assert starts_again(task, 0, failed, steps=0, tries=2) == []
+
+
+def test_gains_are_paired_by_task_and_of_the_grades_that_were_asked_for() -> None:
+    before = [result("a", False), result("b", True), result("c", False, grade=2)]
+    after = [result("b", True), result("a", True), result("c", True, grade=2)]
+    rise = gain(before, after, (1,))
+    assert rise is not None
+    assert (rise.mean, rise.count) == (0.5, 2)
+    assert success(after, (3,)) is None
+
+
+def test_a_units_key_names_the_policy_and_not_how_many_environments_are_open() -> None:
+    unit = AgentUnit("explore", "base", "doors", (Start(TASKS[0]),), Weights("p"), CONFIG.exploration, 1.0, 0, Doors)
+    assert replace(unit, config=replace(CONFIG.exploration, environments=1)).key == unit.key
+    assert replace(unit, policy=Weights("q")).key != unit.key
+    assert replace(unit, scorer=ScorerChoice()).key != unit.key
+    assert pickle.loads(pickle.dumps(unit)) == unit, "it is sent to other processes"
+
+
+def test_two_rounds_learn_report_and_leave_what_was_learnt(tiny_base: BaseModel, tmp_path: Path) -> None:
+    engine = DoorsEngine()
+    at_work = stages(tiny_base, tmp_path / "run", engine)
+    opened = Doors.opened
+    finished = learn_agent(at_work)
+    assert Doors.opened == opened
+    first, last = finished.results.rounds
+    assert {task.grade for task in first.explored} == {1}
+    assert {task.grade for task in last.explored} == {1, 2}
+    assert first.lessons <= last.lessons
+    assert first.gate.promoted
+    assert sum(each.success for each in last.held_out) > sum(each.success for each in finished.results.base)
+    assert finished.policy is not None
+    assert load_policy(tmp_path / "run").adapter.pairs.keys() == load_policy(finished.policy).adapter.pairs.keys()
+    lessons = read_trajectories(finished.trajectories)
+    assert len(lessons) == last.lessons
+    assert all(lesson.is_lesson and lesson.verified_by == "environment:doors" for lesson in lessons)
+    held = {task.goal for task in at_work.world.tasks.held_out}
+    assert not {lesson.goal for lesson in lessons} & held, "held-out tasks are never trained on"
+    report = finished.markdown.read_text()
+    for heading in ("Success on held-out tasks", "Scorer", "Shortcuts", "Gate", "Screenshots", "Time by stage"):
+        assert f"## {heading}" in report
+    assert (tmp_path / "run" / "pictures" / "1.png").read_bytes().startswith(b"\x89PNG")
+    status = read_agent_status(tmp_path / "run")
+    assert status.finished
+    assert is_agent_run(tmp_path / "run")
+    at_work.run.close()
+
+
+def test_the_scorer_chooses_only_above_its_bound_and_shortcuts_are_counted(
+    tiny_base: BaseModel, tmp_path: Path
+) -> None:
+    """An untrained scorer that likes everything would learn every shortcut; the environment's verdict learns none."""
+    likes_all = DoorsEngine(likelihood=lambda prompt, said: 0.0 if said == "yes" else -3.0)
+    config = replace(CONFIG, rounds=2, least_f1=0.0, held_out_labels=0.5)
+    at_work = stages(tiny_base, tmp_path / "low", likes_all, config)
+    first, last = learn_agent(at_work).results.rounds
+    at_work.run.close()
+    assert first.scorer.quality is not None
+    assert not first.selected, "nobody has measured the first round's scorer"
+    assert last.selected
+    assert last.scorer.hard > 0
+    assert first.shortcuts.taken > 0
+    assert (first.shortcuts.by_scorer_alone, first.shortcuts.with_verdict) == (first.shortcuts.taken, 0)
+    strict = stages(tiny_base, tmp_path / "high", likes_all, replace(config, least_f1=1.0))
+    assert not any(round_.selected for round_ in learn_agent(strict).results.rounds)
+    strict.run.close()
+
+
+def test_a_policy_that_lost_what_was_done_before_stays_out(tiny_base: BaseModel, tmp_path: Path) -> None:
+    class Forgetful(DoorsEngine):
+        """Only the base model does anything right."""
+
+        def _act(self, prompt: object, adapter: object, sampling: object, row: int) -> str:
+            if adapter:
+                return json.dumps({"name": "win", "arguments": {}})
+            turns = getattr(prompt, "turns", prompt)
+            said = " ".join(turn.content for turn in turns if turn.role == "user")
+            return self._right(said, said.split(" door")[0].split()[-1])
+
+    at_work = stages(tiny_base, tmp_path / "run", Forgetful(), replace(CONFIG, rounds=1))
+    finished = learn_agent(at_work)
+    (only,) = finished.results.rounds
+    at_work.run.close()
+    assert only.lessons > 0
+    assert not only.gate.promoted
+    assert only.next_policy == ""
+    assert finished.policy is None
+    assert "not promoted" in finished.markdown.read_text()
+
+
+def test_without_a_single_success_nothing_is_learnt_and_the_report_says_so(
+    tiny_base: BaseModel, tmp_path: Path
+) -> None:
+    class Hopeless(DoorsEngine):
+        def _act(self, prompt: object, adapter: object, sampling: object, row: int) -> str:
+            return json.dumps({"name": "win", "arguments": {}})
+
+    at_work = stages(tiny_base, tmp_path / "run", Hopeless(), replace(CONFIG, rounds=1))
+    finished = learn_agent(at_work)
+    at_work.run.close()
+    (only,) = finished.results.rounds
+    assert (only.lessons, only.candidate, finished.policy) == (0, "", None)
+    assert only.scorer == ScorerReport("learnt")
+    assert finished.trajectories.read_text() == ""
+
+
+def test_a_finished_run_is_read_from_its_ledger(tiny_base: BaseModel, tmp_path: Path) -> None:
+    at_work = stages(tiny_base, tmp_path / "run", DoorsEngine(), replace(CONFIG, rounds=1))
+    first = learn_agent(at_work)
+    at_work.run.close()
+    silent = DoorsEngine(script=lambda prompt, adapter: pytest.fail("it was asked again"))
+    silent.generate = lambda *args, **named: pytest.fail("it was asked again")  # type: ignore[method-assign]
+    again = stages(tiny_base, tmp_path / "run", silent, replace(CONFIG, rounds=1))
+    assert learn_agent(again).digest == first.digest
+    again.run.close()
+
+
+def test_other_settings_are_refused(tiny_base: BaseModel, tmp_path: Path) -> None:
+    stages(tiny_base, tmp_path / "run", DoorsEngine()).run.close()
+    with pytest.raises(InputError, match=r"agent_loop.tries was"):
+        stages(tiny_base, tmp_path / "run", DoorsEngine(), replace(CONFIG, tries=5))
+    more_open = replace(CONFIG, exploration=replace(CONFIG.exploration, environments=1))
+    stages(tiny_base, tmp_path / "run", DoorsEngine(), more_open).run.close()
+
+
+def test_a_world_without_tools_is_refused() -> None:
+    class Bare(Doors):
+        tools = ()
+
+    with pytest.raises(InputError, match="has no tools"):
+        world(CONFIG, Bare)
+
+
+def test_stages_are_what_the_executor_is_asked_for(tiny_base: BaseModel, tmp_path: Path) -> None:
+    at_work: AgentStages = stages(tiny_base, tmp_path / "run", DoorsEngine())
+    base = at_work.measure(0, "measure", at_work.world.tasks.held_out, Weights())
+    assert [each.task for each in base] == [task.id for task in at_work.world.tasks.held_out]
+    at_work.run.close()
