@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 IGNORE_LABEL = -100
 """Label of a token that is read but not learnt from (PyTorch's cross-entropy default)."""
@@ -32,6 +32,19 @@ class Question:
     golds: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Picture:
+    """An image by value: the SHA-256 of its pixels, and the pixels as a PNG file in base64."""
+
+    sha256: str
+    png: str = field(repr=False)
+
+
+if TYPE_CHECKING:
+    Images = Sequence[Any]
+else:  # what callers give becomes pictures before it is stored
+    Images = tuple[Picture, ...]
+
 Trust = Literal["trusted", "untrusted"]
 """Whether a text comes from its user, or from a stranger: a tool, a web page, a mail."""
 
@@ -40,13 +53,15 @@ Trust = Literal["trusted", "untrusted"]
 class Context:
     """What the model is to learn: a passage, its title ("" where there is none), its questions.
 
-    What is learnt from an untrusted text is quarantined: it answers only where its revision is named.
+    What is learnt from an untrusted text is quarantined: it answers only where its revision is named. `images` are
+    paths, bytes or PIL images of what belongs to the text, or stands in its place; stages hand them on as `Picture`.
     """
 
     text: str
     title: str = ""
     questions: tuple[Question, ...] = ()
     trust: Trust = "trusted"
+    images: Images = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +97,16 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One chat turn. An assistant's turn may call tools; a "tool" turn is what the tool called `name` gave back."""
+    """One chat turn. An assistant's turn may call tools; a "tool" turn is what the tool called `name` gave back.
+
+    `pictures` stand before the text of their turn.
+    """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
     calls: tuple[ToolCall, ...] = ()
     name: str = ""
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,8 +493,18 @@ def accuracy(answers: Sequence[Answer]) -> float:
 
 def content_hash(value: Any) -> str:
     """SHA-256, 64 hex digits, of a JSON-serialisable value in canonical form."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    canonical = json.dumps(_without_added(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+_ADDED_LATER = ("images", "pictures")
+"""Fields that values did not always have. Left empty, they leave a hash as it was before."""
+
+
+def _without_added(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_added(v) for k, v in value.items() if v or k not in _ADDED_LATER}
+    return [_without_added(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 _CHECK_MARKS = {True: "✓", False: "✗", None: "–"}

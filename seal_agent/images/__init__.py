@@ -1,0 +1,1 @@
+"""Pictures: read from files, bytes and PIL images, within limits, as RGB pixels."""
