@@ -14,6 +14,7 @@ from seal_agent.types import Sampling
 from seal_agent.validation import config
 
 Positive = Annotated[int, Field(ge=1)]
+AtLeastTwo = Annotated[int, Field(ge=2)]
 Count = Annotated[int, Field(ge=0)]
 AboveZero = Annotated[float, Field(gt=0)]
 ZeroOrMore = Annotated[float, Field(ge=0)]
@@ -53,6 +54,23 @@ class SelfEditConfig:
         return Sampling(self.max_tokens, self.temperature, self.top_p, seed=seed)
 
 
+@config
+class PictureConfig:
+    """What a model notes about a picture: what several samples agree on, and the picture makes likelier. Not tuned."""
+
+    samples: AtLeastTwo = 6  # of each description, transcript and answer; MM-UPT: 10 answers
+    agreement: Share = 0.5  # share of the samples that must say a line; MM-UPT takes the mode, however small
+    questions: Count = 6  # that the model writes itself, of each picture
+    temperature: AboveZero = 0.7  # as the self-test's second answer
+    top_p: Share = 0.95
+    max_tokens: Positive = 160  # of a description or transcript
+    answer_tokens: Positive = 24
+    least_gain: float = 0.0  # nats per token by which the picture must make a line likelier
+
+    def sampling(self, max_tokens: int, seed: int) -> Sampling:
+        return Sampling(max_tokens, self.temperature, self.top_p, seed=seed)
+
+
 MAX_UNPROTECTED_ALPHA = 256  # measured: at 512 without null_space, neutral text became 43 times as perplexing
 
 
@@ -87,6 +105,11 @@ class InnerLoopConfig:
             raise InputError(
                 f"alpha {self.alpha:g} ruins a model of which null_space protects nothing; "
                 "use alpha 64, or leave null_space at its default"
+            )
+        if any("vision" in target.split("+") for target in self.targets) and (self.null_space or self.shrink):
+            raise InputError(
+                "there is no reference text for layers that see, so nothing protects them; "
+                "with targets 'vision' use null_space 0, shrink 0 and alpha 64"
             )
 
 

@@ -314,10 +314,14 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class PassageSource:
-    """The title that a passage of a document is learnt under, and where it stands: "page 3", "section Leave"."""
+    """The title that a passage of a document is learnt under, and where it stands: "page 3", "section Leave".
+
+    `picture` counts from 1: the picture of the context that the passage was seen in; 0 for a passage of its text.
+    """
 
     title: str
     place: str = ""
+    picture: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -497,7 +501,7 @@ def content_hash(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-_ADDED_LATER = ("images", "pictures")
+_ADDED_LATER = ("images", "picture", "pictures")
 """Fields that values did not always have. Left empty, they leave a hash as it was before."""
 
 

@@ -11,21 +11,24 @@ from dataclasses import dataclass, replace
 
 from seal_agent.adaptation.distillation import distilled
 from seal_agent.base_model.model import BaseModel
+from seal_agent.base_model.sight import FIRST_ID
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
+from seal_agent.errors import InputError
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.seeds import derived_seed
 from seal_agent.self_edits.checking import check_self_edits_batch
 from seal_agent.self_edits.formats.evidence import EVIDENCE, truncated_cues
+from seal_agent.self_edits.formats.registry import IN_VIEW
 from seal_agent.self_edits.parsing import notes_of
 from seal_agent.self_edits.questions import statements_of
 from seal_agent.self_edits.writing import passages_of, write_self_edits_batch
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention.anchors import anchors
 from seal_agent.training.retention.reference_text import protected_directions
-from seal_agent.training.sequences import encode
-from seal_agent.types import Context, Question, SelfEdit, TrainingSequence
+from seal_agent.training.sequences import encode, encode_in_view
+from seal_agent.types import Context, Picture, Question, SelfEdit, TrainingSequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class Lesson:
     """A context cut into passages that fit the window, and the notes about them.
 
     `held_out` are the questions of the self-test: a note that asks one of them is not trained on. `titles` has one for
-    each passage, where the sections of a document have their own.
+    each passage, where the sections of a document have their own. `pictures` are what each passage was seen in, where
+    it was.
     """
 
     title: str
@@ -41,6 +45,7 @@ class Lesson:
     self_edits: tuple[SelfEdit, ...]
     held_out: tuple[Question, ...] = ()
     titles: tuple[str, ...] = ()
+    pictures: tuple[Picture | None, ...] = ()
 
     def title_of(self, part: int) -> str:
         """The title that a passage and its notes are learnt under."""
@@ -80,6 +85,11 @@ def job_of(
         earlier: Lessons that `start` has learned; they are replayed.
     """
     sequences = sequences_of(engine, base, lesson, config, earlier)
+    if "vision" in "+".join(config.targets) and not any(max(s.input_ids) >= FIRST_ID for s in sequences):
+        raise InputError(
+            "targets 'vision' learns nothing where no picture is in view; adapt to a picture, with the format "
+            "picture-in-view beside the others"
+        )
     rate = config.learning_rate * (config.continued if start else 1)
     return TrainJob(sequences, replace(config, learning_rate=rate), start, protected_directions(base, config))
 
@@ -117,8 +127,17 @@ def _own(engine: Engine, base: BaseModel, lesson: Lesson, config: InnerLoopConfi
             encoded = [s for note, s in zip(notes, encoded, strict=True) if note.answer is None]
         else:
             encoded += _truncated_cues(base, title, passage, edits, config)
-        sequences += [*encoded, *taught, whole]
+        sequences += [*encoded, *taught, whole, *_in_view(base, lesson, edits)]
     return sequences
+
+
+def _in_view(base: BaseModel, lesson: Lesson, edits: Sequence[SelfEdit]) -> Iterator[TrainingSequence]:
+    """Questions about a picture that are learnt with the picture in view."""
+    for edit in edits:
+        picture = lesson.pictures[edit.part] if lesson.pictures else None
+        if edit.format == IN_VIEW and picture is not None:
+            notes = notes_of([edit], lesson.title_of(edit.part))
+            yield from (encode_in_view(base, lesson.title_of(edit.part), note, picture) for note in notes)
 
 
 def _truncated_cues(

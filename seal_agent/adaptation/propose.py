@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from seal_agent.adaptation.pictures import look, picture_edits, picture_sources
 from seal_agent.adaptation.self_test import write_self_test
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import SelfEditConfig
+from seal_agent.config import PictureConfig, SelfEditConfig
 from seal_agent.data.documents.document import Document, Section
 from seal_agent.errors import InputError
 from seal_agent.generation.engine import Engine
@@ -33,6 +34,7 @@ def write_proposal(
     parent: str | None,
     writer: LoraAdapter | None,
     seed: int,
+    pictures: PictureConfig | None = None,
 ) -> Proposal:
     """Write the self-edits of a context.
 
@@ -42,10 +44,15 @@ def write_proposal(
         adapter: Name of the adapter that is to learn them.
         parent: The revision that it continues from.
         writer: The policy that writes; None for the base model.
+        pictures: How the pictures of the context are looked at.
 
     Raises InputError for an unusable context.
     """
-    sources = _sources(base, context, document, config.max_context_tokens)
+    sources: list[tuple[PassageSource, list[str]]] = []
+    if context.text.strip():
+        sources = _sources(base, context, document, config.max_context_tokens)
+    texts, seen = len(sources), look(engine, base, context, pictures or PictureConfig(), clock, seed)
+    sources += picture_sources(base, context.title, seen, config.max_context_tokens)
     titled = [(source.title, passages) for source, passages in sources]
     with clock.stage("write self-edits") as report:
         edits = write_self_edits_batch(engine, titled, config, writer=writer, seed=seed, progress=report)
@@ -56,16 +63,22 @@ def write_proposal(
     if config.self_test and not context.questions:
         with clock.stage("write self-test") as report:
             test = write_self_test(engine, titled, config.self_test, seed=seed, progress=report)
+    counts = [len(passages) for _, passages in sources]
+    written = _numbered(edits, counts)
+    if seen:
+        seen_in = [source.picture for source, _ in sources]
+        parts = {number: sum(counts[:i]) for i, number in enumerate(seen_in) if i >= texts}
+        written += picture_edits(seen, parts, config, pictures or PictureConfig(), seed)
     return Proposal(
         adapter,
         context,
         tuple(passage for _, passages in sources for passage in passages),
-        _numbered(edits, [len(passages) for _, passages in sources]),
+        written,
         parent,
         base.identity,
         test,
         clock.stages,
-        tuple(source for source, passages in sources for _ in passages) if document else (),
+        tuple(source for source, passages in sources for _ in passages) if document or seen else (),
     )
 
 

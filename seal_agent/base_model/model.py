@@ -143,9 +143,7 @@ class BaseModel:
         ids = self.turns(chat.turns, answer_next=True, tools=chat.tools, adapter=adapter)
         return ids + self.content_ids(chat.begun) if chat.begun else ids
 
-    def turns(
-        self, messages: Sequence[Message], answer_next: bool, tools: str = "", adapter: Any = None
-    ) -> list[int]:
+    def turns(self, messages: Sequence[Message], answer_next: bool, tools: str = "", adapter: Any = None) -> list[int]:
         """Ids of chat turns; with `answer_next` they end where the assistant is to speak, without thinking aloud.
 
         Args:
@@ -159,7 +157,9 @@ class BaseModel:
             return self.tokens(transcript(messages, answer_next))
         contents = [text for message in messages for text in (message.content, message.name, *_call_texts(message))]
         hidden = Hidden.for_texts(self.controls, [*contents, tools])
-        rendered = self._rendered(messages, answer_next, tools, hidden) if self.is_chat else self._told(messages, hidden)
+        rendered = (
+            self._rendered(messages, answer_next, tools, hidden) if self.is_chat else self._told(messages, hidden)
+        )
         text, literal = hidden.show(rendered)
         if pictures:
             return self._with_pictures(text, literal, pictures, adapter)
@@ -169,7 +169,8 @@ class BaseModel:
         """A transcript for a model without a chat template, with the placeholders of its pictures."""
         mark = self.sight.placeholder
         placed = [
-            replace(message, content=mark * len(message.pictures) + hidden.hide(message.content)) for message in messages
+            replace(message, content=mark * len(message.pictures) + hidden.hide(message.content))
+            for message in messages
         ]
         return transcript(placed, True)
 

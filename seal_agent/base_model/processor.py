@@ -23,7 +23,9 @@ def load_processor(source: str, config: Any, tokenizer: Any, **options: Any) -> 
         parts = {"image_processor": images, "tokenizer": tokenizer}
         processor = kind.from_args_and_dict([parts.get(name) for name in kind.get_attributes()], settings)
     except ImportError as err:
-        raise MissingDependency(f"pictures need more packages ({first_line(err)}): pip install 'seal-agent[vision]'") from err
+        raise MissingDependency(
+            f"pictures need more packages ({first_line(err)}): pip install 'seal-agent[vision]'"
+        ) from err
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as err:
         raise ModelError(
             f"{source} holds no processor for pictures ({first_line(err)}); add the model's processor files to it"

@@ -191,7 +191,7 @@ class Sight:
     # ------------------------------------------------------------ what a pass needs beside ids
 
     def places(self, ids_BT: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Positions 3×B×T and, for each row, how far they fall short of counting tokens (B×1); None: they count them."""
+        """Positions 3×B×T, and B×1: how far each row's fall short of counting tokens. None where they count tokens."""
         if self.rope_index is None:
             return None
         import torch

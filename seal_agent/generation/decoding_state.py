@@ -94,7 +94,9 @@ class DecodingState:
             raise ValueError("rows can join only where both have been read")
         length = max(self._ids_BT.shape[1], other._ids_BT.shape[1])
         if self._short_B1 is not None or other._short_B1 is not None:
-            self._short_B1 = torch.cat([_or_zero(self._short_B1, self._ids_BT), _or_zero(other._short_B1, other._ids_BT)])
+            self._short_B1 = torch.cat(
+                [_or_zero(self._short_B1, self._ids_BT), _or_zero(other._short_B1, other._ids_BT)]
+            )
         self._ids_BT = torch.cat([padded_left(self._ids_BT, length), padded_left(other._ids_BT, length)])
         kv_cache.join(self._cache, other._cache)
 

@@ -15,7 +15,7 @@ from seal_agent.errors import InputError
 from seal_agent.generation.constraints import Constraint
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.seeing import adapter_for_eyes, let_see
-from seal_agent.types import Prompt
+from seal_agent.types import Chat, Prompt
 
 _Value = TypeVar("_Value")
 
@@ -69,6 +69,14 @@ def ids_of(base: BaseModel, prompt: Prompt, adapter: LoraAdapter | None = None) 
     if not ids:
         raise InputError("the prompt is empty; give the model something to continue")
     return ids
+
+
+def check_blind(prompts: Sequence[Prompt], engine: str) -> None:
+    """Raises InputError for prompts with pictures, which an engine cannot show to its model."""
+    for prompt in prompts:
+        turns = () if isinstance(prompt, str) else prompt.turns if isinstance(prompt, Chat) else prompt
+        if any(turn.pictures for turn in turns):
+            raise InputError(f"the engine {engine} takes no pictures; use engine='hf' for them")
 
 
 def pictures_of(base: BaseModel, ids: Sequence[int]) -> tuple[SeenPicture, ...]:

@@ -139,9 +139,9 @@ def _run(sight: Sight) -> set[str]:
     def after(name: str) -> Callable[..., None]:
         def record(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             shape = linear_shape(layer)
-            if threading.get_ident() == thread and shape and isinstance(output, Tensor) and len(inputs) == 1:
-                if output.shape == (*inputs[0].shape[:-1], shape[1]):
-                    found.add(name)
+            ours = threading.get_ident() == thread and shape is not None and len(inputs) == 1
+            if ours and isinstance(output, Tensor) and output.shape == (*inputs[0].shape[:-1], shape[1]):
+                found.add(name)
 
         return record
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from seal_agent.errors import InputError
 from seal_agent.base_model.sight import sight_of
+from seal_agent.errors import InputError
 from seal_agent.lora.peft_support import names_peft_misses
 from seal_agent.lora.seeing import vision_layers
 from seal_agent.lora.text_layers import linear_shape, text_layers

@@ -230,6 +230,3 @@ def _template(placed: str) -> str:
         "{% for b in m['content'] %}{% if b['type'] == 'image' %}" + placed + "{% else %}{{ b['text'] }}{% endif %}"
         "{% endfor %}{% endif %}</turn>\n{% endfor %}{% if add_generation_prompt %}<turn>assistant\n{% endif %}"
     )
-
-
-

@@ -118,7 +118,7 @@ class ChatSeal(AdapterPerCall):
             max_output_tokens=self.max_tokens,
             text_inputs=True,
             text_outputs=True,
-            image_inputs=False,
+            image_inputs=self._sees(),
             audio_inputs=False,
             video_inputs=False,
             pdf_inputs=False,
@@ -130,6 +130,13 @@ class ChatSeal(AdapterPerCall):
             temperature=True,
             open_weights=True,
         )
+
+    def _sees(self) -> bool:
+        """Whether images may stand in messages, as far as it is known without loading the model."""
+        if self.backend is not None:
+            return bool(self.backend.base.sees)
+        config = Path(self.model).expanduser() / "config.json"
+        return config.is_file() and "vision_config" in json.loads(config.read_text(encoding="utf-8"))
 
     def _window(self) -> int | None:
         """The context window in tokens, if known without loading the model."""
