@@ -138,8 +138,8 @@ def adapt(
         typer.Argument(
             metavar="FILE…",
             help="Text, Markdown, HTML, reStructuredText, PDF, .docx or .epub; a picture, for a model that sees; a "
-            "folder of such; or - for standard input. Of several files each is learnt by an adapter of its name, all side "
-            "by side.",
+            "folder of such; or - for standard input. Of several files each is learnt by an adapter of its name, all "
+            "side by side.",
         ),
     ],
     note_options: NoteOptions,
