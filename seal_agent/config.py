@@ -23,6 +23,7 @@ AtLeast32 = Annotated[int, Field(ge=32)]
 BetweenZeroAndOne = Annotated[float, Field(gt=0, lt=1)]
 ZeroToOne = Annotated[float, Field(ge=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
+PillowPixels = Annotated[int, Field(ge=1, le=89_478_485)]  # above that, Pillow itself warns
 Entries = Annotated[tuple[str, ...], Field(min_length=1)]
 
 Config = TypeVar("Config", "SelfEditConfig", "InnerLoopConfig", "AnswerConfig", "RetrievalConfig")
@@ -149,6 +150,16 @@ class Limits:
     seconds: ZeroOrMore | None = None  # of training and checking within an hour
     tokens: Count | None = None  # trained on within an hour
     megabytes: ZeroOrMore | None = None  # of adapters on disk
+
+
+@config
+class ImageLimits:
+    """The largest image that is decoded; all are checked in the file's header first."""
+
+    max_bytes: Positive = 20 * 2**20  # not tuned
+    max_pixels: PillowPixels = 36_000_000  # an A4 page at 600 dpi has 34.8 million
+    max_side: Positive = 16_384  # of width and height: WebP's own bound
+    max_scans: Positive = 100  # of a JPEG; ordinary progressive files have about ten, and each goes over all pixels
 
 
 @config

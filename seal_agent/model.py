@@ -69,6 +69,7 @@ from seal_agent.store.namespaces import Namespace, as_namespace, full_name
 from seal_agent.types import (
     Context,
     Forgotten,
+    Picture,
     Proposal,
     Question,
     Reply,
@@ -496,7 +497,7 @@ class SelfAdaptingModel:
         adapter: str = DEFAULT_ADAPTER,
         title: str = "",
         style: AnswerStyle = "short",
-        image: ImageSource = None,
+        image: ImageSource | Picture | Sequence[ImageSource | Picture] | None = None,
     ) -> str:
         """The text of `reply`: an answer from the weights alone, or about an image in view."""
         return self.reply(question, adapter=adapter, title=title, style=style, image=image).text
@@ -509,7 +510,7 @@ class SelfAdaptingModel:
         title: str = "",
         style: AnswerStyle = "short",
         least_confidence: float | None = None,
-        image: ImageSource = None,
+        image: ImageSource | Picture | Sequence[ImageSource | Picture] | None = None,
     ) -> Reply:
         """A greedy answer from the weights alone, with the sentence that it was read from, and its confidence.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from seal_agent.types import Context
 
 STANDARD_INPUT = Path("-")
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 

@@ -1,1 +1,1 @@
-"""Pictures: read from files, bytes and PIL images, within limits, as RGB pixels."""
+"""Image files, safely opened and as plain RGB pixels. Needs no model; Pillow is imported on first use."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seal_agent.errors import InputError
+from seal_agent.images.encoding import decode_base64
 from seal_agent.images.pictures import as_picture
 from seal_agent.types import Picture
 
 _TYPES = ("image", "image_url", "input_image")
-_DATA = "data:image/"
 
 
 def is_image_block(block: Any) -> bool:
@@ -29,12 +27,12 @@ def picture_of_block(block: Mapping[str, Any]) -> Picture:
     url = block.get("image_url") or block.get("url")
     address = url.get("url") if isinstance(url, Mapping) else url
     if address:
-        return as_picture(_decoded(_behind_comma(str(address))))
+        return as_picture(_data_of(str(address)))
     inner = block.get("source")  # Anthropic's form
     for holder in (block, inner if isinstance(inner, Mapping) else {}):
         for name in ("base64", "data"):
             if isinstance(holder.get(name), str):
-                return as_picture(_decoded(holder[name]))
+                return as_picture(decode_base64(holder[name]))
     for name in ("image", "path"):
         if block.get(name) is not None:
             return as_picture(block[name])
@@ -59,16 +57,9 @@ def split_blocks(content: str | Sequence[Any]) -> tuple[str, tuple[Picture, ...]
     return "\n".join(texts), tuple(pictures)
 
 
-def _behind_comma(address: str) -> str:
-    if not address.startswith(_DATA) or ";base64," not in address:
+def _data_of(address: str) -> bytes:
+    if not address.startswith("data:"):
         raise InputError(
-            f"pictures are not fetched from the network ({address[:60]!r}); send it as data:image/png;base64,…"
+            f"images are not fetched from the network ({address[:60]!r}); send them as data:image/png;base64,…"
         )
-    return address.partition(",")[2]
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as err:
-        raise InputError("an image block's data is no base64; encode the picture's bytes") from err
+    return decode_base64(address)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Iterable
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from seal_agent.images.encoding import encode_png
 from seal_agent.images.loading import ImageSource, load_image
 from seal_agent.types import Picture
 
@@ -14,17 +14,15 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def as_picture(source: ImageSource) -> Picture:
+def as_picture(source: ImageSource | Picture) -> Picture:
     """A picture from a path, bytes or a PIL image; a Picture stays as it is. Raises InputError."""
     if isinstance(source, Picture):
         return source
     loaded = load_image(source)
-    file = io.BytesIO()
-    loaded.image.save(file, "PNG")
-    return Picture(loaded.sha256, base64.b64encode(file.getvalue()).decode())
+    return Picture(loaded.sha256, b64encode(encode_png(loaded.image)).decode())
 
 
-def as_pictures(sources: ImageSource | Iterable[ImageSource]) -> tuple[Picture, ...]:
+def as_pictures(sources: ImageSource | Picture | Sequence[ImageSource | Picture]) -> tuple[Picture, ...]:
     """Pictures from one source or several."""
     many = sources if isinstance(sources, (list, tuple)) else (sources,)
     return tuple(map(as_picture, many))
@@ -32,7 +30,4 @@ def as_pictures(sources: ImageSource | Iterable[ImageSource]) -> tuple[Picture, 
 
 def image_of(picture: Picture) -> Image:
     """The RGB image that a picture holds."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(base64.b64decode(picture.png))) as image:
-        return image.convert("RGB")
+    return load_image(b64decode(picture.png)).image

@@ -10,6 +10,7 @@ from seal_agent.arc.data import task_from_json
 from seal_agent.arc.text import prompt_of
 from seal_agent.errors import InputError
 from seal_agent.integrations.lm_eval.tasks import ARC, KNOWLEDGE, domain_of
+from seal_agent.integrations.lm_eval.visuals import PLACEHOLDER
 from seal_agent.prompts import question_prompt
 
 
@@ -35,7 +36,8 @@ def _own_prompts(request: Instance) -> tuple[str, ...]:
     """The prompts that a task's document gives without flags."""
     doc = request.doc
     if domain_of(doc) == KNOWLEDGE:
-        return question_prompt(doc["title"], doc["question"]), doc["question"]
+        prompt = question_prompt(doc["title"], doc["question"])
+        return prompt, doc["question"], f"{PLACEHOLDER}\n{prompt}"
     if domain_of(doc) == ARC:
         task = task_from_json(doc["task_id"], doc["task"])
         return (prompt_of(task.train, task.test[doc["test"]].input, doc["style"]),)

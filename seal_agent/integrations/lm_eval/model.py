@@ -39,6 +39,7 @@ from seal_agent.integrations.lm_eval.flags import check_prompts
 from seal_agent.integrations.lm_eval.hook import NAME, register
 from seal_agent.integrations.lm_eval.progress_bar import BeginStage, stages_on
 from seal_agent.integrations.lm_eval.tasks import ARC, KNOWLEDGE, UNANSWERED, domain_of, judge_with
+from seal_agent.integrations.lm_eval.visuals import check_learnable, check_no_visuals, check_visuals
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.routing import routed
 from seal_agent.lora.serving import serving_route
@@ -80,6 +81,8 @@ class SealLM(HFLM):  # type: ignore[misc]
     Raises InputError for unknown and unusable arguments, ModelError, AdapterError.
     """
 
+    MULTIMODAL = True  # lm-eval then hands over tasks with images; a model that does not see refuses them in our words
+
     def __init__(self, pretrained: str | BaseModel = DEFAULT_MODEL, **arguments: object) -> None:
         settings = read_arguments(arguments)
         base = pretrained if isinstance(pretrained, BaseModel) else _load_base(str(pretrained), settings)
@@ -115,6 +118,7 @@ class SealLM(HFLM):  # type: ignore[misc]
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Answers in the order of the requests. Requests of our tasks are answered as the mode says."""
+        check_visuals(requests, sees=False, model=self.base.name)  # no base model takes images yet
         self._check_mode(requests)
         check_prompts(requests)
         knowledge = [i for i, request in enumerate(requests) if domain_of(request.doc) == KNOWLEDGE]
@@ -152,6 +156,12 @@ class SealLM(HFLM):  # type: ignore[misc]
         ids = self.base.encode(prompt)
         return prompt if len(ids) <= room else str(self.base.tokenizer.decode(ids[-room:]))
 
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """As lm-eval's `hf` model; requests with images are refused."""
+        check_no_visuals(requests)
+        scores: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm)
+        return scores
+
     def _loglikelihood_tokens(
         self,
         requests: list[tuple[tuple[str, str], list[int], list[int]]],
@@ -178,6 +188,7 @@ class SealLM(HFLM):  # type: ignore[misc]
 
     def _check_mode(self, requests: Sequence[Instance]) -> None:
         """Raises InputError if the mode does not fit a requested task."""
+        check_learnable(requests, self.settings.mode)
         unsupported = ((KNOWLEDGE, ("ttt",), "passage"), (ARC, ("in_context", "retrieval", "passage"), "base or ttt"))
         for domain, modes, alternative in unsupported:
             if self.settings.mode in modes and any(domain_of(request.doc) == domain for request in requests):

@@ -1,0 +1,1 @@
+"""The kinds of pictures, one file each: what is invented for one, and how it is drawn."""
