@@ -122,7 +122,15 @@ class Chat:
     begun: str = ""
 
 
-Prompt = str | tuple[Message, ...] | Chat
+@dataclass(frozen=True, slots=True)
+class Illustrated:
+    """Text exactly as it stands, in which the model's own placeholder shows where each picture belongs."""
+
+    text: str
+    pictures: tuple[Picture, ...]
+
+
+Prompt = str | tuple[Message, ...] | Chat | Illustrated
 """Text sent exactly as it stands, or chat turns that the model's own prompt style renders."""
 
 

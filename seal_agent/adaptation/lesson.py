@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from seal_agent.adaptation.distillation import distilled
+from seal_agent.adaptation.pictures import look_at_each, picture_edits, picture_passages
 from seal_agent.base_model.model import BaseModel
 from seal_agent.base_model.sight import FIRST_ID
-from seal_agent.config import InnerLoopConfig, SelfEditConfig
+from seal_agent.config import InnerLoopConfig, PictureConfig, SelfEditConfig
 from seal_agent.errors import InputError
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
@@ -60,12 +61,29 @@ def write_lessons(
     *,
     seed: int = 0,
     progress: Progress | None = None,
+    pictures: PictureConfig | None = None,
 ) -> list[Lesson]:
-    """Write and check the self-edits of several contexts, all in one batch."""
-    sources = [(c.title, passages_of(base, c.text, config.max_context_tokens)) for c in contexts]
+    """Write and check the self-edits of several contexts, all in one batch.
+
+    Args:
+        pictures: How the images of the contexts are looked at.
+    """
+    looked = look_at_each(engine, base, contexts, pictures or PictureConfig(), seed, progress)
+    sources, shown = [], []
+    for context, seen in zip(contexts, looked, strict=True):
+        passages = passages_of(base, context.text, config.max_context_tokens) if context.text.strip() else []
+        by_picture = picture_passages(base, seen, config.max_context_tokens)
+        sources.append((context.title, [*passages, *(text for _, texts in by_picture for text in texts)]))
+        shown.append([0] * len(passages) + [number for number, texts in by_picture for _ in texts])
     edits = write_self_edits_batch(engine, sources, config, seed=seed, progress=progress)
     edits = check_self_edits_batch(engine, sources, edits, config.verify)
-    return [Lesson(title, tuple(passages), written) for (title, passages), written in zip(sources, edits, strict=True)]
+    lessons = []
+    for context, seen, numbers, (title, passages), written in zip(contexts, looked, shown, sources, edits, strict=True):
+        parts = {number: numbers.index(number) for number in numbers if number}
+        about = picture_edits(seen, parts, config, pictures or PictureConfig(), seed)
+        images = tuple(context.images[number - 1] if number else None for number in numbers) if seen else ()
+        lessons.append(Lesson(title, tuple(passages), (*written, *about), pictures=images))
+    return lessons
 
 
 def job_of(

@@ -1,4 +1,4 @@
-"""The pictures of a context: looked at once, and learnt as text."""
+"""The pictures of contexts: looked at once, and learnt as text."""
 
 from __future__ import annotations
 
@@ -8,45 +8,48 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.config import PictureConfig, SelfEditConfig
 from seal_agent.errors import InputError
 from seal_agent.generation.engine import Engine
-from seal_agent.progress import StageClock
+from seal_agent.progress import Progress
 from seal_agent.prompts import load_prompt
 from seal_agent.self_edits.formats.registry import IN_VIEW, PICTURE
 from seal_agent.self_edits.pictures import Seen, look_at
 from seal_agent.self_edits.writing import passages_of
-from seal_agent.types import Context, PassageSource, SelfEdit
+from seal_agent.types import Context, SelfEdit
 
 
-def look(
-    engine: Engine, base: BaseModel, context: Context, config: PictureConfig, clock: StageClock, seed: int
-) -> list[Seen]:
-    """What the model sees in each picture of a context.
+def look_at_each(
+    engine: Engine,
+    base: BaseModel,
+    contexts: Sequence[Context],
+    config: PictureConfig,
+    seed: int,
+    progress: Progress | None = None,
+) -> list[list[Seen]]:
+    """What the model sees in each picture of each context, all pictures in one batch.
 
-    Raises InputError for a model that does not see, and where nothing that it says of any picture can be kept.
+    Raises InputError for a model that does not see.
     """
-    if not context.images:
-        return []
-    _ = base.sight  # raises where the model does not see
-    with clock.stage("look at pictures") as report:
-        seen = look_at(engine, [(context.title, image) for image in context.images], config, seed=seed, progress=report)
-    if not any(one.text for one in seen) and not context.text.strip():
-        refused = [note for one in seen for note in one.notes]
-        first = f" (of {len(refused)} lines, the first: {refused[0].reason})" if refused else ""
-        raise InputError(
-            f"the model does not agree with itself on anything in the picture{first}; give a text beside it, or load a "
-            "model that sees better"
-        )
-    return seen
+    rows = [(context.title, image) for context in contexts for image in context.images]
+    if rows:
+        _ = base.sight  # raises where the model does not see
+    looked = iter(look_at(engine, rows, config, seed=seed, progress=progress) if rows else [])
+    return [[next(looked) for _ in context.images] for context in contexts]
 
 
-def picture_sources(
-    base: BaseModel, title: str, seen: Sequence[Seen], limit: int
-) -> list[tuple[PassageSource, list[str]]]:
-    """The passages of each picture of which anything is kept."""
-    return [
-        (PassageSource(title, f"picture {number}", number), passages_of(base, one.text, limit))
-        for number, one in enumerate(seen, 1)
-        if one.text
-    ]
+def check_learnable(context: Context, seen: Sequence[Seen]) -> None:
+    """Raises InputError where there is no text and nothing that the model says of the pictures can be kept."""
+    if context.text.strip() or any(one.text for one in seen):
+        return
+    refused = [note for one in seen for note in one.notes]
+    first = f" (of {len(refused)} lines, the first: {refused[0].reason})" if refused else ""
+    raise InputError(
+        f"the model does not agree with itself on anything in the picture{first}; give a text beside it, or load a "
+        "model that sees better"
+    )
+
+
+def picture_passages(base: BaseModel, seen: Sequence[Seen], limit: int) -> list[tuple[int, list[str]]]:
+    """The passages of each picture of which anything is kept, with its number, counted from 1."""
+    return [(number, passages_of(base, one.text, limit)) for number, one in enumerate(seen, 1) if one.text]
 
 
 def picture_edits(
@@ -61,8 +64,7 @@ def picture_edits(
     for number, part in parts.items():
         one = seen[number - 1]
         sampling = pictures.sampling(pictures.max_tokens, seed)
-        prompt = load_prompt("describe-picture")
-        edits.append(SelfEdit(PICTURE, prompt, one.raw, sampling, seed, part, one.notes))
+        edits.append(SelfEdit(PICTURE, load_prompt("describe-picture"), one.raw, sampling, seed, part, one.notes))
         if IN_VIEW in config.formats:
             edits.append(SelfEdit(IN_VIEW, part=part, checked=tuple(pair for pair in one.pairs if pair.kept)))
     return tuple(edits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from seal_agent.adaptation.pictures import look, picture_edits, picture_sources
+from seal_agent.adaptation.pictures import check_learnable, look_at_each, picture_edits, picture_passages
 from seal_agent.adaptation.self_test import write_self_test
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import PictureConfig, SelfEditConfig
@@ -15,6 +15,7 @@ from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import StageClock
 from seal_agent.self_edits.checking import check_self_edits_batch
+from seal_agent.self_edits.pictures import Seen
 from seal_agent.self_edits.writing import passages_of, write_self_edits_batch
 from seal_agent.text.documents import MAX_DOCUMENT_TOKENS
 from seal_agent.types import Context, PassageSource, Proposal, Question, SelfEdit
@@ -51,8 +52,15 @@ def write_proposal(
     sources: list[tuple[PassageSource, list[str]]] = []
     if context.text.strip():
         sources = _sources(base, context, document, config.max_context_tokens)
-    texts, seen = len(sources), look(engine, base, context, pictures or PictureConfig(), clock, seed)
-    sources += picture_sources(base, context.title, seen, config.max_context_tokens)
+    looking, seen, texts = pictures or PictureConfig(), list[Seen](), len(sources)
+    if context.images:
+        with clock.stage("look at pictures") as report:
+            (seen,) = look_at_each(engine, base, [context], looking, seed, report)
+        check_learnable(context, seen)
+    sources += [
+        (PassageSource(context.title, f"picture {number}", number), passages)
+        for number, passages in picture_passages(base, seen, config.max_context_tokens)
+    ]
     titled = [(source.title, passages) for source, passages in sources]
     with clock.stage("write self-edits") as report:
         edits = write_self_edits_batch(engine, titled, config, writer=writer, seed=seed, progress=report)
@@ -68,7 +76,7 @@ def write_proposal(
     if seen:
         seen_in = [source.picture for source, _ in sources]
         parts = {number: sum(counts[:i]) for i, number in enumerate(seen_in) if i >= texts}
-        written += picture_edits(seen, parts, config, pictures or PictureConfig(), seed)
+        written += picture_edits(seen, parts, config, looking, seed)
     return Proposal(
         adapter,
         context,

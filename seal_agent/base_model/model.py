@@ -12,7 +12,7 @@ from seal_agent.base_model.control import Controls, Hidden, Range, broken, contr
 from seal_agent.base_model.identity import Settings, former_identity_of
 from seal_agent.base_model.sight import Sight, sight_of
 from seal_agent.errors import InputError, ModelError
-from seal_agent.types import Chat, Message, Picture, Prompt
+from seal_agent.types import Chat, Illustrated, Message, Picture, Prompt
 from seal_agent.validation import check_whole_characters
 
 if TYPE_CHECKING:
@@ -139,6 +139,10 @@ class BaseModel:
         if isinstance(prompt, str):
             check_whole_characters("the prompt", prompt)
             return self._without_end(list(self.tokenizer(prompt)["input_ids"]), prompt)
+        if isinstance(prompt, Illustrated):
+            check_whole_characters("the prompt", prompt.text)
+            text, _, seen = self.sight.expand(prompt.text, [], prompt.pictures, adapter)
+            return self.sight.number(self._without_end(list(self.tokenizer(text)["input_ids"]), text), seen)
         chat = prompt if isinstance(prompt, Chat) else Chat(prompt)
         ids = self.turns(chat.turns, answer_next=True, tools=chat.tools, adapter=adapter)
         return ids + self.content_ids(chat.begun) if chat.begun else ids

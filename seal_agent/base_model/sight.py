@@ -106,7 +106,7 @@ class Sight:
         ]
         if len(places) != len(pictures):
             raise InputError(
-                f"the chat template places {len(places)} of {len(pictures)} pictures; put pictures into user turns"
+                f"the prompt has places for {len(places)} of {len(pictures)} pictures; put them into turns of the user"
             )
         seen = [self.see(picture, adapter) for picture in pictures]
         ranges = list(literal)

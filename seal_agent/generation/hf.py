@@ -35,7 +35,7 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.routing import routed
 from seal_agent.lora.serving import ServingRoute, SingleAdapterCache, serving_route
 from seal_agent.progress import Progress
-from seal_agent.types import Completion, Grammar, Prompt, Sampling, SoftLabel
+from seal_agent.types import Completion, Grammar, Illustrated, Prompt, Sampling, SoftLabel
 
 MAX_BATCH_ROWS = 32  # beyond this, decoding on a CPU gains little and memory grows
 # Of one pass of `score` and `soft_labels`: positions with logits, which take 256 MiB in float32 at 64k vocabulary.
@@ -209,7 +209,7 @@ class HFEngine:
         check_sampling(sampling)
         prompt_ids = ids_of(self.base, prompt, adapter)
         check_room(len(prompt_ids), sampling.max_tokens, self.base.window)
-        chat_stops = () if isinstance(prompt, str) else self.base.stop_strings
+        chat_stops = () if isinstance(prompt, str | Illustrated) else self.base.stop_strings
         generator = torch.Generator(self.base.device).manual_seed(seed_of_row(sampling.seed, index))
         grammar = grammar or sampling.grammar
         constraint = Constraint(self.base, grammar, sampling.max_tokens) if grammar else None

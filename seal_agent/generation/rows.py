@@ -15,7 +15,7 @@ from seal_agent.errors import InputError
 from seal_agent.generation.constraints import Constraint
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.seeing import adapter_for_eyes, let_see
-from seal_agent.types import Chat, Prompt
+from seal_agent.types import Chat, Illustrated, Message, Prompt
 
 _Value = TypeVar("_Value")
 
@@ -74,9 +74,20 @@ def ids_of(base: BaseModel, prompt: Prompt, adapter: LoraAdapter | None = None) 
 def check_blind(prompts: Sequence[Prompt], engine: str) -> None:
     """Raises InputError for prompts with pictures, which an engine cannot show to its model."""
     for prompt in prompts:
-        turns = () if isinstance(prompt, str) else prompt.turns if isinstance(prompt, Chat) else prompt
-        if any(turn.pictures for turn in turns):
+        if any(part.pictures for part in _parts(prompt)):
             raise InputError(f"the engine {engine} takes no pictures; use engine='hf' for them")
+
+
+def _parts(prompt: Prompt) -> Sequence[Message | Illustrated]:
+    """What of a prompt may hold pictures."""
+    match prompt:
+        case str():
+            return ()
+        case Illustrated():
+            return (prompt,)
+        case Chat():
+            return prompt.turns
+    return prompt
 
 
 def pictures_of(base: BaseModel, ids: Sequence[int]) -> tuple[SeenPicture, ...]:
