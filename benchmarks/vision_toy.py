@@ -1,0 +1,219 @@
+"""Does a model that sees learn from pictures? A small one, trained on the spot, of invented pictures of shapes.
+
+    python benchmarks/vision_toy.py                       # 25 minutes of training, then about an hour of measuring
+    python benchmarks/vision_toy.py --minutes 1 --pictures 2 --voted 4 --out /tmp/toy.json
+
+Three questions, each answered with a 95 % interval. The same command goes on where it was stopped.
+
+1. Does the model see? Questions about pictures that it was not trained on, with the picture in view.
+2. Does it learn pictures by `adapt`? Each gets an invented title; questions about it are asked closed-book, under the
+   title alone, before and after. Nobody gives it a caption: it learns what its own samples agree on.
+3. Do votes help where nobody labelled anything (MM-UPT)? It asks itself about new pictures, the vote of its sampled
+   answers is the label, questions with wholly equal answers are left out since they teach nothing, and an adapter is
+   trained on the rest with the picture in view. Measured on other pictures, with questions that nobody asked before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from parts import results_file
+from parts.shapes import Scene, scene
+from parts.vision_toy_model import GRID, SIDE, seeing_folder
+
+from seal_agent.base_model.loading import load_model
+from seal_agent.config import PLAIN_LORA, PictureConfig, replace
+from seal_agent.errors import InputError
+from seal_agent.generation.hf import HFEngine
+from seal_agent.grading.graders import default_grader
+from seal_agent.images.pictures import as_picture
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.model import SelfAdaptingModel
+from seal_agent.paths import cache_home
+from seal_agent.self_edits.pictures import ask_about, asked_of, votes_on
+from seal_agent.training.jobs import TrainJob
+from seal_agent.training.sequences import encode_in_view
+from seal_agent.training.train import train
+from seal_agent.types import Context, Note, Picture, Question, Sampling, Verdict
+
+SEEN, LEARNT, VOTED, HELD_OUT = 0, 200, 400, 600  # numbers of the first scene of each kind
+QUESTIONS = 3  # about each picture
+VOTES = PictureConfig(samples=8, temperature=1.0, questions=4)
+TRAINING = replace(PLAIN_LORA, rank=16, alpha=32.0, targets=("all",), epochs=2, learning_rate=2e-4, batch_size=8)
+
+Asked = tuple[str, Picture, Question]
+
+
+def main() -> None:
+    options = _options()
+    folder = options.folder or cache_home() / f"vision-toy-{options.seed}-{options.minutes:g}"
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {name: getattr(options, name) for name in ("minutes", "seed", "pictures", "voted", "held_out")}
+    run, rows = results_file.describe_run(), results_file.load(options.out, config)
+    model = SelfAdaptingModel(
+        load_model(seeing_folder(folder, options.minutes, options.seed), device="cpu"),
+        home=folder / "store",
+        seed=options.seed,
+    )
+    for row in _rows(model, options, {(row["part"], row["key"]) for row in rows}):
+        rows.append(row)
+        results_file.save(options.out, config, run, rows)
+    summary = summarise(rows)
+    results_file.save(options.out, config, run, rows, summary=summary)
+    print("\n" + table(summary))
+    print(json.dumps(summary))
+
+
+def _rows(
+    model: SelfAdaptingModel, options: argparse.Namespace, done: set[tuple[str, str]]
+) -> Iterator[dict[str, Any]]:
+    """Every measurement that is not done yet."""
+    if ("see", "all") not in done:
+        asked = asked_about(scenes_from(SEEN, options.held_out, options.seed))
+        yield {"part": "see", "key": "all", "right": answers(model, asked, None)}
+    for one in scenes_from(LEARNT, options.pictures, options.seed):
+        if ("adapt", one.title) not in done:
+            yield {"part": "adapt", "key": one.title, **learn(model, one)}
+    if ("votes", "all") not in done:
+        yield {"part": "votes", "key": "all", **vote(model, options)}
+
+
+# ---------------------------------------------------------------- one part each
+
+
+def learn(model: SelfAdaptingModel, one: Scene) -> dict[str, Any]:
+    """Adapt to one picture; its questions closed-book before and after. A picture that is refused changes nothing."""
+    questions = tuple(asked.question for asked in one.questions[: QUESTIONS + 1])
+    context = Context("", one.title, questions, images=(one.image(),))
+    try:
+        revision = model.adapt(context, adapter=one.title.replace(" ", "-"), gate=None)
+    except InputError as err:
+        print(f"  {one.title}: {err}", flush=True)
+        return {"refused": str(err), "before": [0.0] * len(questions), "after": [0.0] * len(questions)}
+    before, after = ([float(a.verdict is Verdict.CORRECT) for a in side] for side in (revision.before, revision.after))
+    print(f"  {one.title}: {sum(before):g} → {sum(after):g} of {len(questions)}", flush=True)
+    return {
+        "before": before,
+        "after": after,
+        "passages": revision.passages,
+        "caption": one.caption,
+        "seconds": round(revision.seconds, 1),
+    }
+
+
+def vote(model: SelfAdaptingModel, options: argparse.Namespace) -> dict[str, Any]:
+    """Train on votes about pictures without labels; other pictures before and after."""
+    held_out = asked_about(scenes_from(HELD_OUT, options.held_out, options.seed))
+    before = answers(model, held_out, None)
+    pictures = [("", as_picture(one.image())) for one in scenes_from(VOTED, options.voted, options.seed)]
+    written = ask_about(model.engine, pictures, VOTES, seed=options.seed)
+    questions = [(*pictures[i], note.note.text) for i, notes in enumerate(written) for note in notes]
+    votes = votes_on(model.engine, questions, VOTES, seed=options.seed)
+    labelled = [
+        (picture, Note(question, of_question.answer))
+        for (_, picture, question), of_question in zip(questions, votes, strict=True)
+        if not of_question.flaw(VOTES) and not of_question.unanimous
+    ]
+    facts = {
+        "questions": len(questions),
+        "unanimous": sum(one.unanimous for one in votes),
+        "unreadable": sum(len(one.unreadable) for one in votes),
+        "labelled": len(labelled),
+    }
+    print(f"  votes: {facts}", flush=True)
+    if not labelled:
+        return {**facts, "before": before, "after": before}
+    sequences = tuple(encode_in_view(model.base, "", note, picture) for picture, note in labelled)
+    (trained,) = train(model.base, [TrainJob(sequences, replace(TRAINING, seed=options.seed))])
+    return {**facts, "before": before, "after": answers(model, held_out, trained.adapter)}
+
+
+def answers(model: SelfAdaptingModel, asked: Sequence[Asked], adapter: LoraAdapter | None) -> list[float]:
+    """1 for every question about a picture in view that is answered right, else 0."""
+    engine, grader = HFEngine(model.base), default_grader()
+    prompts = [asked_of(title, picture, question.text) for title, picture, question in asked]
+    completions = engine.generate(prompts, Sampling(24), [adapter] * len(prompts))
+    return [
+        float(grader.grade(question.text, question.golds, completion.text.strip()) is Verdict.CORRECT)
+        for (_, _, question), completion in zip(asked, completions, strict=True)
+    ]
+
+
+def asked_about(scenes: Sequence[Scene]) -> list[Asked]:
+    """A few questions about each picture, evenly spread over its kinds."""
+    asked = []
+    for one in scenes:
+        picture, every = as_picture(one.image()), one.questions
+        chosen = {i * len(every) // QUESTIONS for i in range(QUESTIONS)}
+        asked += [("", picture, every[i].question) for i in sorted(chosen)]
+    return asked
+
+
+def scenes_from(start: int, count: int, seed: int) -> list[Scene]:
+    return [scene(seed, number, GRID, SIDE) for number in range(start, start + count)]
+
+
+# ---------------------------------------------------------------- figures
+
+
+def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means with 95 % bootstrap intervals; differences are paired, those of `adapt` over pictures."""
+    by_part = {part: [row for row in rows if row["part"] == part] for part in ("see", "adapt", "votes")}
+    (see,), (votes,) = by_part["see"], by_part["votes"]
+    gains = [fmean(row["after"]) - fmean(row["before"]) for row in by_part["adapt"]]
+    rise = [after - before for before, after in zip(votes["before"], votes["after"], strict=True)]
+    return {
+        "see": _mean(see["right"]),
+        "adapt": {
+            "before": _mean([fmean(row["before"]) for row in by_part["adapt"]]),
+            "after": _mean([fmean(row["after"]) for row in by_part["adapt"]]),
+            "gain": _mean(gains),
+            "refused": sum("refused" in row for row in by_part["adapt"]),
+        },
+        "votes": {
+            "before": _mean(votes["before"]),
+            "after": _mean(votes["after"]),
+            "gain": _mean(rise),
+            **{name: votes[name] for name in ("questions", "unanimous", "unreadable", "labelled")},
+        },
+    }
+
+
+def _mean(values: Sequence[float]) -> dict[str, Any]:
+    return {"mean": fmean(values), "interval": results_file.interval(values), "n": len(values)}
+
+
+def table(summary: dict[str, Any]) -> str:
+    """The summary as Markdown."""
+    lines = ["| | before | after | gain |", "|---|---|---|---|"]
+    lines.append(f"| picture in view, as trained | {_cell(summary['see'])} | | |")
+    for part, name in (("adapt", "closed-book, by `adapt`"), ("votes", "picture in view, by votes")):
+        cells = " | ".join(_cell(summary[part][side]) for side in ("before", "after", "gain"))
+        lines.append(f"| {name} | {cells} |")
+    return "\n".join(lines)
+
+
+def _cell(value: dict[str, Any]) -> str:
+    low, high = value["interval"]
+    return f"{value['mean']:.1%} ({low:.1%} to {high:.1%}, n = {value['n']})"
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=25.0, help="of training the model that sees")
+    parser.add_argument("--pictures", type=int, default=24, help="learnt by adapt")
+    parser.add_argument("--voted", type=int, default=120, help="pictures without labels")
+    parser.add_argument("--held-out", type=int, default=80, help="pictures that are only measured")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="of the model and its store; default: in the cache folder")
+    parser.add_argument("--out", type=Path, default=results_file.RESULTS / "vision_toy.json")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
