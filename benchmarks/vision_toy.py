@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -27,7 +28,7 @@ from parts.shapes import Scene, scene
 from parts.vision_toy_model import GRID, SIDE, seeing_folder
 
 from seal_agent.base_model.loading import load_model
-from seal_agent.config import PLAIN_LORA, PictureConfig, replace
+from seal_agent.config import PLAIN_LORA, PictureConfig
 from seal_agent.errors import InputError
 from seal_agent.generation.hf import HFEngine
 from seal_agent.grading.graders import default_grader
@@ -134,14 +135,15 @@ def vote(model: SelfAdaptingModel, options: argparse.Namespace) -> dict[str, Any
 
 
 def answers(model: SelfAdaptingModel, asked: Sequence[Asked], adapter: LoraAdapter | None) -> list[float]:
-    """1 for every question about a picture in view that is answered right, else 0."""
+    """The share of each picture's questions that are answered right with the picture in view."""
     engine, grader = HFEngine(model.base), default_grader()
     prompts = [asked_of(title, picture, question.text) for title, picture, question in asked]
     completions = engine.generate(prompts, Sampling(24), [adapter] * len(prompts))
-    return [
-        float(grader.grade(question.text, question.golds, completion.text.strip()) is Verdict.CORRECT)
-        for (_, _, question), completion in zip(asked, completions, strict=True)
-    ]
+    right: dict[str, list[float]] = {}
+    for (_, picture, question), completion in zip(asked, completions, strict=True):
+        verdict = grader.grade(question.text, question.golds, completion.text.strip())
+        right.setdefault(picture.sha256, []).append(float(verdict is Verdict.CORRECT))
+    return [fmean(of_picture) for of_picture in right.values()]
 
 
 def asked_about(scenes: Sequence[Scene]) -> list[Asked]:
@@ -162,7 +164,7 @@ def scenes_from(start: int, count: int, seed: int) -> list[Scene]:
 
 
 def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means with 95 % bootstrap intervals; differences are paired, those of `adapt` over pictures."""
+    """Means with 95 % bootstrap intervals; over pictures; differences are paired."""
     by_part = {part: [row for row in rows if row["part"] == part] for part in ("see", "adapt", "votes")}
     (see,), (votes,) = by_part["see"], by_part["votes"]
     gains = [fmean(row["after"]) - fmean(row["before"]) for row in by_part["adapt"]]
