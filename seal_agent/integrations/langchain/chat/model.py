@@ -144,7 +144,10 @@ class ChatSeal(AdapterPerCall):
             return int(self.backend.base.window)
         config = Path(self.model).expanduser() / "config.json"
         if config.is_file():
-            window = json.loads(config.read_text(encoding="utf-8")).get("max_position_embeddings")
+            settings = json.loads(config.read_text(encoding="utf-8"))
+            window = settings.get(
+                "max_position_embeddings", settings.get("text_config", {}).get("max_position_embeddings")
+            )
             return int(window) if window else None
         return _DEFAULT_WINDOW if self.model == _DEFAULT_MODEL else None
 
