@@ -122,6 +122,22 @@ PLAIN_LORA = replace(UNPROTECTED, openings=0, anchors=0, replay=0.0)
 
 
 @config
+class PolicyGradientConfig:
+    """Group-relative policy optimisation (GRPO; Shao et al., 2024, arXiv 2402.03300), on an adapter."""
+
+    clip: BetweenZeroAndOne = 0.2  # GRPO keeps PPO's: how far a token's probability may move from that of the sample
+    kl: ZeroOrMore = 0.04  # GRPO: weight of the KL divergence from the base model
+    passes: Positive = 1  # over the same samples; GRPO: 1
+    learning_rate: AboveZero = 1e-4  # of LoRA factors; not tuned
+    batch_size: Positive = 16  # answers per optimiser step; not tuned
+    max_grad_norm: AboveZero = 1.0
+    rank: Positive = 16
+    alpha: AboveZero = 32.0
+    targets: Entries = ("all",)
+    seed: int = 0
+
+
+@config
 class GateConfig:
     """What a revision must prove before it becomes active.
 
