@@ -8,9 +8,9 @@ Three questions, each answered with a 95 % interval. The same command goes on wh
 1. Does the model see? Questions about pictures that it was not trained on, with the picture in view.
 2. Does it learn pictures by `adapt`? Each gets an invented title; questions about it are asked closed-book, under the
    title alone, before and after. Nobody gives it a caption: it learns what its own samples agree on.
-3. Do votes help where nobody labelled anything (MM-UPT)? It asks itself about new pictures, the vote of its sampled
-   answers is the label, questions with wholly equal answers are left out since they teach nothing, and an adapter is
-   trained on the rest with the picture in view. Measured on other pictures, with questions that nobody asked before.
+3. Do votes help where nobody labelled anything (MM-UPT)? It asks itself about new pictures, and the vote of its sampled
+   answers is the label: `seal train --pictures` in small. Measured with a picture in view, on other pictures and
+   questions, before and after.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -28,24 +28,23 @@ from parts.shapes import Scene, scene
 from parts.vision_toy_model import GRID, SIDE, seeing_folder
 
 from seal_agent.base_model.loading import load_model
-from seal_agent.config import PLAIN_LORA, PictureConfig
-from seal_agent.errors import InputError
+from seal_agent.config import PictureConfig, PictureVotesConfig
+from seal_agent.errors import CollapseError, InputError
 from seal_agent.generation.hf import HFEngine
 from seal_agent.grading.graders import default_grader
 from seal_agent.images.pictures import as_picture
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.model import SelfAdaptingModel
+from seal_agent.outer_loop.archive.run import Run
+from seal_agent.outer_loop.picture_votes import VoteRound, learn_by_votes
+from seal_agent.outer_loop.policy import POLICIES, load_policy
 from seal_agent.paths import cache_home
-from seal_agent.self_edits.pictures import ask_about, asked_of, votes_on
-from seal_agent.training.jobs import TrainJob
-from seal_agent.training.sequences import encode_in_view
-from seal_agent.training.train import train
-from seal_agent.types import Context, Note, Picture, Question, Sampling, Verdict
+from seal_agent.self_edits.pictures import asked_of
+from seal_agent.types import Context, Picture, Question, Sampling, Verdict
 
 SEEN, LEARNT, VOTED, HELD_OUT = 0, 200, 400, 600  # numbers of the first scene of each kind
 QUESTIONS = 3  # about each picture
 VOTES = PictureConfig(samples=8, temperature=1.0, questions=4)
-TRAINING = replace(PLAIN_LORA, rank=16, alpha=32.0, targets=("all",), epochs=2, learning_rate=2e-4, batch_size=8)
 
 Asked = tuple[str, Picture, Question]
 
@@ -54,14 +53,17 @@ def main() -> None:
     options = _options()
     folder = options.folder or cache_home() / f"vision-toy-{options.seed}-{options.minutes:g}"
     folder.mkdir(parents=True, exist_ok=True)
-    config = {name: getattr(options, name) for name in ("minutes", "seed", "pictures", "voted", "held_out")}
+    config = {
+        name: getattr(options, name)
+        for name in ("minutes", "seed", "pictures", "voted", "held_out", "rounds", "update")
+    }
     run, rows = results_file.describe_run(), results_file.load(options.out, config)
     model = SelfAdaptingModel(
         load_model(seeing_folder(folder, options.minutes, options.seed), device="cpu"),
         home=folder / "store",
         seed=options.seed,
     )
-    for row in _rows(model, options, {(row["part"], row["key"]) for row in rows}):
+    for row in _rows(model, options, {(row["part"], row["key"]) for row in rows}, folder):
         rows.append(row)
         results_file.save(options.out, config, run, rows)
     summary = summarise(rows)
@@ -71,7 +73,7 @@ def main() -> None:
 
 
 def _rows(
-    model: SelfAdaptingModel, options: argparse.Namespace, done: set[tuple[str, str]]
+    model: SelfAdaptingModel, options: argparse.Namespace, done: set[tuple[str, str]], folder: Path
 ) -> Iterator[dict[str, Any]]:
     """Every measurement that is not done yet."""
     if ("see", "all") not in done:
@@ -81,7 +83,7 @@ def _rows(
         if ("adapt", one.title) not in done:
             yield {"part": "adapt", "key": one.title, **learn(model, one)}
     if ("votes", "all") not in done:
-        yield {"part": "votes", "key": "all", **vote(model, options)}
+        yield {"part": "votes", "key": "all", **vote(model, options, folder)}
 
 
 # ---------------------------------------------------------------- one part each
@@ -107,31 +109,28 @@ def learn(model: SelfAdaptingModel, one: Scene) -> dict[str, Any]:
     }
 
 
-def vote(model: SelfAdaptingModel, options: argparse.Namespace) -> dict[str, Any]:
+def vote(model: SelfAdaptingModel, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Train on votes about pictures without labels; other pictures before and after."""
     held_out = asked_about(scenes_from(HELD_OUT, options.held_out, options.seed))
     before = answers(model, held_out, None)
-    pictures = [("", as_picture(one.image())) for one in scenes_from(VOTED, options.voted, options.seed)]
-    written = ask_about(model.engine, pictures, VOTES, seed=options.seed)
-    questions = [(*pictures[i], note.note.text) for i, notes in enumerate(written) for note in notes]
-    votes = votes_on(model.engine, questions, VOTES, seed=options.seed)
-    labelled = [
-        (picture, Note(question, of_question.answer))
-        for (_, picture, question), of_question in zip(questions, votes, strict=True)
-        if not of_question.flaw(VOTES) and not of_question.unanimous
+    pictures = [as_picture(one.image()) for one in scenes_from(VOTED, options.voted, options.seed)]
+    config = PictureVotesConfig(rounds=options.rounds, update=options.update, pictures=VOTES, seed=options.seed)
+    run, rounds, stopped = Run(folder / f"votes-{options.update}", asdict(config), {}), list[VoteRound](), ""
+    try:
+        learn_by_votes(model.base, model.engine, pictures, config, run, on_round=rounds.append)
+    except CollapseError as err:
+        stopped = str(err)
+    finally:
+        run.close()
+    facts = [
+        {"questions": len(one.questions), "learnt": one.learnt, "agreement": one.agreement, "entropy": one.entropy}
+        for one in rounds
     ]
-    facts = {
-        "questions": len(questions),
-        "unanimous": sum(one.unanimous for one in votes),
-        "unreadable": sum(len(one.unreadable) for one in votes),
-        "labelled": len(labelled),
-    }
-    print(f"  votes: {facts}", flush=True)
-    if not labelled:
-        return {**facts, "before": before, "after": before}
-    sequences = tuple(encode_in_view(model.base, "", note, picture) for picture, note in labelled)
-    (trained,) = train(model.base, [TrainJob(sequences, replace(TRAINING, seed=options.seed))])
-    return {**facts, "before": before, "after": answers(model, held_out, trained.adapter)}
+    print(f"  votes: {facts} {stopped}", flush=True)
+    last = rounds[-1].next_policy
+    policy = load_policy(run.folder / POLICIES / last, model.base.identity).adapter if last else None
+    after = answers(model, held_out, policy) if policy else before
+    return {"rounds": facts, "stopped": stopped, "before": before, "after": after}
 
 
 def answers(model: SelfAdaptingModel, asked: Sequence[Asked], adapter: LoraAdapter | None) -> list[float]:
@@ -181,7 +180,8 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "before": _mean(votes["before"]),
             "after": _mean(votes["after"]),
             "gain": _mean(rise),
-            **{name: votes[name] for name in ("questions", "unanimous", "unreadable", "labelled")},
+            "rounds": votes["rounds"],
+            "stopped": votes["stopped"],
         },
     }
 
@@ -210,6 +210,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=25.0, help="of training the model that sees")
     parser.add_argument("--pictures", type=int, default=24, help="learnt by adapt")
     parser.add_argument("--voted", type=int, default=120, help="pictures without labels")
+    parser.add_argument("--rounds", type=int, default=2, help="of votes")
+    parser.add_argument("--update", choices=("grpo", "best-of-n"), default="grpo")
     parser.add_argument("--held-out", type=int, default=80, help="pictures that are only measured")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="of the model and its store; default: in the cache folder")

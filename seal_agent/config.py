@@ -388,3 +388,15 @@ class OuterLoopConfig:
     guard: Count = 0  # contexts about other things, whose loss costs reward; 0 for none
     guard_penalty: ZeroOrMore = 1.0  # reward lost per share of the guard questions lost
     seed: int = 0
+
+
+@config
+class PictureVotesConfig:
+    """Learning from votes over a model's own answers about pictures (MM-UPT), rounds of it."""
+
+    rounds: Positive = 2  # as in ReST-EM
+    update: Literal["grpo", "best-of-n"] = "grpo"  # MM-UPT: GRPO
+    pictures: PictureConfig = PictureConfig(samples=10, temperature=1.0)  # MM-UPT: 10 answers, the mode as label
+    gradient: PolicyGradientConfig = PolicyGradientConfig()
+    finetuning: InnerLoopConfig = _POLICY
+    seed: int = 0

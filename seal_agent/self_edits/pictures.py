@@ -16,6 +16,7 @@ from rapidfuzz import fuzz
 
 from seal_agent.config import PictureConfig
 from seal_agent.generation.engine import Engine
+from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.prompts import fill, load_prompt, question_prompt
 from seal_agent.seeds import derived_seed
@@ -86,25 +87,38 @@ def ask_about(
     progress: Progress | None = None,
 ) -> list[list[CheckedNote]]:
     """Questions that the model writes about each picture, with the answers that its samples agree on."""
-    if not config.questions:
-        return [[] for _ in pictures]
-    task = fill(load_prompt("ask-picture"), count=str(config.questions))
-    prompts = [shown(title, picture, task) for title, picture in pictures]
-    written = [
-        _texts(engine, prompts, sampling, progress)
-        for sampling in (Sampling(config.max_tokens), config.sampling(config.max_tokens, seed))
-    ]
-    asked = [
-        (i, question)
-        for i, texts in enumerate(zip(*written, strict=True))
-        for question in questions_in("\n".join(texts))[: config.questions]
-    ]
+    asked = written_questions(engine, pictures, config, seed=seed, progress=progress)
     votes = votes_on(engine, [(*pictures[i], question) for i, question in asked], config, seed=seed, progress=progress)
     gains = gains_by_seeing(engine, [(*pictures[i], q, vote.answer) for (i, q), vote in zip(asked, votes, strict=True)])
     pairs: list[list[CheckedNote]] = [[] for _ in pictures]
     for (i, question), vote, gain in zip(asked, votes, gains, strict=True):
         pairs[i].append(_checked(Note(question, vote.answer), vote.flaw(config), gain, config))
     return pairs
+
+
+def written_questions(
+    engine: Engine,
+    pictures: Sequence[tuple[str, Picture]],
+    config: PictureConfig,
+    writer: LoraAdapter | None = None,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[tuple[int, str]]:
+    """Questions that the model, or an adapter, writes about each picture, each with the picture's index."""
+    if not config.questions:
+        return []
+    task = fill(load_prompt("ask-picture"), count=str(config.questions))
+    prompts = [shown(title, picture, task) for title, picture in pictures]
+    written = [
+        _texts(engine, prompts, sampling, progress, writer)
+        for sampling in (Sampling(config.max_tokens), config.sampling(config.max_tokens, seed))
+    ]
+    return [
+        (i, question)
+        for i, texts in enumerate(zip(*written, strict=True))
+        for question in questions_in("\n".join(texts))[: config.questions]
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +150,22 @@ def votes_on(
     progress: Progress | None = None,
 ) -> list[Vote]:
     """The vote of `config.samples` answers to each question about a picture (title, picture, question)."""
+    return [vote_of(texts) for texts in sampled_answers(engine, questions, config, seed=seed, progress=progress)]
+
+
+def sampled_answers(
+    engine: Engine,
+    questions: Sequence[tuple[str, Picture, str]],
+    config: PictureConfig,
+    adapter: LoraAdapter | None = None,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[list[str]]:
+    """`config.samples` answers of the model, or of an adapter, to each question about a picture."""
     prompts = [asked_of(*row) for row in questions for _ in range(config.samples)]
-    texts = _texts(engine, prompts, config.sampling(config.answer_tokens, seed), progress)
-    return [vote_of(texts[i : i + config.samples]) for i in range(0, len(texts), config.samples)]
+    texts = _texts(engine, prompts, config.sampling(config.answer_tokens, seed), progress, adapter)
+    return [texts[i : i + config.samples] for i in range(0, len(texts), config.samples)]
 
 
 def vote_of(texts: Sequence[str]) -> Vote:
@@ -287,9 +314,13 @@ def _samples(
 
 
 def _texts(
-    engine: Engine, prompts: Sequence[tuple[Message, ...]], sampling: Sampling, progress: Progress | None
+    engine: Engine,
+    prompts: Sequence[tuple[Message, ...]],
+    sampling: Sampling,
+    progress: Progress | None,
+    adapter: LoraAdapter | None = None,
 ) -> list[str]:
-    completions = engine.generate(prompts, sampling, progress=progress) if prompts else []
+    completions = engine.generate(prompts, sampling, [adapter] * len(prompts), progress) if prompts else []
     return [without_reasoning(completion.text).strip() for completion in completions]
 
 

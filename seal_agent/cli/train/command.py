@@ -12,6 +12,7 @@ import typer
 
 from seal_agent.cli import console
 from seal_agent.cli.options import EngineOptions, GraderOptions, Json, ModelOptions, Seed, configured
+from seal_agent.cli.train.pictures import PictureVoteOptions, learn_from_pictures
 from seal_agent.cli.train.show import show_plan, show_result, show_status
 from seal_agent.errors import InputError
 
@@ -126,6 +127,7 @@ def train(
     executor_options: ExecutorOptions,
     model_options: ModelOptions,
     engine_options: EngineOptions,
+    vote_options: PictureVoteOptions,
     data: Annotated[Path | None, typer.Option(help="Passages with questions: our JSON lines, or a SQuAD file.")] = None,
     arc: Annotated[
         str | None,
@@ -148,6 +150,15 @@ def train(
         return
     from seal_agent.outer_loop.executors.workers import MakeWorker
 
+    if vote_options.pictures:
+        if data or arc or run is None or reward_options.reward != "votes" or dry_run or merge:
+            raise InputError(
+                "pictures have no labels: give --pictures with --reward votes and --run, and leave --data, --arc, "
+                "--dry-run and --merge out"
+            )
+        seal = model_options.load(run / "store", seed, engine_options=engine_options)
+        learn_from_pictures(seal, vote_options, run, search_options.rounds, seed, as_json)
+        return
     if (data is None) == (arc is None) or run is None:
         raise InputError(
             f"give passages with --data or tasks with --arc, and a folder with --run; {EXAMPLE[0].lower()}{EXAMPLE[1:]}"
