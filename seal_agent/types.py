@@ -234,7 +234,7 @@ class TrainingSequence:
 
     Where there are `soft_labels`, one per token, those that are not None are learnt instead of the label. `weight`
     multiplies the sequence's share of its step's loss. `epoch`, counted from 0, is the only one in which it is learnt;
-    None: in every one.
+    None: in every one. `held` are the pictures that its ids stand for, which live as long as somebody holds them.
     """
 
     input_ids: tuple[int, ...]
@@ -242,6 +242,7 @@ class TrainingSequence:
     soft_labels: tuple[SoftLabel | None, ...] = ()
     weight: float = 1.0
     epoch: int | None = None
+    held: tuple[object, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.input_ids) != len(self.labels):

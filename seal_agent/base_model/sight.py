@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FIRST_ID = 1 << 40  # above every vocabulary
 STRIDE = 1 << 20  # ids of one picture
-RECENT = 64  # pictures that are kept though no prompt in work has them
+RECENT = 16  # pictures that are kept though no prompt in work has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ class Sight:
         self._seen: WeakValueDictionary[tuple[str, int], SeenPicture] = WeakValueDictionary()
         self._by_number: WeakValueDictionary[int, SeenPicture] = WeakValueDictionary()
         self._recent: OrderedDict[int, SeenPicture] = OrderedDict()
+        self.looked_at: OrderedDict[int, SeenPicture] = OrderedDict()
+        """Pictures whose features are kept for the next prompt with them, the latest last."""
         self._views: dict[int, ref[Any]] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Sight:
@@ -151,6 +153,7 @@ class Sight:
         """Drop the pictures that no prompt in work holds."""
         with self._lock:
             self._recent.clear()
+            self.looked_at.clear()
 
     def _view(self, adapter: Any) -> int:
         """A number for an adapter that changes what is seen; 0 for none. An id may be used again after its owner."""

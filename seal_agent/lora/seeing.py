@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache, partial
@@ -21,7 +20,7 @@ from seal_agent.lora.serving import serving_route
 from seal_agent.lora.text_layers import linear_shape
 from seal_agent.types import Picture
 
-MAX_FEATURE_BYTES = 256 << 20  # of features that are kept for the next prompt with the same picture
+MAX_FEATURE_BYTES = 256 << 20  # of pictures and their features that are kept for the next prompt with them
 
 
 def let_see(module: nn.Module) -> None:
@@ -46,7 +45,7 @@ class _Features:
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
-        self._kept: OrderedDict[int, SeenPicture] = OrderedDict()
+        self._lock = threading.Lock()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Features:
         return self
@@ -63,24 +62,32 @@ class _Features:
         return torch.cat(rows)
 
     def _all_of(self, seen: SeenPicture) -> Tensor:
-        if torch.is_grad_enabled() and trains_eyes(self._sight.module):
+        if trains_eyes(self._sight.module):
             return features_of(self._sight, seen)
         features = seen.features_ND
         if features is None:
             adapter = seen.adapter() if seen.adapter else None
+            assert adapter is not None or seen.adapter is None, "who asks holds the adapter"
             # Not in inference mode: what is kept may be read in training.
             with torch.inference_mode(False), torch.no_grad(), _through(self._sight.module, adapter):
                 features = seen.features_ND = features_of(self._sight, seen)
-        self._kept[seen.number] = seen
-        self._kept.move_to_end(seen.number)
-        while len(self._kept) > 1 and self._bytes() > MAX_FEATURE_BYTES:
-            _, dropped = self._kept.popitem(last=False)
-            dropped.features_ND = None
+        self._keep(seen)
         return features
 
-    def _bytes(self) -> int:
-        kept = [seen.features_ND for seen in self._kept.values()]
-        return sum(features.numel() * features.element_size() for features in kept if features is not None)
+    def _keep(self, seen: SeenPicture) -> None:
+        """Keep the features of the latest pictures; those of others are computed again where they are needed."""
+        with self._lock:
+            kept = self._sight.looked_at
+            kept[seen.number] = seen
+            kept.move_to_end(seen.number)
+            while len(kept) > 1 and sum(map(_bytes, kept.values())) > MAX_FEATURE_BYTES:
+                _, dropped = kept.popitem(last=False)
+                dropped.features_ND = None
+
+
+def _bytes(seen: SeenPicture) -> int:
+    tensors = [*seen.prepared.inputs.values(), seen.features_ND]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors if isinstance(tensor, Tensor))
 
 
 def trains_eyes(module: nn.Module) -> bool:

@@ -54,7 +54,8 @@ def encode_turns(base: BaseModel, user_text: str, answer: str, pictures: tuple[P
         ids = base.tokens_ended(ids)
     # A token that merges the end of the prompt with the start of the answer is learnt.
     answer_start = common_prefix_length(prompt, ids)
-    return TrainingSequence(tuple(ids), (*[IGNORE_LABEL] * answer_start, *ids[answer_start:]))
+    held = base.sight.held(ids) if pictures else ()
+    return TrainingSequence(tuple(ids), (*[IGNORE_LABEL] * answer_start, *ids[answer_start:]), held=held)
 
 
 def encode_text(base: BaseModel, title: str, text: str) -> TrainingSequence:
