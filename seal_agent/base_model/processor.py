@@ -14,7 +14,7 @@ def load_processor(source: str, config: Any, tokenizer: Any, **options: Any) -> 
 
     Pictures are resized with PIL on every machine, so that a picture is the same to the model everywhere.
     """
-    from transformers import AutoImageProcessor
+    from transformers import AutoImageProcessor, ProcessorMixin
 
     try:
         kind = _processor_class(config)
@@ -30,6 +30,8 @@ def load_processor(source: str, config: Any, tokenizer: Any, **options: Any) -> 
         raise ModelError(
             f"{source} holds no processor for pictures ({first_line(err)}); add the model's processor files to it"
         ) from err
+    if kind.replace_image_token is ProcessorMixin.replace_image_token:
+        raise ModelError(f"the {kind.__name__} of {source} does not say what stands for a picture in a prompt")
     _fill_in(processor, config)
     return processor
 

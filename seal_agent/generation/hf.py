@@ -17,6 +17,7 @@ from seal_agent.generation.batching import batches_of, decoding_of, groups_of, m
 from seal_agent.generation.constraints import Constraint, constrain
 from seal_agent.generation.decoding_state import DecodingState, last_logits
 from seal_agent.generation.engine import before_stop
+from seal_agent.generation.pictures import pictures_of
 from seal_agent.generation.prefixes import group_by_prefix
 from seal_agent.generation.rows import (
     DecodingRow,
@@ -26,7 +27,6 @@ from seal_agent.generation.rows import (
     ids_of,
     one_per_prompt,
     pad_left,
-    pictures_of,
 )
 from seal_agent.generation.sampling import branch_off, check_sampling, choose_tokens, seed_of_row
 from seal_agent.generation.static.decoder import StaticDecoder

@@ -14,7 +14,7 @@ from seal_agent.base_model.sight import SeenPicture
 from seal_agent.errors import InputError
 from seal_agent.generation.constraints import Constraint
 from seal_agent.lora.adapter import LoraAdapter
-from seal_agent.lora.seeing import adapter_for_eyes, let_see
+from seal_agent.lora.seeing import adapter_for_eyes
 from seal_agent.types import Chat, Illustrated, Message, Prompt
 
 _Value = TypeVar("_Value")
@@ -88,14 +88,6 @@ def _parts(prompt: Prompt) -> Sequence[Message | Illustrated]:
         case Chat():
             return prompt.turns
     return prompt
-
-
-def pictures_of(base: BaseModel, ids: Sequence[int]) -> tuple[SeenPicture, ...]:
-    """The pictures of a prompt, for its row to hold; the model is made to see."""
-    if not base.sees or not (pictures := base.sight.held(ids)):
-        return ()
-    let_see(base.module)
-    return pictures
 
 
 def check_room(prompt_tokens: int, max_tokens: int, window: int) -> None:

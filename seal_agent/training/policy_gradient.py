@@ -22,7 +22,7 @@ from torch import Tensor
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import PolicyGradientConfig
 from seal_agent.errors import TrainingError
-from seal_agent.generation.rows import pictures_of
+from seal_agent.generation.pictures import pictures_of
 from seal_agent.lora.adapter import LoraAdapter, new_adapter
 from seal_agent.lora.routing import make_routable, routed
 from seal_agent.lora.targets import find_targets

@@ -15,7 +15,7 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.base_model.sight import FIRST_ID
 from seal_agent.config import BankConfig
 from seal_agent.errors import TrainingError
-from seal_agent.generation.rows import pictures_of
+from seal_agent.generation.pictures import pictures_of
 from seal_agent.lora.coverage import say_what_is_left_out
 from seal_agent.lora.routing import make_routable
 from seal_agent.progress import Progress

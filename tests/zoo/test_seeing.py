@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -127,6 +128,23 @@ def test_the_layers_that_see_are_trained_on_request_and_text_leaves_them_alone(n
     assert not seen & read
     assert set(find_targets(base.module, ("vision",))) <= seen
     assert set(find_targets(base.module, ("all+vision",))) == read | set(find_targets(base.module, ("vision",)))
+
+
+def test_a_model_that_sees_more_than_its_prompt_says_so() -> None:
+    base = seeing("llava")
+    kept = base.module.model.get_image_features
+    calls: list[int] = []
+
+    def shifting(*args: Any, **options: Any) -> Any:
+        """Sees every picture a little differently, as a model does that is told more than its pixels."""
+        out = kept(*args, **options)
+        calls.append(1)
+        out.pooler_output = [features + len(calls) for features in out.pooler_output]
+        return out
+
+    base.module.model.get_image_features = shifting
+    with pytest.raises(InputError, match="sees more of a picture than stands in a prompt"):
+        HFEngine(base).generate(PROMPTS[:1], SAMPLING)
 
 
 def test_content_cannot_place_a_picture() -> None:
