@@ -1,7 +1,7 @@
 """The pictures of a prompt, and whether a model sees them in our prompts as it does by itself: tried once.
 
-Some models put what they see into more than the embeddings of a prompt: into later layers, or beside the text. No config
-says so.
+Some models put what they see into more than the embeddings of a prompt: into later layers, or beside the text, and no
+config says so.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def check_sees(base: BaseModel) -> None:
         base.memo["sees as itself"] = _difference(base)
     if why := base.memo["sees as itself"]:
         raise InputError(
-            f"pictures cannot be shown to {base.name!r} ({type(base.module).__name__}): {why}; load a model of a family "
-            "that docs/vision.md names"
+            f"pictures cannot be shown to {base.name!r} ({type(base.module).__name__}): {why}; load a model of one of the "
+            "families in docs/vision.md"
         )
 
 
