@@ -39,8 +39,8 @@ def check_sees(base: BaseModel) -> None:
         base.memo["sees as itself"] = _difference(base)
     if why := base.memo["sees as itself"]:
         raise InputError(
-            f"pictures cannot be shown to {base.name!r} ({type(base.module).__name__}): {why}; load a model of one of the "
-            "families in docs/vision.md"
+            f"pictures cannot be shown to {base.name!r} ({type(base.module).__name__}): {why}; "
+            "load a model of one of the families in docs/vision.md"
         )
 
 
