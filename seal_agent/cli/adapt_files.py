@@ -20,7 +20,10 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def documents_in(files: Sequence[Path]) -> list[Path]:
-    """The files, and those in each folder, sorted by name. Raises InputError for a folder without any."""
+    """The files, and the documents of each folder, sorted by name; its pictures where it has nothing else.
+
+    Raises InputError for a folder without any.
+    """
     from seal_agent.data.documents.read import KINDS
 
     paths: list[Path] = []
@@ -28,11 +31,10 @@ def documents_in(files: Sequence[Path]) -> list[Path]:
         if not file.is_dir():
             paths.append(file)
             continue
-        usable = (path for path in file.iterdir() if path.suffix.lower() in KINDS or is_picture(path))
-        inside = sorted(path for path in usable if path.is_file())
+        every = sorted(path for path in file.iterdir() if path.is_file())
+        inside = [path for path in every if path.suffix.lower() in KINDS] or [*filter(is_picture, every)]
         if not inside:
-            every = ", ".join((*KINDS, *PICTURES))
-            raise InputError(f"the folder {file} holds no document; it may hold {every}")
+            raise InputError(f"the folder {file} holds no document; it may hold {', '.join((*KINDS, *PICTURES))}")
         paths += inside
     if STANDARD_INPUT in paths and len(paths) > 1:
         raise InputError("standard input (-) is learnt alone; leave the other files out, or write it to a file")

@@ -62,14 +62,14 @@ class VotedQuestion:
 class VoteRound:
     """One round: which policy answered, what was voted, and the policy that learned from it.
 
-    `entropy` is the mean over questions of the entropy of their readable answers, in nats.
+    `entropy` is the mean over questions of the entropy of their readable answers, in nats; None without questions.
     """
 
     round: int
     policy: str
     next_policy: str
     questions: tuple[VotedQuestion, ...]
-    entropy: float
+    entropy: float | None
     learnt: int
     """Questions that carried a gradient."""
 
@@ -148,7 +148,7 @@ def _round(
         for (_, picture, question), texts, vote in zip(asked, answers, votes, strict=True)
     )
     taught = [i for i, question in enumerate(voted) if question.vote and not question.unanimous]
-    entropy = fmean(map(entropy_of, answers)) if answers else 0.0
+    entropy = fmean(map(entropy_of, answers)) if answers else None
     result = VoteRound(number, name, name, voted, entropy, len(taught))
     if not taught:
         return result, None

@@ -73,7 +73,7 @@ def learn_from_pictures(
     console.out.print(f"policy: {policy or 'none; no question carried a gradient'}", markup=False, soft_wrap=True)
 
 
-def _row(result: VoteRound) -> dict[str, float]:
+def _row(result: VoteRound) -> dict[str, float | None]:
     return {
         "round": result.round + 1,
         "questions": len(result.questions),
