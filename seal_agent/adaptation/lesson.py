@@ -23,6 +23,7 @@ from seal_agent.self_edits.checking import check_self_edits_batch
 from seal_agent.self_edits.formats.evidence import EVIDENCE, truncated_cues
 from seal_agent.self_edits.formats.registry import IN_VIEW
 from seal_agent.self_edits.parsing import notes_of
+from seal_agent.self_edits.pictures import Seen
 from seal_agent.self_edits.questions import statements_of
 from seal_agent.self_edits.writing import passages_of, write_self_edits_batch
 from seal_agent.training.jobs import TrainJob
@@ -68,22 +69,28 @@ def write_lessons(
     Args:
         pictures: How the images of the contexts are looked at.
     """
-    looked = look_at_each(engine, base, contexts, pictures or PictureConfig(), seed, progress)
-    sources, shown = [], []
-    for context, seen in zip(contexts, looked, strict=True):
-        passages = passages_of(base, context.text, config.max_context_tokens) if context.text.strip() else []
-        by_picture = picture_passages(base, seen, config.max_context_tokens)
-        sources.append((context.title, [*passages, *(text for _, texts in by_picture for text in texts)]))
-        shown.append([0] * len(passages) + [number for number, texts in by_picture for _ in texts])
+    looking, limit = pictures or PictureConfig(), config.max_context_tokens
+    looked = look_at_each(engine, base, contexts, looking, seed, progress)
+    parts = [_parts(base, context, seen, limit) for context, seen in zip(contexts, looked, strict=True)]
+    sources = [(c.title, [text for text, _ in of_context]) for c, of_context in zip(contexts, parts, strict=True)]
     edits = write_self_edits_batch(engine, sources, config, seed=seed, progress=progress)
     edits = check_self_edits_batch(engine, sources, edits, config.verify)
     lessons = []
-    for context, seen, numbers, (title, passages), written in zip(contexts, looked, shown, sources, edits, strict=True):
-        parts = {number: numbers.index(number) for number in numbers if number}
-        about = picture_edits(seen, parts, config, pictures or PictureConfig(), seed)
+    for context, seen, of_context, written in zip(contexts, looked, parts, edits, strict=True):
+        numbers = [number for _, number in of_context]
+        firsts = {number: numbers.index(number) for number in numbers if number}
+        about = picture_edits(seen, firsts, config, looking, seed)
         images = tuple(context.images[number - 1] if number else None for number in numbers) if seen else ()
-        lessons.append(Lesson(title, tuple(passages), (*written, *about), pictures=images))
+        passages = tuple(text for text, _ in of_context)
+        lessons.append(Lesson(context.title, passages, (*written, *about), pictures=images))
     return lessons
+
+
+def _parts(base: BaseModel, context: Context, seen: Sequence[Seen], limit: int) -> list[tuple[str, int]]:
+    """The passages of a context, each with the number of the picture that it was seen in, 0 for those of the text."""
+    texts = passages_of(base, context.text, limit) if context.text.strip() or not context.images else []
+    pictures = picture_passages(base, seen, limit)
+    return [(text, 0) for text in texts] + [(text, number) for number, of_one in pictures for text in of_one]
 
 
 def job_of(

@@ -156,7 +156,7 @@ def train(
                 "pictures have no labels: give --pictures with --reward votes and --run, and leave --data, --arc, "
                 "--dry-run and --merge out"
             )
-        seal = model_options.load(run / "store", seed, engine_options=engine_options)
+        seal = model_options.load(None, seed, engine_options=engine_options)
         learn_from_pictures(seal, vote_options, run, search_options.rounds, seed, as_json)
         return
     if (data is None) == (arc is None) or run is None:
