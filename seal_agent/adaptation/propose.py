@@ -49,17 +49,15 @@ def write_proposal(
 
     Raises InputError for an unusable context.
     """
-    sources: list[tuple[PassageSource, list[str]]] = []
-    if context.text.strip():
-        sources = _sources(base, context, document, config.max_context_tokens)
-    looking, seen, texts = pictures or PictureConfig(), list[Seen](), len(sources)
-    if context.images:
-        with clock.stage("look at pictures") as report:
-            (seen,) = look_at_each(engine, base, [context], looking, seed, report)
-        check_learnable(context, seen)
-    sources += [
-        (PassageSource(context.title, f"picture {number}", number), passages)
-        for number, passages in picture_passages(base, seen, config.max_context_tokens)
+    looking = pictures or PictureConfig()
+    _check_title(base, context.title)
+    seen = _look(engine, base, context, looking, clock, seed)
+    sources = [
+        *(_sources(base, context, document, config.max_context_tokens) if context.text.strip() else ()),
+        *(
+            (PassageSource(context.title, f"picture {number}", number), passages)
+            for number, passages in picture_passages(base, seen, config.max_context_tokens)
+        ),
     ]
     titled = [(source.title, passages) for source, passages in sources]
     with clock.stage("write self-edits") as report:
@@ -72,16 +70,12 @@ def write_proposal(
         with clock.stage("write self-test") as report:
             test = write_self_test(engine, titled, config.self_test, seed=seed, progress=report)
     counts = [len(passages) for _, passages in sources]
-    written = _numbered(edits, counts)
-    if seen:
-        seen_in = [source.picture for source, _ in sources]
-        parts = {number: sum(counts[:i]) for i, number in enumerate(seen_in) if i >= texts}
-        written += picture_edits(seen, parts, config, looking, seed)
+    firsts = {source.picture: sum(counts[:i]) for i, (source, _) in enumerate(sources) if source.picture}
     return Proposal(
         adapter,
         context,
         tuple(passage for _, passages in sources for passage in passages),
-        written,
+        (*_numbered(edits, counts), *picture_edits(seen, firsts, config, looking, seed)),
         parent,
         base.identity,
         test,
@@ -90,16 +84,33 @@ def write_proposal(
     )
 
 
+def _look(
+    engine: Engine, base: BaseModel, context: Context, config: PictureConfig, clock: StageClock, seed: int
+) -> list[Seen]:
+    """What the model sees in the pictures. Raises InputError where it sees nothing and there is nothing else."""
+    if not context.images:
+        return []
+    with clock.stage("look at pictures") as report:
+        (seen,) = look_at_each(engine, base, [context], config, seed, report)
+    check_learnable(context, seen)
+    return seen
+
+
+def _check_title(base: BaseModel, title: str) -> None:
+    """Raises InputError for a title that leaves too little room behind it."""
+    room = base.window // TITLE_SHARE
+    if (length := len(base.tokens(title))) > room:
+        raise InputError(
+            f"the title has {length} tokens, more than the {room} that the model's window of {base.window} leaves for "
+            "it; give a shorter one"
+        )
+
+
 def _sources(
     base: BaseModel, context: Context, document: Document | None, limit: int
 ) -> list[tuple[PassageSource, list[str]]]:
     """The passages of each section with its title, or of the whole text. Raises InputError where nothing fits."""
     room = base.window // TITLE_SHARE
-    if (length := len(base.tokens(context.title))) > room:
-        raise InputError(
-            f"the title has {length} tokens, more than the {room} that the model's window of {base.window} leaves for "
-            "it; give a shorter one"
-        )
     if document is None:
         return [(PassageSource(context.title), passages_of(base, context.text, limit))]
     if (total := len(base.tokens(document.text))) > MAX_DOCUMENT_TOKENS:
