@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,7 @@ def test_a_model_that_sees_more_than_its_prompt_says_so() -> None:
     kept = base.module.model.get_image_features
     calls: list[int] = []
 
+    @wraps(kept)
     def shifting(*args: Any, **options: Any) -> Any:
         """Sees every picture a little differently, as a model does that is told more than its pixels."""
         out = kept(*args, **options)
