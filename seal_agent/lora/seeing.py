@@ -33,6 +33,8 @@ def let_see(module: nn.Module) -> None:
 
 
 def _embed(features: _Features, plain: Callable[[Tensor], Tensor], ids: Tensor) -> Tensor:
+    if ids.is_cuda and torch.cuda.is_current_stream_capturing():  # a graph decodes tokens, which are no pictures
+        return plain(ids)
     marks = ids >= FIRST_ID
     if not marks.any():
         return plain(ids)
@@ -129,7 +131,9 @@ def vision_names(module: nn.Module) -> frozenset[str]:
     known: frozenset[str] | None = getattr(module, "_seal_vision_names", None)
     if known is None:
         sight = sight_of(module)
-        known = frozenset(_run(sight)) if sight else frozenset()
+        if sight is None:
+            return frozenset()
+        known = frozenset(_run(sight))
         module._seal_vision_names = known  # type: ignore[assignment]
     return known
 
