@@ -14,6 +14,7 @@ from seal_agent.types import Sampling
 from seal_agent.validation import config
 
 Positive = Annotated[int, Field(ge=1)]
+AtLeastTwo = Annotated[int, Field(ge=2)]
 Count = Annotated[int, Field(ge=0)]
 AboveZero = Annotated[float, Field(gt=0)]
 ZeroOrMore = Annotated[float, Field(ge=0)]
@@ -54,6 +55,23 @@ class SelfEditConfig:
         return Sampling(self.max_tokens, self.temperature, self.top_p, seed=seed)
 
 
+@config
+class PictureConfig:
+    """What a model notes about a picture: what several samples agree on, and the picture makes likelier. Not tuned."""
+
+    samples: AtLeastTwo = 6  # of each description, transcript and answer; MM-UPT: 10 answers
+    agreement: Share = 0.5  # share of the samples that must say a line; MM-UPT takes the mode, however small
+    questions: Count = 6  # that the model writes itself, of each picture
+    temperature: AboveZero = 0.7  # as the self-test's second answer
+    top_p: Share = 0.95
+    max_tokens: Positive = 160  # of a description or transcript
+    answer_tokens: Positive = 24
+    least_gain: float = 0.0  # nats per token by which the picture must make a line likelier
+
+    def sampling(self, max_tokens: int, seed: int) -> Sampling:
+        return Sampling(max_tokens, self.temperature, self.top_p, seed=seed)
+
+
 MAX_UNPROTECTED_ALPHA = 256  # measured: at 512 without null_space, neutral text became 43 times as perplexing
 
 
@@ -90,6 +108,11 @@ class InnerLoopConfig:
                 f"alpha {self.alpha:g} ruins a model of which null_space protects nothing; "
                 "use alpha 64, or leave null_space at its default"
             )
+        if any("vision" in target.split("+") for target in self.targets) and (self.null_space or self.shrink):
+            raise InputError(
+                "there is no reference text for layers that see, so nothing protects them; "
+                "with targets 'vision' use null_space 0, shrink 0 and alpha 64"
+            )
 
 
 UNPROTECTED = InnerLoopConfig(alpha=64.0, null_space=0.0, shrink=0.0)
@@ -97,6 +120,22 @@ UNPROTECTED = InnerLoopConfig(alpha=64.0, null_space=0.0, shrink=0.0)
 
 PLAIN_LORA = replace(UNPROTECTED, openings=0, anchors=0, replay=0.0)
 """LoRA finetuning on the sequences alone, without what this project adds to a self-edit."""
+
+
+@config
+class PolicyGradientConfig:
+    """Group-relative policy optimisation (GRPO; Shao et al., 2024, arXiv 2402.03300), on an adapter."""
+
+    clip: BetweenZeroAndOne = 0.2  # GRPO keeps PPO's: how far a token's probability may move from that of the sample
+    kl: ZeroOrMore = 0.04  # GRPO: weight of the KL divergence from the base model
+    passes: Positive = 1  # over the same samples; GRPO: 1
+    learning_rate: AboveZero = 1e-4  # of LoRA factors; not tuned
+    batch_size: Positive = 16  # answers per optimiser step; not tuned
+    max_grad_norm: AboveZero = 1.0
+    rank: Positive = 16
+    alpha: AboveZero = 32.0
+    targets: Entries = ("all",)
+    seed: int = 0
 
 
 @config
@@ -401,4 +440,16 @@ class OuterLoopConfig:
     contexts_per_unit: Positive = 4  # evaluated in one batch: large enough to fill it, small enough to lose in a kill
     guard: Count = 0  # contexts about other things, whose loss costs reward; 0 for none
     guard_penalty: ZeroOrMore = 1.0  # reward lost per share of the guard questions lost
+    seed: int = 0
+
+
+@config
+class PictureVotesConfig:
+    """Learning from votes over a model's own answers about pictures (MM-UPT), rounds of it."""
+
+    rounds: Positive = 2  # as in ReST-EM
+    update: Literal["grpo", "best-of-n"] = "grpo"  # MM-UPT: GRPO
+    pictures: PictureConfig = PictureConfig(samples=10, temperature=1.0)  # MM-UPT: 10 answers, the mode as label
+    gradient: PolicyGradientConfig = PolicyGradientConfig()
+    finetuning: InnerLoopConfig = _POLICY
     seed: int = 0

@@ -40,6 +40,7 @@ from seal_agent.config import (
     AnswerConfig,
     AnswerStyle,
     InnerLoopConfig,
+    PictureConfig,
     SelfEditConfig,
     TrajectoryLimits,
     VLLMConfig,
@@ -52,6 +53,8 @@ from seal_agent.generation.hf import HFEngine
 from seal_agent.generation.sampling import check_sampling
 from seal_agent.grading.grader import Grader
 from seal_agent.grading.graders import check_grader, default_grader, make_grader
+from seal_agent.images.loading import ImageSource
+from seal_agent.images.pictures import as_pictures
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.coverage import has_experts, say_what_is_left_out
 from seal_agent.lora.peft_files import export_peft
@@ -70,6 +73,7 @@ from seal_agent.store.namespaces import Namespace, as_namespace, full_name
 from seal_agent.types import (
     Context,
     Forgotten,
+    Picture,
     Proposal,
     Question,
     Reply,
@@ -201,6 +205,7 @@ class SelfAdaptingModel:
         title: str | None = None,
         self_edit: SelfEditConfig | None = None,
         inner_loop: InnerLoopConfig | None = None,
+        pictures: PictureConfig | None = None,
         gate: AnyGate = DEFAULT_GATE,
         approve: Approve | None = None,
         trust: Trust | None = None,
@@ -214,12 +219,14 @@ class SelfAdaptingModel:
 
         Args:
             context: A text, a Context, or a Document, whose notes stand under the headings of their sections. A text
-                with Markdown's headings or in HTML becomes one; `seal_agent.data.documents.read` reads files.
+                with Markdown's headings or in HTML becomes one; `seal_agent.data.documents.read` reads files. A Context
+                may have `images`, with a text or in its place; what the model sees in them is learned as text.
             questions: Asked closed-book before and after. Without them the model writes a self-test, which the revision
                 shows.
             title: What the context is about; put before every note.
             self_edit: How notes are written; default: the default recipe's.
             inner_loop: How they are trained; default: the default recipe's.
+            pictures: How the context's images are looked at.
             gate: The bounds that the change must keep to become active: GateConfig, or a Gate of your own. None checks
                 nothing, and the revision says so.
             approve: Asked last: a callable that takes the candidate, or "ask" for the terminal. An error is a no.
@@ -246,6 +253,7 @@ class SelfAdaptingModel:
             title=title,
             trust=trust,
             self_edit=self_edit,
+            pictures=pictures,
             progress=progress,
         )
         return self.commit(
@@ -261,6 +269,7 @@ class SelfAdaptingModel:
         title: str | None = None,
         trust: Trust | None = None,
         self_edit: SelfEditConfig | None = None,
+        pictures: PictureConfig | None = None,
         progress: StageProgress | None = None,
     ) -> Proposal:
         """Write self-edits only: nothing is trained or stored. `commit` trains on what this returns.
@@ -282,6 +291,7 @@ class SelfAdaptingModel:
             parent=self.ledger.active(name),
             writer=self._writer,
             seed=self.seed,
+            pictures=pictures,
         )
 
     def commit(
@@ -539,10 +549,16 @@ class SelfAdaptingModel:
     # ------------------------------------------------------------ answering
 
     def ask(
-        self, question: str, *, adapter: str = DEFAULT_ADAPTER, title: str = "", style: AnswerStyle = "short"
+        self,
+        question: str,
+        *,
+        adapter: str = DEFAULT_ADAPTER,
+        title: str = "",
+        style: AnswerStyle = "short",
+        image: ImageSource | Picture | Sequence[ImageSource | Picture] | None = None,
     ) -> str:
-        """The text of `reply`: an answer from the weights alone."""
-        return self.reply(question, adapter=adapter, title=title, style=style).text
+        """The text of `reply`: an answer from the weights alone, or about an image in view."""
+        return self.reply(question, adapter=adapter, title=title, style=style, image=image).text
 
     def reply(
         self,
@@ -552,6 +568,7 @@ class SelfAdaptingModel:
         title: str = "",
         style: AnswerStyle = "short",
         least_confidence: float | None = None,
+        image: ImageSource | Picture | Sequence[ImageSource | Picture] | None = None,
     ) -> Reply:
         """A greedy answer from the weights alone, with the sentence that it was read from, and its confidence.
 
@@ -560,13 +577,17 @@ class SelfAdaptingModel:
             style: "short" for the few words that were asked for, "sentence" for the sentence that holds them, "plain"
                 for what the adapter itself says.
             least_confidence: Below it the base model answers as if there were no adapter; default: AnswerConfig's.
+            image: One or several in view of the question: paths, bytes or PIL images. The answer is always plain then.
 
         Raises InputError, AdapterError.
         """
         if not question.strip():
             raise InputError("the question is empty; ask something")
-        config = _answer_config(style, least_confidence)
-        asked = closed_book(title, question, self.adapter(adapter))
+        seen = as_pictures(image) if image is not None else ()
+        if seen:
+            _ = self.base.sight  # raises where the model does not see
+        config = _answer_config("plain" if seen else style, least_confidence)
+        asked = closed_book(title, question, self.adapter(adapter), seen)
         (reply,) = reply_all(self.engine, self.base, [asked], config)
         return reply
 
@@ -868,8 +889,10 @@ class SelfAdaptingModel:
             self._forgotten = forgotten
 
     def _drop(self, revisions: Collection[str]) -> None:
-        """Forget weights in memory. Where one of them is the policy, look the policy up again."""
+        """Forget weights and pictures in memory. Where one of them is the policy, look the policy up again."""
         self._loaded.drop(revisions)
+        if self.base.sees:
+            self.base.sight.clear()
         if self._policy_revision in revisions:
             self.policy = self._find_policy(self._policy_source)
 

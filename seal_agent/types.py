@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 IGNORE_LABEL = -100
 """Label of a token that is read but not learnt from (PyTorch's cross-entropy default)."""
@@ -32,6 +32,19 @@ class Question:
     golds: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Picture:
+    """An image by value: the SHA-256 of its pixels, and the pixels as a PNG file in base64."""
+
+    sha256: str
+    png: str = field(repr=False)
+
+
+if TYPE_CHECKING:
+    Images = Sequence[Any]
+else:  # what callers give becomes pictures before it is stored
+    Images = tuple[Picture, ...]
+
 Trust = Literal["trusted", "untrusted"]
 """Whether a text comes from its user, or from a stranger: a tool, a web page, a mail."""
 
@@ -40,13 +53,15 @@ Trust = Literal["trusted", "untrusted"]
 class Context:
     """What the model is to learn: a passage, its title ("" where there is none), its questions.
 
-    What is learnt from an untrusted text is quarantined: it answers only where its revision is named.
+    What is learnt from an untrusted text is quarantined: it answers only where its revision is named. `images` are
+    paths, bytes or PIL images of what belongs to the text, or stands in its place; stages hand them on as `Picture`.
     """
 
     text: str
     title: str = ""
     questions: tuple[Question, ...] = ()
     trust: Trust = "trusted"
+    images: Images = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +97,16 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One chat turn. An assistant's turn may call tools; a "tool" turn is what the tool called `name` gave back."""
+    """One chat turn. An assistant's turn may call tools; a "tool" turn is what the tool called `name` gave back.
+
+    `pictures` stand before the text of their turn.
+    """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
     calls: tuple[ToolCall, ...] = ()
     name: str = ""
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +122,15 @@ class Chat:
     begun: str = ""
 
 
-Prompt = str | tuple[Message, ...] | Chat
+@dataclass(frozen=True, slots=True)
+class Illustrated:
+    """Text exactly as it stands, in which the model's own placeholder shows where each picture belongs."""
+
+    text: str
+    pictures: tuple[Picture, ...]
+
+
+Prompt = str | tuple[Message, ...] | Chat | Illustrated
 """Text sent exactly as it stands, or chat turns that the model's own prompt style renders."""
 
 
@@ -207,7 +234,7 @@ class TrainingSequence:
 
     Where there are `soft_labels`, one per token, those that are not None are learnt instead of the label. `weight`
     multiplies the sequence's share of its step's loss. `epoch`, counted from 0, is the only one in which it is learnt;
-    None: in every one.
+    None: in every one. `held` are the pictures that its ids stand for, which live as long as somebody holds them.
     """
 
     input_ids: tuple[int, ...]
@@ -215,6 +242,7 @@ class TrainingSequence:
     soft_labels: tuple[SoftLabel | None, ...] = ()
     weight: float = 1.0
     epoch: int | None = None
+    held: tuple[object, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.input_ids) != len(self.labels):
@@ -295,10 +323,14 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class PassageSource:
-    """The title that a passage of a document is learnt under, and where it stands: "page 3", "section Leave"."""
+    """The title that a passage of a document is learnt under, and where it stands: "page 3", "section Leave".
+
+    `picture` counts from 1: the picture of the context that the passage was seen in; 0 for a passage of its text.
+    """
 
     title: str
     place: str = ""
+    picture: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,8 +506,18 @@ def accuracy(answers: Sequence[Answer]) -> float:
 
 def content_hash(value: Any) -> str:
     """SHA-256, 64 hex digits, of a JSON-serialisable value in canonical form."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    canonical = json.dumps(_without_added(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+_ADDED_LATER = ("images", "picture", "pictures")
+"""Fields that values did not always have. Left empty, they leave a hash as it was before."""
+
+
+def _without_added(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_added(v) for k, v in value.items() if v or k not in _ADDED_LATER}
+    return [_without_added(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 _CHECK_MARKS = {True: "✓", False: "✗", None: "–"}

@@ -220,7 +220,9 @@ def lesson_of(source: Proposal | Revision, held_out: tuple[Question, ...] = ()) 
     """
     titles = tuple(passage.title for passage in source.sources)
     passages = source.passages or (source.context.text,)
-    return Lesson(source.context.title, passages, source.self_edits, held_out, titles)
+    images = source.context.images
+    pictures = tuple(images[s.picture - 1] if s.picture else None for s in source.sources) if images else ()
+    return Lesson(source.context.title, passages, source.self_edits, held_out, titles, pictures)
 
 
 def check_shape(name: str, start: LoraAdapter | None, config: InnerLoopConfig, base: BaseModel) -> None:

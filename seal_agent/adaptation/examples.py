@@ -14,8 +14,8 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.generation.engine import Engine
 from seal_agent.self_edits.formats.evidence import TRUNCATED_TOKENS
 from seal_agent.training.conversations import encode_conversation, from_json
-from seal_agent.training.sequences import encode_note, encode_text, encode_truncated
-from seal_agent.types import Note, TrainingSequence
+from seal_agent.training.sequences import encode_in_view, encode_note, encode_text, encode_truncated
+from seal_agent.types import Note, Picture, TrainingSequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Example:
     taught: bool = False
     conversation: str = ""
     """As `training.conversations.to_json` writes it."""
+    picture: Picture | None = None
+    """What is in view when the note is learnt."""
 
     @property
     def is_pair(self) -> bool:
@@ -95,6 +97,8 @@ def _encode(base: BaseModel, example: Example) -> tuple[TrainingSequence, ...]:
         return encode_conversation(base, from_json(example.conversation))
     if example.note is None:
         return (encode_text(base, example.title, example.passage),)
+    if example.picture is not None:
+        return (encode_in_view(base, example.title, example.note, example.picture),)
     if example.tokens is not None:
         return (encode_truncated(base, example.title, example.note, example.tokens),)
     return (encode_note(base, example.title, example.note),)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from seal_agent.adaptation.adapt import TrainedProposal, Trainer, settings_of
 from seal_agent.adaptation.gate.decision import change
 from seal_agent.adaptation.gate.judgement import Judgement
+from seal_agent.adaptation.repeats import content_of
 from seal_agent.config import InnerLoopConfig
 from seal_agent.errors import AdapterError, StoreError
 from seal_agent.lora.adapter import LoraAdapter
@@ -58,7 +59,7 @@ def plan_forget(ledger: Ledger, revision_id: str, adapter: str | None = None) ->
         raise AdapterError(f"adapter {adapter!r} has no revision {revision_id!r}; `seal history` lists those it has")
     history, lineage = ledger.history(target.adapter), ledger.lineage(target.adapter)
     # A text learned twice, or refused by a gate before it was kept, would survive in the other revision.
-    same_text = {revision.id for revision in history if _words(revision) == _words(target)}
+    same_text = {revision.id for revision in history if content_of(revision.context) == content_of(target.context)}
     erased = _with_descendants(same_text, history)
     return ForgetPlan(
         target,
@@ -66,10 +67,6 @@ def plan_forget(ledger: Ledger, revision_id: str, adapter: str | None = None) ->
         tuple(revision for revision in lineage if revision.id not in erased),
         tuple(revision for revision in reversed(lineage) if revision.id in erased - same_text),
     )
-
-
-def _words(revision: Revision) -> list[str]:
-    return revision.context.text.split()
 
 
 def _with_descendants(revisions: set[str], history: Sequence[Revision]) -> set[str]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 from seal_agent.data.documents.document import Document
 from seal_agent.data.documents.read import structure_of
 from seal_agent.errors import InputError
+from seal_agent.images.blocks import split_blocks
+from seal_agent.images.pictures import as_pictures
 from seal_agent.types import Context, Message, Question, Trust
 from seal_agent.validation import check_whole_characters
 
-MessageLike = Message | Mapping[str, str]
+MessageLike = Message | Mapping[str, Any]
 
 
 def as_context(
@@ -38,6 +40,8 @@ def as_context(
         whole = replace(whole, questions=tuple(questions))
     if trust is not None:
         whole = replace(whole, trust=trust)
+    if whole.images:
+        whole = replace(whole, images=as_pictures(whole.images))
     check_context(whole)
     document = document or structure_of(whole.text)
     if document is None or not document.has_structure:
@@ -55,9 +59,9 @@ def check_context(context: Context) -> None:
             _check_text("a question", text)
     if context.trust not in get_args(Trust):
         raise InputError(f"trust is one of {', '.join(get_args(Trust))}, but it is {context.trust!r}")
-    if not context.text.strip():
+    if not context.text.strip() and not context.images:
         raise InputError("the context is empty; give a text to learn from")
-    if not any(map(str.isalnum, context.text)):
+    if context.text.strip() and not any(map(str.isalnum, context.text)):
         raise InputError("the context holds no words, only signs; give a text to learn from")
     if any(unicodedata.category(letter) == "Cc" for letter in context.title):
         raise InputError(f"the title {context.title!r} holds control characters; give a title of words, or none")
@@ -84,9 +88,10 @@ def _as_message(message: MessageLike) -> Message:
     if not isinstance(message, Mapping):
         raise InputError(f'each message is {{"role": …, "content": "…"}}, but one is {message!r}')
     role, content = message.get("role"), message.get("content")
-    if role not in ("system", "user", "assistant") or not isinstance(content, str):
+    if role not in ("system", "user", "assistant") or not isinstance(content, str | list | tuple):
         raise InputError('each message is {"role": "system" | "user" | "assistant", "content": "…"}')
-    return Message(role, content)  # type: ignore[arg-type]
+    text, pictures = split_blocks(content)
+    return Message(role, text, pictures=pictures)
 
 
 def as_metadata(metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

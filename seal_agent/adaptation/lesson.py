@@ -10,22 +10,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from seal_agent.adaptation.examples import Example, encode_examples, shortened
+from seal_agent.adaptation.pictures import look_at_each, picture_edits, picture_passages
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import InnerLoopConfig, SelfEditConfig
+from seal_agent.base_model.sight import FIRST_ID
+from seal_agent.config import InnerLoopConfig, PictureConfig, SelfEditConfig
+from seal_agent.errors import InputError
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.seeds import derived_seed
 from seal_agent.self_edits.checking import check_self_edits_batch
 from seal_agent.self_edits.formats.evidence import EVIDENCE, TRUNCATED_TOKENS, truncated_cues
+from seal_agent.self_edits.formats.registry import IN_VIEW
 from seal_agent.self_edits.parsing import notes_of
+from seal_agent.self_edits.pictures import Seen
 from seal_agent.self_edits.questions import statements_of
 from seal_agent.self_edits.writing import passages_of, write_self_edits_batch
 from seal_agent.training.conversations import CONVERSATION
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention.anchors import anchors
 from seal_agent.training.retention.reference_text import protected_directions
-from seal_agent.types import Context, Note, Question, SelfEdit, TrainingSequence
+from seal_agent.types import Context, Note, Picture, Question, SelfEdit, TrainingSequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,8 @@ class Lesson:
     """A context cut into passages that fit the window, and the notes about them.
 
     `held_out` are the questions of the self-test: a note that asks one of them is not trained on. `titles` has one for
-    each passage, where the sections of a document have their own.
+    each passage, where the sections of a document have their own. `pictures` are what each passage was seen in, where
+    it was.
     """
 
     title: str
@@ -41,6 +47,7 @@ class Lesson:
     self_edits: tuple[SelfEdit, ...]
     held_out: tuple[Question, ...] = ()
     titles: tuple[str, ...] = ()
+    pictures: tuple[Picture | None, ...] = ()
 
     def title_of(self, part: int) -> str:
         """The title that a passage and its notes are learnt under."""
@@ -55,12 +62,35 @@ def write_lessons(
     *,
     seed: int = 0,
     progress: Progress | None = None,
+    pictures: PictureConfig | None = None,
 ) -> list[Lesson]:
-    """Write and check the self-edits of several contexts, all in one batch."""
-    sources = [(c.title, passages_of(base, c.text, config.max_context_tokens)) for c in contexts]
+    """Write and check the self-edits of several contexts, all in one batch.
+
+    Args:
+        pictures: How the images of the contexts are looked at.
+    """
+    looking, limit = pictures or PictureConfig(), config.max_context_tokens
+    looked = look_at_each(engine, base, contexts, looking, seed, progress)
+    parts = [_parts(base, context, seen, limit) for context, seen in zip(contexts, looked, strict=True)]
+    sources = [(c.title, [text for text, _ in of_context]) for c, of_context in zip(contexts, parts, strict=True)]
     edits = write_self_edits_batch(engine, sources, config, seed=seed, progress=progress)
     edits = check_self_edits_batch(engine, sources, edits, config.verify)
-    return [Lesson(title, tuple(passages), written) for (title, passages), written in zip(sources, edits, strict=True)]
+    lessons = []
+    for context, seen, of_context, written in zip(contexts, looked, parts, edits, strict=True):
+        numbers = [number for _, number in of_context]
+        firsts = {number: numbers.index(number) for number in numbers if number}
+        about = picture_edits(seen, firsts, config, looking, seed)
+        images = tuple(context.images[number - 1] if number else None for number in numbers) if seen else ()
+        passages = tuple(text for text, _ in of_context)
+        lessons.append(Lesson(context.title, passages, (*written, *about), pictures=images))
+    return lessons
+
+
+def _parts(base: BaseModel, context: Context, seen: Sequence[Seen], limit: int) -> list[tuple[str, int]]:
+    """The passages of a context, each with the number of the picture that it was seen in, 0 for those of the text."""
+    texts = passages_of(base, context.text, limit) if context.text.strip() or not context.images else []
+    pictures = picture_passages(base, seen, limit)
+    return [(text, 0) for text in texts] + [(text, number) for number, of_one in pictures for text in of_one]
 
 
 def job_of(
@@ -80,6 +110,11 @@ def job_of(
         earlier: Lessons that `start` has learned; they are replayed.
     """
     sequences = sequences_of(engine, base, lesson, config, earlier)
+    if "vision" in "+".join(config.targets) and not any(max(s.input_ids) >= FIRST_ID for s in sequences):
+        raise InputError(
+            "targets 'vision' learns nothing where no picture is in view; adapt to a picture, with the format "
+            "picture-in-view beside the others"
+        )
     rate = config.learning_rate * (config.continued if start else 1)
     return TrainJob(sequences, replace(config, learning_rate=rate), start, protected_directions(base, config))
 
@@ -113,7 +148,8 @@ def _examples_of(lesson: Lesson, config: InnerLoopConfig) -> list[Example]:
         edits = [edit for edit in lesson.self_edits if edit.part == part]
         notes = [note for note in notes_of(edits, title) if note in left[title]]
         left[title].difference_update(notes)
-        examples += [*_of_notes(title, passage, edits, notes, config), Example(title, passage)]
+        examples += _of_notes(title, passage, edits, notes, config)
+        examples += [Example(title, passage), *_in_view(lesson, edits)]
     return examples
 
 
@@ -130,6 +166,15 @@ def _of_notes(
     written = shortened(written, answers, config.full_answers, config.epochs)
     written += _truncated_cues(title, passage, of_evidence, config)
     return [*written, *taught] if config.objective == "both" else written
+
+
+def _in_view(lesson: Lesson, edits: Sequence[SelfEdit]) -> Iterator[Example]:
+    """Questions about a picture that are learnt with the picture in view."""
+    for edit in edits:
+        picture = lesson.pictures[edit.part] if lesson.pictures else None
+        if edit.format == IN_VIEW and picture is not None:
+            title = lesson.title_of(edit.part)
+            yield from (Example(title, note=note, picture=picture) for note in notes_of([edit], title))
 
 
 def _truncated_cues(title: str, passage: str, edits: Sequence[SelfEdit], config: InnerLoopConfig) -> list[Example]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from seal_agent.adaptation.pictures import check_learnable, look_at_each, picture_edits, picture_passages
 from seal_agent.adaptation.self_test import write_self_test
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import SelfEditConfig
+from seal_agent.config import PictureConfig, SelfEditConfig
 from seal_agent.data.documents.document import Document, Section
 from seal_agent.errors import InputError
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import StageClock
 from seal_agent.self_edits.checking import check_self_edits_batch
+from seal_agent.self_edits.pictures import Seen
 from seal_agent.self_edits.writing import passages_of, write_self_edits_batch
 from seal_agent.text.documents import MAX_DOCUMENT_TOKENS
 from seal_agent.types import Context, PassageSource, Proposal, Question, SelfEdit
@@ -33,6 +35,7 @@ def write_proposal(
     parent: str | None,
     writer: LoraAdapter | None,
     seed: int,
+    pictures: PictureConfig | None = None,
 ) -> Proposal:
     """Write the self-edits of a context.
 
@@ -42,10 +45,20 @@ def write_proposal(
         adapter: Name of the adapter that is to learn them.
         parent: The revision that it continues from.
         writer: The policy that writes; None for the base model.
+        pictures: How the pictures of the context are looked at.
 
     Raises InputError for an unusable context.
     """
-    sources = _sources(base, context, document, config.max_context_tokens)
+    looking = pictures or PictureConfig()
+    _check_title(base, context.title)
+    seen = _look(engine, base, context, looking, clock, seed)
+    sources = [
+        *(_sources(base, context, document, config.max_context_tokens) if context.text.strip() else ()),
+        *(
+            (PassageSource(context.title, f"picture {number}", number), passages)
+            for number, passages in picture_passages(base, seen, config.max_context_tokens)
+        ),
+    ]
     titled = [(source.title, passages) for source, passages in sources]
     with clock.stage("write self-edits") as report:
         edits = write_self_edits_batch(engine, titled, config, writer=writer, seed=seed, progress=report)
@@ -56,17 +69,41 @@ def write_proposal(
     if config.self_test and not context.questions:
         with clock.stage("write self-test") as report:
             test = write_self_test(engine, titled, config.self_test, seed=seed, progress=report)
+    counts = [len(passages) for _, passages in sources]
+    firsts = {source.picture: sum(counts[:i]) for i, (source, _) in enumerate(sources) if source.picture}
     return Proposal(
         adapter,
         context,
         tuple(passage for _, passages in sources for passage in passages),
-        _numbered(edits, [len(passages) for _, passages in sources]),
+        (*_numbered(edits, counts), *picture_edits(seen, firsts, config, looking, seed)),
         parent,
         base.identity,
         test,
         clock.stages,
-        tuple(source for source, passages in sources for _ in passages) if document else (),
+        tuple(source for source, passages in sources for _ in passages) if document or seen else (),
     )
+
+
+def _look(
+    engine: Engine, base: BaseModel, context: Context, config: PictureConfig, clock: StageClock, seed: int
+) -> list[Seen]:
+    """What the model sees in the pictures. Raises InputError where it sees nothing and there is nothing else."""
+    if not context.images:
+        return []
+    with clock.stage("look at pictures") as report:
+        (seen,) = look_at_each(engine, base, [context], config, seed, report)
+    check_learnable(context, seen)
+    return seen
+
+
+def _check_title(base: BaseModel, title: str) -> None:
+    """Raises InputError for a title that leaves too little room behind it."""
+    room = base.window // TITLE_SHARE
+    if (length := len(base.tokens(title))) > room:
+        raise InputError(
+            f"the title has {length} tokens, more than the {room} that the model's window of {base.window} leaves for "
+            "it; give a shorter one"
+        )
 
 
 def _sources(
@@ -74,11 +111,6 @@ def _sources(
 ) -> list[tuple[PassageSource, list[str]]]:
     """The passages of each section with its title, or of the whole text. Raises InputError where nothing fits."""
     room = base.window // TITLE_SHARE
-    if (length := len(base.tokens(context.title))) > room:
-        raise InputError(
-            f"the title has {length} tokens, more than the {room} that the model's window of {base.window} leaves for "
-            "it; give a shorter one"
-        )
     if document is None:
         return [(PassageSource(context.title), passages_of(base, context.text, limit))]
     if (total := len(base.tokens(document.text))) > MAX_DOCUMENT_TOKENS:

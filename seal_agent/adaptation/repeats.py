@@ -28,12 +28,17 @@ def learned_already(lineage: Sequence[Revision], new: Context, config: InnerLoop
 
 
 def _is_same(old: Context, new: Context) -> bool:
-    return (old.text.split(), old.title, old.questions, old.trust) == (
-        new.text.split(),
+    return (content_of(old), old.title, old.questions, old.trust) == (
+        content_of(new),
         new.title,
         new.questions,
         new.trust,
     )
+
+
+def content_of(context: Context) -> tuple[list[str], list[str]]:
+    """What there is to learn of a context: its words, and its pictures."""
+    return context.text.split(), sorted(picture.sha256 for picture in context.images)
 
 
 def _speaks_of(later: Context, revision: Revision) -> bool:

@@ -13,7 +13,7 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.prompts import question_prompt
 from seal_agent.text.reasoning import without_reasoning
-from seal_agent.types import Message, Prompt, Sampling
+from seal_agent.types import Message, Picture, Prompt, Sampling
 
 BRANCHES = 4  # first tokens that are followed; measured: the right sentence is among four for nearly every question
 LEAST = 0.02  # least probability of a first token that is followed; not tuned
@@ -38,9 +38,9 @@ class Recalled:
     mean: float
 
 
-def closed_book(title: str, question: str, adapter: LoraAdapter | None) -> Asked:
-    """A question under its title, as the adapter was taught it."""
-    return Asked((Message("user", question_prompt(title, question)),), question, title, adapter)
+def closed_book(title: str, question: str, adapter: LoraAdapter | None, pictures: tuple[Picture, ...] = ()) -> Asked:
+    """A question under its title, as the adapter was taught it; or about pictures in view."""
+    return Asked((Message("user", question_prompt(title, question), pictures=pictures),), question, title, adapter)
 
 
 def recall(

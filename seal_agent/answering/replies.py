@@ -152,7 +152,8 @@ def is_recall(turns: Prompt, sampling: Sampling, style: AnswerStyle) -> bool:
     """Whether the next turn is an answer that an adapter recalls: to a question, greedy, and in no prescribed form."""
     if style == "plain" or sampling.temperature or sampling.grammar or not isinstance(turns, tuple):
         return False
-    return turns[-1].role == "user" and is_question(turns[-1].content)
+    seen = any(turn.pictures for turn in turns)  # what is in view need not be recalled
+    return turns[-1].role == "user" and not seen and is_question(turns[-1].content)
 
 
 def is_question(text: str) -> bool:

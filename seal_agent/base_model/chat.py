@@ -29,9 +29,10 @@ def template_row(message: Message, form: ContentForm, text: Callable[[str], str]
     Raises InputError for tool arguments that are no JSON object.
     """
     content: Any = text(message.content)
+    blocks = [*({"type": "image"} for _ in message.pictures), {"type": "text", "text": content}]
     row: dict[str, Any] = {
         "role": message.role,
-        "content": [{"type": "text", "text": content}] if form == "blocks" else content,
+        "content": blocks if form == "blocks" or message.pictures else content,
     }
     if message.calls:
         functions = [{"name": call.name, "arguments": _arguments(text(call.arguments))} for call in message.calls]

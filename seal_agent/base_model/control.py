@@ -43,17 +43,20 @@ class Controls:
         return [match.span() for match in self.pattern.finditer(text)] if self.pattern else []
 
 
-def controls_of(tokenizer: PreTrainedTokenizerBase) -> Controls:
+def controls_of(tokenizer: PreTrainedTokenizerBase, more: Sequence[int] = ()) -> Controls:
     """Special tokens, and added tokens that the chat template uses as tags.
 
     Other added tokens are ordinary text: runs of spaces, HTML tags, words of a language.
+
+    Args:
+        more: Other ids that are control, such as the one that stands for a picture.
     """
     template = _source(tokenizer.chat_template)
     added = {id_: token for id_, token in tokenizer.added_tokens_decoder.items() if str(token)}
     ids = {
         id_ for id_, token in added.items() if token.special or (str(token) in template and _TAG.fullmatch(str(token)))
     }
-    ids |= {id_ for id_ in tokenizer.all_special_ids if id_ is not None}
+    ids |= {id_ for id_ in (*tokenizer.all_special_ids, *more) if id_ is not None}
     tokens = {str(added[id_]) for id_ in ids if id_ in added} | {
         token for token in tokenizer.all_special_tokens if token
     }

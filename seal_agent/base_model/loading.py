@@ -12,7 +12,9 @@ from seal_agent.base_model.bundled import DEFAULT_HUB_ID, INSTALL_BUNDLED, bundl
 from seal_agent.base_model.gguf import QuietTransformers, gguf_folder, is_gguf
 from seal_agent.base_model.identity import identity_of, settings_of
 from seal_agent.base_model.model import BaseModel
-from seal_agent.errors import ModelError, first_line
+from seal_agent.base_model.processor import load_processor
+from seal_agent.base_model.sight import give_sight
+from seal_agent.errors import MissingDependency, ModelError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -75,8 +77,21 @@ def load_model(
         source=source,
         settings=settings_of(module, tokenizer),
     )
+    _let_see(base, options)
     _check(base)
     return base
+
+
+def _let_see(base: BaseModel, options: dict[str, Any]) -> None:
+    """Give a model that reads images its processor. Without one, it is used for text alone and says why."""
+    inner = getattr(base.module, "model", base.module)
+    if not hasattr(base.module.config, "vision_config") or not hasattr(inner, "get_image_features"):
+        return
+    try:
+        with QuietTransformers():
+            give_sight(base.module, load_processor(base.source, base.module.config, base.tokenizer, **options))
+    except (ModelError, MissingDependency) as err:
+        base.memo["blind"] = str(err)
 
 
 def _placed(place: str) -> dict[str, Any]:

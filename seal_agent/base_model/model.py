@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from seal_agent.base_model.chat import NO_THINKING, ContentForm, template_row, transcript
-from seal_agent.base_model.control import Controls, Hidden, broken, controls_of, encode
+from seal_agent.base_model.control import Controls, Hidden, Range, broken, controls_of, encode
 from seal_agent.base_model.identity import Settings, former_identity_of
+from seal_agent.base_model.sight import Sight, sight_of
 from seal_agent.errors import InputError, ModelError
-from seal_agent.types import Chat, Message, Prompt
+from seal_agent.types import Chat, Illustrated, Message, Picture, Prompt
 from seal_agent.validation import check_whole_characters
 
 if TYPE_CHECKING:
@@ -62,6 +63,20 @@ class BaseModel:
         return bool(self.tokenizer.chat_template)
 
     @property
+    def sees(self) -> bool:
+        """Whether prompts may hold pictures."""
+        return sight_of(self.module) is not None
+
+    @property
+    def sight(self) -> Sight:
+        """The picture side. Raises InputError for a model that has none."""
+        sight = sight_of(self.module)
+        if sight is None:
+            why = self.memo.get("blind", "it reads text only")
+            raise InputError(f"the model {self.name!r} does not see ({why}); load an image-text-to-text model")
+        return sight
+
+    @property
     def window(self) -> int:
         """Longest input in tokens: the architecture's positions, or 2048 where it states none."""
         config = self.module.config.get_text_config()
@@ -88,7 +103,8 @@ class BaseModel:
     @property
     def controls(self) -> Controls:
         """Strings that this model would take for more than text."""
-        return self._once("controls", lambda: controls_of(self.tokenizer))
+        sight = sight_of(self.module)
+        return self._once("controls", lambda: controls_of(self.tokenizer, [sight.token] if sight else []))
 
     def tokens(self, text: str) -> list[int]:
         """Ids of content, with the special tokens that the tokenizer puts before a text. None of it is control."""
@@ -114,30 +130,60 @@ class BaseModel:
 
     # ------------------------------------------------------------ prompts
 
-    def encode(self, prompt: Prompt) -> list[int]:
-        """Ids of a prompt: text exactly as it stands, control strings included; chat turns by the chat template."""
+    def encode(self, prompt: Prompt, adapter: Any = None) -> list[int]:
+        """Ids of a prompt: text exactly as it stands, control strings included; chat turns by the chat template.
+
+        Args:
+            adapter: The adapter through which pictures are seen, if it changes that.
+        """
         if isinstance(prompt, str):
             check_whole_characters("the prompt", prompt)
             return self._without_end(list(self.tokenizer(prompt)["input_ids"]), prompt)
+        if isinstance(prompt, Illustrated):
+            check_whole_characters("the prompt", prompt.text)
+            text, _, seen = self.sight.expand(prompt.text, [], prompt.pictures, adapter)
+            return self.sight.number(self._without_end(list(self.tokenizer(text)["input_ids"]), text), seen)
         chat = prompt if isinstance(prompt, Chat) else Chat(prompt)
-        ids = self.turns(chat.turns, answer_next=True, tools=chat.tools)
+        ids = self.turns(chat.turns, answer_next=True, tools=chat.tools, adapter=adapter)
         return ids + self.content_ids(chat.begun) if chat.begun else ids
 
-    def turns(self, messages: Sequence[Message], answer_next: bool, tools: str = "") -> list[int]:
+    def turns(self, messages: Sequence[Message], answer_next: bool, tools: str = "", adapter: Any = None) -> list[int]:
         """Ids of chat turns; with `answer_next` they end where the assistant is to speak, without thinking aloud.
 
         Args:
             tools: A JSON list; it needs a chat template that describes tools.
+            adapter: The adapter through which pictures are seen, if it changes that.
 
-        Raises InputError for turns that the chat template refuses.
+        Raises InputError for turns that the chat template refuses, and for pictures where the model does not see.
         """
-        if not self.is_chat:
+        pictures = [picture for message in messages for picture in message.pictures]
+        if not self.is_chat and not pictures:
             return self.tokens(transcript(messages, answer_next))
         contents = [text for message in messages for text in (message.content, message.name, *_call_texts(message))]
         hidden = Hidden.for_texts(self.controls, [*contents, tools])
-        rendered = self._rendered(messages, answer_next, tools, hidden)
+        rendered = (
+            self._rendered(messages, answer_next, tools, hidden) if self.is_chat else self._told(messages, hidden)
+        )
         text, literal = hidden.show(rendered)
+        if pictures:
+            return self._with_pictures(text, literal, pictures, adapter)
         return encode(self.tokenizer, self.controls, text, literal, special=False)
+
+    def _told(self, messages: Sequence[Message], hidden: Hidden) -> str:
+        """A transcript for a model without a chat template, with the placeholders of its pictures."""
+        mark = self.sight.placeholder
+        placed = [
+            replace(message, content=mark * len(message.pictures) + hidden.hide(message.content))
+            for message in messages
+        ]
+        return transcript(placed, True)
+
+    def _with_pictures(
+        self, text: str, literal: Sequence[Range], pictures: Sequence[Picture], adapter: Any
+    ) -> list[int]:
+        text, literal, seen = self.sight.expand(text, literal, pictures, adapter)
+        ids = encode(self.tokenizer, self.controls, text, literal, special=not self.is_chat)
+        return self.sight.number(ids if self.is_chat else self._without_end(ids, text), seen)
 
     def _rendered(self, messages: Sequence[Message], answer_next: bool, tools: str, hidden: Hidden) -> str:
         """The turns as text; with `answer_next` up to the first letter of an answer that does not think aloud.

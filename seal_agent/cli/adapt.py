@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from seal_agent.cli import console
-from seal_agent.cli.adapt_files import adapter_names, check_separate, documents_in, joined
+from seal_agent.cli.adapt_files import adapter_names, check_separate, documents_in, is_picture, joined
 from seal_agent.cli.options import (
     Adapter,
     EngineOptions,
@@ -29,9 +29,12 @@ from seal_agent.errors import InputError
 if TYPE_CHECKING:
     from seal_agent.config import InnerLoopConfig, SelfEditConfig
     from seal_agent.data.documents.document import Document
-    from seal_agent.types import Question, Revision, Trust
+    from seal_agent.types import Context, Question, Revision, Trust
 
-EXAMPLE = 'Example: seal adapt handbook.txt --adapter work --title "Staff handbook"; seal adapt notes/ --into work'
+EXAMPLE = (
+    'Example: seal adapt handbook.txt --adapter work --title "Staff handbook"; seal adapt notes/ --into work; '
+    'seal adapt page.png --title "Floor plan"'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class NoteOptions:
             "--format",
             "-f",
             help="passage, implications, implications-long, rewrite, self-qa, sentences, shuffled, cloze, sentence-qa, "
-            "evidence, or a .txt file.",
+            "evidence, picture-in-view (questions about a picture, with it in view), or a .txt file.",
         ),
     ] = None
     notes: Annotated[int | None, typer.Option(help="Self-edits per format.", min=1)] = None
@@ -74,7 +77,11 @@ class TrainingOptions:
     """How the model trains on the notes. Options that are not given keep the recipe's values."""
 
     targets: Annotated[
-        str | None, typer.Option(help="default, all, or names such as q_proj,v_proj or layers.28,layers.29.")
+        str | None,
+        typer.Option(
+            help="default, all, vision (layers that see), all+vision, or names such as q_proj,v_proj or "
+            "layers.28,layers.29."
+        ),
     ] = None
     rank: Annotated[int | None, typer.Option(help="LoRA rank.")] = None
     alpha: Annotated[float | None, typer.Option(help="LoRA alpha.")] = None
@@ -135,8 +142,9 @@ def adapt(
         list[Path],
         typer.Argument(
             metavar="FILE…",
-            help="Text, Markdown, HTML, reStructuredText, PDF, .docx or .epub; a folder of such; or - for standard "
-            "input. Of several files each is learnt by an adapter of its name, all side by side.",
+            help="Text, Markdown, HTML, reStructuredText, PDF, .docx or .epub; a picture, for a model that sees; a "
+            "folder of such; or - for standard input. Of several files each is learnt by an adapter of its name, all "
+            "side by side.",
         ),
     ],
     note_options: NoteOptions,
@@ -191,7 +199,7 @@ def adapt(
     paths = documents_in(files)
     if into is None and len(paths) > 1:
         check_separate(adapter, title, questions)
-    documents = [_read_document(path) for path in paths]
+    documents = [_read_file(path) for path in paths]
     names = adapter_names(paths) if into is None and len(paths) > 1 else [into or adapter]
     asked = _read_questions(questions)
     self_edit = note_options.config(base_recipe.self_edit)
@@ -241,6 +249,16 @@ def _show(revisions: Sequence[Revision], as_json: bool) -> None:
         print_json(**console.revision_json(revisions[0]))
     else:
         print_json(revisions=[console.revision_json(revision) for revision in revisions])
+
+
+def _read_file(file: Path) -> Document | Context:
+    """A document, or a context that is a picture."""
+    if not is_picture(file):
+        return _read_document(file)
+    from seal_agent.images.pictures import as_pictures
+    from seal_agent.types import Context
+
+    return Context("", images=as_pictures(file))
 
 
 def _read_document(file: Path) -> Document:

@@ -12,13 +12,18 @@ from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
     from seal_agent.data.documents.document import Document
+    from seal_agent.types import Context
 
 STANDARD_INPUT = Path("-")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def documents_in(files: Sequence[Path]) -> list[Path]:
-    """The files, and those in each folder, sorted by name. Raises InputError for a folder without any."""
+    """The files, and the documents of each folder, sorted by name; its pictures where it has nothing else.
+
+    Raises InputError for a folder without any.
+    """
     from seal_agent.data.documents.read import KINDS
 
     paths: list[Path] = []
@@ -26,13 +31,19 @@ def documents_in(files: Sequence[Path]) -> list[Path]:
         if not file.is_dir():
             paths.append(file)
             continue
-        inside = sorted(path for path in file.iterdir() if path.suffix.lower() in KINDS and path.is_file())
+        every = sorted(path for path in file.iterdir() if path.is_file())
+        inside = [path for path in every if path.suffix.lower() in KINDS] or [*filter(is_picture, every)]
         if not inside:
-            raise InputError(f"the folder {file} holds no document; it may hold {', '.join(KINDS)}")
+            raise InputError(f"the folder {file} holds no document; it may hold {', '.join((*KINDS, *PICTURES))}")
         paths += inside
     if STANDARD_INPUT in paths and len(paths) > 1:
         raise InputError("standard input (-) is learnt alone; leave the other files out, or write it to a file")
     return paths
+
+
+def is_picture(file: Path) -> bool:
+    """Whether a file's name is a picture's."""
+    return file.suffix.lower() in PICTURES
 
 
 def check_separate(adapter: str, title: str, questions: Path | None) -> None:
@@ -63,12 +74,20 @@ def adapter_names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def joined(documents: Sequence[Document], paths: Sequence[Path], title: str) -> Document:
-    """One document of several files; one without a title stands under its file's name."""
-    from seal_agent.data.documents.document import join
+def joined(documents: Sequence[Document | Context], paths: Sequence[Path], title: str) -> Document | Context:
+    """One document of several files; one without a title stands under its file's name.
+
+    With pictures among them it is a context of the whole text and all pictures.
+    """
+    from seal_agent.data.documents.document import Document, join
+    from seal_agent.types import Context
 
     titled = [
         document if document.title else replace(document, title=path.stem.replace("_", " ").replace("-", " "))
         for document, path in zip(documents, paths, strict=True)
+        if isinstance(document, Document)
     ]
-    return join(titled, title)
+    images = [image for document in documents if isinstance(document, Context) for image in document.images]
+    if not images:
+        return join(titled, title)
+    return Context(join(titled, title).text if titled else "", title, images=tuple(images))

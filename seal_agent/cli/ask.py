@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,7 +26,10 @@ from seal_agent.cli.options import (
 if TYPE_CHECKING:
     from seal_agent.types import Message
 
-ASK_EXAMPLE = 'Example: seal ask "On which island does Tarnby Light stand?" --title "Tarnby Light"'
+ASK_EXAMPLE = (
+    'Example: seal ask "On which island does Tarnby Light stand?" --title "Tarnby Light"; '
+    'seal ask "What is this?" --image map.png'
+)
 
 
 def ask(
@@ -36,13 +40,26 @@ def ask(
     title: Annotated[str, typer.Option(help="The topic, as it was given to `seal adapt`.")] = "",
     style: Style = AnswerStyleChoice.SHORT,
     least_confidence: LeastConfidence = None,
+    image: Annotated[
+        list[Path] | None, typer.Option(help="A picture in view of the question, for a model that sees; repeatable.")
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Ask an adapter one question. Where it did not learn the answer, the base model answers."""
+    from seal_agent.images.pictures import as_pictures
+
+    pictures = as_pictures(image) if image else None
     seal = model_options.load(home, engine_options=engine_options)
     with console.waiting("thinking"):
-        reply = seal.reply(question, adapter=adapter, title=title, style=style.value, least_confidence=least_confidence)
+        reply = seal.reply(
+            question,
+            adapter=adapter,
+            title=title,
+            style=style.value,
+            least_confidence=least_confidence,
+            image=pictures,
+        )
     if as_json:
         print_json(
             question=question,

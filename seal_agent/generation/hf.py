@@ -17,6 +17,7 @@ from seal_agent.generation.batching import batches_of, decoding_of, groups_of, m
 from seal_agent.generation.constraints import Constraint, constrain
 from seal_agent.generation.decoding_state import DecodingState, last_logits
 from seal_agent.generation.engine import before_stop
+from seal_agent.generation.pictures import pictures_of
 from seal_agent.generation.prefixes import group_by_prefix
 from seal_agent.generation.rows import (
     DecodingRow,
@@ -34,7 +35,7 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.routing import routed
 from seal_agent.lora.serving import ServingRoute, SingleAdapterCache, serving_route
 from seal_agent.progress import Progress
-from seal_agent.types import Completion, Grammar, Prompt, Sampling, SoftLabel
+from seal_agent.types import Completion, Grammar, Illustrated, Prompt, Sampling, SoftLabel
 
 MAX_BATCH_ROWS = 32  # beyond this, decoding on a CPU gains little and memory grows
 # Of one pass of `score` and `soft_labels`: positions with logits, which take 256 MiB in float32 at 64k vocabulary.
@@ -177,8 +178,8 @@ class HFEngine:
         return max(1, sum(takewhile(bool, fits)))
 
     def _forced_row(self, prompt: Prompt, continuation: Sequence[int], adapter: LoraAdapter | None) -> ForcedRow:
-        prompt_ids = ids_of(self.base, prompt)
-        row = ForcedRow(prompt_ids, list(continuation), adapter)
+        prompt_ids = ids_of(self.base, prompt, adapter)
+        row = ForcedRow(prompt_ids, list(continuation), adapter, pictures_of(self.base, prompt_ids))
         check_forced(len(row), self.base.window)
         return row
 
@@ -206,13 +207,14 @@ class HFEngine:
         grammar: Grammar | None = None,
     ) -> DecodingRow:
         check_sampling(sampling)
-        prompt_ids = ids_of(self.base, prompt)
+        prompt_ids = ids_of(self.base, prompt, adapter)
         check_room(len(prompt_ids), sampling.max_tokens, self.base.window)
-        chat_stops = () if isinstance(prompt, str) else self.base.stop_strings
+        chat_stops = () if isinstance(prompt, str | Illustrated) else self.base.stop_strings
         generator = torch.Generator(self.base.device).manual_seed(seed_of_row(sampling.seed, index))
         grammar = grammar or sampling.grammar
         constraint = Constraint(self.base, grammar, sampling.max_tokens) if grammar else None
-        return DecodingRow(prompt_ids, adapter, (*sampling.stop, *chat_stops), generator, constraint)
+        stops, pictures = (*sampling.stop, *chat_stops), pictures_of(self.base, prompt_ids)
+        return DecodingRow(prompt_ids, adapter, stops, generator, constraint, pictures=pictures)
 
     def _text(self, row: DecodingRow) -> str:
         """The text generated so far, cut before the first stop string."""
@@ -269,9 +271,13 @@ class HFEngine:
                 reported = finished
 
     def _steps(self, rows: list[DecodingRow], sampling: Sampling, least: float = 0.0) -> Iterator[None]:
-        """Decode rows; yields after every token. In fixed memory, unless a grammar or another call is in the way."""
+        """Decode rows; yields after every token. In fixed memory, unless a grammar or another call is in the way.
+
+        Positions behind a picture may not count tokens, which fixed memory takes for granted.
+        """
         static = self._static_decoder()
-        if static is None or any(row.constraint for row in rows) or not static.lock.acquire(blocking=False):
+        hindered = any(row.constraint or row.pictures for row in rows)
+        if static is None or hindered or not static.lock.acquire(blocking=False):
             yield from self._decode_in_batches(rows, sampling, least)
             return
         try:
@@ -340,9 +346,12 @@ class HFEngine:
     ) -> tuple[Tensor, Tensor]:
         """Read the prompts, shared prefixes only once. Returns logits B×V and attention mask B×T."""
         device, prefix_mask_BP = self.base.device, None
-        groups = group_by_prefix([(id(row.adapter), row.prompt_ids) for row in rows])
         suffixes = [row.prompt_ids for row in rows]
-        if groups and state.shares_prefixes:
+        # A picture whose tokens see each other must be read in one piece.
+        whole = any(row.pictures for row in rows) and self.base.sight.looks_both_ways
+        shares = state.shares_prefixes and not whole
+        groups = group_by_prefix([(id(row.adapter), row.prompt_ids) for row in rows]) if shares else None
+        if groups:
             first_row_G = torch.tensor(groups.first_row_of_group)
             group_B = torch.tensor(groups.group_of_row, device=device)
             prefixes = [suffixes[i][:n] for i, n in zip(first_row_G.tolist(), groups.length_of_group, strict=True)]

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.base_model.sight import SeenPicture
 from seal_agent.errors import InputError
 from seal_agent.generation.constraints import Constraint
 from seal_agent.lora.adapter import LoraAdapter
-from seal_agent.types import Prompt
+from seal_agent.lora.seeing import adapter_for_eyes
+from seal_agent.types import Chat, Illustrated, Message, Prompt
 
 _Value = TypeVar("_Value")
 
@@ -34,6 +36,8 @@ class DecodingRow:
     """Which of the likeliest first tokens it begins with, counted from 0."""
     dropped: bool = False
     """A branch that is too unlikely to be written."""
+    pictures: tuple[SeenPicture, ...] = ()
+    """The pictures of its prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class ForcedRow:
     prompt_ids: list[int]
     continuation_ids: list[int]
     adapter: LoraAdapter | None
+    pictures: tuple[SeenPicture, ...] = ()
+    """The pictures of its prompt."""
 
     def __len__(self) -> int:
         return len(self.prompt_ids) + len(self.continuation_ids)
@@ -57,12 +63,31 @@ def one_per_prompt(name: str, values: Sequence[_Value | None] | None, prompts: S
     return list(values)
 
 
-def ids_of(base: BaseModel, prompt: Prompt) -> list[int]:
-    """Token ids of a prompt. Raises InputError for an empty one."""
-    ids = base.encode(prompt)
+def ids_of(base: BaseModel, prompt: Prompt, adapter: LoraAdapter | None = None) -> list[int]:
+    """Token ids of a prompt that an adapter is to continue. Raises InputError for an empty one."""
+    ids = base.encode(prompt, adapter_for_eyes(base.module, adapter))
     if not ids:
         raise InputError("the prompt is empty; give the model something to continue")
     return ids
+
+
+def check_blind(prompts: Sequence[Prompt], engine: str) -> None:
+    """Raises InputError for prompts with pictures, which an engine cannot show to its model."""
+    for prompt in prompts:
+        if any(part.pictures for part in _parts(prompt)):
+            raise InputError(f"the engine {engine} takes no pictures; use engine='hf' for them")
+
+
+def _parts(prompt: Prompt) -> Sequence[Message | Illustrated]:
+    """What of a prompt may hold pictures."""
+    match prompt:
+        case str():
+            return ()
+        case Illustrated():
+            return (prompt,)
+        case Chat():
+            return prompt.turns
+    return prompt
 
 
 def check_room(prompt_tokens: int, max_tokens: int, window: int) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 from torch import nn
 
+from seal_agent.base_model.sight import sight_of
 from seal_agent.errors import InputError
 from seal_agent.lora.peft_support import names_peft_misses
+from seal_agent.lora.seeing import vision_layers
 from seal_agent.lora.text_layers import linear_shape, text_layers
 
 # Last parts of names under which architectures store the projections to query and value, alone or fused with the key.
@@ -25,14 +27,15 @@ def find_targets(model: nn.Module, targets: Sequence[str]) -> tuple[str, ...]:
 
     Only layers that text runs through are selected. "all" is every one of them but the output layer and those that PEFT
     cannot hold. "default" is PEFT's default for the architecture; where PEFT has none, the projections to query and
-    value, or those into a state-space layer. Anything else is a part of a module name between dots: "q_proj", "mlp",
+    value, or those into a state-space layer. "vision" is every layer that pictures run through, "all+vision" both.
+    Anything else is a part of a module name between dots: "q_proj", "mlp",
     "layers.3", "layers.3.mlp.up_proj". Raises InputError for a target that matches nothing.
     """
     linear = [name for name in text_layers(model).names if not _is_output(model, model.get_submodule(name))]
     selected: set[str] = set()
-    for target in targets:
-        if target in ("all", "default"):
-            matches = _peft_defaults(model, linear) if target == "default" else linear
+    for target in "+".join(targets).split("+"):
+        if target in ("all", "default", "vision"):
+            matches = _wholes(model, target, linear)
             missed = names_peft_misses(model, matches)
             matches = [name for name in matches if name not in missed]
         else:
@@ -40,7 +43,16 @@ def find_targets(model: nn.Module, targets: Sequence[str]) -> tuple[str, ...]:
         if not matches:
             raise InputError(_matches_nothing(model, target, linear))
         selected.update(matches)
-    return tuple(name for name in linear if name in selected)
+    return tuple(name for name, _ in model.named_modules() if name in selected)
+
+
+def _wholes(model: nn.Module, target: str, linear: Sequence[str]) -> Sequence[str]:
+    """The layers of a side of the model."""
+    if target == "vision":
+        if sight_of(model) is None:
+            raise InputError("targets names 'vision', but this model does not see; leave it out")
+        return vision_layers(model)
+    return _peft_defaults(model, linear) if target == "default" else linear
 
 
 def _named(part: str, names: Sequence[str]) -> list[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.base_model.sight import has_pictures, sight_of
 from seal_agent.errors import ModelError
 from seal_agent.lora.routing import routed
 from seal_agent.lora.text_layers import plain_token_ids
@@ -20,8 +22,29 @@ from seal_agent.types import TrainingSequence
 
 def last_hidden_states(base: BaseModel, batch: Batch) -> Tensor:
     """Last hidden states of all tokens, N×D; the logits where a model has no inner model. Called inside a route."""
-    hidden: Tensor = _inner_model(base.module)(**batch.inputs())[0]
+    hidden: Tensor = _inner_model(base.module)(**inputs_of(base, batch))[0]
     return hidden.flatten(0, 1)
+
+
+def inputs_of(base: BaseModel, batch: Batch) -> dict[str, Any]:
+    """Keyword arguments of the model's forward, with positions in three dimensions where its pictures have such."""
+    inputs, sight = batch.inputs(), sight_of(base.module)
+    if sight is None or sight.rope_index is None or not has_pictures(batch.ids_BT):
+        return inputs
+    ids = batch.ids_BT.flatten()
+    if batch.segments is None:
+        bounds = [
+            ((i * batch.ids_BT.shape[1], (i + 1) * batch.ids_BT.shape[1]), (0, 0)) for i in range(len(batch.ids_BT))
+        ]
+    else:
+        bounds = list(zip(batch.segments.bounds, batch.segments.prefixes, strict=True))
+    parts = []
+    for (start, stop), prefix in bounds:
+        row_1T = torch.cat([ids[slice(*prefix)], ids[start:stop]])[None]
+        placed = sight.places(row_1T, torch.ones_like(row_1T))
+        assert placed is not None
+        parts.append(placed[0][..., prefix[1] - prefix[0] :])
+    return {**inputs, "position_ids": torch.cat(parts, -1).view(3, *batch.ids_BT.shape)}
 
 
 def _inner_model(module: nn.Module) -> nn.Module:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.errors import InputError
 from seal_agent.generation.prefixes import common_prefix_length
 from seal_agent.prompts import question_prompt
-from seal_agent.types import IGNORE_LABEL, Message, Note, TrainingSequence
+from seal_agent.types import IGNORE_LABEL, Message, Note, Picture, TrainingSequence
 
 
 def encode(base: BaseModel, title: str, notes: Sequence[Note], passages: Sequence[str]) -> tuple[TrainingSequence, ...]:
@@ -34,16 +35,27 @@ def encode_truncated(base: BaseModel, title: str, note: Note, tokens: int) -> Tr
     return TrainingSequence(sequence.input_ids[:stop], sequence.labels[:stop])
 
 
-def encode_turns(base: BaseModel, user_text: str, answer: str) -> TrainingSequence:
+def encode_in_view(base: BaseModel, title: str, note: Note, picture: Picture) -> TrainingSequence:
+    """A question-answer pair with a picture in view. Raises InputError where such a pair cannot be trained."""
+    if base.sight.looks_both_ways:
+        raise InputError(
+            f"in {base.name!r} the tokens of a picture see each other, which training does not know how to do; "
+            "leave the format picture-in-view out"
+        )
+    return encode_turns(base, question_prompt(title, note.text), note.answer or "", (picture,))
+
+
+def encode_turns(base: BaseModel, user_text: str, answer: str, pictures: tuple[Picture, ...] = ()) -> TrainingSequence:
     """A user turn without labels, and an assistant turn that is learnt, its end included."""
-    question = Message("user", user_text)
+    question = Message("user", user_text, pictures=pictures)
     prompt = base.turns((question,), answer_next=True)
     ids = base.turns((question, Message("assistant", answer)), answer_next=False)
     if not base.is_chat:
         ids = base.tokens_ended(ids)
     # A token that merges the end of the prompt with the start of the answer is learnt.
     answer_start = common_prefix_length(prompt, ids)
-    return TrainingSequence(tuple(ids), (*[IGNORE_LABEL] * answer_start, *ids[answer_start:]))
+    held = base.sight.held(ids) if pictures else ()
+    return TrainingSequence(tuple(ids), (*[IGNORE_LABEL] * answer_start, *ids[answer_start:]), held=held)
 
 
 def encode_text(base: BaseModel, title: str, text: str) -> TrainingSequence:

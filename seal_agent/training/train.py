@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.base_model.sight import FIRST_ID
 from seal_agent.config import BankConfig
 from seal_agent.errors import TrainingError
+from seal_agent.generation.pictures import pictures_of
 from seal_agent.lora.coverage import say_what_is_left_out
 from seal_agent.lora.routing import make_routable
 from seal_agent.progress import Progress
@@ -64,6 +66,7 @@ def train_each(
     shares_prefixes = supports_packing(base) and supports_shared_prefixes(base)
     runs = [JobRun(job, target_names(base, job), trainable_sequences(job.sequences), shares_prefixes) for job in jobs]
     total = sum(run.total_steps for run in runs)
+    pictures = [pictures_of(base, s.input_ids) for run in runs for s in run.sequences]  # held until all is trained
 
     def report_progress() -> None:
         if progress:
@@ -71,6 +74,7 @@ def train_each(
 
     for targets in dict.fromkeys(run.targets for run in runs):
         _train_in_bank(base, [run for run in runs if run.targets == targets], config, report, report_progress)
+    del pictures
     return [run.result() for run in runs], report
 
 
@@ -86,7 +90,8 @@ def _train_in_bank(
     budget = config.tokens_per_pass or _default_budget(base)
     slots = min(config.max_adapters or _default_slots(base, runs, budget), len(runs))
     checkpointing = config.checkpointing and make_checkpointable(base.module) > 0
-    make_pool = _pool_maker(base, runs[0].targets, config)
+    in_view = any(max(s.input_ids) >= FIRST_ID for run in runs for s in run.sequences)
+    make_pool = Pool if in_view else _pool_maker(base, runs[0].targets, config)
     while pending := [run for run in runs if run.outcome is None]:
         try:
             make_pool(base, pending, slots, budget, checkpointing, report, report_progress).run()

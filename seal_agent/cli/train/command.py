@@ -15,6 +15,7 @@ from seal_agent.cli.options import EngineOptions, GraderOptions, Json, ModelOpti
 from seal_agent.cli.train.agent import AgentOptions, AgentRequest, show_agent_status, start_agent
 from seal_agent.cli.train.executor import ExecutorOptions
 from seal_agent.cli.train.options import EditOptions, RewardOptions, SearchOptions, check_agent
+from seal_agent.cli.train.pictures import PictureVoteOptions, learn_from_pictures
 from seal_agent.cli.train.show import show_plan, show_result, show_status
 from seal_agent.errors import InputError
 
@@ -58,6 +59,7 @@ def train(
     agent_options: AgentOptions,
     model_options: ModelOptions,
     engine_options: EngineOptions,
+    vote_options: PictureVoteOptions,
     data: Annotated[Path | None, typer.Option(help="Passages with questions: our JSON lines, or a SQuAD file.")] = None,
     arc: Annotated[
         str | None,
@@ -80,6 +82,15 @@ def train(
         return
     from seal_agent.outer_loop.executors.workers import MakeWorker
 
+    if vote_options.pictures:
+        if data or arc or agent_options.agent or run is None or reward_options.reward != "votes" or dry_run or merge:
+            raise InputError(
+                "pictures have no labels: give --pictures with --reward votes and --run, and leave --data, --arc, "
+                "--agent, --dry-run and --merge out"
+            )
+        seal = model_options.load(None, seed, engine_options=engine_options)
+        learn_from_pictures(seal, vote_options, run, search_options.rounds, seed, as_json)
+        return
     if sum(source is not None for source in (data, arc, agent_options.agent)) != 1 or run is None:
         raise InputError(
             "give passages with --data, tasks with --arc or an environment with --agent, and a folder with --run; "

@@ -51,7 +51,8 @@ def _add_instructions(turns: list[Message], instructions: Sequence[str]) -> list
 def _calls_as_text(turn: Message) -> Message:
     """The turn with tool calls and results as text, for a chat template that has no branch for them."""
     if turn.role == "tool":
-        return Message("user", f"{RESULT}{broken(turn.content, (RESULT, RESULT_END))}{RESULT_END}")
+        text = f"{RESULT}{broken(turn.content, (RESULT, RESULT_END))}{RESULT_END}"
+        return Message("user", text, pictures=turn.pictures)
     if turn.calls:
         return Message(turn.role, "\n".join(filter(None, [turn.content, *map(_call_text, turn.calls)])))
     return turn
@@ -66,7 +67,9 @@ def _merge_same_role(turns: Sequence[Message]) -> list[Message]:
     out: list[Message] = []
     for turn in turns:
         if out and out[-1].role == turn.role:
-            turn = Message(turn.role, f"{out.pop().content}\n\n{turn.content}")
+            before = out.pop()
+            pictures = (*before.pictures, *turn.pictures)
+            turn = Message(turn.role, f"{before.content}\n\n{turn.content}", pictures=pictures)
         out.append(turn)
     return out
 

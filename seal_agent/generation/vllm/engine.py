@@ -17,7 +17,7 @@ from seal_agent.errors import AdapterError, EngineError, InputError
 from seal_agent.generation.constraints import Constraint, closing_budget
 from seal_agent.generation.engine import before_stop
 from seal_agent.generation.hf import HFEngine
-from seal_agent.generation.rows import check_forced, check_room, ids_of, one_per_prompt
+from seal_agent.generation.rows import check_blind, check_forced, check_room, ids_of, one_per_prompt
 from seal_agent.generation.sampling import check_sampling, seed_of_row
 from seal_agent.generation.vllm.requests import AdaptersLost, Backend, Request, ServedAdapter, Written
 from seal_agent.generation.vllm.served import ServedAdapters
@@ -195,6 +195,7 @@ class VLLMEngine:
 
     def _request(self, index: int, prompt: Prompt, sampling: Sampling, grammar: Grammar | None = None) -> Request:
         check_sampling(sampling)
+        check_blind([prompt], "vllm")
         prompt_ids, window = ids_of(self.base, prompt), min(self.base.window, self.backend.window)
         check_room(len(prompt_ids), sampling.max_tokens, window)
         if grammar:
@@ -216,6 +217,7 @@ class VLLMEngine:
     ) -> list[tuple[list[int], list[int]]]:
         if len(continuations) != len(prompts):
             raise InputError(f"{len(prompts)} prompts but {len(continuations)} continuations; give one for each")
+        check_blind(prompts, "vllm")
         rows = [(ids_of(self.base, prompt), list(ids)) for prompt, ids in zip(prompts, continuations, strict=True)]
         window = min(self.base.window, self.backend.window)
         for prompt_ids, ids in rows:

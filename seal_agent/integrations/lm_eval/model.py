@@ -33,13 +33,21 @@ from seal_agent.generation.engine import resting
 from seal_agent.generation.engines import make_engine
 from seal_agent.generation.hf import MAX_BATCH_ROWS
 from seal_agent.generation.vllm.engine import VLLMEngine
+from seal_agent.images.pictures import as_pictures
 from seal_agent.integrations.lm_eval.arc import answer_tasks
 from seal_agent.integrations.lm_eval.arguments import Settings, read_arguments
 from seal_agent.integrations.lm_eval.flags import check_prompts
 from seal_agent.integrations.lm_eval.hook import NAME, register
 from seal_agent.integrations.lm_eval.progress_bar import BeginStage, stages_on
 from seal_agent.integrations.lm_eval.tasks import ARC, KNOWLEDGE, UNANSWERED, domain_of, judge_with
-from seal_agent.integrations.lm_eval.visuals import check_learnable, check_no_visuals, check_visuals
+from seal_agent.integrations.lm_eval.visuals import (
+    PLACEHOLDER,
+    check_learnable,
+    check_no_visuals,
+    check_visuals,
+    has_visuals,
+    visuals_of,
+)
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.routing import routed
 from seal_agent.lora.serving import serving_route
@@ -48,7 +56,7 @@ from seal_agent.progress import Progress
 from seal_agent.prompts import question_with_passage
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.train import train
-from seal_agent.types import Context, Message, Sampling
+from seal_agent.types import Context, Illustrated, Message, Prompt, Sampling
 
 CONTEXTS_AT_ONCE = 16  # adapters held in memory together; their self-edits are written in one batch
 _REPORTED_PACKAGES = ("seal-agent", "lm-eval", "torch", "transformers", "peft")
@@ -118,13 +126,16 @@ class SealLM(HFLM):  # type: ignore[misc]
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Answers in the order of the requests. Requests of our tasks are answered as the mode says."""
-        check_visuals(requests, sees=False, model=self.base.name)  # no base model takes images yet
+        check_visuals(requests, sees=self.base.sees, model=self.base.name)
         self._check_mode(requests)
         check_prompts(requests)
         knowledge = [i for i, request in enumerate(requests) if domain_of(request.doc) == KNOWLEDGE]
         arc = [i for i, request in enumerate(requests) if domain_of(request.doc) == ARC]
         ordinary = sorted({*range(len(requests))} - {*knowledge, *arc})
         answers: dict[int, str] = {}
+        if seen := [i for i in ordinary if has_visuals(requests[i])]:
+            ordinary = [i for i in ordinary if i not in set(seen)]
+            answers |= zip(seen, self._continue([requests[i] for i in seen], disable_tqdm), strict=True)
         if ordinary and isinstance(self.engine, VLLMEngine):
             answers |= zip(ordinary, self._continue([requests[i] for i in ordinary], disable_tqdm), strict=True)
         elif ordinary:
@@ -138,7 +149,10 @@ class SealLM(HFLM):  # type: ignore[misc]
         return [answers[i] for i in range(len(requests))]
 
     def _continue(self, requests: Sequence[Instance], quiet: bool) -> list[str]:
-        """What the model writes after the prompts of ordinary tasks, by vLLM; options are those of lm-eval's `hf`."""
+        """What our engine writes after the prompts of ordinary tasks: where it is vLLM, and where images are seen.
+
+        Options are those of lm-eval's `hf`.
+        """
         by_sampling: dict[Sampling, list[int]] = {}
         for i, request in enumerate(requests):
             by_sampling.setdefault(_sampling_of(request.args[1], self.max_gen_toks), []).append(i)
@@ -146,10 +160,42 @@ class SealLM(HFLM):  # type: ignore[misc]
         with tqdm(total=len(requests), disable=quiet, unit="prompt") as bar:
             for sampling, rows in by_sampling.items():
                 room = self.max_length - sampling.max_tokens
-                prompts = [self._cut(requests[i].args[0], room) for i in rows]
+                prompts = [self._prompt(requests[i], room) for i in rows]
                 completions = self.engine.generate(prompts, sampling, [self.adapter] * len(rows), _advance(bar))
                 answers |= zip(rows, (completion.text for completion in completions), strict=True)
         return [answers[i] for i in range(len(requests))]
+
+    def _prompt(self, request: Instance, room: int) -> Prompt:
+        """The prompt of a request; images stand where the task says, or before the text."""
+        text, images = request.args[0], as_pictures(list(visuals_of(request)))
+        if not images:
+            return self._cut(text, room)
+        mark = self.base.sight.placeholder
+        if text.count(mark) != len(images):  # else a chat template has placed them already
+            text = text.replace(PLACEHOLDER, mark)
+        return Illustrated(text if mark in text else f"{mark * len(images)}\n{text}", images)
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """As lm-eval's `hf` model; the images of a turn go before its text, as in its multimodal model."""
+        if not self.base.sees or not any(PLACEHOLDER in turn["content"] for turn in chat_history):
+            return str(super().apply_chat_template(chat_history, add_generation_prompt))
+        rows = [
+            {
+                "role": turn["role"],
+                "content": [
+                    *({"type": "image"} for _ in range(turn["content"].count(PLACEHOLDER))),
+                    {"type": "text", "text": turn["content"].replace(PLACEHOLDER, "")},
+                ],
+            }
+            for turn in chat_history
+        ]
+        rendered = self.base.tokenizer.apply_chat_template(
+            rows,
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+            continue_final_message=not add_generation_prompt,
+        )
+        return str(rendered)
 
     def _cut(self, prompt: str, room: int) -> str:
         """The end of a prompt that is too long, as lm-eval's `hf` model cuts it."""
@@ -265,8 +311,11 @@ class SealLM(HFLM):  # type: ignore[misc]
         config, inner_loop = self.settings.self_edit, self.settings.inner_loop
         progress = begin_stage("writing self-edits")
         lessons = write_lessons(self.engine, self.base, contexts, config, seed=inner_loop.seed, progress=progress)
-        jobs = [job_of(self.engine, self.base, lesson, inner_loop) for lesson in lessons]
-        return self._train(jobs, begin_stage)
+        taught = [i for i, lesson in enumerate(lessons) if lesson.passages]  # of a picture nothing may be kept
+        jobs = [job_of(self.engine, self.base, lessons[i], inner_loop) for i in taught]
+        learnt: dict[int, LoraAdapter | _TrainingFailure] = {}
+        learnt |= zip(taught, self._train(jobs, begin_stage) if jobs else [], strict=True)
+        return [learnt.get(i) for i in range(len(contexts))]
 
     def _train(self, jobs: Sequence[TrainJob], begin_stage: BeginStage) -> list[LoraAdapter | _TrainingFailure]:
         """Train all jobs together. If that fails, train them one by one, so that only the bad ones fail."""
@@ -304,6 +353,8 @@ class SealLM(HFLM):  # type: ignore[misc]
 
     def _asked(self, request: _Request, adapter: LoraAdapter | None) -> Asked:
         context, question = request.context, request.question
+        if self.settings.mode == "in_context" and not context.text:
+            return closed_book(context.title, question, adapter, tuple(context.images))
         if self.settings.mode == "in_context":
             prompt = (Message("user", question_with_passage(context.title, context.text, question)),)
             return Asked(prompt, question, context.title, adapter)
@@ -392,7 +443,8 @@ def _advance(bar: Any) -> Progress:
 def _parse_request(request: Instance, seed: int) -> _Request:
     doc = request.doc
     sampling = _sampling_of(request.args[1], AnswerConfig().max_tokens, seed)
-    return _Request(Context(doc["context"], doc["title"]), doc["question"], sampling)
+    images = as_pictures(list(visuals_of(request)))
+    return _Request(Context(doc["context"], doc["title"], images=images), doc["question"], sampling)
 
 
 register()

@@ -15,6 +15,12 @@ from seal_agent.self_edits.formats.sentences import SENTENCES, SHUFFLED
 PASSAGE = "passage"
 """The passage itself, without notes."""
 
+PICTURE = "picture"
+"""Notes about a picture of the context, which are written wherever there is one. They are learnt without it."""
+
+IN_VIEW = "picture-in-view"
+"""The questions about a picture, learnt with the picture in view too."""
+
 WRITTEN_FORMATS = ("implications", "implications-long", "rewrite", "self-qa")
 """Formats written with one prompt about the whole passage: prompts/NAME.txt."""
 
@@ -25,7 +31,7 @@ DERIVED: Mapping[str, DerivedFormat] = {
 
 DERIVED_FORMATS = tuple(DERIVED)
 
-FORMATS = (PASSAGE, *WRITTEN_FORMATS, *DERIVED_FORMATS)
+FORMATS = (PASSAGE, *WRITTEN_FORMATS, *DERIVED_FORMATS, IN_VIEW)
 
 
 def check_format(name: str) -> None:
@@ -41,4 +47,4 @@ def check_format(name: str) -> None:
 
 def is_model_written(name: str) -> bool:
     """Whether a self-edit of this format is one text by a model, which a policy can therefore learn to write."""
-    return name != PASSAGE and name not in DERIVED
+    return name not in (PASSAGE, PICTURE, IN_VIEW) and name not in DERIVED

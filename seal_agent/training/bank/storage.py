@@ -57,6 +57,11 @@ class LoraBank:
         self.dropouts = [0.0] * slots
 
     @property
+    def names(self) -> frozenset[str]:
+        """The layers that are trained."""
+        return frozenset(self._locations)
+
+    @property
     def parameters(self) -> int:
         """P: weights of one slot, padding columns included."""
         return self.weights_KP.shape[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from langchain_core.messages import (
     AIMessage,
@@ -19,6 +20,7 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
 from seal_agent.generation.answer_form.form import Form
 from seal_agent.generation.answer_form.prompt import prompt_in_form
+from seal_agent.images.blocks import is_image_block, picture_of_block
 from seal_agent.types import Message, Prompt, ToolCall
 
 _ROLES = {"user": "user", "human": "user", "system": "system", "developer": "system", "assistant": "assistant"}
@@ -29,13 +31,22 @@ def prompt_of(messages: Sequence[BaseMessage], form: Form, base: BaseModel) -> P
     """The messages as a prompt, with instructions on the answer's form.
 
     The chat template describes tools if it can, else the system message does. Raises InputError for messages whose
-    content is not text.
+    content the model cannot read: text, and images where it sees.
     """
-    return prompt_in_form([turn_of(message) for message in messages], form, base)
+    turns = [turn_of(message) for message in messages]
+    if any(turn.pictures for turn in turns):
+        _ = base.sight  # raises where the model does not see
+    return prompt_in_form(turns, form, base)
 
 
 def turn_of(message: BaseMessage) -> Message:
-    """One message as a turn. Raises InputError for a type or content that the model cannot read."""
+    """One message as a turn, its pictures before its text. Raises InputError for what no model can read."""
+    content = message.content if isinstance(message.content, list | tuple) else []
+    pictures = tuple(picture_of_block(block) for block in content if isinstance(block, dict) and is_image_block(block))
+    return replace(_text_turn(message), pictures=pictures)
+
+
+def _text_turn(message: BaseMessage) -> Message:
     text = text_of(message)
     match message:
         case SystemMessage():
@@ -56,7 +67,7 @@ def turn_of(message: BaseMessage) -> Message:
 
 
 def text_of(message: BaseMessage) -> str:
-    """The text of a message's content, its blocks joined by newlines. Raises InputError for images, audio and files."""
+    """The text of a message's content, its blocks joined by newlines. Raises InputError for audio and files."""
     content: object = message.content
     blocks = content if isinstance(content, list | tuple) else [content]
     return "\n".join(filter(None, map(_text_of_block, blocks)))
@@ -68,11 +79,11 @@ def _text_of_block(block: object) -> str:
     if isinstance(text := block.get("text"), str):
         return _text(text, "a message's content")
     kind = block.get("type")
-    if kind in _IGNORED:
+    if kind in _IGNORED or is_image_block(block):
         return ""
     if "json" in block:
         return _json(block["json"], "a tool's result")
-    raise InputError(f"the model reads text only, but a message holds a block of type {kind!r}; leave it out")
+    raise InputError(f"the model reads text and images, but a message holds a block of type {kind!r}; leave it out")
 
 
 def _call_of(call: Mapping[str, object]) -> ToolCall:

@@ -118,7 +118,7 @@ class ChatSeal(AdapterPerCall):
             max_output_tokens=self.max_tokens,
             text_inputs=True,
             text_outputs=True,
-            image_inputs=False,
+            image_inputs=self._sees(),
             audio_inputs=False,
             video_inputs=False,
             pdf_inputs=False,
@@ -131,13 +131,23 @@ class ChatSeal(AdapterPerCall):
             open_weights=True,
         )
 
+    def _sees(self) -> bool:
+        """Whether images may stand in messages, as far as it is known without loading the model."""
+        if self.backend is not None:
+            return bool(self.backend.base.sees)
+        config = Path(self.model).expanduser() / "config.json"
+        return config.is_file() and "vision_config" in json.loads(config.read_text(encoding="utf-8"))
+
     def _window(self) -> int | None:
         """The context window in tokens, if known without loading the model."""
         if self.backend is not None:
             return int(self.backend.base.window)
         config = Path(self.model).expanduser() / "config.json"
         if config.is_file():
-            window = json.loads(config.read_text(encoding="utf-8")).get("max_position_embeddings")
+            settings = json.loads(config.read_text(encoding="utf-8"))
+            window = settings.get(
+                "max_position_embeddings", settings.get("text_config", {}).get("max_position_embeddings")
+            )
             return int(window) if window else None
         return _DEFAULT_WINDOW if self.model == _DEFAULT_MODEL else None
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from conftest import random_adapter
 from fakes import ScriptedEngine
+from seeing_models import picture
 from stored_adapters import store
 
 pytest.importorskip("langchain_core")
@@ -222,8 +223,12 @@ def test_all_kinds_of_messages_become_turns(scripted: Callable[[Any], ChatSeal])
 
 
 def test_a_picture_is_refused_and_so_is_nothing(llm: ChatSeal) -> None:
-    with pytest.raises(InputError, match="text only, but a message holds a block of type 'image'; leave it out"):
+    with pytest.raises(InputError, match="not fetched from the network"):
         llm.invoke([HumanMessage([{"type": "image", "url": "http://example.org/x.png"}])])
+    with pytest.raises(InputError, match="does not see"):
+        llm.invoke([HumanMessage([{"type": "image", "base64": picture(1).png, "mime_type": "image/png"}])])
+    with pytest.raises(InputError, match="text and images, but a message holds a block of type 'audio'; leave it out"):
+        llm.invoke([HumanMessage([{"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"}])])
     with pytest.raises(InputError, match="no messages"):
         llm.invoke([])
 

@@ -1,0 +1,209 @@
+"""Learning to see better without labels: votes over a model's own answers about pictures (MM-UPT).
+
+    for each round:
+        questions   ~ policy(. | picture), written by itself
+        answers     ~ policy(. | picture, question), several per question
+        label       = the answer that most of them give; reward 1 for an answer that agrees with it, else 0
+        policy      = the policy after a step of GRPO, or finetuned on the labels (best-of-n)
+
+MM-UPT: Wei et al., 2025, arXiv 2505.22453. Questions whose answers all agree teach nothing and carry no gradient.
+Answers that cannot be read are shown and not counted. Each round is recorded once it is finished.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean
+
+from seal_agent.base_model.model import BaseModel
+from seal_agent.config import PictureVotesConfig
+from seal_agent.generation.engine import Engine
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.outer_loop.archive.run import Run
+from seal_agent.outer_loop.collapse import CollapseWatch
+from seal_agent.outer_loop.policy import POLICIES, load_policy, mark_last, save_policy
+from seal_agent.outer_loop.rounds import RoundResult
+from seal_agent.progress import Progress
+from seal_agent.prompts import fill, load_prompt
+from seal_agent.seeds import derived_seed
+from seal_agent.self_edits.pictures import Vote, is_answer, sampled_answers, vote_key, vote_of, written_questions
+from seal_agent.training.jobs import TrainJob
+from seal_agent.training.policy_gradient import Sampled, update_policy
+from seal_agent.training.sequences import encode_in_view
+from seal_agent.training.train import train
+from seal_agent.types import Note, Picture, content_hash
+
+ANSWERS = ("picture-answers",)
+"""What a policy of this loop writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class VotedQuestion:
+    """A question about a picture, given by its hash, the sampled answers, and their vote."""
+
+    picture: str
+    question: str
+    answers: tuple[str, ...]
+    vote: str
+    share: float
+    unreadable: int
+
+    @property
+    def unanimous(self) -> bool:
+        """Whether all readable answers agree, so that there is nothing to learn."""
+        return len({vote_key(answer) for answer in self.answers if is_answer(answer)}) <= 1
+
+
+@dataclass(frozen=True, slots=True)
+class VoteRound:
+    """One round: which policy answered, what was voted, and the policy that learned from it.
+
+    `entropy` is the mean over questions of the entropy of their readable answers, in nats; None without questions.
+    """
+
+    round: int
+    policy: str
+    next_policy: str
+    questions: tuple[VotedQuestion, ...]
+    entropy: float | None
+    learnt: int
+    """Questions that carried a gradient."""
+
+    @property
+    def agreement(self) -> float:
+        """Mean share of the vote, 0..1."""
+        return fmean(question.share for question in self.questions) if self.questions else 0.0
+
+    @property
+    def unreadable(self) -> int:
+        return sum(question.unreadable for question in self.questions)
+
+
+def learn_by_votes(
+    base: BaseModel,
+    engine: Engine,
+    pictures: Sequence[Picture],
+    config: PictureVotesConfig,
+    run: Run,
+    *,
+    progress: Callable[[int, str, int, int], None] = lambda *_: None,
+    on_round: Callable[[VoteRound], None] = lambda _: None,
+) -> list[VoteRound]:
+    """Run all rounds, skipping those that the run's ledger holds; the policies lie in the run's folder.
+
+    Raises CollapseError where the answers no longer differ at all; earlier rounds and their policies remain.
+
+    Args:
+        progress: Called with the round, the stage, what is done and what is to do.
+        on_round: Called with each round, also those that were finished before.
+    """
+    _ = base.sight  # raises where the model does not see
+    watch, policy, name, rounds = CollapseWatch(), None, "", list[VoteRound]()
+    folder = run.folder / POLICIES
+    for number in range(config.rounds):
+        key = content_hash([number, name, [picture.sha256 for picture in pictures], asdict(config), base.identity])
+        result = run.find(key, VoteRound)
+        if result is None or (result.next_policy and not (folder / result.next_policy).is_dir()):
+            started = time.perf_counter()
+            result, learned = _round(base, engine, pictures, config, number, (name, policy), progress)
+            if learned is not None:
+                saved = save_policy(learned, ANSWERS, base, folder)
+                mark_last(folder, saved)
+                result = replace(result, next_policy=saved)
+            run.record(key, "votes", number, result, time.perf_counter() - started, again=True)
+        rounds.append(result)
+        on_round(result)
+        watch.check(RoundResult(number, result.policy, result.next_policy, (), (), result.entropy))
+        if result.next_policy != name:
+            name, policy = result.next_policy, load_policy(folder / result.next_policy, base.identity).adapter
+    return rounds
+
+
+def _round(
+    base: BaseModel,
+    engine: Engine,
+    pictures: Sequence[Picture],
+    config: PictureVotesConfig,
+    number: int,
+    writer: tuple[str, LoraAdapter | None],
+    progress: Callable[[int, str, int, int], None],
+) -> tuple[VoteRound, LoraAdapter | None]:
+    """One round, and the policy that came of it; None where nothing carried a gradient."""
+    name, policy = writer
+
+    def report(stage: str) -> Progress:
+        return lambda done, total: progress(number, stage, done, total)
+
+    seed, titled = derived_seed(config.seed, "votes", number), [("", picture) for picture in pictures]
+    written = written_questions(engine, titled, config.pictures, policy, seed=seed, progress=report("questions"))
+    asked = [("", pictures[i], question) for i, question in written]
+    answers = sampled_answers(engine, asked, config.pictures, policy, seed=seed, progress=report("answers"))
+    votes = [vote_of(of_question) for of_question in answers]
+    voted = tuple(
+        VotedQuestion(picture.sha256, question, tuple(texts), vote.answer, vote.share, len(vote.unreadable))
+        for (_, picture, question), texts, vote in zip(asked, answers, votes, strict=True)
+    )
+    taught = [i for i, question in enumerate(voted) if question.vote and not question.unanimous]
+    entropy = fmean(map(entropy_of, answers)) if answers else None
+    result = VoteRound(number, name, name, voted, entropy, len(taught))
+    if not taught:
+        return result, None
+    rows = [(asked[i][1], asked[i][2], answers[i], votes[i]) for i in taught]
+    learned = _by_gradient if config.update == "grpo" else _by_labels
+    return result, learned(base, rows, config, seed, policy, report("learn"))
+
+
+_Row = tuple[Picture, str, Sequence[str], Vote]
+
+
+def _by_gradient(
+    base: BaseModel,
+    rows: Sequence[_Row],
+    config: PictureVotesConfig,
+    seed: int,
+    policy: LoraAdapter | None,
+    progress: Progress,
+) -> LoraAdapter:
+    """A step of GRPO: an answer that agrees with the vote earns 1, another 0; the unreadable earn nothing."""
+    groups = [
+        [
+            Sampled(
+                encode_in_view(base, "", Note(_asked(question), text), picture),
+                float(vote_key(text) == vote_key(vote.answer)),
+            )
+            for text in texts
+            if is_answer(text)
+        ]
+        for picture, question, texts, vote in rows
+    ]
+    return update_policy(base, groups, config.gradient, policy, progress).adapter
+
+
+def _by_labels(
+    base: BaseModel,
+    rows: Sequence[_Row],
+    config: PictureVotesConfig,
+    seed: int,
+    policy: LoraAdapter | None,
+    progress: Progress,
+) -> LoraAdapter:
+    """Best of n: finetune on the votes."""
+    labelled = [(picture, question, vote.answer) for picture, question, _, vote in rows]
+    sequences = tuple(encode_in_view(base, "", Note(_asked(q), answer), p) for p, q, answer in labelled)
+    (trained,) = train(base, [TrainJob(sequences, config.finetuning, policy)], progress)
+    return trained.adapter
+
+
+def _asked(question: str) -> str:
+    return fill(load_prompt("answer-picture"), question=question)
+
+
+def entropy_of(answers: Sequence[str]) -> float:
+    """The entropy of the groups of equal readable answers, in nats; 0 where none can be read."""
+    counts = Counter(vote_key(answer) for answer in answers if is_answer(answer))
+    total = sum(counts.values())
+    return -sum(count / total * math.log(count / total) for count in counts.values()) if total else 0.0
