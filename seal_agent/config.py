@@ -338,3 +338,23 @@ class OuterLoopConfig:
     guard: Count = 0  # contexts about other things, whose loss costs reward; 0 for none
     guard_penalty: ZeroOrMore = 1.0  # reward lost per share of the guard questions lost
     seed: int = 0
+
+
+@config
+class TuneConfig:
+    """`seal tune`: how an archive of recipes grows, and on how many passages each is measured."""
+
+    stages: Annotated[tuple[Positive, ...], Field(min_length=1)] = (2, 6, 24)  # passages by the end of each; not tuned
+    confirming: Positive = 24  # passages that only the winner and what it is compared with learn
+    neutral: Positive = 8  # texts about other things whose perplexity is measured; as in seal bench
+    children: Positive = 4  # candidates that a step measures side by side; not tuned
+    adapters: Positive = 16  # in one bank, and in memory at once; not tuned
+    width: Share = 0.6  # Huxley-Gödel Machine: candidates are at most (passages measured) ^ width
+    parents: Literal["clade", "dgm"] = "clade"  # of 20 seeds in benchmarks/tuning.py the two rules come out alike
+    max_harm: AboveZero = GateConfig().max_perplexity  # what the gate would reject is lost
+    percentile: BetweenZeroAndOne = 0.05  # of the belief in a share of wins, by which the winner is chosen; not tuned
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if list(self.stages) != sorted(set(self.stages)):
+            raise InputError(f"stages rise, but they are {', '.join(map(str, self.stages))}; give them in order")

@@ -188,10 +188,7 @@ def _check(request: _RunRequest) -> None:
     rewards = ("questions", "cells") if request.arc else ("questions", "votes", "rubric")
     if rewarding.reward not in rewards:
         raise InputError(f"there is no reward {rewarding.reward!r} for this data; use {_join_names(rewards)}")
-    if executing.executor not in ("inline", "ray"):
-        raise InputError(f"there is no executor {executing.executor!r}; use inline or ray")
-    if executing.executor == "inline" and (executing.address or executing.workers):
-        raise InputError("--address and --workers are Ray's; add --executor ray")
+    check_executor(executing)
     if request.config.guard and rewarding.reward != "questions":
         raise InputError(f"--guard lowers the reward of questions, not of {rewarding.reward}; leave one of them out")
     _check_grader(request.grader_options, rewarding.reward, request.arc)
@@ -275,12 +272,20 @@ def _reward(request: _RunRequest, worker: Worker) -> RewardModel:
     return QuestionReward(request.config.guard_penalty if request.config.guard else 0.0)
 
 
-def _executor(request: _RunRequest, worker: Worker) -> Executor:
-    options = request.executor_options
+def check_executor(options: ExecutorOptions) -> None:
+    """Refuse options that no executor can be made of. Raises InputError."""
+    if options.executor not in ("inline", "ray"):
+        raise InputError(f"there is no executor {options.executor!r}; use inline or ray")
+    if options.executor == "inline" and (options.address or options.workers):
+        raise InputError("--address and --workers are Ray's; add --executor ray")
+
+
+def make_executor(options: ExecutorOptions, make_worker: MakeWorker, worker: Worker) -> Executor:
+    """The executor. Raises InputError where a cluster cannot be joined."""
     if options.executor == "ray":
         from seal_agent.outer_loop.executors.ray import RayExecutor
 
-        return RayExecutor(request.make_worker, address=options.address, workers=options.workers)
+        return RayExecutor(make_worker, address=options.address, workers=options.workers)
     from seal_agent.outer_loop.executors.executor import InlineExecutor
 
     return InlineExecutor(worker)
@@ -301,7 +306,7 @@ def _learn(
     run_settings = settings(worker.base, domain, reward, request.config, grader=grader, **judge_settings)
     run = Run(request.folder, run_settings, facts(worker.base, planned))
     try:
-        executor = _executor(request, worker)
+        executor = make_executor(request.executor_options, request.make_worker, worker)
         try:
             with console.round_bars(planned.rounds, planned.work, quiet=as_json) as bars:
                 result = learn(

@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
-from seal_agent.outer_loop.units import Evaluate, Unit, UnitResult, Worker
+from seal_agent.outer_loop.units import Worker
+
+
+class WorkUnit(Protocol):
+    """A piece of work that any worker may do, with everything that decides its result."""
+
+    @property
+    def base(self) -> str:
+        """Identity of the base model that it is about."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Content hash: two units with the same key have the same result."""
+        ...
+
+
+UnitType = TypeVar("UnitType", bound=WorkUnit)
+ResultType = TypeVar("ResultType")
 
 
 @dataclass(frozen=True, slots=True)
-class FinishedUnit:
+class FinishedUnit(Generic[UnitType, ResultType]):
     """A unit, its result, and the seconds its worker took, which are no part of a run's digest."""
 
-    unit: Unit[Any]
-    result: UnitResult
+    unit: UnitType
+    result: ResultType
     seconds: float
 
 
 class Executor(Protocol):
     """Evaluates each unit at least once, in any order. Only the caller writes the ledger."""
 
-    def map(self, units: Sequence[Unit[Any]], evaluate: Evaluate[Any]) -> Iterator[FinishedUnit]:
+    def map(
+        self, units: Sequence[UnitType], evaluate: Callable[[UnitType, Worker], ResultType]
+    ) -> Iterator[FinishedUnit[UnitType, ResultType]]:
         """Yield results as they come in. Raises what an evaluation raises."""
         ...
 
@@ -37,7 +57,9 @@ class InlineExecutor:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
 
-    def map(self, units: Sequence[Unit[Any]], evaluate: Evaluate[Any]) -> Iterator[FinishedUnit]:
+    def map(
+        self, units: Sequence[UnitType], evaluate: Callable[[UnitType, Worker], ResultType]
+    ) -> Iterator[FinishedUnit[UnitType, ResultType]]:
         """Yield results in the order of the units. Raises what an evaluation raises."""
         for unit in units:
             started = time.perf_counter()

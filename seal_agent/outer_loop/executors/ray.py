@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from seal_agent.errors import InputError, MissingDependency, ModelError, TrainingError
-from seal_agent.outer_loop.executors.executor import FinishedUnit
-from seal_agent.outer_loop.units import Evaluate, Unit, UnitResult, Worker
+from seal_agent.outer_loop.executors.executor import FinishedUnit, ResultType, UnitType
+from seal_agent.outer_loop.units import Worker
 
 RETRIES = 3  # of a unit whose worker died; one that kills four workers would kill a fifth
 CONNECT_SECONDS = 10.0  # for a cluster's port to open; not tuned
@@ -24,7 +24,7 @@ UNPROTECTED = (
     "of `ray get-auth-token --generate` on every machine"
 )
 
-_Assignment = tuple[Any, Unit[Any] | None]
+_Assignment = tuple[Any, Any]
 """An actor and the unit that it evaluates; None while it loads its model."""
 
 
@@ -75,7 +75,9 @@ class RayExecutor:
             self.close()
             raise
 
-    def map(self, units: Sequence[Unit[Any]], evaluate: Evaluate[Any]) -> Iterator[FinishedUnit]:
+    def map(
+        self, units: Sequence[UnitType], evaluate: Callable[[UnitType, Worker], ResultType]
+    ) -> Iterator[FinishedUnit[UnitType, ResultType]]:
         """Yield results as they come in, with one unit at a time per worker. Raises what an evaluation raises."""
         if not self._actors:
             raise InputError("the workers of this run were let go; start it again")
@@ -144,7 +146,7 @@ class WorkerActor:
         """Load the model."""
         _ = self.worker
 
-    def evaluate(self, unit: Unit[Any], evaluate: Evaluate[Any]) -> tuple[UnitResult, float]:
+    def evaluate(self, unit: UnitType, evaluate: Callable[[UnitType, Worker], ResultType]) -> tuple[ResultType, float]:
         """A unit's result and its seconds, without loading the model. Raises ModelError for another base model."""
         worker = self.worker
         if not worker.base.is_same_as(unit.base):
