@@ -331,6 +331,7 @@ class OuterLoopConfig:
     keep: Positive = 1  # SEAL: the best of each context's self-edits
     fresh_contexts: bool = False  # False: the same contexts in every round, so that rounds can be compared
     measure_last: bool = False  # try the last policy's self-edits too; costs a round less the finetuning
+    archive: bool = False  # a round starts from any policy so far, drawn by its clade; SEAL: from the last
     self_edit: SelfEditConfig = RECIPES["paper"].self_edit
     inner_loop: InnerLoopConfig = RECIPES["paper"].inner_loop
     policy: InnerLoopConfig = _POLICY  # finetuning of the policy on the winners

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from seal_agent.outer_loop.archive.run import MANIFEST, Run
 from seal_agent.outer_loop.domains.domain import Domain, DrawableDomain
 from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.plan import Plan
-from seal_agent.outer_loop.policy import POLICIES
+from seal_agent.outer_loop.policies import best_policy, policy_section
+from seal_agent.outer_loop.policy import POLICIES, mark_last
 from seal_agent.outer_loop.report.blocks import Section
 from seal_agent.outer_loop.report.pictures import pictures
 from seal_agent.outer_loop.report.report import write_report
@@ -35,8 +36,8 @@ _LOG = logging.getLogger(__name__)
 class RunResult:
     """The result of a run.
 
-    `policy` is the folder of the last policy; None where no self-edit was ever kept. `markdown` and `html` are the
-    report's files, `digest` is the ledger's hash.
+    `policy` is the folder of the last policy, or of an archive's best; None where no self-edit was ever kept.
+    `markdown` and `html` are the report's files, `digest` is the ledger's hash.
     """
 
     results: tuple[RoundResult, ...]
@@ -69,8 +70,11 @@ def settings(
     `grader` holds its name, and a judge's model and address. The default grader is left out, so that runs of before
     graders had names go on.
     """
+    outer_loop = asdict(config)
+    if not config.archive:
+        del outer_loop["archive"]  # runs of before there was one go on
     return {
-        "outer_loop": asdict(config),
+        "outer_loop": outer_loop,
         "domain": domain.settings(),
         "reward": {"name": reward.name, "samples": reward.samples, **reward_settings},
         "base": base.identity,
@@ -113,6 +117,8 @@ def learn(
 
     def report() -> tuple[Path, Path]:
         sections = _pictures(domain, reward, config, worker, run, results[-1])
+        if config.archive:
+            sections = (policy_section(results), *sections)
         return write_report(run.folder, results, run.manifest, run.seconds(), run.counts(), sections)
 
     try:
@@ -124,8 +130,17 @@ def learn(
     if tracking:
         tracking.close()
     report_files = report()
+    policy = _final_policy(results, config, run.folder / POLICIES)
+    return RunResult(tuple(results), run.folder / POLICIES / policy if policy else None, *report_files, run.digest())
+
+
+def _final_policy(results: Sequence[RoundResult], config: OuterLoopConfig, folder: Path) -> str:
+    """The last policy; of an archive the best, which the run's folder then stands for. "" where there is none."""
     last = results[-1].policy if results[-1].next_policy is None else results[-1].next_policy
-    return RunResult(tuple(results), run.folder / POLICIES / last if last else None, *report_files, run.digest())
+    if not config.archive or not (best := best_policy(results)):
+        return last
+    mark_last(folder, best)
+    return best
 
 
 def _try(step: Callable[[], object] | None) -> None:

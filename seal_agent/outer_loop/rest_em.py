@@ -4,7 +4,7 @@
         self-edits  ~ policy(. | context), several per context
         rewards     = accuracy with an adapter trained on the self-edit, minus the base model's accuracy
         winners     = the best of each context that beat the base model and the passage alone
-        policy      = the policy finetuned on the winners
+        policy      = the policy finetuned on the winners; with an archive, the next round may start from any so far
 
 SEAL (arXiv 2506.10943, section 3.1) after ReST-EM (Singh et al., 2023, arXiv 2312.06585): filtered behaviour cloning.
 """
@@ -19,9 +19,10 @@ from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.collapse import CollapseWatch
 from seal_agent.outer_loop.domains.domain import Domain
 from seal_agent.outer_loop.executors.executor import Executor
+from seal_agent.outer_loop.policies import PolicyArchive
 from seal_agent.outer_loop.rewards.reward import RewardModel
 from seal_agent.outer_loop.rounds import RoundResult
-from seal_agent.outer_loop.stages import PolicyVersion, RoundProgress, Stages, no_progress
+from seal_agent.outer_loop.stages import RoundProgress, Stages, no_progress
 from seal_agent.outer_loop.units import Worker
 
 
@@ -47,8 +48,9 @@ def rest_em(
     """
     stages = Stages(domain, reward, config, worker, executor, run, progress)
     watch = CollapseWatch() if reward.samples else None
-    policy, results = PolicyVersion(), list[RoundResult]()
+    policies, results = PolicyArchive(config.archive, config.seed), list[RoundResult]()
     for round_ in range(config.rounds + config.measure_last):
+        policy = policies.start(round_, learns=round_ < config.rounds)
         cases = stages.cases(round_)
         self_edits = stages.propose(round_, cases, policy)
         trials = stages.evaluate(round_, cases, self_edits)
@@ -59,5 +61,5 @@ def rest_em(
         on_round(results[-1])
         if watch:
             watch.check(results[-1])
-        policy = next_policy or policy
+        policies.add(results[-1], next_policy)
     return results

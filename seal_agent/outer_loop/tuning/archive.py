@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
+from seal_agent.adaptation.provenance import recipe_key
 from seal_agent.config import Recipe
 from seal_agent.outer_loop.report.interval import Estimate, estimate
 from seal_agent.outer_loop.tuning.clades import Node
-from seal_agent.outer_loop.tuning.settings import Change, recipe_key
+from seal_agent.outer_loop.tuning.settings import Change
 
 Kind = Literal["named", "proposed", "stepped", "crossed"]
 """How a candidate came to be: a recipe with a name, or a child by one of three mutations."""

@@ -29,7 +29,7 @@ def recipe_toml(recipe: Recipe, summary: str) -> str:
     lines = [f"summary = {_value(summary)}"]
     if recipe.mode != "self_edit":
         lines.append(f"mode = {_value(recipe.mode)}")
-    tables = {
+    tables: dict[str, tuple[Any, Any]] = {
         "self_edit": (recipe.self_edit, SelfEditConfig()),
         "inner_loop": (recipe.inner_loop, InnerLoopConfig()),
         "answer": (recipe.answer, AnswerConfig()),

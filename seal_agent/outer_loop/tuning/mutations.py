@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from seal_agent.adaptation.provenance import recipe_key
 from seal_agent.errors import InputError
 from seal_agent.outer_loop.tuning.archive import Archive, Candidate, Kind, success_of
 from seal_agent.outer_loop.tuning.clades import ParentRule, draw_parent
@@ -22,7 +23,6 @@ from seal_agent.outer_loop.tuning.settings import (
     Setting,
     changed,
     differences,
-    recipe_key,
     value_of,
 )
 

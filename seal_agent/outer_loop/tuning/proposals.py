@@ -23,7 +23,7 @@ def proposal_prompt(archive: Archive, parent: Candidate) -> str:
 
 
 def _results(archive: Archive, candidate: Candidate) -> str:
-    accuracy, harm, tokens = (of(candidate.id) for of in (archive.accuracy, archive.harm, archive.tokens))
+    accuracy, harm, tokens = archive.accuracy(candidate.id), archive.harm(candidate.id), archive.tokens(candidate.id)
     if accuracy is None:
         return "not measured"
     return (

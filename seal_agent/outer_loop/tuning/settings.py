@@ -8,16 +8,14 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seal_agent.config import Recipe
-from seal_agent.types import content_hash
 
 MAX_CHANGES = 3  # settings that a child changes at most
 JOINED = "+"  # between the names of a setting that holds several, such as formats
 GRID = 9  # values of a range that are not whole numbers, from which the model chooses
-_KEY_DIGITS = 12
 _SHORTEST, _LONGEST = 0.1, 0.4  # of a random step, as a share of the range; not tuned
 
 Value = str | int | float
@@ -54,7 +52,7 @@ class Number:
         found = self.at(place + length)
         if found != value:
             return found
-        return found + 1 if float(found) < self.high else found - 1  # type: ignore[operator]
+        return found + 1 if float(found) < self.high else found - 1
 
     def at(self, place: float) -> int | float:
         """The value at a place of the range, 0 to 1."""
@@ -151,7 +149,7 @@ def value_of(recipe: Recipe, setting: str) -> Value:
     if isinstance(value, tuple):
         return JOINED.join(value)
     number = BY_NAME[setting]
-    return float(value) if isinstance(number, Number) and not number.whole else value  # type: ignore[no-any-return]
+    return float(value) if isinstance(number, Number) and not number.whole else value
 
 
 def changed(recipe: Recipe, changes: Sequence[Change]) -> Recipe:
@@ -168,12 +166,6 @@ def differences(first: Recipe, second: Recipe) -> tuple[Change, ...]:
     """The changes that lead from the first recipe to the second, as far as tuning may make them."""
     pairs = ((setting.name, value_of(first, setting.name), value_of(second, setting.name)) for setting in SETTINGS)
     return tuple(Change(*pair) for pair in pairs if pair[1] != pair[2])
-
-
-def recipe_key(recipe: Recipe) -> str:
-    """A hash of how notes are written, learnt and asked about: two recipes with the same key do the same."""
-    facts = [asdict(recipe.self_edit), asdict(recipe.inner_loop), asdict(recipe.answer)]
-    return content_hash(facts)[:_KEY_DIGITS]
 
 
 def change_schema() -> dict[str, Any]:

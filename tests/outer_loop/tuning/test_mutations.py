@@ -7,11 +7,12 @@ import random
 
 from tuning_fakes import DEFAULT, ROOTS
 
+from seal_agent.adaptation.provenance import recipe_key
 from seal_agent.config import RECIPES
 from seal_agent.outer_loop.tuning.archive import Archive, Candidate, PassageScore, success_of
 from seal_agent.outer_loop.tuning.mutations import MAX_CHANGES, crossed, make_child, read_proposal, stepped
 from seal_agent.outer_loop.tuning.proposals import proposal_prompt
-from seal_agent.outer_loop.tuning.settings import changed, recipe_key
+from seal_agent.outer_loop.tuning.settings import changed
 
 
 def an_archive(*roots: Candidate) -> Archive:

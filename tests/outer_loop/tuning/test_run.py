@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tuning_fakes import CONFIG, DEFAULT, ROOTS, split, worker
 
+from seal_agent.adaptation.provenance import recipe_key
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES, recipe_named
 from seal_agent.errors import InputError
@@ -20,7 +21,6 @@ from seal_agent.outer_loop.tuning.files import recipe_toml
 from seal_agent.outer_loop.tuning.forecast import reckon
 from seal_agent.outer_loop.tuning.measure import RecipeTrial, TuneUnit, evaluate
 from seal_agent.outer_loop.tuning.run import Budget, TuneOutcome, named_candidates, settings, tune
-from seal_agent.outer_loop.tuning.settings import recipe_key
 from seal_agent.outer_loop.tuning.stages import Probe
 
 

@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from tuning_fakes import DEFAULT
 
+from seal_agent.adaptation.provenance import recipe_key
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES
 from seal_agent.errors import InputError
@@ -21,7 +22,6 @@ from seal_agent.outer_loop.tuning.settings import (
     change_schema,
     changed,
     differences,
-    recipe_key,
     value_of,
 )
 from seal_agent.types import Grammar, Message, Sampling
