@@ -332,6 +332,7 @@ class OuterLoopConfig:
     fresh_contexts: bool = False  # False: the same contexts in every round, so that rounds can be compared
     measure_last: bool = False  # try the last policy's self-edits too; costs a round less the finetuning
     archive: bool = False  # a round starts from any policy so far, drawn by its clade; SEAL: from the last
+    early_stop: bool = False  # of rewards that the model gives itself: a collapse ends the run without an error
     self_edit: SelfEditConfig = RECIPES["paper"].self_edit
     inner_loop: InnerLoopConfig = RECIPES["paper"].inner_loop
     policy: InnerLoopConfig = _POLICY  # finetuning of the policy on the winners

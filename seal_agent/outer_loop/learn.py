@@ -14,11 +14,13 @@ from seal_agent.config import OuterLoopConfig
 from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.outer_loop.archive.facts import describe_machine
 from seal_agent.outer_loop.archive.run import MANIFEST, Run
+from seal_agent.outer_loop.collapse import alarms
 from seal_agent.outer_loop.domains.domain import Domain, DrawableDomain
 from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.plan import Plan
 from seal_agent.outer_loop.policies import best_policy, policy_section
-from seal_agent.outer_loop.policy import POLICIES, mark_last
+from seal_agent.outer_loop.policy import LAST, POLICIES, mark_last
+from seal_agent.outer_loop.report.alarms import alarm_section
 from seal_agent.outer_loop.report.blocks import Section
 from seal_agent.outer_loop.report.pictures import pictures
 from seal_agent.outer_loop.report.report import write_report
@@ -71,8 +73,9 @@ def settings(
     graders had names go on.
     """
     outer_loop = asdict(config)
-    if not config.archive:
-        del outer_loop["archive"]  # runs of before there was one go on
+    for name in ("archive", "early_stop"):  # runs of before there were these go on
+        if not outer_loop[name]:
+            del outer_loop[name]
     return {
         "outer_loop": outer_loop,
         "domain": domain.settings(),
@@ -101,7 +104,8 @@ def learn(
 ) -> RunResult:
     """Run `rest_em`, log each round to a tracker, and write the report.
 
-    Raises CollapseError where a model that rewards itself collapses; the report is written then too.
+    Raises CollapseError where a model that rewards itself collapses, unless the config says to end early then; the
+    report is written in both cases.
 
     Args:
         progress: Called as the stages of each round proceed.
@@ -119,6 +123,8 @@ def learn(
         sections = _pictures(domain, reward, config, worker, run, results[-1])
         if config.archive:
             sections = (policy_section(results), *sections)
+        if reward.samples:
+            sections = (alarm_section(results), *sections)
         return write_report(run.folder, results, run.manifest, run.seconds(), run.counts(), sections)
 
     try:
@@ -135,12 +141,21 @@ def learn(
 
 
 def _final_policy(results: Sequence[RoundResult], config: OuterLoopConfig, folder: Path) -> str:
-    """The last policy; of an archive the best, which the run's folder then stands for. "" where there is none."""
-    last = results[-1].policy if results[-1].next_policy is None else results[-1].next_policy
-    if not config.archive or not (best := best_policy(results)):
-        return last
-    mark_last(folder, best)
-    return best
+    """The policy that a run ends with, which its folder then stands for; "" where there is none.
+
+    The last one; of an archive the best; of a run that ended early the one before the collapse.
+    """
+    if config.early_stop and results[-1].vote_entropy is not None and any(alarm.stops for alarm in alarms(results)):
+        policy = results[-2].policy if len(results) > 1 else ""
+    elif config.archive:
+        policy = best_policy(results)
+    else:
+        return results[-1].policy if results[-1].next_policy is None else results[-1].next_policy
+    if policy:
+        mark_last(folder, policy)
+    else:
+        (folder / LAST).unlink(missing_ok=True)
+    return policy
 
 
 def _try(step: Callable[[], object] | None) -> None:

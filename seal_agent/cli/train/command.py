@@ -107,6 +107,22 @@ class RewardOptions:
             "own questions, no labels), or rubric (by --judge-model, or else the model itself; nothing trained)."
         ),
     ] = "questions"
+    teacher: Annotated[
+        str,
+        typer.Option(help="Of votes, whose commonest answer counts: itself (the adapted model's), or base (fixed)."),
+    ] = "itself"
+    curriculum: Annotated[
+        float, typer.Option(help="Of votes, the share of its own questions that counts: those most agreed upon.")
+    ] = 1.0
+    early_stop: Annotated[
+        bool,
+        typer.Option("--early-stop", help="Of votes: end well where the model collapses, with the policy before."),
+    ] = False
+
+    @property
+    def only_for_votes(self) -> bool:
+        """Whether an option is given that means something for votes alone."""
+        return self.teacher != "itself" or self.curriculum != 1 or self.early_stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +184,7 @@ def train(
         raise InputError(
             f"give passages with --data or tasks with --arc, and a folder with --run; {EXAMPLE[0].lower()}{EXAMPLE[1:]}"
         )
-    config = edit_options.config(search_options, arc, seed)
+    config = replace(edit_options.config(search_options, arc, seed), early_stop=reward_options.early_stop)
     rubric = reward_options.reward == "rubric"  # the judge's options are the reward's then
     make_worker = MakeWorker(
         model_options.model,
@@ -199,12 +215,16 @@ def train(
 def _check(request: _RunRequest) -> None:
     """Refuse invalid options before a model is loaded. Raises InputError, MissingDependency."""
     from seal_agent.outer_loop.report.tracking import check_tracker
+    from seal_agent.outer_loop.rewards.votes import check_votes
 
     rewarding, executing = request.reward_options, request.executor_options
     rewards = ("questions", "cells") if request.arc else ("questions", "votes", "rubric")
     if rewarding.reward not in rewards:
         raise InputError(f"there is no reward {rewarding.reward!r} for this data; use {_join_names(rewards)}")
     check_executor(executing)
+    check_votes(rewarding.teacher, rewarding.curriculum)
+    if rewarding.only_for_votes and rewarding.reward != "votes":
+        raise InputError("--teacher, --curriculum and --early-stop are of the model's own votes; add --reward votes")
     if request.config.guard and rewarding.reward != "questions":
         raise InputError(f"--guard lowers the reward of questions, not of {rewarding.reward}; leave one of them out")
     _check_grader(request.grader_options, rewarding.reward, request.arc)
@@ -275,7 +295,8 @@ def _reward(request: _RunRequest, worker: Worker) -> RewardModel:
     if reward == "votes":
         from seal_agent.outer_loop.rewards.votes import MajorityVoteReward
 
-        return MajorityVoteReward(worker.grader)
+        votes = request.reward_options
+        return MajorityVoteReward(worker.grader, teacher=votes.teacher, curriculum=votes.curriculum)
     if reward == "rubric":
         from seal_agent.outer_loop.rewards.rubric import RubricReward
 
@@ -313,12 +334,15 @@ def _learn(
     """Run the outer loop, and write the merged model if requested."""
     from seal_agent.outer_loop.archive.run import Run
     from seal_agent.outer_loop.learn import facts, learn, settings
+    from seal_agent.outer_loop.rewards.votes import MajorityVoteReward
 
     options = request.grader_options
     judge = {"judge": options.judge_model or "", "judge_url": options.judge_url or ""}
     grader = {"name": options.grader, **(judge if options.grader == "judge" else {})}
     rubric = request.reward_options.reward == "rubric"
     judge_settings = {**judge, "judge": options.judge_model or "the model"} if rubric else {}
+    if isinstance(reward, MajorityVoteReward):
+        judge_settings |= reward.options
     run_settings = settings(worker.base, domain, reward, request.config, grader=grader, **judge_settings)
     run = Run(request.folder, run_settings, facts(worker.base, planned))
     try:
