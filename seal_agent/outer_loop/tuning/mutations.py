@@ -36,16 +36,14 @@ Propose = Callable[[Candidate], str]
 def make_child(
     archive: Archive, step: int, rule: ParentRule, draw: random.Random, propose: Propose | None
 ) -> Candidate | None:
-    """A new candidate of a parent drawn by the rule; None where no new recipe was found.
+    """A new candidate of a viable parent drawn by the rule, of any parent where none is; None without a new recipe.
 
     A proposal or crossover that gives nothing new counts as a failure of its kind, and a random step takes its place.
 
     Args:
         propose: None where no model proposes.
     """
-    viable = archive.viable()
-    if not viable:
-        return None
+    viable = archive.viable() or [candidate.id for candidate in archive]
     nodes = archive.nodes()
     parent = archive[draw_parent(nodes, rule, draw, viable)]
     kind = _draw_kind(archive, draw, propose is not None, len(viable))

@@ -14,6 +14,7 @@ from seal_agent.outer_loop.tuning.archive import Archive, Candidate, PassageScor
 from seal_agent.outer_loop.tuning.attribution import attributions
 from seal_agent.outer_loop.tuning.front import Point, front_of
 from seal_agent.outer_loop.tuning.search import best, search
+from seal_agent.outer_loop.tuning.settings import Change
 from seal_agent.outer_loop.tuning.stages import leave_early
 
 PASSAGES = passages(24)
@@ -63,8 +64,8 @@ def test_who_lies_below_its_parent_leaves_but_stays_in_the_archive():
 
 
 def test_who_harms_too_much_is_not_viable_and_loses_every_passage():
-    archive, _ = grown(landscape=Landscape(harmful_rate=0.0015))
-    harmful = [c for c in archive if c.recipe.inner_loop.learning_rate > 0.0015]
+    archive, _ = grown(landscape=Landscape(harmful_rate=0.011), steps=80, seed=2)
+    harmful = [c for c in archive if c.recipe.inner_loop.learning_rate > 0.011]
     assert harmful
     for candidate in harmful:
         assert archive.left(candidate.id).startswith("harm of +50%")
@@ -90,11 +91,25 @@ def test_the_front_holds_who_is_beaten_by_nobody_in_all_three():
     assert front_of([beaten, gentle, fast, best_]) == [best_, gentle, fast]
 
 
-def test_the_attribution_finds_the_settings_that_matter():
-    archive, _ = grown(steps=120)
-    found = {attribution.setting: attribution for attribution in attributions(archive)}
-    assert found["inner_loop.epochs"].gain.mean > 0
-    assert all(attribution.alone <= attribution.gain.count for attribution in found.values())
+def test_where_no_recipe_is_viable_the_archive_grows_all_the_same():
+    archive, _ = grown(landscape=Landscape(harmful_rate=0.0), steps=3)
+    assert len(archive) > len(ROOTS)
+    assert not archive.viable()
+    assert best(archive, 0.05) in list(archive)
+
+
+def test_the_attribution_finds_the_setting_that_matters():
+    archive = Archive(1.0)
+    archive.add(ROOTS[0])
+    archive.record(ROOTS[0].id, [PassageScore("p", 0.5)])
+    epochs, rank = Change("inner_loop.epochs", 1, 4), Change("inner_loop.rank", 2, 8)
+    for number, (changes, accuracy) in enumerate([((epochs,), 0.9), ((epochs, rank), 0.7), ((rank,), 0.4)]):
+        archive.add(Candidate(str(number), DEFAULT, "stepped", "", (ROOTS[0].id,), changes))
+        archive.record(str(number), [PassageScore("p", accuracy)])
+    first, second = attributions(archive)
+    assert (first.setting, first.gain.count, first.alone) == ("inner_loop.epochs", 2, 1)
+    assert first.gain.mean == pytest.approx(0.3)
+    assert (second.setting, second.gain.mean) == ("inner_loop.rank", pytest.approx(0.05))
 
 
 def test_stages_rise():

@@ -45,10 +45,13 @@ def test_a_step_leads_to_another_value_within_the_range(setting):
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_every_value_of_a_setting_can_be_put_into_a_recipe_and_read_back(setting):
-    draw = random.Random(0)
+    draw, protected = (
+        random.Random(0),
+        Change("inner_loop.null_space", 0.0, 0.6),
+    )  # without which a high alpha is refused
     for _ in range(20):
         new = setting.drawn(draw)
-        recipe = changed(DEFAULT, [Change(setting.name, value_of(DEFAULT, setting.name), new)])
+        recipe = changed(DEFAULT, [protected, Change(setting.name, value_of(DEFAULT, setting.name), new)])
         assert value_of(recipe, setting.name) == new
 
 
