@@ -44,7 +44,7 @@ class Landscape:
     """A laboratory whose recipes are the better, the nearer their epochs are to 8 and their rate to 2e-3."""
 
     noise: float = 0.1
-    harmful_rate: float = 1.0
+    harmful_epochs: int = 100
     measured: list[tuple[int, str, int]] = field(default_factory=list)
 
     def measure(self, step: int, probes: Sequence[Probe]) -> list[tuple[PassageScore, ...]]:
@@ -63,7 +63,7 @@ class Landscape:
         name = passage_id(passage)
         luck = random.Random(f"{candidate.id} {name}").gauss(0, self.noise)
         accuracy = min(1.0, max(0.0, self.quality(candidate.recipe) + luck))
-        harm = 0.5 if candidate.recipe.inner_loop.learning_rate > self.harmful_rate else 0.01
+        harm = 0.5 if candidate.recipe.inner_loop.epochs > self.harmful_epochs else 0.01
         return PassageScore(name, accuracy, harm, 100 * candidate.recipe.inner_loop.epochs)
 
 

@@ -150,7 +150,7 @@ def test_a_forecast_leaves_room_for_confirming() -> None:
     expected = reckon(roots, config, Budget(minutes=90), seconds_per_passage=10)
     assert expected.confirming == 3 * 24
     assert expected.searched == 540 - 72
-    assert expected.candidates == round(468**0.6)
+    assert expected.candidates == round(468**config.width)
     assert expected.seconds == 5400
     by_steps = reckon(roots, config, Budget(steps=10, minutes=90), seconds_per_passage=10)
     assert by_steps.searched == 2 * len(roots) + 10 * 2 * 8

@@ -64,8 +64,8 @@ def test_who_lies_below_its_parent_leaves_but_stays_in_the_archive():
 
 
 def test_who_harms_too_much_is_not_viable_and_loses_every_passage():
-    archive, _ = grown(landscape=Landscape(harmful_rate=0.011), steps=80, seed=2)
-    harmful = [c for c in archive if c.recipe.inner_loop.learning_rate > 0.011]
+    archive, _ = grown(landscape=Landscape(harmful_epochs=4))
+    harmful = [candidate for candidate in archive if candidate.recipe.inner_loop.epochs > 4]
     assert harmful
     for candidate in harmful:
         assert archive.left(candidate.id).startswith("harm of +50%")
@@ -92,7 +92,7 @@ def test_the_front_holds_who_is_beaten_by_nobody_in_all_three():
 
 
 def test_where_no_recipe_is_viable_the_archive_grows_all_the_same():
-    archive, _ = grown(landscape=Landscape(harmful_rate=0.0), steps=3)
+    archive, _ = grown(landscape=Landscape(harmful_epochs=0), steps=3)
     assert len(archive) > len(ROOTS)
     assert not archive.viable()
     assert best(archive, 0.05) in list(archive)
