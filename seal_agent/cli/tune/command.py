@@ -97,7 +97,6 @@ def tune(
 ) -> None:
     """Find a recipe that fits a model: keep an archive of recipes, change the promising, confirm the best."""
     from seal_agent.data.contexts import read_contexts
-    from seal_agent.outer_loop.executors.workers import MakeWorker
     from seal_agent.outer_loop.tuning.passages import split_passages
     from seal_agent.outer_loop.tuning.run import Budget, named_candidates
 
@@ -111,18 +110,8 @@ def tune(
     check_executor(executor_options)
     grader_options.check()
     config = archive_options.config(seed)
-    make_worker = MakeWorker(
-        model_options.model,
-        model_options.device,
-        model_options.dtype,
-        model_options.trust_remote_code,
-        engine=engine_options.name,
-        vllm=engine_options.config(),
-        grader=grader_options.grader,
-        judge_model=grader_options.judge_model,
-        judge_url=grader_options.judge_url,
-        judge_cache=None if dry_run or executor_options.address else (run / VERDICTS).resolve(),
-    )
+    # none in a dry run, which writes nothing; none on a cluster, whose machines may not have the folder
+    cache = None if dry_run or executor_options.address else (run / VERDICTS).resolve()
     request = _Request(
         run,
         named_candidates(archive_options.begin_with or ()),
@@ -132,7 +121,7 @@ def tune(
         not archive_options.no_proposals,
         grader_options,
         executor_options,
-        make_worker,
+        _make_worker(model_options, engine_options, grader_options, cache),
     )
     try:
         _start(request, dry_run, as_json)
@@ -140,6 +129,25 @@ def tune(
         message = f"stopped; what is finished stands in {run}: the same command goes on from here"
         console.err.print(message, markup=False, soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _make_worker(
+    model_options: ModelOptions, engine_options: EngineOptions, grader_options: GraderOptions, cache: Path | None
+) -> MakeWorker:
+    from seal_agent.outer_loop.executors.workers import MakeWorker
+
+    return MakeWorker(
+        model_options.model,
+        model_options.device,
+        model_options.dtype,
+        model_options.trust_remote_code,
+        engine=engine_options.name,
+        vllm=engine_options.config(),
+        grader=grader_options.grader,
+        judge_model=grader_options.judge_model,
+        judge_url=grader_options.judge_url,
+        judge_cache=cache,
+    )
 
 
 def _start(request: _Request, dry_run: bool, as_json: bool) -> None:

@@ -24,17 +24,21 @@ class Point:
         return own != others and all(mine <= theirs for mine, theirs in zip(own, others, strict=True))
 
 
-def points_of(archive: Archive, seconds: Callable[[str], float | None], least: int) -> list[Point]:
-    """The viable candidates with at least `least` passages, or all viable ones where none has so many."""
+def points_of(archive: Archive, seconds: Callable[[str], float | None]) -> list[Point]:
+    """The viable candidates."""
     points = []
     for name in archive.viable():
         accuracy, harm, spent = archive.accuracy(name), archive.harm(name), seconds(name)
         if accuracy and harm is not None and spent is not None:
             points.append(Point(name, accuracy.mean, spent, harm, accuracy.count))
-    return [point for point in points if point.passages >= least] or points
+    return points
 
 
-def front_of(points: Sequence[Point]) -> list[Point]:
-    """The points that no other beats, the most accurate first."""
+def front_of(points: Sequence[Point], least: int = 0) -> list[Point]:
+    """The points that no other beats, the most accurate first, among those with at least `least` passages.
+
+    Among all where none has so many: what was measured on few is good by luck more often.
+    """
+    points = [point for point in points if point.passages >= least] or points
     kept = [point for point in points if not any(other.beats(point) for other in points)]
     return sorted(kept, key=lambda point: -point.accuracy)

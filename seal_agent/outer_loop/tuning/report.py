@@ -15,7 +15,7 @@ from seal_agent.outer_loop.tuning.archive import Archive, Candidate, success_of
 from seal_agent.outer_loop.tuning.attribution import attributions
 from seal_agent.outer_loop.tuning.clades import clade_outcomes
 from seal_agent.outer_loop.tuning.confirm import Confirmation
-from seal_agent.outer_loop.tuning.front import front_of, points_of
+from seal_agent.outer_loop.tuning.front import Point, front_of, points_of
 from seal_agent.outer_loop.tuning.mutations import KINDS
 
 MARKDOWN, HTML = "report.md", "report.html"
@@ -103,15 +103,12 @@ def _result(confirmation: Confirmation, seconds: SecondsOf) -> Iterable[Block]:
 
 
 def _front(archive: Archive, seconds: SecondsOf, config: TuneConfig) -> Iterable[Block]:
-    points = points_of(archive, seconds, config.stages[min(1, len(config.stages) - 1)])
-    front = front_of(points)
-    numbers = {point.name: str(i) for i, point in enumerate([*front, *(p for p in points if p not in front)], 1)}
+    points = points_of(archive, seconds)
+    front = front_of(points, config.stages[min(1, len(config.stages) - 1)])
+    numbers = {point.name: str(number) for number, point in enumerate(front, 1)}
     if points:
-        dots = (
-            Dot(point.seconds, point.accuracy, numbers[point.name], archive[point.name].label, point in front)
-            for point in points
-        )
-        yield Scatter("Accuracy against seconds; the front is joined", "seconds per passage", "accuracy", tuple(dots))
+        dots = tuple(_dot(archive[point.name], point, numbers.get(point.name)) for point in points)
+        yield Scatter("Accuracy against seconds; the front is joined", "seconds per passage", "accuracy", dots)
     yield Table(
         ("no.", "recipe", "accuracy", "passages", "seconds per passage", "harm"),
         tuple(
@@ -125,7 +122,17 @@ def _front(archive: Archive, seconds: SecondsOf, config: TuneConfig) -> Iterable
             for point in front
         ),
     )
-    yield Paragraph("No other recipe beats these in accuracy, seconds and harm at once, on the selecting passages.")
+    yield Paragraph(
+        "No other recipe beats these in accuracy, seconds and harm at once, on the selecting passages. Those that left "
+        "before the second stage are drawn, but not compared."
+    )
+
+
+def _dot(candidate: Candidate, point: Point, number: str | None) -> Dot:
+    label = (
+        f"{candidate.label}: {point.accuracy:.2f} on {point.passages}, {point.seconds:.1f} s, harm {point.harm:+.1%}"
+    )
+    return Dot(point.seconds, point.accuracy, number or candidate.name, label, number is not None)
 
 
 # ---------------------------------------------------------------- lineage

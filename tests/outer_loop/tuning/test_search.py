@@ -89,6 +89,9 @@ def test_the_front_holds_who_is_beaten_by_nobody_in_all_three():
     best_, fast, gentle = Point("a", 0.9, 9, 0.2, 6), Point("b", 0.5, 1, 0.2, 6), Point("c", 0.5, 9, 0.0, 6)
     beaten = Point("d", 0.5, 9, 0.2, 6)
     assert front_of([beaten, gentle, fast, best_]) == [best_, gentle, fast]
+    lucky = Point("e", 1.0, 0.5, 0.0, 2)
+    assert lucky not in front_of([lucky, beaten, gentle, fast, best_], least=6), "on two passages alone"
+    assert front_of([lucky], least=6) == [lucky]
 
 
 def test_where_no_recipe_is_viable_the_archive_grows_all_the_same():
