@@ -123,8 +123,8 @@ def _front(archive: Archive, seconds: SecondsOf, config: TuneConfig) -> Iterable
         ),
     )
     yield Paragraph(
-        "No other recipe beats these in accuracy, seconds and harm at once, on the selecting passages. Those that left "
-        "before the second stage are drawn, but not compared."
+        "No other recipe beats these in accuracy, seconds and harm at once, on the selecting passages. Those that "
+        "were measured on the first stage's passages alone are drawn, but not compared."
     )
 
 
