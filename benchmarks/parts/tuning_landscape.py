@@ -51,20 +51,23 @@ class Landscape:
         return 0.1 * self._fragility * math.exp(0.7 * (_dose_of(recipe) - 2.0) - protection + 1.2)
 
     def measure(self, step: int, probes: Sequence[Probe]) -> list[tuple[PassageScore, ...]]:
-        return [tuple(self._score(probe.candidate.recipe, passage) for passage in probe.passages) for probe in probes]
+        return [self._scores(probe) for probe in probes]
 
     def proposer(self, archive: Archive, step: int, place: int) -> Propose | None:
         """None: nobody imagines what a model would propose."""
         return None
 
-    def _score(self, recipe: Recipe, passage: Context) -> PassageScore:
-        name = passage_id(passage)
-        difficulty = random.Random(f"passage {name}").gauss(0.0, DIFFICULTY)
-        luck = random.Random(f"{self._seed} {name} {recipe.self_edit} {recipe.inner_loop}")
-        probability = _sigmoid(self._logit(recipe) - difficulty)
-        right = sum(luck.random() < probability for _ in range(QUESTIONS))
+    def _scores(self, probe: Probe) -> tuple[PassageScore, ...]:
+        recipe = probe.candidate.recipe
+        logit, harm = self._logit(recipe), self.harm(recipe)
         tokens = round(200 * recipe.inner_loop.epochs * _notes_of(recipe))
-        return PassageScore(name, right / QUESTIONS, self.harm(recipe), tokens)
+        scores = []
+        for name in map(passage_id, probe.passages):
+            probability = _sigmoid(logit - random.Random(f"passage {name}").gauss(0.0, DIFFICULTY))
+            luck = random.Random(f"{self._seed} {name} {probe.candidate.id}")
+            right = sum(luck.random() < probability for _ in range(QUESTIONS))
+            scores.append(PassageScore(name, right / QUESTIONS, harm, tokens))
+        return tuple(scores)
 
     def _logit(self, recipe: Recipe) -> float:
         notes, inner = recipe.self_edit, recipe.inner_loop

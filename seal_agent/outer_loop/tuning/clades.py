@@ -21,7 +21,7 @@ import numpy as np
 
 ParentRule = Literal["clade", "dgm"]
 SHARPNESS, MIDPOINT = 10.0, 0.5  # of the sigmoid, as in the Darwin-Gödel Machine
-_DRAWS = 20_000  # for a percentile of a beta distribution; two digits are then sure
+_GRID = 2000  # points at which a posterior is summed up; three digits are then sure
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,10 @@ def draw_promising(nodes: Sequence[Node], draw: random.Random) -> str:
 @cache
 def least_belief(wins: float, losses: float, percentile: float) -> float:
     """What the share of wins exceeds with probability 1 - `percentile`, by the posterior from a uniform prior."""
-    draws = np.random.default_rng(0).beta(1 + wins, 1 + losses, _DRAWS)
-    return float(np.quantile(draws, percentile))
+    shares = (np.arange(_GRID) + 0.5) / _GRID
+    logs = wins * np.log(shares) + losses * np.log1p(-shares)
+    below = np.cumsum(np.exp(logs - logs.max()))
+    return float(np.interp(percentile, below / below[-1], shares))
 
 
 def _thompson(wins: float, losses: float, draw: random.Random) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from seal_agent.config import TuneConfig
 from seal_agent.outer_loop.report.interval import estimate
@@ -49,7 +50,7 @@ def leave_early(archive: Archive, candidate: Candidate, reference: str) -> None:
         return
     other = candidate.parent or reference
     gains = archive.gain(candidate.id, other) if other != candidate.id and other in archive else []
-    gain = estimate(gains)
+    gain = estimate(gains) if gains and fmean(gains) < 0 else None
     if gain and gain.high < 0:
         archive.leave(candidate.id, f"below {archive[other].label} by {gain} on {gain.count} passages")
 
