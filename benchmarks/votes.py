@@ -1,7 +1,7 @@
 """When do a model's own votes help as a reward, and when do they collapse?
 
     python benchmarks/votes.py                     # simulated: some seconds of one core
-    python benchmarks/votes.py --rounds 200
+    python benchmarks/votes.py --rounds 200 --seeds 20
 
 A simulated writer answers 40 questions. It has five answers to each, and one constant answer that fits any question,
 whose logit all questions share, as they share a model's weights. Each round it answers every question eight times,
@@ -92,23 +92,18 @@ class Writer:
 
     def answers(self) -> Rows:
         """Eight sampled answers to each question."""
-        return [
-            tuple(_text(q, a) for a in self._draw.choice(ANSWERS + 1, SAMPLES, p=row))
-            for q, row in enumerate(self.probabilities())
-        ]
+        steps_QA = self.probabilities().cumsum(axis=1)
+        numbers_QS = (self._draw.random((QUESTIONS, SAMPLES, 1)) > steps_QA[:, None, :-1]).sum(axis=2)
+        return [tuple(_text(q, a) for a in row) for q, row in enumerate(numbers_QS.tolist())]
 
     def learn(self, rows: Rows, labels: Sequence[str], chosen: Sequence[int]) -> None:
         """A step of policy gradient: answers that agree with the label were better than the mean of their question."""
-        now_QA, shared = self.probabilities(), 0.0
-        for q in chosen:
-            rewards = np.array([answer == labels[q] for answer in rows[q]], dtype=float)
-            gradient_A = np.zeros(ANSWERS + 1)
-            for answer, advantage in zip(rows[q], rewards - rewards.mean(), strict=True):
-                gradient_A[_number(answer)] += advantage
-            gradient_A -= now_QA[q] * gradient_A.sum()
-            self.own_QA[q] += LOCAL_RATE * gradient_A[:ANSWERS]
-            shared += gradient_A[ANSWERS]
-        self.constant += SHARED_RATE * shared
+        rewards_QS = np.array([[answer == labels[q] for answer in rows[q]] for q in chosen], dtype=float)
+        advantages_QS = rewards_QS - rewards_QS.mean(axis=1, keepdims=True)
+        numbers_QS = np.array([[_number(answer) for answer in rows[q]] for q in chosen])
+        gradient_QA = (advantages_QS[:, :, None] * (numbers_QS[:, :, None] == np.arange(ANSWERS + 1))).sum(axis=1)
+        self.own_QA[list(chosen)] += LOCAL_RATE * gradient_QA[:, :ANSWERS]
+        self.constant += SHARED_RATE * float(gradient_QA[:, ANSWERS].sum())
 
     def accuracy(self) -> float:
         return float(self.probabilities()[:, 0].mean())
@@ -243,7 +238,7 @@ def _cell(figures: dict[str, Any]) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=results_file.RESULTS / "votes.json")
     return parser.parse_args()
