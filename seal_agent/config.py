@@ -434,6 +434,8 @@ class OuterLoopConfig:
     keep: Positive = 1  # SEAL: the best of each context's self-edits
     fresh_contexts: bool = False  # False: the same contexts in every round, so that rounds can be compared
     measure_last: bool = False  # try the last policy's self-edits too; costs a round less the finetuning
+    archive: bool = False  # a round starts from any policy so far, drawn by its clade; SEAL: from the last
+    early_stop: bool = False  # of rewards that the model gives itself: a collapse ends the run without an error
     self_edit: SelfEditConfig = RECIPES["paper"].self_edit
     inner_loop: InnerLoopConfig = RECIPES["paper"].inner_loop
     policy: InnerLoopConfig = _POLICY  # finetuning of the policy on the winners
@@ -453,3 +455,24 @@ class PictureVotesConfig:
     gradient: PolicyGradientConfig = PolicyGradientConfig()
     finetuning: InnerLoopConfig = _POLICY
     seed: int = 0
+
+
+@config
+class TuneConfig:
+    """`seal tune`: how an archive of recipes grows, and on how many passages each is measured."""
+
+    stages: Annotated[tuple[Positive, ...], Field(min_length=1)] = (2, 6, 24)  # passages by the end of each; not tuned
+    confirming: Positive = 24  # passages that only the winner and what it is compared with learn
+    neutral: Positive = 8  # texts about other things whose perplexity is measured; as in seal bench
+    children: Positive = 4  # candidates that a step measures side by side; not tuned
+    adapters: Positive = 16  # in one bank, and in memory at once; not tuned
+    width: Share = 0.8  # candidates are at most (passages measured) ^ width; 0.6, as in the Huxley-Gödel Machine, did
+    # worse on twelve simulated models of benchmarks/tuning.py, by 0.07 of accuracy
+    parents: Literal["clade", "dgm"] = "clade"  # as in the Huxley-Gödel Machine; benchmarks/tuning.py compares the two
+    max_harm: AboveZero = GateConfig().max_perplexity  # what the gate would reject is lost
+    percentile: BetweenZeroAndOne = 0.05  # of the belief in a share of wins, by which the winner is chosen; not tuned
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if list(self.stages) != sorted(set(self.stages)):
+            raise InputError(f"stages rise, but they are {', '.join(map(str, self.stages))}; give them in order")

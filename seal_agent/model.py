@@ -26,6 +26,7 @@ from seal_agent.adaptation.gate.judgement import Judgement
 from seal_agent.adaptation.inputs import MessageLike, as_context, as_messages, as_metadata, check_context
 from seal_agent.adaptation.judging import DEFAULT_GATE, AnyGate, Pending, check_gate, judge, with_approval
 from seal_agent.adaptation.propose import write_proposal
+from seal_agent.adaptation.provenance import NamedRecipe
 from seal_agent.adaptation.repeats import learned_already
 from seal_agent.agents.trajectories.lesson import context_of, lessons_among, proposal_of
 from seal_agent.agents.trajectories.store import TrajectoryStore
@@ -100,6 +101,7 @@ class SelfAdaptingModel:
         engine: Engine | None = None,
         grader: Grader | str | None = None,
         policy: str | Path | None = None,
+        recipe: str | Path | None = None,
         seed: int = 0,
         max_loaded_bytes: int = MAX_LOADED_BYTES,
     ) -> None:
@@ -119,6 +121,7 @@ class SelfAdaptingModel:
         self._policy_source = policy
         self._policy_revision: str | None = None
         self.policy = self._find_policy(policy)
+        self._given_recipe = NamedRecipe.read(recipe) if recipe is not None else None
 
     @classmethod
     def from_pretrained(
@@ -132,6 +135,7 @@ class SelfAdaptingModel:
         dtype: str = "auto",
         grader: Grader | str | None = None,
         policy: str | Path | None = None,
+        recipe: str | Path | None = None,
         seed: int = 0,
         trust_remote_code: bool = False,
         max_loaded_bytes: int = MAX_LOADED_BYTES,
@@ -150,6 +154,8 @@ class SelfAdaptingModel:
                 LexicalGrader.
             policy: Writes the self-edits: the folder of a `seal train` run, one of its policies, any PEFT folder, or a
                 stored adapter's name.
+            recipe: How texts are learnt where a call does not say: a recipe's name, a TOML file, or a run of
+                `seal tune`; default: the default recipe, with a policy the paper's.
             seed: Of every random choice.
             trust_remote_code: Run code that comes with the model.
             max_loaded_bytes: How much memory adapters may take, which stay loaded after use; default: 1 GB. Those used
@@ -160,6 +166,8 @@ class SelfAdaptingModel:
         check_engine(engine, vllm)
         if isinstance(grader, str):
             check_grader(grader)  # before the model is loaded
+        if recipe is not None:
+            NamedRecipe.read(recipe)
         base = load_model(name_or_path, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
         if has_experts(base.module):
             say_what_is_left_out(base.name, base.module)
@@ -169,6 +177,7 @@ class SelfAdaptingModel:
             engine=make_engine(base, engine, vllm),
             grader=grader,
             policy=policy,
+            recipe=recipe,
             seed=seed,
             max_loaded_bytes=max_loaded_bytes,
         )
@@ -280,12 +289,13 @@ class SelfAdaptingModel:
         name = self.full_name(adapter)
         self._drop_forgotten()
         whole, document = as_context(context, title, questions, trust)
-        return write_proposal(
+        notes = self._self_edit(self_edit)
+        proposal = write_proposal(
             self.engine,
             self.base,
             whole,
             document,
-            self._self_edit(self_edit),
+            notes,
             StageClock(progress),
             adapter=name,
             parent=self.ledger.active(name),
@@ -293,6 +303,7 @@ class SelfAdaptingModel:
             seed=self.seed,
             pictures=pictures,
         )
+        return replace(proposal, recipe=self.recipe.of_notes(notes))
 
     def commit(
         self,
@@ -431,6 +442,7 @@ class SelfAdaptingModel:
     ) -> list[Revision | TrainingError]:
         """Train on proposals for different adapters side by side, judge them together, and record them one by one."""
         config, clock, pairs = inner_loop or self._inner_loop, StageClock(progress), as_metadata(metadata or {})
+        proposals = [replace(each, recipe=self.recipe.of_lesson(each.recipe, config)) for each in proposals]
         keys = [content_hash([proposal.id, asdict(config)]) for proposal in proposals]
         results: dict[int, Revision | TrainingError] = {}
         with ExitStack() as locks:
@@ -849,9 +861,15 @@ class SelfAdaptingModel:
         return Trainer(self.base, self.engine, self.grader)
 
     @property
+    def recipe(self) -> NamedRecipe:
+        """The recipe where none is given: the paper's with a policy, since it was rewarded under its settings."""
+        name = "paper" if self.policy else "default"
+        return self._given_recipe or NamedRecipe(name, RECIPES[name])
+
+    @property
     def _inner_loop(self) -> InnerLoopConfig:
-        """The settings where none are given: the paper's with a policy, since it was rewarded under them."""
-        return replace(RECIPES["paper" if self.policy else "default"].inner_loop, seed=self.seed)
+        """The settings where none are given."""
+        return replace(self.recipe.recipe.inner_loop, seed=self.seed)
 
     def _read(self, revision: str) -> LoraAdapter:
         folder = self.ledger.adapters_folder / self.ledger.folder(revision)
@@ -916,9 +934,10 @@ class SelfAdaptingModel:
         return self.policy.adapter if self.policy else None
 
     def _self_edit(self, config: SelfEditConfig | None) -> SelfEditConfig:
-        """The caller's config, else the default with the policy's formats."""
+        """The caller's config, else the recipe's or the default, with the policy's formats."""
         formats = self.policy.formats if self.policy else ()
-        chosen = config or (SelfEditConfig(formats=formats) if formats else SelfEditConfig())
+        default = self._given_recipe.recipe.self_edit if self._given_recipe else SelfEditConfig()
+        chosen = config or (replace(default, formats=formats) if formats else default)
         if self.policy and not any(map(is_model_written, chosen.formats)):
             use = ", ".join(formats) or "implications"
             raise InputError(

@@ -339,7 +339,8 @@ class Proposal:
 
     `passages` are the parts of the context that fit the model's window, in order. `self_test` are questions that the
     model asks itself, where the context came without any. `sources` says where in a document with sections each
-    passage stands; there are none for a plain text, whose passages are all learnt under the context's title.
+    passage stands; there are none for a plain text, whose passages are all learnt under the context's title. `recipe`
+    says by which recipe the notes were written.
     """
 
     adapter: str
@@ -351,12 +352,13 @@ class Proposal:
     self_test: tuple[Question, ...] = ()
     stages: tuple[Stage, ...] = field(default=(), compare=False)
     sources: tuple[PassageSource, ...] = ()
+    recipe: str = field(default="", compare=False)
 
     @property
     def id(self) -> str:
-        """Hash of everything that decides what would be trained; the seconds it took do not."""
+        """Hash of everything that decides what would be trained; the seconds it took and the recipe's name do not."""
         facts = asdict(self)
-        del facts["stages"]
+        del facts["stages"], facts["recipe"]
         if not self.sources:  # as in ledgers before there were any
             del facts["sources"]
         if self.context.trust == "trusted":
@@ -435,6 +437,9 @@ class Revision:
     """Questions of earlier revisions, as this one answers them."""
     guard: tuple[Answer, ...] = ()
     """General questions, as this one answers them."""
+    recipe: str = ""
+    """The recipe that made it, as "NAME@HASH", with the settings that were changed; "" in ledgers before this was
+    kept."""
 
     @property
     def status(self) -> RevisionState:
@@ -473,6 +478,7 @@ def describe_revision(rev: Revision) -> str:
         f"  trained   {rev.training.sequences} sequences, {rev.training.steps} steps, "
         f"{rev.training.tokens} tokens · loss {_curve(rev.training.epoch_losses)}",
         "  seconds   " + " · ".join(f"{stage.name} {stage.seconds:.1f}" for stage in rev.stages),
+        *([f"  recipe    {rev.recipe}"] if rev.recipe else []),
     ]
     if checked := [one for edit in rev.self_edits for one in edit.checked or ()]:
         kept_notes = sum(one.kept for one in checked)

@@ -99,6 +99,7 @@ class TrainedProposal:
             share=judgement.share,
             earlier=judgement.earlier,
             guard=judgement.guard,
+            recipe=self.proposal.recipe,
         )
 
 

@@ -123,6 +123,7 @@ def _proposal_of(revision: Revision) -> Proposal:
         revision.base,
         test,
         sources=revision.sources,
+        recipe=revision.recipe,
     )
 
 

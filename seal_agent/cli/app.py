@@ -18,6 +18,8 @@ from seal_agent.cli.doctor.command import doctor
 from seal_agent.cli.options import grouped
 from seal_agent.cli.train.command import AGENT_EXAMPLE, train
 from seal_agent.cli.train.command import EXAMPLE as TRAIN_EXAMPLE
+from seal_agent.cli.tune.command import EXAMPLE as TUNE_EXAMPLE
+from seal_agent.cli.tune.command import tune
 from seal_agent.errors import BaseModelWarning, InputError, SealError
 
 app = typer.Typer(
@@ -98,6 +100,7 @@ app.command(epilog=evaluate.WEIGHTS_EXAMPLE)(evaluate.weights)
 app.command(epilog=f"{TRAIN_EXAMPLE}; {AGENT_EXAMPLE}")(grouped(train))
 app.command(epilog=learn.LEARN_EXAMPLE)(grouped(learn.learn))
 app.command(epilog=learn.TRAJECTORIES_EXAMPLE)(learn.trajectories)
+app.command(epilog=TUNE_EXAMPLE)(grouped(tune))
 app.command(epilog=DOCTOR_EXAMPLE)(doctor)
 app.command(epilog=mcp.EXAMPLE)(grouped(mcp.mcp))
 app.command(epilog=serve.EXAMPLE)(grouped(serve.serve))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from seal_agent.cli import console
-from seal_agent.cli.options import Adapter, EngineOptions, Home, ModelOptions, Seed, print_json
+from seal_agent.cli.options import Adapter, EngineOptions, Home, ModelOptions, RecipeName, Seed, print_json
 
 EXAMPLE = "Example: seal mcp --adapter work --allow-writes   (docs/serve.md has the lines for a client)"
 
@@ -29,6 +29,7 @@ def mcp(
     api_key_file: Annotated[
         Path | None, typer.Option(help="File with the key that clients send. \\[default: $SEAL_API_KEY; none: no key]")
     ] = None,
+    recipe: RecipeName = None,
     home: Home = None,
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print a client's configuration for this, and end.")] = False,
@@ -46,7 +47,7 @@ def mcp(
     keys = Keys(key_from(API_KEY, api_key_file)) if http else Keys()
     if http:
         check_binding(host, keys.api)
-    seal = model_options.load(home, seed, engine_options=engine_options)
+    seal = model_options.load(home, seed, engine_options=engine_options, recipe=recipe)
     teaching = Teaching(trust_client=trust_client)
     server = create_server(seal, adapter, allow_writes=allow_writes, teaching=teaching)
     if not http:

@@ -33,6 +33,14 @@ PolicyName = Annotated[
     str | None, typer.Option(help="Who writes the notes: a folder of `seal train`, or a stored adapter's name.")
 ]
 
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        help="How texts are learnt: a name of `seal recipes`, a TOML file, or a run of `seal tune`. "
+        "\\[default: default]"
+    ),
+]
+
 LeastConfidence = Annotated[
     float | None,
     typer.Option(help="Below this confidence the base model answers; 0: the adapter always does.", min=0, max=1),
@@ -95,6 +103,7 @@ class ModelOptions:
         seed: int = 0,
         policy: str | None = None,
         engine_options: EngineOptions | None = None,
+        recipe: str | None = None,
     ) -> SelfAdaptingModel:
         """The model with its adapter store. Raises ModelError, InputError."""
         from seal_agent.model import SelfAdaptingModel
@@ -111,6 +120,7 @@ class ModelOptions:
                 device=self.device,
                 dtype=self.dtype,
                 policy=policy,
+                recipe=recipe,
                 seed=seed,
                 trust_remote_code=self.trust_remote_code,
             )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from seal_agent.cli import console
-from seal_agent.cli.options import EngineOptions, Home, Json, ModelOptions, Seed, print_json
+from seal_agent.cli.options import EngineOptions, Home, Json, ModelOptions, RecipeName, Seed, print_json
 
 EXAMPLE = (
     "Example: SEAL_ADMIN_KEY=$(openssl rand -hex 24) seal serve --port 8000   then: "
@@ -31,6 +31,7 @@ def serve(
         Path | None,
         typer.Option(help="File with the key of those who change adapters. \\[default: $SEAL_ADMIN_KEY; none: off]"),
     ] = None,
+    recipe: RecipeName = None,
     home: Home = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -42,7 +43,7 @@ def serve(
 
     keys = Keys(key_from(API_KEY, api_key_file), key_from(ADMIN_KEY, admin_key_file))
     check_binding(host, keys.api)  # before the model is loaded
-    seal = model_options.load(home, seed, engine_options=engine_options)
+    seal = model_options.load(home, seed, engine_options=engine_options, recipe=recipe)
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
     if as_json:
         print_json(address=address, model=seal.base.name, adapters=list(seal.adapters()), admin=keys.admin is not None)

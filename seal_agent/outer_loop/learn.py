@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from seal_agent.config import OuterLoopConfig
 from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.outer_loop.archive.facts import describe_machine
 from seal_agent.outer_loop.archive.run import MANIFEST, Run
+from seal_agent.outer_loop.collapse import alarms
 from seal_agent.outer_loop.domains.domain import Domain, DrawableDomain
 from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.plan import Plan
-from seal_agent.outer_loop.policy import POLICIES
+from seal_agent.outer_loop.policies import best_policy, policy_section
+from seal_agent.outer_loop.policy import LAST, POLICIES, mark_last
+from seal_agent.outer_loop.report.alarms import alarm_section
 from seal_agent.outer_loop.report.blocks import Section
 from seal_agent.outer_loop.report.pictures import pictures
 from seal_agent.outer_loop.report.report import write_report
@@ -35,8 +38,8 @@ _LOG = logging.getLogger(__name__)
 class RunResult:
     """The result of a run.
 
-    `policy` is the folder of the last policy; None where no self-edit was ever kept. `markdown` and `html` are the
-    report's files, `digest` is the ledger's hash.
+    `policy` is the folder of the last policy, or of an archive's best; None where no self-edit was ever kept.
+    `markdown` and `html` are the report's files, `digest` is the ledger's hash.
     """
 
     results: tuple[RoundResult, ...]
@@ -69,8 +72,12 @@ def settings(
     `grader` holds its name, and a judge's model and address. The default grader is left out, so that runs of before
     graders had names go on.
     """
+    outer_loop = asdict(config)
+    for name in ("archive", "early_stop"):  # runs of before there were these go on
+        if not outer_loop[name]:
+            del outer_loop[name]
     return {
-        "outer_loop": asdict(config),
+        "outer_loop": outer_loop,
         "domain": domain.settings(),
         "reward": {"name": reward.name, "samples": reward.samples, **reward_settings},
         "base": base.identity,
@@ -97,7 +104,8 @@ def learn(
 ) -> RunResult:
     """Run `rest_em`, log each round to a tracker, and write the report.
 
-    Raises CollapseError where a model that rewards itself collapses; the report is written then too.
+    Raises CollapseError where a model that rewards itself collapses, unless the config says to end early then; the
+    report is written in both cases.
 
     Args:
         progress: Called as the stages of each round proceed.
@@ -113,6 +121,10 @@ def learn(
 
     def report() -> tuple[Path, Path]:
         sections = _pictures(domain, reward, config, worker, run, results[-1])
+        if config.archive:
+            sections = (policy_section(results), *sections)
+        if reward.samples:
+            sections = (alarm_section(results), *sections)
         return write_report(run.folder, results, run.manifest, run.seconds(), run.counts(), sections)
 
     try:
@@ -124,8 +136,26 @@ def learn(
     if tracking:
         tracking.close()
     report_files = report()
-    last = results[-1].policy if results[-1].next_policy is None else results[-1].next_policy
-    return RunResult(tuple(results), run.folder / POLICIES / last if last else None, *report_files, run.digest())
+    policy = _final_policy(results, config, run.folder / POLICIES)
+    return RunResult(tuple(results), run.folder / POLICIES / policy if policy else None, *report_files, run.digest())
+
+
+def _final_policy(results: Sequence[RoundResult], config: OuterLoopConfig, folder: Path) -> str:
+    """The policy that a run ends with, which its folder then stands for; "" where there is none.
+
+    The last one; of an archive the best; of a run that ended early the one before the collapse.
+    """
+    if config.early_stop and results[-1].vote_entropy is not None and any(alarm.stops for alarm in alarms(results)):
+        policy = results[-2].policy if len(results) > 1 else ""
+    elif config.archive:
+        policy = best_policy(results)
+    else:
+        return results[-1].policy if results[-1].next_policy is None else results[-1].next_policy
+    if policy:
+        mark_last(folder, policy)
+    else:
+        (folder / LAST).unlink(missing_ok=True)
+    return policy
 
 
 def _try(step: Callable[[], object] | None) -> None:

@@ -9,11 +9,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
 from seal_agent.errors import AdapterError, InputError
+from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.peft_files import export_peft
 from seal_agent.progress import Progress
@@ -21,9 +23,10 @@ from seal_agent.store import files
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.sequences import encode_turns
 from seal_agent.training.train import train
-from seal_agent.types import SelfEdit, TrainingSequence
+from seal_agent.types import Message, SelfEdit, TrainingSequence
 
 METADATA = "seal_policy.json"
+MAX_SCORED = 32  # self-edits; not tuned
 POLICIES, LAST = "policy", "last"
 """The folder of a run's policies, and the file in it that names the last one."""
 
@@ -53,6 +56,22 @@ def finetune(
     """Train the next policy, starting from `start` (None: from a fresh adapter); returns it and each epoch's loss."""
     (trained,) = train(base, [TrainJob(policy_sequences(base, winners), config, start)], progress)
     return trained.adapter, trained.summary.epoch_losses
+
+
+def divergence(engine: Engine, policy: LoraAdapter | None, edits: Sequence[SelfEdit]) -> float | None:
+    """The policy's Kullback-Leibler divergence from the base model, in nats per token; 0 for the base model itself.
+
+    Estimated on self-edits that it wrote, at most MAX_SCORED: the mean of its log-probabilities less the base model's.
+    None where there is nothing to score.
+    """
+    if policy is None:
+        return 0.0
+    written = [edit for edit in edits if edit.prompt and edit.completion][:MAX_SCORED]
+    prompts = [(Message("user", edit.prompt),) for edit in written]
+    texts = [edit.completion for edit in written]
+    scores = engine.score([*prompts, *prompts], [*texts, *texts], [*[policy] * len(texts), *[None] * len(texts)])
+    own, base = ([s for row in half for s in row] for half in (scores[: len(texts)], scores[len(texts) :]))
+    return fmean(mine - theirs for mine, theirs in zip(own, base, strict=True)) if own else None
 
 
 def save_policy(policy: LoraAdapter, formats: Sequence[str], base: BaseModel, parent: Path) -> str:

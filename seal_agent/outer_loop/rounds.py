@@ -46,6 +46,10 @@ class RoundResult:
     losses: tuple[float, ...] = ()
     vote_entropy: float | None = None
     """Mean entropy of the adapted models' answers to their own questions, nats; None where none were sampled."""
+    answer_diversity: float | None = None
+    """How far their commonest answers to different questions differ, see `votes.diversity_across`; None as above."""
+    policy_kl: float | None = None
+    """Divergence of the policy from the base model on its self-edits, nats per token; None as above."""
 
     def scored_edits(self) -> Iterator[ScoredEdit]:
         """All self-edits of the round."""

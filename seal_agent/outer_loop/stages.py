@@ -13,9 +13,9 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.domains.domain import Domain
 from seal_agent.outer_loop.executors.executor import Executor
-from seal_agent.outer_loop.policy import POLICIES, finetune, load_policy, mark_last, save_policy
+from seal_agent.outer_loop.policy import POLICIES, divergence, finetune, load_policy, mark_last, save_policy
 from seal_agent.outer_loop.rewards.reward import RewardInput, RewardModel, gains
-from seal_agent.outer_loop.rewards.votes import mean_entropy
+from seal_agent.outer_loop.rewards.votes import diversity_across, mean_entropy
 from seal_agent.outer_loop.rounds import ContextResult, RoundResult
 from seal_agent.outer_loop.scoring import result_of_trials, result_without_training
 from seal_agent.outer_loop.selection import mean_gain, select
@@ -222,6 +222,8 @@ class Stages:
             if trial.answers
             for row in trial.answers.samples
         ]
+        questions = sum(len(context.edits.baseline.samples) for context in trials if context.edits)
+        edits = [scored.edit for context in selected for scored in context.scored]
         result = RoundResult(
             round_,
             policy.name,
@@ -229,6 +231,8 @@ class Stages:
             tuple(selected),
             losses,
             mean_entropy(samples, self.worker.grader) if samples else None,
+            diversity_across(samples, questions, self.worker.grader),
+            divergence(self.worker.engine, policy.adapter, edits) if samples else None,
         )
         self.run.record(content_hash(["round", round_]), "round", round_, result, again=True)
         return result

@@ -1,5 +1,7 @@
 """Recipes as TOML files, loaded by name or path: only what differs from the defaults of `config.py`.
 
+A folder stands for the `recipe.toml` in it, such as the folder of a run of `seal tune`.
+
 A file has `summary`, `mode`, `extends` (the recipe whose settings it starts from), `searched` (whether its settings
 were chosen on the passages of the recipe search), and a table for each config: `self_edit`, `inner_loop`, `answer`,
 `retrieval` and `arc`.
@@ -17,6 +19,8 @@ from typing import Any
 from seal_agent.errors import InputError
 
 SUFFIX = ".toml"
+IN_FOLDER = "recipe.toml"
+"""The file that a folder stands for."""
 _TOO_DEEP = 8  # recipes that extend one another; more is a circle
 
 
@@ -58,8 +62,11 @@ def _parse(name_or_path: str, beside: str) -> dict[str, Any]:
 
 
 def _read(name_or_path: str, beside: str) -> str:
-    candidates = (Path(name_or_path).expanduser(), Path(beside).expanduser().parent / name_or_path)
+    given = Path(name_or_path).expanduser()
+    candidates = (given, given / IN_FOLDER, Path(beside).expanduser().parent / name_or_path)
     path = next((path for path in candidates if path.is_file()), None)
+    if path is None and given.is_dir():
+        raise InputError(f"the folder {given} has no {IN_FOLDER}; name a recipe, a TOML file, or a run of seal tune")
     if path is None:
         close = get_close_matches(name_or_path, recipe_names(), n=3, cutoff=0.5)
         advice = f"did you mean {' or '.join(close)}?" if close else f"use {', '.join(recipe_names())} or a TOML file"

@@ -11,13 +11,22 @@ import typer
 
 from seal_agent.cli import console
 from seal_agent.cli.arc.show import show_task
-from seal_agent.cli.options import EngineOptions, Json, ModelOptions, PolicyName, Seed, configured, print_json
+from seal_agent.cli.options import (
+    EngineOptions,
+    Json,
+    ModelOptions,
+    PolicyName,
+    RecipeName,
+    Seed,
+    configured,
+    print_json,
+)
 from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
     from seal_agent.arc.self_edits import Mode
     from seal_agent.arc.solve import ArcResult, Trial
-    from seal_agent.config import ArcConfig
+    from seal_agent.config import ArcConfig, InnerLoopConfig
     from seal_agent.model import SelfAdaptingModel
 
 EXAMPLE = "Example: seal arc solve toy-crop-000 --out attempts.json"
@@ -36,14 +45,16 @@ def solve(
     out: Annotated[Path | None, typer.Option(help="Write the attempts to this file, for `seal arc show`.")] = None,
     png: Annotated[Path | None, typer.Option(help="Draw task and attempts to this file.")] = None,
     policy: PolicyName = None,
+    recipe: RecipeName = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Train an adapter on a task's own examples, answer its test in two attempts, and draw them."""
     from seal_agent.arc.data import find_task
     from seal_agent.arc.self_edits import trials_for
-    from seal_agent.config import ArcConfig
+    from seal_agent.config import ArcConfig, recipe_named
 
+    inner_loop = recipe_named(recipe or "default").arc_inner_loop
     if mode not in MODES:
         raise InputError(f"there is no mode {mode!r}; use {', '.join(MODES)}")
     if policy and mode != "self_edit":
@@ -53,17 +64,18 @@ def solve(
     seal = model_options.load(seed=seed, policy=policy, engine_options=engine_options)
     writer = seal.policy.adapter if seal.policy else None
     (trial,) = trials_for(seal.engine, seal.base, [arc_task], cast("Mode", mode), config, writer=writer, seed=seed)
-    result = _solve(seal, trial, config, as_json)
+    result = _solve(seal, trial, config, inner_loop, as_json)
     if result.failure:
         raise InputError(result.failure)
     _report(result, trial, config, out, png, as_json)
 
 
-def _solve(seal: SelfAdaptingModel, trial: Trial, config: ArcConfig, quiet: bool) -> ArcResult:
+def _solve(
+    seal: SelfAdaptingModel, trial: Trial, config: ArcConfig, inner_loop: InnerLoopConfig, quiet: bool
+) -> ArcResult:
     from seal_agent.arc.solve import solve
-    from seal_agent.config import ARC_INNER_LOOPS
 
-    inner_loop = replace(ARC_INNER_LOOPS["default"], seed=trial.seed)
+    inner_loop = replace(inner_loop, seed=trial.seed)
     with console.stage_bars(quiet=quiet) as bars:
         (result,) = solve(
             seal.engine,

@@ -24,7 +24,9 @@ class ContestantOptions:
     """What is benchmarked."""
 
     model: Model = "default"
-    recipe: Annotated[str, typer.Option("--recipe", "-r", help="A name of `seal recipes`, or a TOML file.")] = "default"
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="A name of `seal recipes`, a TOML file, or a run of `seal tune`.")
+    ] = "default"
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="NAME=VALUE in place of the recipe's, named as for lm-eval: epochs=2. Repeatable."),

@@ -98,7 +98,7 @@ def train(
         )
     if agent_options.agent:
         check_agent(search_options, edit_options, reward_options, grader_options, report_to)
-    config = edit_options.config(search_options, arc, seed)
+    config = replace(edit_options.config(search_options, arc, seed), early_stop=reward_options.early_stop)
     rubric = reward_options.reward == "rubric"  # the judge's options are the reward's then
     make_worker = MakeWorker(
         model_options.model,
@@ -143,12 +143,16 @@ def _show_status(folder: Path, as_json: bool) -> None:
 def _check(request: _RunRequest) -> None:
     """Refuse invalid options before a model is loaded. Raises InputError, MissingDependency."""
     from seal_agent.outer_loop.report.tracking import check_tracker
+    from seal_agent.outer_loop.rewards.votes import check_votes
 
     rewarding = request.reward_options
     rewards = ("questions", "cells") if request.arc else ("questions", "votes", "rubric")
     if rewarding.reward not in rewards:
         raise InputError(f"there is no reward {rewarding.reward!r} for this data; use {_join_names(rewards)}")
     request.executor_options.check()
+    check_votes(rewarding.teacher, rewarding.curriculum)
+    if rewarding.only_for_votes and rewarding.reward != "votes":
+        raise InputError("--teacher, --curriculum and --early-stop are of the model's own votes; add --reward votes")
     if request.config.guard and rewarding.reward != "questions":
         raise InputError(f"--guard lowers the reward of questions, not of {rewarding.reward}; leave one of them out")
     _check_grader(request.grader_options, rewarding.reward, request.arc)
@@ -219,7 +223,8 @@ def _reward(request: _RunRequest, worker: Worker) -> RewardModel:
     if reward == "votes":
         from seal_agent.outer_loop.rewards.votes import MajorityVoteReward
 
-        return MajorityVoteReward(worker.grader)
+        votes = request.reward_options
+        return MajorityVoteReward(worker.grader, teacher=votes.teacher, curriculum=votes.curriculum)
     if reward == "rubric":
         from seal_agent.outer_loop.rewards.rubric import RubricReward
 
@@ -238,12 +243,15 @@ def _learn(
     """Run the outer loop, and write the merged model if requested."""
     from seal_agent.outer_loop.archive.run import Run
     from seal_agent.outer_loop.learn import facts, learn, settings
+    from seal_agent.outer_loop.rewards.votes import MajorityVoteReward
 
     options = request.grader_options
     judge = {"judge": options.judge_model or "", "judge_url": options.judge_url or ""}
     grader = {"name": options.grader, **(judge if options.grader == "judge" else {})}
     rubric = request.reward_options.reward == "rubric"
     judge_settings = {**judge, "judge": options.judge_model or "the model"} if rubric else {}
+    if isinstance(reward, MajorityVoteReward):
+        judge_settings |= reward.options
     run_settings = settings(worker.base, domain, reward, request.config, grader=grader, **judge_settings)
     run = Run(request.folder, run_settings, facts(worker.base, planned))
     try:

@@ -26,12 +26,23 @@ class SearchOptions:
     guard: Annotated[int, typer.Option(help="Passages of other titles whose loss costs reward.")] = 0
     fresh_contexts: Annotated[bool, typer.Option("--fresh-contexts", help="Other passages in every round.")] = False
     measure_last: Annotated[bool, typer.Option("--measure-last", help="Try the last policy's self-edits too.")] = False
+    archive: Annotated[
+        bool,
+        typer.Option("--archive", help="Start a round from any policy so far, drawn by what came of it and its like."),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True)
 class EditOptions:
     """How self-edits are written and trained on. Options that are not given keep the paper's recipe."""
 
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="A name of `seal recipes`, a TOML file, or a run of `seal tune`, of what a policy can write; the "
+            "options below change it. \\[default: paper; of ARC: default]"
+        ),
+    ] = None
     formats: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,19 +58,24 @@ class EditOptions:
 
     def config(self, search: SearchOptions, arc: str | None, seed: int) -> OuterLoopConfig:
         """The outer loop's config. Raises InputError for options that ARC's self-edits choose themselves."""
-        from seal_agent.config import ARC_INNER_LOOPS, OuterLoopConfig
+        from seal_agent.config import OuterLoopConfig, recipe_named
 
         if arc and (self.formats or self.epochs or self.learning_rate or self.temperature):
             raise InputError(
                 "a self-edit about a task of ARC chooses its own training; leave --format, --epochs, --learning-rate "
                 "and --temperature out"
             )
-        defaults = OuterLoopConfig(inner_loop=ARC_INNER_LOOPS["default"]) if arc else OuterLoopConfig()
+        recipe = recipe_named(self.recipe or ("default" if arc else "paper"))
+        if recipe.mode != "self_edit" and not arc:
+            raise InputError(f"the recipe {self.recipe} learns nothing; use one that writes notes, such as paper")
+        inner_loop = recipe.arc_inner_loop if arc else recipe.inner_loop
         formats = tuple(self.formats) if self.formats else None
         return OuterLoopConfig(
             **asdict(search),
-            self_edit=configured(defaults.self_edit, formats=formats, temperature=self.temperature),
-            inner_loop=configured(defaults.inner_loop, epochs=self.epochs, learning_rate=self.learning_rate),
+            self_edit=configured(
+                OuterLoopConfig().self_edit if arc else recipe.self_edit, formats=formats, temperature=self.temperature
+            ),
+            inner_loop=configured(inner_loop, epochs=self.epochs, learning_rate=self.learning_rate),
             seed=seed,
         )
 
@@ -75,6 +91,22 @@ class RewardOptions:
             "own questions, no labels), or rubric (by --judge-model, or else the model itself; nothing trained)."
         ),
     ] = "questions"
+    teacher: Annotated[
+        str,
+        typer.Option(help="Of votes, whose commonest answer counts: itself (the adapted model's), or base (fixed)."),
+    ] = "itself"
+    curriculum: Annotated[
+        float, typer.Option(help="Of votes, the share of its own questions that counts: those most agreed upon.")
+    ] = 1.0
+    early_stop: Annotated[
+        bool,
+        typer.Option("--early-stop", help="Of votes: end well where the model collapses, with the policy before."),
+    ] = False
+
+    @property
+    def only_for_votes(self) -> bool:
+        """Whether an option is given that means something for votes alone."""
+        return self.teacher != "itself" or self.curriculum != 1 or self.early_stop
 
 
 def check_agent(

@@ -100,6 +100,11 @@ class Run:
         rows = self._db.execute("SELECT round, kind, SUM(seconds) FROM work GROUP BY round, kind")
         return {(round_, kind): seconds for round_, kind, seconds in rows}
 
+    def pieces(self, kind: str, value_type: type[Value]) -> list[tuple[Value, float]]:
+        """The finished pieces of a kind, in the order in which they were recorded, with their seconds."""
+        rows = self._db.execute("SELECT body, seconds FROM work WHERE kind = ? ORDER BY rowid", (kind,))
+        return [(TypeAdapter(value_type).validate_json(body), seconds) for body, seconds in rows]
+
     def digest(self) -> str:
         """Hash of the ledger without the seconds: equal for two runs with equal results."""
         rows = self._db.execute("SELECT key, kind, round, body FROM work ORDER BY key")

@@ -9,19 +9,31 @@ from typing import Generic, Protocol, TypeVar
 
 from seal_agent.outer_loop.units import Worker
 
-Work = TypeVar("Work")
-"""A unit of work: of a domain, or of an agent's loop. Its `base` is the identity of its base model."""
 
-Done = TypeVar("Done")
-"""The result of a unit."""
+class WorkUnit(Protocol):
+    """A piece of work that any worker may do, with everything that decides its result."""
+
+    @property
+    def base(self) -> str:
+        """Identity of the base model that it is about."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Content hash: two units with the same key have the same result."""
+        ...
+
+
+UnitType = TypeVar("UnitType", bound=WorkUnit)
+ResultType = TypeVar("ResultType")
 
 
 @dataclass(frozen=True, slots=True)
-class FinishedUnit(Generic[Work, Done]):
+class FinishedUnit(Generic[UnitType, ResultType]):
     """A unit, its result, and the seconds its worker took, which are no part of a run's digest."""
 
-    unit: Work
-    result: Done
+    unit: UnitType
+    result: ResultType
     seconds: float
 
 
@@ -29,8 +41,8 @@ class Executor(Protocol):
     """Evaluates each unit at least once, in any order. Only the caller writes the ledger."""
 
     def map(
-        self, units: Sequence[Work], evaluate: Callable[[Work, Worker], Done]
-    ) -> Iterator[FinishedUnit[Work, Done]]:
+        self, units: Sequence[UnitType], evaluate: Callable[[UnitType, Worker], ResultType]
+    ) -> Iterator[FinishedUnit[UnitType, ResultType]]:
         """Yield results as they come in. Raises what an evaluation raises."""
         ...
 
@@ -46,8 +58,8 @@ class InlineExecutor:
         self._worker = worker
 
     def map(
-        self, units: Sequence[Work], evaluate: Callable[[Work, Worker], Done]
-    ) -> Iterator[FinishedUnit[Work, Done]]:
+        self, units: Sequence[UnitType], evaluate: Callable[[UnitType, Worker], ResultType]
+    ) -> Iterator[FinishedUnit[UnitType, ResultType]]:
         """Yield results in the order of the units. Raises what an evaluation raises."""
         for unit in units:
             started = time.perf_counter()

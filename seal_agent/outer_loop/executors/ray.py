@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from seal_agent.errors import InputError, MissingDependency, ModelError, TrainingError
-from seal_agent.outer_loop.executors.executor import Done, FinishedUnit, Work
+from seal_agent.outer_loop.executors.executor import FinishedUnit, ResultType, UnitType
 from seal_agent.outer_loop.units import Worker
 
 RETRIES = 3  # of a unit whose worker died; one that kills four workers would kill a fifth
@@ -76,8 +76,8 @@ class RayExecutor:
             raise
 
     def map(
-        self, units: Sequence[Work], evaluate: Callable[[Work, Worker], Done]
-    ) -> Iterator[FinishedUnit[Work, Done]]:
+        self, units: Sequence[UnitType], evaluate: Callable[[UnitType, Worker], ResultType]
+    ) -> Iterator[FinishedUnit[UnitType, ResultType]]:
         """Yield results as they come in, with one unit at a time per worker. Raises what an evaluation raises."""
         if not self._actors:
             raise InputError("the workers of this run were let go; start it again")
@@ -146,7 +146,7 @@ class WorkerActor:
         """Load the model."""
         _ = self.worker
 
-    def evaluate(self, unit: Any, evaluate: Callable[[Any, Worker], Any]) -> tuple[Any, float]:
+    def evaluate(self, unit: UnitType, evaluate: Callable[[UnitType, Worker], ResultType]) -> tuple[ResultType, float]:
         """A unit's result and its seconds, without loading the model. Raises ModelError for another base model."""
         worker = self.worker
         if not worker.base.is_same_as(unit.base):

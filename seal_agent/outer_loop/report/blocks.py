@@ -1,4 +1,4 @@
-"""The parts of a report, whatever it is written in: paragraphs, tables, charts, texts side by side, pictures."""
+"""The parts of a report, whatever it is written in: paragraphs, tables, charts, texts, pictures."""
 
 from __future__ import annotations
 
@@ -62,7 +62,35 @@ class Picture:
     png: bytes
 
 
-Block = Paragraph | Table | Chart | Comparison | Picture
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A text whose line breaks and spaces count, such as a tree."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A point of a scatter chart, with its number in the table beside it and what it is."""
+
+    x: float
+    y: float
+    number: str
+    label: str
+    marked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """Points over two measures; the marked ones are joined by a line."""
+
+    title: str
+    x_title: str
+    y_title: str
+    dots: tuple[Dot, ...]
+
+
+Block = Paragraph | Table | Chart | Comparison | Picture | Listing | Scatter
 
 
 @dataclass(frozen=True, slots=True)

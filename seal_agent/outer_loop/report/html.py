@@ -9,7 +9,17 @@ from math import ceil, floor
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from seal_agent.outer_loop.report.blocks import Chart, Comparison, Document, Paragraph, Picture, Table
+from seal_agent.outer_loop.report.blocks import (
+    Chart,
+    Comparison,
+    Document,
+    Dot,
+    Listing,
+    Paragraph,
+    Picture,
+    Scatter,
+    Table,
+)
 
 DODGE = 7  # pixels between the curves at one x label, so that their whiskers do not overlap
 
@@ -29,13 +39,15 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(plot=plot, px=_pixels, base64=_base64)
+    environment.filters.update(plot=plot, scattered=scattered, px=_pixels, base64=_base64)
     environment.tests |= {
         "paragraph": lambda block: isinstance(block, Paragraph),
         "table": lambda block: isinstance(block, Table),
         "chart": lambda block: isinstance(block, Chart),
         "comparison": lambda block: isinstance(block, Comparison),
         "picture": lambda block: isinstance(block, Picture),
+        "listing": lambda block: isinstance(block, Listing),
+        "scatter": lambda block: isinstance(block, Scatter),
     }
     return environment.get_template("page.html.jinja")
 
@@ -144,3 +156,57 @@ class _Axes:
         """Round numbers, at most seven, 0 among them."""
         step = next((s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if (self.high - self.low) / s < 7), 1.0)
         return [i * step for i in range(ceil(self.low / step), floor(self.high / step) + 1)]
+
+
+# ---------------------------------------------------------------- scatter charts
+
+TICKS = 5  # of an axis
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedDot:
+    """A dot at its position in FRAME, in pixels."""
+
+    x: float
+    y: float
+    dot: Dot
+
+
+@dataclass(frozen=True, slots=True)
+class ScatterPlot:
+    """A scatter chart whose values have become positions in FRAME; `line` joins the marked dots from left to right."""
+
+    x_ticks: tuple[XLabel, ...]
+    y_ticks: tuple[Tick, ...]
+    dots: tuple[PlacedDot, ...]
+    line: tuple[PlacedDot, ...]
+
+
+def scattered(chart: Scatter) -> ScatterPlot:
+    """The positions of everything in a scatter chart. Each axis spans its values with a margin of 8 %."""
+    xs, ys = _span([dot.x for dot in chart.dots]), _span([dot.y for dot in chart.dots])
+
+    def x(value: float) -> float:
+        return FRAME.left + (FRAME.right - FRAME.left) * (value - xs[0]) / (xs[1] - xs[0])
+
+    def y(value: float) -> float:
+        return FRAME.top + (FRAME.bottom - FRAME.top) * (ys[1] - value) / (ys[1] - ys[0])
+
+    dots = tuple(PlacedDot(x(dot.x), y(dot.y), dot) for dot in chart.dots)
+    return ScatterPlot(
+        tuple(XLabel(x(value), f"{value:.3g}") for value in _even(xs)),
+        tuple(Tick(y(value), value) for value in _even(ys)),
+        dots,
+        tuple(sorted((placed for placed in dots if placed.dot.marked), key=lambda placed: placed.x)),
+    )
+
+
+def _span(values: list[float]) -> tuple[float, float]:
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    margin = 0.08 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def _even(span: tuple[float, float]) -> list[float]:
+    """TICKS values at even distances within a span."""
+    return [span[0] + (span[1] - span[0]) * (i + 0.5) / TICKS for i in range(TICKS)]

@@ -70,6 +70,8 @@ def metrics(result: RoundResult) -> dict[str, float]:
         "self_edits/failed_outcomes": float(result.failed),
         "self_edits/diversity": diversity(result),
         "votes/entropy": result.vote_entropy,
+        "votes/answer_diversity": result.answer_diversity,
+        "votes/policy_kl": result.policy_kl,
         "policy/loss": result.losses[-1] if result.losses else None,
     }
     return {name: value for name, value in values.items() if value is not None}

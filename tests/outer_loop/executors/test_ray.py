@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tuning_fakes
 from conftest import llama, tokenizer
 from outer_loop_fakes import CONFIG, domain, worker
 
@@ -26,6 +27,7 @@ from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.executors.ray import RayExecutor, WorkerActor, worker_capacity
 from seal_agent.outer_loop.rest_em import rest_em
 from seal_agent.outer_loop.rewards.reward import QuestionReward
+from seal_agent.outer_loop.tuning.run import Budget, settings, tune
 from seal_agent.outer_loop.units import Unit, UnitResult, Worker
 
 TESTS = Path(__file__).parents[2]
@@ -118,6 +120,28 @@ def test_a_run_on_ray_with_a_worker_killed_in_the_middle_is_the_run_inline(tmp_p
     assert len(by) == 1, "the unit of the killed worker was evaluated once more"
     assert by != [victim]
     assert not alive(int(victim))
+
+
+def make_tuning_worker() -> Worker:
+    return tuning_fakes.worker(BaseModel("tiny", llama(), tokenizer(chat=True), "tiny-identity"))
+
+
+def tuned(folder: Path, executor: Executor) -> tuple[str, list[dict[str, Any]]]:
+    roots, split, config = tuning_fakes.ROOTS, tuning_fakes.split(), replace(tuning_fakes.CONFIG, adapters=2)
+    at_work = make_tuning_worker()
+    run = Run(folder, settings(at_work.base, roots, split, config, True), {})
+    try:
+        outcome = tune(roots, split, config, Budget(steps=1), worker=at_work, executor=executor, run=run)
+        return outcome.digest, outcome.archive.as_json()
+    finally:
+        run.close()
+        executor.close()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_tuning_on_ray_gives_the_archive_of_tuning_inline(tmp_path: Path) -> None:
+    inline = tuned(tmp_path / "inline", InlineExecutor(make_tuning_worker()))
+    assert tuned(tmp_path / "ray", RayExecutor(make_tuning_worker, workers=2)) == inline
 
 
 def unit(base: str = "tiny-identity") -> Unit[Any]:

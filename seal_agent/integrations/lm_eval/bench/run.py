@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seal_agent.base_model.loading import DEFAULT_MODEL, load_model
-from seal_agent.config import Recipe, recipe_named
+from seal_agent.config import RECIPES, Recipe, recipe_named
 from seal_agent.errors import InputError
 from seal_agent.evaluation.assemble import (
     Measured,
@@ -89,7 +89,7 @@ class Plan:
         request = self.request
         changes = "".join(f"-{name}-{value}" for name, value in sorted(request.changes.items()))
         size = f"-n{self.size}" if len(self.suite.sizes) > 1 else ""
-        recipe = Path(request.recipe).stem if request.recipe.endswith(".toml") else request.recipe
+        recipe = request.recipe if request.recipe in RECIPES else Path(request.recipe).stem
         stem = f"{self.suite.name}-{Path(request.model).stem}-{recipe}{changes}{size}"
         return "".join(c if c.isalnum() or c in "-_." else "-" for c in stem)
 

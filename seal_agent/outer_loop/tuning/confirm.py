@@ -1,0 +1,77 @@
+"""The end of a run: the winner, the default and the paper's recipe on passages that selected nothing, paired."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seal_agent.outer_loop.report.interval import Estimate
+from seal_agent.outer_loop.tuning.archive import Archive, Candidate
+from seal_agent.outer_loop.tuning.search import Laboratory
+from seal_agent.outer_loop.tuning.stages import Probe
+from seal_agent.types import Context
+
+CONFIRMING = -1  # the step under which the ledger keeps this work: no step of the search counts it
+REFERENCES = ("default", "paper")
+"""What the winner is compared with, as far as the run has it; the first stays where the winner is not better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The winner's accuracy less another recipe's on the same passages, with a 95 % bootstrap interval over them."""
+
+    over: Candidate
+    difference: Estimate
+
+    @property
+    def is_better(self) -> bool:
+        return self.difference.low > 0
+
+    @property
+    def is_worse(self) -> bool:
+        return self.difference.high < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What the winner, the default and other references reach on the confirming passages, which `archive` holds."""
+
+    winner: Candidate
+    default: Candidate
+    archive: Archive
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def kept(self) -> Candidate:
+        """The winner if it is better than the default by the whole interval, else the default."""
+        against = self._against_default()
+        return self.winner if against and against.is_better else self.default
+
+    def verdict(self) -> str:
+        """The result in a sentence or two."""
+        label, default, against = self.winner.label, self.default.label, self._against_default()
+        if self.winner.id == self.default.id:
+            return f"The winner is {default} itself: of all that was tried, nothing is surer to be good. It stays."
+        if against is None:
+            return f"{label} could not be compared with {default} on any confirming passage. {default} stays."
+        passages = f"on {against.difference.count} confirming passages: {against.difference}"
+        if against.is_better:
+            return f"{label} answers more questions than {default} {passages}."
+        finding = "answers fewer questions than" if against.is_worse else "is not surely better than"
+        return f"{label} {finding} {default} {passages}. {default} stays."
+
+    def _against_default(self) -> Comparison | None:
+        return next((c for c in self.comparisons if c.over.id == self.default.id), None)
+
+
+def confirm(winner: Candidate, archive: Archive, passages: Sequence[Context], laboratory: Laboratory) -> Confirmation:
+    """Measure the winner and its references on the confirming passages."""
+    named = [c for name in REFERENCES for c in archive if c.name == name]
+    references = [candidate for candidate in named if candidate.id != winner.id]
+    confirming = Archive(archive.max_harm)
+    probes = [Probe(candidate, tuple(passages)) for candidate in (winner, *references)]
+    for probe, scores in zip(probes, laboratory.measure(CONFIRMING, probes), strict=True):
+        confirming.add(probe.candidate)
+        confirming.record(probe.candidate.id, scores)
+    pairs = ((other, confirming.compared(winner.id, other.id)) for other in references)
+    return Confirmation(winner, named[0], confirming, tuple(Comparison(other, gain) for other, gain in pairs if gain))

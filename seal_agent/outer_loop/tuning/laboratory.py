@@ -1,0 +1,169 @@
+"""Measuring with the real model: finished work is read from the run's ledger, the rest is done and recorded there."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seal_agent.config import TuneConfig
+from seal_agent.outer_loop.archive.run import Run
+from seal_agent.outer_loop.executors.executor import Executor
+from seal_agent.outer_loop.tuning.archive import Archive, Candidate, PassageScore
+from seal_agent.outer_loop.tuning.measure import RecipeTrial, TuneResult, TuneUnit, evaluate
+from seal_agent.outer_loop.tuning.mutations import Propose
+from seal_agent.outer_loop.tuning.proposals import MAX_TOKENS, TEMPERATURE, proposal_prompt
+from seal_agent.outer_loop.tuning.settings import change_schema
+from seal_agent.outer_loop.tuning.stages import Probe
+from seal_agent.outer_loop.units import Worker
+from seal_agent.seeds import derived_seed
+from seal_agent.types import Context, Grammar, Message, Sampling, content_hash
+
+MEASURE, PROPOSE, SECONDS = "measure", "propose", "seconds"
+"""Kinds of pieces in the ledger."""
+
+_CHAT_TOKENS = 64  # room for what a chat template adds; not tuned
+
+TuneProgress = Callable[[int, int, int], None]
+"""Called with the step, and with how many of its units are done, of how many."""
+
+
+def no_progress(step: int, done: int, total: int) -> None:
+    """Reports nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """What the ledger keeps of a unit: nothing that a clock decides."""
+
+    scores: tuple[tuple[PassageScore, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Whose seconds a piece of the ledger holds, for how many passages, in which step."""
+
+    candidate: str
+    passages: int
+    step: int
+
+
+class RunLaboratory:
+    """Measures candidates on an executor. Implements Laboratory.
+
+    The seconds of each candidate stand in the ledger's own column, beside what is hashed: they decide when a budget in
+    minutes is used up, and nothing else.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        executor: Executor,
+        run: Run,
+        config: TuneConfig,
+        neutral: tuple[str, ...],
+        *,
+        proposes: bool = True,
+        progress: TuneProgress = no_progress,
+    ) -> None:
+        self.worker, self.executor, self.run, self.config = worker, executor, run, config
+        self.neutral, self.proposes, self.progress = neutral, proposes, progress
+
+    def measure(self, step: int, probes: Sequence[Probe]) -> list[tuple[PassageScore, ...]]:
+        """The scores of each probe's passages, from the ledger or measured now and recorded as they come in."""
+        groups = self._groups(probes)
+        units = [self._unit(group) for group in groups]
+        group_by_key = {unit.key: group for unit, group in zip(units, groups, strict=True)}
+        found = {key: kept for key in group_by_key if (kept := self.run.find(key, _Scores))}
+        self.progress(step, len(found), len(units))
+        missing = [unit for unit in units if unit.key not in found]
+        for finished in self.executor.map(missing, evaluate):
+            key = finished.unit.key
+            found[key] = self._record(step, key, group_by_key[key], finished.result, finished.seconds)
+            self.progress(step, len(found), len(units))
+        scores: dict[str, tuple[PassageScore, ...]] = {probe.candidate.id: () for probe in probes}
+        for unit, group in zip(units, groups, strict=True):
+            for probe, of_probe in zip(group, found[unit.key].scores, strict=True):
+                scores[probe.candidate.id] += of_probe
+        return [scores[probe.candidate.id] for probe in probes]
+
+    def proposer(self, archive: Archive, step: int, place: int) -> Propose | None:
+        """What the model proposes, decoded under the schema of a change; recorded in the ledger."""
+        if not self.proposes:
+            return None
+
+        def propose(parent: Candidate) -> str:
+            prompt = proposal_prompt(archive, parent)
+            seed = derived_seed(self.config.seed, "propose", step, place)
+            key = content_hash([PROPOSE, self.worker.base.identity, prompt, seed, TEMPERATURE])
+            if kept := self.run.find(key, _Proposal):
+                return kept.text
+            started = time.perf_counter()
+            text = self._complete(prompt, seed)
+            self.run.record(key, PROPOSE, step, _Proposal(text), time.perf_counter() - started)
+            return text
+
+        return propose
+
+    def seconds(self, before: int) -> float:
+        """Seconds of the work of all steps before one."""
+        spent = self.run.seconds().items()
+        return sum(seconds for (step, kind), seconds in spent if 0 <= step < before and kind != SECONDS)
+
+    def seconds_writing_and_training(self, before: int) -> float:
+        """Of those seconds, what the candidates took themselves; the rest went into questions and texts."""
+        spent = self.run.seconds().items()
+        return sum(seconds for (step, kind), seconds in spent if 0 <= step < before and kind == SECONDS)
+
+    def seconds_per_passage(self, name: str, before: int | None = None) -> float | None:
+        """Mean seconds that a candidate took to write and train one passage, in all steps before one (None: in all).
+
+        None where it was not measured.
+        """
+        own = [
+            (piece.passages, spent)
+            for piece, spent in self.run.pieces(SECONDS, Timed)
+            if piece.candidate == name and (before is None or 0 <= piece.step < before)
+        ]
+        passages = sum(count for count, _ in own)
+        return sum(spent for _, spent in own) / passages if passages else None
+
+    def _groups(self, probes: Sequence[Probe]) -> list[list[Probe]]:
+        """The probes in parts, `config.adapters` passages in each: what one bank trains, and what a kill may lose."""
+        rows = [(probe.candidate, passage) for probe in probes for passage in probe.passages]
+        groups: list[list[Probe]] = []
+        for start in range(0, len(rows), self.config.adapters):
+            passages: dict[str, tuple[Candidate, list[Context]]] = {}
+            for candidate, passage in rows[start : start + self.config.adapters]:
+                passages.setdefault(candidate.id, (candidate, []))[1].append(passage)
+            groups.append([Probe(candidate, tuple(own)) for candidate, own in passages.values()])
+        return groups
+
+    def _unit(self, probes: Sequence[Probe]) -> TuneUnit:
+        trials = tuple(RecipeTrial(probe.candidate.recipe, probe.passages) for probe in probes)
+        return TuneUnit(self.worker.base.identity, trials, self.neutral, self.config.seed)
+
+    def _record(self, step: int, key: str, probes: Sequence[Probe], result: TuneResult, seconds: float) -> _Scores:
+        """The seconds first: a unit whose scores are on file has them."""
+        for number, (probe, spent) in enumerate(zip(probes, result.seconds, strict=True)):
+            timed = Timed(probe.candidate.id, len(probe.passages), step)
+            self.run.record(content_hash([SECONDS, key, number]), SECONDS, step, timed, spent)
+        scores = _Scores(result.scores)
+        self.run.record(key, MEASURE, step, scores, seconds)
+        return scores
+
+    def _complete(self, prompt: str, seed: int) -> str:
+        """The model's completion; "" where the prompt does not fit its window, which counts as a failed proposal."""
+        if len(self.worker.base.tokens(prompt)) + MAX_TOKENS + _CHAT_TOKENS > self.worker.base.window:
+            return ""
+        schema: dict[str, Any] = change_schema()
+        sampling = Sampling(MAX_TOKENS, TEMPERATURE, seed=seed, grammar=Grammar("json_schema", json.dumps(schema)))
+        (completion,) = self.worker.engine.generate([(Message("user", prompt),)], sampling)
+        return completion.text

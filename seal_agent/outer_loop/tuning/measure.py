@@ -1,0 +1,192 @@
+"""The unit of work: some candidates, each with the passages that it learns. Any worker gets the same result of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean
+
+from seal_agent.adaptation.lesson import Lesson, job_of, write_lessons
+from seal_agent.answering.questions import answer_questions
+from seal_agent.config import AnswerConfig, Recipe, SelfEditConfig
+from seal_agent.errors import TrainingError
+from seal_agent.generation.engine import Engine, resting
+from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.outer_loop.tuning.archive import PassageScore
+from seal_agent.outer_loop.tuning.stages import passage_id
+from seal_agent.outer_loop.units import Worker
+from seal_agent.training.train import train_each
+from seal_agent.types import Answer, Context, Verdict, content_hash
+
+WORST_LOSS = 50.0  # nats per token, for an adapter that says infinity: JSON has no number for it
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeTrial:
+    """A recipe, and the passages of each of which an adapter learns by it."""
+
+    recipe: Recipe
+    passages: tuple[Context, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TuneUnit:
+    """Trials whose adapters are trained side by side; `neutral` are texts whose perplexity shows harm."""
+
+    base: str
+    trials: tuple[RecipeTrial, ...]
+    neutral: tuple[str, ...]
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Content hash: two units with the same key have the same result."""
+        return content_hash(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class TuneResult:
+    """The scores of each trial's passages, and the seconds that each trial took to write and train."""
+
+    scores: tuple[tuple[PassageScore, ...], ...]
+    seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One adapter to be trained: of which trial, on what."""
+
+    trial: int
+    recipe: Recipe
+    context: Context
+    lesson: Lesson
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """An adapter, or why there is none, and what it took."""
+
+    adapter: LoraAdapter | None
+    tokens: int
+    seconds: float
+    failure: str = ""
+
+
+def evaluate(unit: TuneUnit, worker: Worker) -> TuneResult:
+    """Write all lessons, train the adapters, ask each its passage's questions, and see what else it changed."""
+    rows, seconds = _write(unit, worker)
+    trained = _train(rows, unit, worker)
+    scores: list[list[PassageScore]] = [[] for _ in unit.trials]
+    for row, each, score in zip(rows, trained, _scores(rows, trained, unit, worker), strict=True):
+        scores[row.trial].append(score)
+        seconds[row.trial] += each.seconds
+    return TuneResult(tuple(map(tuple, scores)), tuple(seconds))
+
+
+def _write(unit: TuneUnit, worker: Worker) -> tuple[list[_Row], list[float]]:
+    """The lessons of all trials, and the seconds of each. Trials that write alike share what is written."""
+    written: dict[tuple[SelfEditConfig, tuple[Context, ...]], tuple[list[Lesson], float]] = {}
+    rows: list[_Row] = []
+    seconds: list[float] = []
+    for number, trial in enumerate(unit.trials):
+        key = trial.recipe.self_edit, trial.passages
+        if key not in written:
+            started = time.perf_counter()
+            lessons = write_lessons(worker.engine, worker.base, trial.passages, key[0], seed=unit.seed)
+            written[key] = lessons, time.perf_counter() - started
+        lessons, spent = written[key]
+        seconds.append(spent)
+        pairs = zip(trial.passages, lessons, strict=True)
+        rows += [_Row(number, trial.recipe, context, lesson) for context, lesson in pairs]
+    return rows, seconds
+
+
+def _train(rows: Sequence[_Row], unit: TuneUnit, worker: Worker) -> list[_Trained]:
+    """The adapter of each row. Those that train the same layers share a bank, and its time by their tokens."""
+    trained: dict[int, _Trained] = {}
+    for targets in dict.fromkeys(row.recipe.inner_loop.targets for row in rows):
+        places = [i for i, row in enumerate(rows) if row.recipe.inner_loop.targets == targets]
+        started = time.perf_counter()
+        jobs = [
+            job_of(worker.engine, worker.base, rows[i].lesson, replace(rows[i].recipe.inner_loop, seed=unit.seed))
+            for i in places
+        ]
+        with resting(worker.engine):
+            results, _ = train_each(worker.base, jobs)
+        spent = time.perf_counter() - started
+        tokens = [0 if isinstance(result, TrainingError) else result.summary.tokens for result in results]
+        for i, result, count in zip(places, results, tokens, strict=True):
+            share = spent * count / max(1, sum(tokens))
+            if isinstance(result, TrainingError):
+                trained[i] = _Trained(None, 0, share, str(result))
+            else:
+                trained[i] = _Trained(result.adapter, count, share)
+    return [trained[i] for i in range(len(rows))]
+
+
+def _scores(rows: Sequence[_Row], trained: Sequence[_Trained], unit: TuneUnit, worker: Worker) -> list[PassageScore]:
+    """What each adapter reaches; those that could not be trained have their failure."""
+    alive = [i for i, each in enumerate(trained) if each.adapter]
+    adapters = [trained[i].adapter for i in alive]
+    before, *after = _losses(worker.engine, unit.neutral, [None, *adapters])
+    losses = dict(zip(alive, after, strict=True))
+    answers = _answers([rows[i] for i in alive], adapters, worker)
+    accuracies = dict(zip(alive, map(accuracy_of, answers), strict=True))
+    return [
+        PassageScore(
+            passage_id(row.context),
+            accuracies.get(i),
+            math.expm1(losses[i] - before) if i in losses else 0.0,
+            each.tokens,
+            each.failure or ("" if accuracies[i] is not None else "no answer could be graded"),
+        )
+        for i, (row, each) in enumerate(zip(rows, trained, strict=True))
+    ]
+
+
+def accuracy_of(answers: Sequence[Answer]) -> float | None:
+    """The share of answers that single out what was asked for, where the grader tells; None where none was graded."""
+    verdicts = [answer.verdict if answer.direct is None else answer.direct for answer in answers]
+    graded = [verdict for verdict in verdicts if verdict is not Verdict.UNGRADED]
+    return fmean(verdict is Verdict.CORRECT for verdict in graded) if graded else None
+
+
+def _answers(rows: Sequence[_Row], adapters: Sequence[LoraAdapter | None], worker: Worker) -> list[tuple[Answer, ...]]:
+    """The answers to each row's questions, as its recipe asks them; recipes that ask alike share a batch."""
+    found: dict[int, tuple[Answer, ...]] = {}
+    configs: list[AnswerConfig] = list(dict.fromkeys(row.recipe.answer for row in rows))
+    for config in configs:
+        places = [i for i, row in enumerate(rows) if row.recipe.answer == config]
+        answered = answer_questions(
+            worker.engine,
+            worker.base,
+            [rows[i].context for i in places],
+            worker.grader,
+            adapters=[adapters[i] for i in places],
+            config=config,
+        )
+        found |= dict(zip(places, answered, strict=True))
+    return [found[i] for i in range(len(rows))]
+
+
+def _losses(engine: Engine, texts: Sequence[str], adapters: Sequence[LoraAdapter | None]) -> list[float]:
+    """The mean loss of each adapter on the texts after their first word, in nats per token; 0 without texts."""
+    if not texts or not adapters:
+        return [0.0] * len(adapters)
+    heads, tails = zip(*(_split_first_word(text) for text in texts), strict=True)
+    scores = engine.score(heads * len(adapters), tails * len(adapters), [a for a in adapters for _ in texts])
+    each = [scores[i * len(texts) : (i + 1) * len(texts)] for i in range(len(adapters))]
+    return [_mean_loss(of_adapter) for of_adapter in each]
+
+
+def _mean_loss(scores: Sequence[tuple[float, ...]]) -> float:
+    flat = [score for of_text in scores for score in of_text]
+    mean = -fmean(flat) if flat else 0.0
+    return min(mean, WORST_LOSS) if math.isfinite(mean) else WORST_LOSS
+
+
+def _split_first_word(text: str) -> tuple[str, str]:
+    head, blank, tail = text.partition(" ")
+    return head, blank + tail

@@ -1,0 +1,49 @@
+"""Which passages select, which confirm, and which texts show harm: disjoint, and no title in two of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seal_agent.config import TuneConfig
+from seal_agent.data import bundled
+from seal_agent.errors import InputError
+from seal_agent.types import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Passages that select, in the order in which they are learnt; those that confirm; texts that show harm."""
+
+    selecting: tuple[Context, ...]
+    confirming: tuple[Context, ...]
+    neutral: tuple[str, ...]
+
+
+def split_passages(contexts: Sequence[Context], config: TuneConfig) -> Split:
+    """Divide the data by the seed. Texts that show harm come from what is left, then from the package.
+
+    Raises InputError where there are too few passages with questions.
+    """
+    usable = list({(context.title, context.text): context for context in contexts if context.questions}.values())
+    shuffled = random.Random(config.seed).sample(usable, len(usable))
+    confirming = shuffled[: config.confirming]
+    topics = {_topic(context) for context in confirming}
+    selecting = [context for context in shuffled if _topic(context) not in topics][: config.stages[-1]]
+    if len(confirming) < config.confirming or len(selecting) < config.stages[-1]:
+        raise InputError(
+            f"tuning needs {config.confirming} passages that confirm and {config.stages[-1]} with other titles that "
+            f"select, and the data has {len(usable)} with questions, of {len({_topic(c) for c in usable})} titles; add "
+            "some, or lower --confirm and --stages"
+        )
+    topics |= {_topic(context) for context in selecting}
+    others = [context.text for context in shuffled if _topic(context) not in topics]
+    others += [context.text for context in bundled.novel() if _topic(context) not in topics]
+    others += [text.completion for text in bundled.reference_texts() if not text.in_chat]
+    texts = [text for text in dict.fromkeys(others) if len(text.split()) > 1]
+    return Split(tuple(selecting), tuple(confirming), tuple(texts[: config.neutral]))
+
+
+def _topic(context: Context) -> str:
+    return context.title.casefold() or context.text

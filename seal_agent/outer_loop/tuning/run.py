@@ -1,0 +1,141 @@
+"""A whole run of `seal tune`: the archive grows, the winner is confirmed, a recipe and a report are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from seal_agent.base_model.model import BaseModel
+from seal_agent.config import RECIPES, TuneConfig, recipe_named
+from seal_agent.errors import InputError
+from seal_agent.grading.graders import DEFAULT_GRADER
+from seal_agent.outer_loop.archive.run import Run
+from seal_agent.outer_loop.executors.executor import Executor
+from seal_agent.outer_loop.tuning.archive import Archive, Candidate
+from seal_agent.outer_loop.tuning.confirm import REFERENCES, Confirmation, confirm
+from seal_agent.outer_loop.tuning.files import write_archive, write_recipe
+from seal_agent.outer_loop.tuning.laboratory import RunLaboratory, TuneProgress, no_progress
+from seal_agent.outer_loop.tuning.passages import Split
+from seal_agent.outer_loop.tuning.report import write_report
+from seal_agent.outer_loop.tuning.search import best, search
+from seal_agent.outer_loop.units import Worker
+from seal_agent.types import content_hash
+
+MINUTE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """When the search ends: after so many minutes of work, confirming included, or after so many steps."""
+
+    minutes: float | None = None
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.minutes is None and self.steps is None:
+            raise InputError("tuning needs an end: give a budget in minutes or a number of steps")
+
+
+@dataclass(frozen=True, slots=True)
+class TuneOutcome:
+    """The result of a run. `recipe` is the file of the recipe that it ends with; the run's folder stands for it too."""
+
+    archive: Archive
+    confirmation: Confirmation
+    recipe: Path
+    markdown: Path
+    html: Path
+    digest: str
+
+
+def named_candidates(names: Sequence[str] = ()) -> list[Candidate]:
+    """The default and the recipes with these names or paths; without any, all of the package that write notes.
+
+    Recipes with the same settings count once. Raises InputError for one that learns nothing.
+    """
+    wanted = names or [name for name, recipe in RECIPES.items() if recipe.mode == "self_edit"]
+    found: dict[str, Candidate] = {}
+    for name in (REFERENCES[0], *(name for name in REFERENCES[1:] if name in wanted), *wanted):
+        recipe = recipe_named(name)
+        if recipe.mode != "self_edit":
+            raise InputError(f"the recipe {name} learns nothing, so it cannot be tuned; use one that writes notes")
+        candidate = Candidate.named(name, replace(recipe, inner_loop=replace(recipe.inner_loop, seed=0)))
+        found.setdefault(candidate.id, candidate)
+    return list(found.values())
+
+
+def settings(
+    base: BaseModel,
+    roots: Sequence[Candidate],
+    split: Split,
+    config: TuneConfig,
+    proposes: bool,
+    grader: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Everything that decides a run's archive, for its manifest. The budget is no part: a run may be given more."""
+    return {
+        "tune": asdict(config),
+        "roots": {root.label: root.id for root in roots},
+        "proposes": proposes,
+        "data": content_hash(asdict(split)),
+        "base": base.identity,
+        "dtype": str(base.dtype).removeprefix("torch."),
+        **({"grader": dict(grader)} if grader and grader["name"] != DEFAULT_GRADER else {}),
+    }
+
+
+def tune(
+    roots: Sequence[Candidate],
+    split: Split,
+    config: TuneConfig,
+    budget: Budget,
+    *,
+    worker: Worker,
+    executor: Executor,
+    run: Run,
+    proposes: bool = True,
+    progress: TuneProgress = no_progress,
+) -> TuneOutcome:
+    """Grow the archive, skipping work that the run's ledger holds, and confirm its winner.
+
+    Args:
+        roots: The recipes that the archive begins with, the default first.
+        budget: Minutes are of finished work, as the ledger has it. What a kill lost does not count, and a run of
+            `steps` ends with the same archive however often it was killed.
+        proposes: Whether the model proposes changes, beside random steps and crossovers.
+    """
+    laboratory = RunLaboratory(worker, executor, run, config, split.neutral, proposes=proposes, progress=progress)
+
+    def go_on(archive: Archive, step: int) -> bool:
+        if budget.steps is not None and step > budget.steps:
+            return False
+        if budget.minutes is None:
+            return True
+        spent = laboratory.seconds(before=step)
+        return spent + reserve(archive, laboratory, config, step) < budget.minutes * MINUTE
+
+    def keep(archive: Archive, step: int) -> None:
+        write_archive(run.folder, archive)
+
+    archive = search(roots, split.selecting, config, laboratory, go_on, keep)
+    confirmation = confirm(best(archive, config.percentile), archive, split.confirming, laboratory)
+    write_archive(run.folder, archive)
+    recipe = write_recipe(run.folder, confirmation.kept.recipe, _summary(confirmation, worker.base))
+    paths = write_report(run.folder, archive, confirmation, laboratory.seconds_per_passage, run.manifest, config)
+    return TuneOutcome(archive, confirmation, recipe, *paths, run.digest())
+
+
+def reserve(archive: Archive, laboratory: RunLaboratory, config: TuneConfig, step: int) -> float:
+    """Seconds that confirming will take, and the step before it, by what was measured in all steps before one."""
+    written = sum(
+        config.confirming * (laboratory.seconds_per_passage(name, before=step) or 0.0)
+        for name in {best(archive, config.percentile).id, *(c.id for c in archive if c.name in REFERENCES)}
+    )
+    spent, counted = laboratory.seconds(before=step), laboratory.seconds_writing_and_training(before=step)
+    return (written * spent / counted if counted else 0.0) + spent / max(1, step)
+
+
+def _summary(confirmation: Confirmation, base: BaseModel) -> str:
+    return f"Tuned on {base.name}: {confirmation.verdict()}"

@@ -1,0 +1,34 @@
+"""Passages that select and that confirm share nothing, not even a title."""
+
+from __future__ import annotations
+
+import pytest
+from tuning_fakes import CONFIG, passages
+
+from seal_agent.config import TuneConfig
+from seal_agent.errors import InputError
+from seal_agent.outer_loop.tuning.passages import split_passages
+from seal_agent.types import Context
+
+
+def test_selecting_confirming_and_neutral_are_disjoint_to_the_title():
+    several = [Context(f"{c.text} Part {part}.", c.title, c.questions) for c in passages(60) for part in range(3)]
+    config = TuneConfig(stages=(2, 6), confirming=10, neutral=4)
+    split = split_passages(several, config)
+    assert (len(split.selecting), len(split.confirming), len(split.neutral)) == (6, 10, 4)
+    titles = [{c.title for c in group} for group in (split.selecting, split.confirming)]
+    assert not titles[0] & titles[1]
+    by_text = {c.text: c.title for c in several}
+    assert not {by_text[text] for text in split.neutral} & (titles[0] | titles[1])
+    assert split_passages(several[::-1], config) != split_passages(several, TuneConfig(stages=(2, 6), seed=1))
+
+
+def test_texts_that_show_harm_come_from_the_package_where_the_data_has_none_left():
+    split = split_passages(passages(4), CONFIG)
+    assert len(split.neutral) == CONFIG.neutral
+    assert not {c.text for c in passages(4)} & set(split.neutral)
+
+
+def test_too_little_data_is_refused_with_what_there_is():
+    with pytest.raises(InputError, match="the data has 3 with questions, of 3 titles"):
+        split_passages([*passages(3), Context("no question", "t")], CONFIG)

@@ -1,0 +1,156 @@
+"""A whole run on a tiny model that really trains: measured, confirmed, reported, and taken up again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tuning_fakes import CONFIG, DEFAULT, ROOTS, split, worker
+
+from seal_agent.adaptation.provenance import recipe_key
+from seal_agent.base_model.model import BaseModel
+from seal_agent.config import RECIPES, recipe_named
+from seal_agent.errors import InputError
+from seal_agent.outer_loop.archive.run import Run
+from seal_agent.outer_loop.executors.executor import InlineExecutor
+from seal_agent.outer_loop.tuning.archive import Archive, Candidate, PassageScore
+from seal_agent.outer_loop.tuning.confirm import confirm
+from seal_agent.outer_loop.tuning.files import recipe_toml
+from seal_agent.outer_loop.tuning.forecast import reckon
+from seal_agent.outer_loop.tuning.measure import RecipeTrial, TuneUnit, evaluate
+from seal_agent.outer_loop.tuning.run import Budget, TuneOutcome, named_candidates, settings, tune
+from seal_agent.outer_loop.tuning.stages import Probe
+
+
+def tuned(base: BaseModel, folder: Path, budget: Budget) -> TuneOutcome:
+    at_work = worker(base)
+    run = Run(folder, settings(base, ROOTS, split(), CONFIG, True), {"model": base.name})
+    try:
+        return tune(ROOTS, split(), CONFIG, budget, worker=at_work, executor=InlineExecutor(at_work), run=run)
+    finally:
+        run.close()
+
+
+def test_a_run_ends_with_a_recipe_and_a_report_and_goes_on_where_it_was(tiny_base: BaseModel, tmp_path: Path) -> None:
+    outcome = tuned(tiny_base, tmp_path, Budget(steps=2))
+    assert len(outcome.archive) > len(ROOTS)
+    assert {c.over.name for c in outcome.confirmation.comparisons} | {outcome.confirmation.winner.name} >= {"default"}
+    kept = outcome.confirmation.kept
+    assert recipe_key(recipe_named(str(tmp_path))) == recipe_key(kept.recipe), "the run's folder is a recipe"
+    text = outcome.markdown.read_text(encoding="utf-8")
+    for heading in ("Result", "Front", "Lineage", "Which settings mattered", "Mutations", "All candidates"):
+        assert f"## {heading}" in text
+    assert all(candidate.label in text for candidate in outcome.archive)
+    page = outcome.html.read_text(encoding="utf-8")
+    assert "<circle" in page
+    assert re.search(r"<pre>default .*named", page)
+    again = tuned(tiny_base, tmp_path, Budget(steps=2))
+    assert again.digest == outcome.digest
+    further = tuned(tiny_base, tmp_path, Budget(steps=3))
+    assert further.archive.as_json()[: len(outcome.archive)] != []
+    assert [c.id for c in outcome.archive] == [c.id for c in further.archive][: len(outcome.archive)]
+
+
+def test_a_budget_in_minutes_ends_the_search(tiny_base: BaseModel, tmp_path: Path) -> None:
+    outcome = tuned(tiny_base, tmp_path, Budget(minutes=1e-6))
+    assert len(outcome.archive) == len(ROOTS), "the first step is always done"
+    with pytest.raises(InputError, match="needs an end"):
+        Budget()
+
+
+def test_a_unit_scores_each_recipe_as_if_it_were_alone(tiny_base: BaseModel) -> None:
+    slow = replace(DEFAULT, inner_loop=replace(DEFAULT.inner_loop, epochs=3, targets=("all",)))
+    trials = tuple(RecipeTrial(recipe, split().selecting) for recipe in (DEFAULT, slow))
+    together = evaluate(TuneUnit("b", trials, split().neutral, 0), worker(tiny_base))
+    for trial, scores in zip(trials, together.scores, strict=True):
+        (alone,) = evaluate(TuneUnit("b", (trial,), split().neutral, 0), worker(tiny_base)).scores
+        assert [score.passage for score in alone] == [score.passage for score in scores]
+        assert [score.tokens for score in alone] == [score.tokens for score in scores]
+    assert all(seconds > 0 for seconds in together.seconds)
+    assert together.scores[1][0].tokens == 3 * together.scores[0][0].tokens
+
+
+class Told:
+    """A laboratory that knows the accuracy of each candidate."""
+
+    def __init__(self, **accuracies: tuple[float, ...]) -> None:
+        self._accuracies = accuracies
+
+    def measure(self, step: int, probes: list[Probe]) -> list[tuple[PassageScore, ...]]:
+        return [
+            tuple(PassageScore(str(i), a) for i, a in enumerate(self._accuracies[probe.candidate.name]))
+            for probe in probes
+        ]
+
+    def proposer(self, archive: Archive, step: int, place: int) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "kept", "words"),
+    [
+        ((0.9, 0.8, 0.9, 0.7), "best", "answers more questions than default on 4 confirming passages"),
+        ((0.5, 0.7, 0.3, 0.5), "default", "is not surely better than default"),
+        ((0.1, 0.1, 0.2, 0.1), "default", "answers fewer questions than default"),
+    ],
+)
+def test_a_winner_that_is_not_better_says_so_and_the_default_stays(
+    accuracies: tuple[float, ...], kept: str, words: str
+) -> None:
+    archive = Archive(1.0)
+    best = Candidate("best", DEFAULT, "stepped", "best", (ROOTS[0].id,))
+    for candidate in (*ROOTS, best):
+        archive.add(candidate)
+    told = Told(best=accuracies, default=(0.5, 0.5, 0.5, 0.5), paper=(0.1, 0.1, 0.1, 0.1))
+    confirmation = confirm(best, archive, split().confirming, told)
+    assert confirmation.kept.label == kept
+    assert words in confirmation.verdict()
+    assert ("default stays" in confirmation.verdict()) == (kept == "default")
+    assert [comparison.over.name for comparison in confirmation.comparisons] == ["default", "paper"]
+
+
+def test_a_default_that_wins_stays_and_says_so() -> None:
+    archive = Archive(1.0)
+    for candidate in ROOTS:
+        archive.add(candidate)
+    told = Told(default=(0.5, 0.5), paper=(0.1, 0.1))
+    confirmation = confirm(ROOTS[0], archive, split().confirming, told)
+    assert confirmation.kept == ROOTS[0]
+    assert "default itself" in confirmation.verdict()
+
+
+@pytest.mark.parametrize("name", ["default", "paper", "distill", "passage", "ttt"])
+def test_a_recipe_is_the_same_after_it_was_written_and_read(name: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(recipe_toml(RECIPES[name], 'as "measured" → here'), encoding="utf-8")
+    read = recipe_named(str(tmp_path))
+    assert replace(read, searched=False, summary="") == replace(RECIPES[name], searched=False, summary="")
+    assert read.summary == 'as "measured" → here'
+
+
+def test_a_folder_without_a_recipe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"has no recipe\.toml"):
+        recipe_named(str(tmp_path))
+
+
+def test_the_archive_begins_with_the_named_recipes_the_default_first() -> None:
+    names = [candidate.name for candidate in named_candidates()]
+    assert names[:2] == ["default", "paper"]
+    assert {"implications", "rewrite", "passage", "paper/self-qa"} <= set(names)
+    assert not {"base", "in_context", "retrieval", "ttt"} & set(names)
+    assert [candidate.name for candidate in named_candidates(["passage"])] == ["default", "passage"]
+    with pytest.raises(InputError, match="learns nothing"):
+        named_candidates(["in_context"])
+
+
+def test_a_forecast_leaves_room_for_confirming() -> None:
+    roots = named_candidates()
+    config = replace(CONFIG, stages=(2, 6, 24), confirming=24)
+    expected = reckon(roots, config, Budget(minutes=90), seconds_per_passage=10)
+    assert expected.confirming == 3 * 24
+    assert expected.searched == 540 - 72
+    assert expected.candidates == round(468**config.width)
+    assert expected.seconds == 5400
+    by_steps = reckon(roots, config, Budget(steps=10, minutes=90), seconds_per_passage=10)
+    assert by_steps.searched == 2 * len(roots) + 10 * 2 * 8
