@@ -39,6 +39,7 @@ from seal_agent.config import (
     InnerLoopConfig,
     SelfEditConfig,
     VLLMConfig,
+    recorded_settings,
 )
 from seal_agent.data.documents.document import Document
 from seal_agent.errors import AdapterError, BaseModelWarning, InputError, TrainingError
@@ -63,6 +64,7 @@ from seal_agent.store.ledger import Ledger, check_usable
 from seal_agent.store.loaded import MAX_LOADED_BYTES, LoadedAdapters
 from seal_agent.store.names import check_name
 from seal_agent.store.namespaces import Namespace, as_namespace, full_name
+from seal_agent.store.policies import register_policies
 from seal_agent.types import (
     Context,
     Forgotten,
@@ -363,7 +365,7 @@ class SelfAdaptingModel:
     ) -> list[Revision | TrainingError]:
         """Train on proposals for different adapters side by side, judge them together, and record them one by one."""
         config, clock, pairs = inner_loop or self._inner_loop, StageClock(progress), as_metadata(metadata or {})
-        keys = [content_hash([proposal.id, asdict(config)]) for proposal in proposals]
+        keys = [content_hash([proposal.id, recorded_settings(asdict(config))]) for proposal in proposals]
         results: dict[int, Revision | TrainingError] = {}
         with ExitStack() as locks:
             for name in sorted(proposal.adapter for proposal in proposals):  # in one order: nobody waits in a circle
@@ -824,6 +826,7 @@ class SelfAdaptingModel:
             self._policy_revision = self.ledger.active(self.full_name(str(policy).partition("@")[0]))
             return Policy(adapter, ()) if adapter else None
         loaded = load_policy(folder)
+        register_policies(self.ledger, folder)
         if loaded.base and not self.base.is_same_as(loaded.base):
             raise AdapterError(
                 f"the policy in {folder} was trained on another base model; load that one, or train anew"

@@ -20,6 +20,7 @@ from seal_agent.self_edits.checking import check_self_edits_batch
 from seal_agent.self_edits.formats.evidence import EVIDENCE, truncated_cues
 from seal_agent.self_edits.parsing import notes_of
 from seal_agent.self_edits.questions import statements_of
+from seal_agent.self_edits.shares import with_equal_shares
 from seal_agent.self_edits.writing import passages_of, write_self_edits_batch
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention.anchors import anchors
@@ -53,13 +54,18 @@ def write_lessons(
     contexts: Sequence[Context],
     config: SelfEditConfig,
     *,
+    writer: LoraAdapter | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Lesson]:
-    """Write and check the self-edits of several contexts, all in one batch."""
+    """Write and check the self-edits of several contexts, all in one batch; `writer` is a policy's adapter."""
     sources = [(c.title, passages_of(base, c.text, config.max_context_tokens)) for c in contexts]
-    edits = write_self_edits_batch(engine, sources, config, seed=seed, progress=progress)
+    edits = write_self_edits_batch(engine, sources, config, writer=writer, seed=seed, progress=progress)
     edits = check_self_edits_batch(engine, sources, edits, config.verify)
+    if config.equal_shares:
+        edits = with_equal_shares(
+            engine, sources, edits, config, lambda text: len(base.tokens(text)), writer=writer, seed=seed
+        )
     return [Lesson(title, tuple(passages), written) for (title, passages), written in zip(sources, edits, strict=True)]
 
 

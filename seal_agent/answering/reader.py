@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import READING, InnerLoopConfig
+from seal_agent.config import READING, InnerLoopConfig, recorded_settings
 from seal_agent.data import bundled
 from seal_agent.errors import AdapterError
 from seal_agent.lora.adapter import LoraAdapter
@@ -109,7 +109,7 @@ def _some_passages() -> list[ReadingPassage]:
 def _cache_path(base: BaseModel) -> Path:
     """One folder per model, passages, prompts and settings."""
     prompts = [load_prompt(name) for name in ("read-answer", "read-answer-untitled")]
-    key = content_hash([asdict(READING), prompts, [asdict(passage) for passage in _some_passages()]])
+    key = content_hash([recorded_settings(asdict(READING)), prompts, [asdict(passage) for passage in _some_passages()]])
     return cache_home() / "readers" / f"{base.identity[:32]}-{key[:16]}"
 
 

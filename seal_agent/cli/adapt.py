@@ -151,7 +151,7 @@ def adapt(
         str | None,
         typer.Option(
             help="A name of `seal recipes` (default, or paper: as published, for models of 7B, and taken with "
-            "--policy) or a TOML file; the options below change it."
+            "--policy), a TOML file, or a folder of `seal train`; the options below change it."
         ),
     ] = None,
     minimum_gain: Annotated[
@@ -193,7 +193,7 @@ def adapt(
     inner_loop = training_options.config(base_recipe.inner_loop, seed)
     gate = None if no_gate else GateConfig(minimum_gain=minimum_gain)
     grader_options.check()
-    seal = model_options.load(home, seed, policy, engine_options)
+    seal = model_options.load(home, seed, policy or base_recipe.policy or None, engine_options)
     seal.grader = grader_options.make(seal.engine)
     if seal.policy and seal.policy.formats and not note_options.formats:
         self_edit = replace(self_edit, formats=seal.policy.formats)

@@ -18,7 +18,7 @@ from seal_agent.cli.doctor.command import doctor
 from seal_agent.cli.options import grouped
 from seal_agent.cli.train.command import EXAMPLE as TRAIN_EXAMPLE
 from seal_agent.cli.train.command import train
-from seal_agent.errors import BaseModelWarning, InputError, SealError
+from seal_agent.errors import BaseModelWarning, InputError, PolicyWarning, SealError
 
 app = typer.Typer(
     name="seal",
@@ -50,7 +50,7 @@ _python_shows = warnings.showwarning
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
     """Our own warnings are one line on standard error, without the line of code that Python shows."""
-    if issubclass(category, BaseModelWarning):
+    if issubclass(category, BaseModelWarning | PolicyWarning):
         console.err.print(f"seal: {message}", style="yellow", markup=False, soft_wrap=True)
     else:
         _python_shows(message, category, *place)

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import OuterLoopConfig
+from seal_agent.config import OuterLoopConfig, recorded_settings
 from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.outer_loop.archive.facts import describe_machine
 from seal_agent.outer_loop.archive.run import MANIFEST, Run
 from seal_agent.outer_loop.domains.domain import Domain, DrawableDomain
 from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.plan import Plan
-from seal_agent.outer_loop.policy import POLICIES
 from seal_agent.outer_loop.report.blocks import Section
 from seal_agent.outer_loop.report.pictures import pictures
 from seal_agent.outer_loop.report.report import write_report
@@ -27,6 +26,7 @@ from seal_agent.outer_loop.rewards.reward import RewardModel
 from seal_agent.outer_loop.rounds import RoundResult
 from seal_agent.outer_loop.stages import RoundProgress, Stages, no_progress
 from seal_agent.outer_loop.units import Worker
+from seal_agent.store.policies import POLICIES
 
 _LOG = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def settings(
     graders had names go on.
     """
     return {
-        "outer_loop": asdict(config),
+        "outer_loop": recorded_settings(asdict(config)),
         "domain": domain.settings(),
         "reward": {"name": reward.name, "samples": reward.samples, **reward_settings},
         "base": base.identity,

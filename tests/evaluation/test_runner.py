@@ -24,7 +24,8 @@ from seal_agent.evaluation.retrieval import PassageSearch, with_passages
 from seal_agent.evaluation.submit import check_submission
 from seal_agent.generation.hf import HFEngine
 from seal_agent.integrations.lm_eval.bench.pace import expected_time
-from seal_agent.integrations.lm_eval.bench.run import BenchRequest, Plan, plan_run, run_suite
+from seal_agent.integrations.lm_eval.bench.plan import BenchRequest, Plan, plan_run
+from seal_agent.integrations.lm_eval.bench.run import run_suite
 from seal_agent.types import Message
 
 GOLDS = {question.text: question.golds[0] for context in novel() for question in context.questions}

@@ -15,8 +15,20 @@ from seal_agent.self_edits.formats.sentences import SENTENCES, SHUFFLED
 PASSAGE = "passage"
 """The passage itself, without notes."""
 
-WRITTEN_FORMATS = ("implications", "implications-long", "rewrite", "self-qa")
+SPA_FORMATS = (
+    "key-concepts", "mind-map", "implications", "critical-qa", "case-studies", "discussion", "lecture",
+)  # fmt: skip
+"""The kinds of notes of SPA (arXiv 2603.22213, section 3): to learn concepts, to think critically, and to tell others.
+
+The paper names them key concepts, mind map, implications, QA with critical thinking, case studies, discussions and
+teacher-style; the prompts are our own.
+"""
+
+WRITTEN_FORMATS = tuple(dict.fromkeys(("implications", "implications-long", "rewrite", "self-qa", *SPA_FORMATS)))
 """Formats written with one prompt about the whole passage: prompts/NAME.txt."""
+
+PAIRED_FORMATS = ("self-qa", "critical-qa")
+"""Written formats whose notes are questions with answers."""
 
 DERIVED: Mapping[str, DerivedFormat] = {
     derived.name: derived for derived in (SENTENCES, SHUFFLED, CLOZE, SENTENCE_QA, EVIDENCE_FORMAT)
