@@ -45,7 +45,9 @@ def note_curves(rows: Sequence[Results]) -> list[NoteCurve]:
 
 
 def _points(rows: Sequence[Results]) -> tuple[CurvePoint, ...]:
-    points = {amount_of(row): CurvePoint(amount_of(row), row.figures[TOKENS], row.measures[row.primary]) for row in rows}
+    points = {
+        amount_of(row): CurvePoint(amount_of(row), row.figures[TOKENS], row.measures[row.primary]) for row in rows
+    }
     return tuple(sorted(points.values(), key=lambda point: point.tokens))
 
 

@@ -71,9 +71,7 @@ def save_policy(
     `contexts` are hashes of the texts whose self-edits it learnt, see `store.policies.text_hash`.
     """
     name = files.save(policy, base.name, base.identity, parent)
-    write_metadata(
-        parent / name, {"formats": list(formats), "base": base.identity, CONTEXTS: sorted(contexts)}
-    )
+    write_metadata(parent / name, {"formats": list(formats), "base": base.identity, CONTEXTS: sorted(contexts)})
     return name
 
 

@@ -39,7 +39,7 @@ def no_progress(round_: int, stage: str, done: int, total: int, rewards: Sequenc
 
 @dataclass(frozen=True, slots=True)
 class PolicyVersion:
-    """A policy's name and weights, and hashes of the texts that it learnt from; the defaults stand for the base model."""
+    """A policy's name, weights, and hashes of the texts it learnt from; the defaults stand for the base model."""
 
     name: str = ""
     adapter: LoraAdapter | None = None

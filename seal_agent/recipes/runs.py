@@ -1,4 +1,4 @@
-"""A folder of `seal train` as a recipe: its policy writes the notes, and the settings are those it was rewarded under."""
+"""A folder of `seal train` as a recipe: its policy writes the notes, with the settings that it was rewarded under."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def is_run(folder: Path) -> bool:
 
 
 def tables_of_run(folder: Path) -> dict[str, Any]:
-    """The tables of the recipe that a run, or one of its policies, stands for. Raises InputError where it is damaged."""
+    """The tables of the recipe that a run, or one of its policies, stands for. Raises InputError if it is damaged."""
     tables: dict[str, Any] = {"extends": RECIPE, "policy": str(folder)}
     above = (folder, folder.resolve().parent.parent)  # a policy lies in the folder `policy` of its run
     manifest = next((place / _MANIFEST for place in above if (place / _MANIFEST).is_file()), None)

@@ -12,8 +12,7 @@ from dataclasses import replace
 
 from seal_agent.errors import InputError
 from seal_agent.prompts import fill, load_prompt
-from seal_agent.self_edits.formats.registry import PAIRED_FORMATS
-from seal_agent.self_edits.pairs import looks_like_questions, read_pairs
+from seal_agent.self_edits.pairs import PAIRED_FORMATS, looks_like_questions, read_pairs
 from seal_agent.text.languages import ENGLISH, language_of
 from seal_agent.text.lines import Line, ends_a_sentence, has_two_words, normalize, read_lines
 from seal_agent.text.reasoning import without_reasoning

@@ -26,7 +26,9 @@ class ContestantOptions:
     """What is benchmarked."""
 
     model: Model = "default"
-    recipe: Annotated[str, typer.Option("--recipe", "-r", help="A name of `seal recipes`, a TOML file, or a folder of `seal train`.")] = "default"
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="A name of `seal recipes`, a TOML file, or a folder of `seal train`.")
+    ] = "default"
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="NAME=VALUE in place of the recipe's, named as for lm-eval: epochs=2. Repeatable."),
@@ -34,7 +36,9 @@ class ContestantOptions:
     style: Annotated[str | None, typer.Option(help="How an adapter answers: short, sentence or plain.")] = None
     notes: Annotated[
         str | None,
-        typer.Option(help="Self-edits per format: how much is written. Several, such as 1,5,20, make a row and a curve."),
+        typer.Option(
+            help="Self-edits per format: how much is written. Several, such as 1,5,20, make a row and a curve."
+        ),
     ] = None
     device: Device = "auto"
     dtype: Dtype = "auto"

@@ -171,8 +171,7 @@ def train(
         judge_cache=None if dry_run or executor_options.address else (run / VERDICTS).resolve(),
     )
     request = _RunRequest(
-        data, arc, run, config, reward_options, grader_options, make_worker, executor_options, merge, report_to,
-        home
+        data, arc, run, config, reward_options, grader_options, make_worker, executor_options, merge, report_to, home
     )
     _check(request)
     try:

@@ -103,8 +103,8 @@ def show_status(folder: Path, as_json: bool) -> None:
         _print(f"round {round_.round + 1}/{status.plan.rounds}{' ✓' if round_.closed else ''}  {stages}{rewards}")
     for name, dates in flagged.items():
         _print(
-            f"⚠ policy {name[:12]} was finetuned on a text that was forgotten on {dates[-1][:10]}, and the run's ledger "
-            "still holds that text; train again without it, in a new folder, and delete this one"
+            f"⚠ policy {name[:12]} was finetuned on a text that was forgotten on {dates[-1][:10]}, and the run's "
+            "ledger still holds that text; train again without it, in a new folder, and delete this one"
         )
     if status.finished:
         _print(f"finished; see {folder / 'report.md'}")

@@ -27,9 +27,6 @@ teacher-style; the prompts are our own.
 WRITTEN_FORMATS = tuple(dict.fromkeys(("implications", "implications-long", "rewrite", "self-qa", *SPA_FORMATS)))
 """Formats written with one prompt about the whole passage: prompts/NAME.txt."""
 
-PAIRED_FORMATS = ("self-qa", "critical-qa")
-"""Written formats whose notes are questions with answers."""
-
 DERIVED: Mapping[str, DerivedFormat] = {
     derived.name: derived for derived in (SENTENCES, SHUFFLED, CLOZE, SENTENCE_QA, EVIDENCE_FORMAT)
 }
