@@ -19,7 +19,8 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import StageClock, StageProgress
 from seal_agent.store import files as files
 from seal_agent.store.cleaning import delete_unused
-from seal_agent.store.ledger import Entry, Ledger
+from seal_agent.store.entries import Entry
+from seal_agent.store.ledger import Ledger
 from seal_agent.store.policies import flag_policies
 from seal_agent.types import Proposal, Revision
 
