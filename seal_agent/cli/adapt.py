@@ -183,6 +183,8 @@ def adapt(
     base_recipe = recipe_named(recipe or ("paper" if policy else "default"))
     if base_recipe.mode != "self_edit":
         raise InputError(f"the recipe {recipe} learns nothing; use one that writes notes, such as default or paper")
+    if base_recipe.inner_loop.full:
+        raise InputError(f"the recipe {recipe} trains no adapter that could be kept; it is for `seal bench squad_cpt`")
     paths = documents_in(files)
     if into is None and len(paths) > 1:
         check_separate(adapter, title, questions)

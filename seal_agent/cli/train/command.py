@@ -46,8 +46,14 @@ class SearchOptions:
 
 @dataclass(frozen=True, slots=True)
 class EditOptions:
-    """How self-edits are written and trained on. Options that are not given keep the paper's recipe."""
+    """How self-edits are written and trained on. Options that are not given keep the recipe's values."""
 
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe", "-r", help="A name of `seal recipes`, or a TOML file. \\[default: paper; of ARC: default]"
+        ),
+    ] = None
     formats: Annotated[
         list[str] | None,
         typer.Option(
@@ -63,19 +69,27 @@ class EditOptions:
 
     def config(self, search: SearchOptions, arc: str | None, seed: int) -> OuterLoopConfig:
         """The outer loop's config. Raises InputError for options that ARC's self-edits choose themselves."""
-        from seal_agent.config import ARC_INNER_LOOPS, OuterLoopConfig
+        from seal_agent.config import OuterLoopConfig, recipe_named
 
         if arc and (self.formats or self.epochs or self.learning_rate or self.temperature):
             raise InputError(
                 "a self-edit about a task of ARC chooses its own training; leave --format, --epochs, --learning-rate "
                 "and --temperature out"
             )
-        defaults = OuterLoopConfig(inner_loop=ARC_INNER_LOOPS["default"]) if arc else OuterLoopConfig()
+        recipe = recipe_named(self.recipe or ("default" if arc else "paper"))
+        if recipe.mode != "self_edit" or recipe.policy or recipe.inner_loop.full:
+            raise InputError(
+                f"a policy cannot be taught by the recipe {self.recipe}; use one by which the base model writes notes "
+                "and an adapter learns them, such as paper or implications"
+            )
+        # A self-edit about a task of ARC is written in a form of its own.
+        self_edit = OuterLoopConfig().self_edit if arc else recipe.self_edit
+        inner_loop = recipe.arc_inner_loop if arc else recipe.inner_loop
         formats = tuple(self.formats) if self.formats else None
         return OuterLoopConfig(
             **asdict(search),
-            self_edit=configured(defaults.self_edit, formats=formats, temperature=self.temperature),
-            inner_loop=configured(defaults.inner_loop, epochs=self.epochs, learning_rate=self.learning_rate),
+            self_edit=configured(self_edit, formats=formats, temperature=self.temperature),
+            inner_loop=configured(inner_loop, epochs=self.epochs, learning_rate=self.learning_rate),
             seed=seed,
         )
 

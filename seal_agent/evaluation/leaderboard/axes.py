@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 WIDTH, HEIGHT = 640, 320
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 28, 48
-NAME_WIDTH, LINE = 150, 14
-"""Of a point's name, in the picture's units."""
+LEFT, RIGHT, TOP, BOTTOM = 56, 16, 32, 48
+INSET = 14  # between the vertical axis and the least value, so that no dot lies on a tick
+NAME_WIDTH, LINE = 240, 18
+"""Of a point's name, in the picture's units; narrow screens show it larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +23,15 @@ class Frame:
 
     def x(self, value: float) -> float:
         low, high = math.log10(1 + self.least), math.log10(1 + self.most)
-        return LEFT + (WIDTH - LEFT - RIGHT) * (math.log10(1 + value) - low) / (high - low)
+        return LEFT + INSET + (WIDTH - LEFT - INSET - RIGHT) * (math.log10(1 + value) - low) / (high - low)
 
     def y(self, percent: float) -> float:
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * percent / self.top
 
 
 def percent_top(highest: float) -> float:
-    """The upper end of an axis in per cent, a multiple of ten above the highest value."""
-    return float(min(100, 10 * math.ceil(highest / 10 + 0.5)))
+    """The upper end of an axis in per cent, a multiple of twenty above the highest value."""
+    return float(min(100, 20 * math.ceil(highest / 20 + 0.25)))
 
 
 def axes(frame: Frame, across: str) -> list[str]:
@@ -38,12 +39,17 @@ def axes(frame: Frame, across: str) -> list[str]:
     below, middle = HEIGHT - BOTTOM, (LEFT + WIDTH - RIGHT) / 2
     ticks = [tick for tick in (0, 1, 10, 100, 1000, 10000, 100000) if frame.least <= tick <= frame.most]
     return [
+        *(f'<path class="grid" d="M{LEFT} {frame.y(v):.1f}H{WIDTH - RIGHT}"/>' for v in _quarters(frame.top)[1:]),
         f'<path class="axis" d="M{LEFT} {TOP}V{below}H{WIDTH - RIGHT}"/>',
         *(label("tick", frame.x(tick), below + 16, f"{tick:,}", "middle") for tick in ticks),
-        *(label("tick", LEFT - 6, frame.y(v) + 4, f"{v:.0f}", "end") for v in (0, frame.top / 2, frame.top)),
+        *(label("tick", LEFT - 6, frame.y(v) + 4, f"{v:.0f}", "end") for v in _quarters(frame.top)),
         label("label", middle, HEIGHT - 8, across, "middle"),
         label("label", LEFT - 40, TOP - 12, "per cent", "start"),
     ]
+
+
+def _quarters(top: float) -> list[float]:
+    return [top * quarter / 4 for quarter in range(5)]
 
 
 def label(kind: str, x: float, y: float, text: str, anchor: str) -> str:

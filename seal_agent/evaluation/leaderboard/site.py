@@ -39,6 +39,12 @@ class Shown:
     picture: str
     notes: str
 
+    @property
+    def first(self) -> str:
+        """The measure that ranks of the first row, with its unit and interval."""
+        place, column = next((i, c) for i, c in enumerate(self.table.columns) if c.weight == "primary")
+        return f"{column.name.partition(', %')[0]}: {self.table.lines[0].cells[place].text}"
+
 
 def entries_of(folders: Sequence[str | Path]) -> list[Entry]:
     """All results files below the folders, each row once. Raises InputError."""
