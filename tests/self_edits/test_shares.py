@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 from fakes import ScriptedEngine
 
+from seal_agent.adaptation.lesson import write_lessons
+from seal_agent.base_model.model import BaseModel
 from seal_agent.config import SelfEditConfig, recipe_named
+from seal_agent.model import SelfAdaptingModel
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.self_edits.formats.registry import SPA_FORMATS
 from seal_agent.self_edits.parsing import notes_of, parse
 from seal_agent.self_edits.shares import BEYOND, with_equal_shares
 from seal_agent.self_edits.writing import write_self_edits_batch
-from seal_agent.types import Note, SelfEdit
+from seal_agent.types import Context, Note, SelfEdit
 
 CONFIG = SelfEditConfig(formats=("implications", "rewrite", "passage"), verify="off")
 PASSAGE = [("Tarawa", ["Tarawa has a big lagoon."])]
@@ -80,3 +84,17 @@ def test_critical_questions_are_read_as_pairs_and_remarks_without_their_speakers
     assert parse(pair) == (Note("Why did she sell?", "The mill had burned down."),)
     talk = SelfEdit("discussion", completion="Anna: The mill burned down in 1907.\nDr. Brusk: It was rebuilt by Orr.")
     assert [note.text for note in parse(talk)] == ["The mill burned down in 1907.", "It was rebuilt by Orr."]
+
+
+def test_lessons_and_proposals_are_written_with_equal_shares(tiny_base: BaseModel, tmp_path: Path) -> None:
+    said = {"Rewrite": lines(1), "Write down": lines(7)}
+    engine = ScriptedEngine(lambda prompt, _: next(text for key, text in said.items() if key in prompt))
+    config, context = replace(CONFIG, equal_shares=True, self_test=0), Context("Tarawa has a lagoon.", "Tarawa")
+    (lesson,) = write_lessons(engine, tiny_base, [context], config)
+    model = SelfAdaptingModel(tiny_base, home=tmp_path, engine=engine)
+    proposal = model.propose(context, self_edit=config)
+    for edits in (lesson.self_edits, proposal.self_edits):
+        words = words_by_format(tuple(edits))
+        assert len(notes_of([edit for edit in edits if edit.format == "implications"])) == 4, "half of 7 and 1"
+        assert words["rewrite"] == 3 * 7, "one note in the first round and in each of two more"
+    assert "write until shares are equal" in [stage.name for stage in proposal.stages]
