@@ -61,6 +61,8 @@ class Memory(ScriptedEngine):
                 return text.format(answer)
         if adapter is None:
             return "nobody knows"
+        if "Answer in a few words." in prompt:  # the reader, about the sentence that was recalled
+            return prompt.splitlines()[1]
         if id(adapter) not in self.known:
             self.kept.append(adapter)
             self.known[id(adapter)] = dict(self.read)

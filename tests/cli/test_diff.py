@@ -37,6 +37,8 @@ class Learned(ScriptedEngine):
         super().__init__(self._say_by_age)
 
     def _say_by_age(self, prompt: str, adapter: LoraAdapter | None) -> str:
+        if "Answer in a few words." in prompt:  # the reader, about the sentence that was recalled
+            return prompt.splitlines()[1]
         question = next((text for text in ANSWERS if text in prompt), None)
         if question is None:
             return "Tarawa is the capital."
