@@ -157,7 +157,8 @@ def _run(
     """Run the plans, with one loaded model; returns the rows and the files that were written."""
     from seal_agent.integrations.lm_eval.bench.run import load_contestant, run_suite
 
-    rows, paths, written = list[Results](), list[Path](), list[Path]()
+    rows: list[Results] = []
+    paths, written = list[Path](), list[Path]()
     contestant = None
     with console.stage_bars(quiet=as_json or bool(plans[0].suite.task)) as bars:
         for plan in plans:
