@@ -139,7 +139,7 @@ def measured_rows() -> list[dict[str, Any]]:
     """Good ones drift by at most 0.1 and raise perplexity by at most 0.05; bad ones do not learn, drift or harm."""
     good = [row("good", f"passage {i}", drift=0.002 * i, perplexity=0.001 * i, guard_lost=0.05) for i in range(50)]
     bad = [row("shuffled answers", f"passage {i}", gains=[0] * 6) for i in range(20)]
-    bad += [row("rate x 10", f"passage {i}", drift=0.5 + 0.01 * i) for i in range(20, 40)]
+    bad += [row("rate x 10", f"passage {i}", drift=0.5 + 0.01 * (i - 20)) for i in range(20, 40)]
     return good + bad + [row("another", f"passage {i}", perplexity=0.3) for i in range(40, 50)]
 
 
