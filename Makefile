@@ -71,7 +71,7 @@ zoo: $(STAMP) ## hold 100 small architectures to what docs/zoo.md says of them, 
 
 bench: $(STAMP) ## search for the best recipe and confirm it (SQUAD=file.jsonl adds SQuAD), into benchmarks/results/
 	$(BIN)/python benchmarks/recipes.py $(if $(SQUAD),--squad $(SQUAD))
-	$(if $(SQUAD),$(BIN)/python benchmarks/continual.py --squad $(SQUAD))
+	$(if $(SQUAD),$(BIN)/seal bench squad_continual --data $(SQUAD) --out benchmarks/results/board)
 
 bench-speed: $(STAMP) ## measure training and decoding speed (SELF_EDITS=file.jsonl for real self-edits), into benchmarks/results/
 	$(BIN)/python benchmarks/inner_loop.py $(if $(SELF_EDITS),--self-edits $(SELF_EDITS))

@@ -149,6 +149,9 @@ class MarkedSentence:
             for name, colour, size in [marked.split()]
         )
 
+    def text_of(self, case: Case[str]) -> str:
+        return case.item
+
     def own_questions(self, worker: Worker, cases: Sequence[Case[str]], seed: int) -> tuple[tuple[Question, ...], ...]:
         return ((),) * len(cases)
 

@@ -50,6 +50,7 @@ class SelfEditConfig:
     max_context_tokens: AtLeast32 = 1024  # half of a 2048 window; the rest is for the prompt and the completion
     verify: Strictness = "strict"  # drops written lines that the passage does not support; SEAL trains on all
     self_test: Count = 6  # questions the model asks itself where none are given; 0 for none
+    equal_shares: bool = False  # formats of one prompt get equal shares of the tokens that are learnt, as in SPA
 
     def sampling(self, seed: int) -> Sampling:
         return Sampling(self.max_tokens, self.temperature, self.top_p, seed=seed)
@@ -101,8 +102,14 @@ class InnerLoopConfig:
     anchor_weight: AboveZero = 1.0  # weight of an anchor's loss, token for token
     replay: ZeroOrMore = 1.0  # measured: sequences of earlier lessons per new one, on an adapter that is continued
     seed: int = 0
+    full: bool = False  # all weights of a copy are trained, and there is no adapter: squad_cpt of `seal bench` alone
 
     def __post_init__(self) -> None:
+        if self.full and (self.null_space or self.shrink or self.max_update or self.dropout):
+            raise InputError(
+                "full finetuning has no adapter that null_space, shrink, max_update or dropout could act on; "
+                "set them to 0, as the recipe paper does"
+            )
         if not self.null_space and self.alpha > MAX_UNPROTECTED_ALPHA:
             raise InputError(
                 f"alpha {self.alpha:g} ruins a model of which null_space protects nothing; "
@@ -113,6 +120,29 @@ class InnerLoopConfig:
                 "there is no reference text for layers that see, so nothing protects them; "
                 "with targets 'vision' use null_space 0, shrink 0 and alpha 64"
             )
+
+
+LATER: Mapping[str, object] = {
+    "archive": False,
+    "early_stop": False,
+    "equal_shares": False,
+    "full": False,
+    "full_answers": 0,
+    "policy": "",
+}
+"""Settings that came after results and ledgers were written, and the values at which they change nothing.
+
+What compares settings with those on record leaves them out there: see `recorded_settings`.
+"""
+
+
+def recorded_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON values without those that came later and are off, tables within tables too."""
+    return {
+        name: recorded_settings(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+        if name not in LATER or value != LATER[name]
+    }
 
 
 UNPROTECTED = InnerLoopConfig(alpha=64.0, null_space=0.0, shrink=0.0)
@@ -250,10 +280,13 @@ class Recipe:
     arc_inner_loop: InnerLoopConfig = _ARC_INNER_LOOP  # what a self-edit about a task of ARC does not choose
     summary: str = ""
     searched: bool = False  # its settings were chosen on the passages of the recipe search
+    policy: str = ""  # folder of `seal train` whose policy writes the notes; "": the base model does
 
 
 def recipe_named(name_or_path: str) -> Recipe:
-    """The recipe of the package with this name, or of a TOML file; see `seal_agent.recipes`. Raises InputError."""
+    """The recipe of the package with this name, of a TOML file, or of a folder of `seal train`; see
+    `seal_agent.recipes`. Raises InputError.
+    """
     tables = load_recipe(name_or_path)
     try:
         return Recipe(
@@ -262,7 +295,7 @@ def recipe_named(name_or_path: str) -> Recipe:
             _changed(AnswerConfig(), "answer", tables),
             retrieval=_changed(RetrievalConfig(), "retrieval", tables),
             arc_inner_loop=_changed(_ARC_INNER_LOOP, "arc", tables),
-            **_known(tables, ("mode", "summary", "searched"), "a recipe"),
+            **_known(tables, ("mode", "summary", "searched", "policy"), "a recipe"),
         )
     except InputError as err:
         raise InputError(f"the recipe {name_or_path} cannot be used: {err}") from err

@@ -45,6 +45,10 @@ class PartlyTrainedWarning(BaseModelWarning):
     """Adapters leave out a large part of the base model, such as experts that are held as one parameter."""
 
 
+class PolicyWarning(UserWarning):
+    """A policy was finetuned on a text that has been forgotten since; its weights may still hold something of it."""
+
+
 class MissingDependency(SealError, ImportError):
     """An optional package is not installed; the message names the install command."""
 

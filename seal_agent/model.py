@@ -1,13 +1,12 @@
 """SelfAdaptingModel: a language model that learns what it is given, and can take it back.
 
-One class, longer than other files: it is the one object that most users touch, and its methods share the ledger and
-the weights in memory. Each method is a few calls into the rooms above.
+One class, longer than other files: it is the one object that most users touch. What it has stored is the part in
+adaptation/stored_adapters.py. Each method is a few calls into the rooms above.
 """
 
 from __future__ import annotations
 
 import secrets
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
@@ -16,11 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, overload
 
-from seal_agent.adaptation import reviews
 from seal_agent.adaptation.adapt import TrainedProposal, Trainer, Work, settings_json
-from seal_agent.adaptation.compare import Change, changed_answers, questions_of
-from seal_agent.adaptation.foreign import check_fits, foreign_revision
-from seal_agent.adaptation.forget import clean_up, delete_adapter, plan_forget, record_forget, retrain
+from seal_agent.adaptation.forget import clean_up, plan_forget, record_forget, retrain
 from seal_agent.adaptation.gate.approval import Approve, check_approve
 from seal_agent.adaptation.gate.judgement import Judgement
 from seal_agent.adaptation.inputs import MessageLike, as_context, as_messages, as_metadata, check_context
@@ -28,12 +24,12 @@ from seal_agent.adaptation.judging import DEFAULT_GATE, AnyGate, Pending, check_
 from seal_agent.adaptation.propose import write_proposal
 from seal_agent.adaptation.provenance import NamedRecipe
 from seal_agent.adaptation.repeats import learned_already
+from seal_agent.adaptation.stored_adapters import DEFAULT_ADAPTER, StoredAdapters
 from seal_agent.agents.trajectories.lesson import context_of, lessons_among, proposal_of
 from seal_agent.agents.trajectories.store import TrajectoryStore
 from seal_agent.agents.trajectories.trajectory import Redact, Trajectory
 from seal_agent.answering.recall import closed_book
 from seal_agent.answering.replies import is_recall, reply_all, reply_in_chat
-from seal_agent.base_model.identity import differing_settings
 from seal_agent.base_model.loading import DEFAULT_MODEL, load_model
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import (
@@ -45,9 +41,10 @@ from seal_agent.config import (
     SelfEditConfig,
     TrajectoryLimits,
     VLLMConfig,
+    recorded_settings,
 )
 from seal_agent.data.documents.document import Document
-from seal_agent.errors import AdapterError, BaseModelWarning, InputError, TrainingError
+from seal_agent.errors import AdapterError, InputError, TrainingError
 from seal_agent.generation.engine import Engine
 from seal_agent.generation.engines import check_engine, make_engine
 from seal_agent.generation.hf import HFEngine
@@ -58,7 +55,6 @@ from seal_agent.images.loading import ImageSource
 from seal_agent.images.pictures import as_pictures
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.coverage import has_experts, say_what_is_left_out
-from seal_agent.lora.peft_files import export_peft
 from seal_agent.outer_loop.policy import Policy, load_policy
 from seal_agent.paths import default_home
 from seal_agent.progress import StageClock, StageProgress, part_of, shares_of
@@ -66,14 +62,12 @@ from seal_agent.self_edits.formats.registry import is_model_written
 from seal_agent.store import budget
 from seal_agent.store import files as files
 from seal_agent.store.cleaning import collect
-from seal_agent.store.importing import read_foreign
-from seal_agent.store.ledger import Ledger, check_usable
+from seal_agent.store.ledger import Ledger
 from seal_agent.store.loaded import MAX_LOADED_BYTES, LoadedAdapters
-from seal_agent.store.names import check_name
-from seal_agent.store.namespaces import Namespace, as_namespace, full_name
+from seal_agent.store.namespaces import as_namespace
+from seal_agent.store.policies import register_policies
 from seal_agent.types import (
     Context,
-    Forgotten,
     Picture,
     Proposal,
     Question,
@@ -84,10 +78,8 @@ from seal_agent.types import (
     content_hash,
 )
 
-DEFAULT_ADAPTER = "default"
 
-
-class SelfAdaptingModel:
+class SelfAdaptingModel(StoredAdapters):
     """A frozen base model, the adapters it has learned, and the ledger of how it learned them.
 
     Threads may share it: adapters belong to calls, not to the model.
@@ -110,16 +102,16 @@ class SelfAdaptingModel:
         self.engine: Engine = engine or HFEngine(base)
         self.grader = make_grader(grader, engine=self.engine) if isinstance(grader, str) else grader or default_grader()
         self.seed = seed
-        self.ledger = Ledger(self.home)
+        self._ledger = Ledger(self.home)
         if base.former_identity:
-            self.ledger.adopt_base(base.identity, base.former_identity)
-        collect(self.ledger)
+            self._ledger.adopt_base(base.identity, base.former_identity)
+        collect(self._ledger)
         self._loaded = LoadedAdapters(max_loaded_bytes)
-        self._forgotten = self.ledger.count_forgotten()
-        self.namespace: Namespace = ()
-        self._full_names: dict[str, str] = {}
+        self._forgotten = self._ledger.count_forgotten()
+        self.namespace = ()
+        self._full_names = {}
         self._policy_source = policy
-        self._policy_revision: str | None = None
+        self._policy_revision = None
         self.policy = self._find_policy(policy)
         self._given_recipe = NamedRecipe.read(recipe) if recipe is not None else None
 
@@ -195,14 +187,6 @@ class SelfAdaptingModel:
             handle._policy_source = handle._policy_revision = handle.policy = None
         return handle
 
-    def full_name(self, adapter: str = DEFAULT_ADAPTER) -> str:
-        """The name of an adapter in the whole store. Raises InputError for what is no name."""
-        check_name(adapter)
-        if not self.namespace:
-            return adapter
-        self._full_names[adapter] = full_name(self.namespace, adapter)
-        return self._full_names[adapter]
-
     # ------------------------------------------------------------ learning
 
     def adapt(
@@ -251,10 +235,10 @@ class SelfAdaptingModel:
         check_gate(gate)
         check_approve(approve)
         whole, _ = as_context(context, title, questions, trust)
-        lineage = self.ledger.lineage(self.full_name(adapter))
+        lineage = self._ledger.lineage(self.full_name(adapter))
         if known := learned_already(lineage, whole, inner_loop or self._inner_loop):
             return known
-        budget.check(self.ledger, self.full_name(adapter))
+        budget.check(self._ledger, self.full_name(adapter))
         proposal = self.propose(
             context,
             adapter=adapter,
@@ -298,7 +282,7 @@ class SelfAdaptingModel:
             notes,
             StageClock(progress),
             adapter=name,
-            parent=self.ledger.active(name),
+            parent=self._ledger.active(name),
             writer=self._writer,
             seed=self.seed,
             pictures=pictures,
@@ -417,8 +401,8 @@ class SelfAdaptingModel:
         proposals: list[Proposal] = []
         for i, (context, adapter) in enumerate(zip(contexts, adapters, strict=True)):
             whole, _ = as_context(context, None, None, trust)
-            budget.check(self.ledger, self.full_name(adapter))
-            if known := learned_already(self.ledger.lineage(self.full_name(adapter)), whole, config):
+            budget.check(self._ledger, self.full_name(adapter))
+            if known := learned_already(self._ledger.lineage(self.full_name(adapter)), whole, config):
                 found[i] = known
                 continue
             part = part_of(progress, i, len(contexts))
@@ -443,11 +427,11 @@ class SelfAdaptingModel:
         """Train on proposals for different adapters side by side, judge them together, and record them one by one."""
         config, clock, pairs = inner_loop or self._inner_loop, StageClock(progress), as_metadata(metadata or {})
         proposals = [replace(each, recipe=self.recipe.of_lesson(each.recipe, config)) for each in proposals]
-        keys = [content_hash([proposal.id, asdict(config)]) for proposal in proposals]
+        keys = [content_hash([proposal.id, recorded_settings(asdict(config))]) for proposal in proposals]
         results: dict[int, Revision | TrainingError] = {}
         with ExitStack() as locks:
             for name in sorted(proposal.adapter for proposal in proposals):  # in one order: nobody waits in a circle
-                locks.enter_context(self.ledger.only_writer_of(name))
+                locks.enter_context(self._ledger.only_writer_of(name))
             for i, (proposal, key) in enumerate(zip(proposals, keys, strict=True)):
                 if known := self._committed(proposal, key):
                     results[i] = known
@@ -469,7 +453,7 @@ class SelfAdaptingModel:
         if not proposals:
             return []
         with ExitStack() as spending:
-            runs = [spending.enter_context(budget.spend(self.ledger, proposal.adapter)) for proposal in proposals]
+            runs = [spending.enter_context(budget.spend(self._ledger, proposal.adapter)) for proposal in proposals]
             trained = self._train_each(proposals, config, clock)
             judged = iter(judge(self._trainer, [each for each in trained if isinstance(each, Pending)], gate, clock))
             results = [
@@ -503,16 +487,16 @@ class SelfAdaptingModel:
 
     def _committed(self, proposal: Proposal, key: str) -> Revision | None:
         """The revision of an earlier commit of this proposal, if it is active or can be made active again."""
-        lineage = {revision.id for revision in self.ledger.lineage(proposal.adapter)}
-        for revision in self.ledger.find(proposal.adapter, key):
+        lineage = {revision.id for revision in self._ledger.lineage(proposal.adapter)}
+        for revision in self._ledger.find(proposal.adapter, key):
             if revision.id in lineage:
                 return revision
             if (
                 revision.accepted
-                and revision.parent == self.ledger.active(proposal.adapter)
+                and revision.parent == self._ledger.active(proposal.adapter)
                 and self._is_whole(revision)
             ):
-                self.ledger.activate(proposal.adapter, revision.id)
+                self._ledger.activate(proposal.adapter, revision.id)
                 return revision
         return None
 
@@ -531,7 +515,7 @@ class SelfAdaptingModel:
             return []
         works = []
         for proposal in proposals:
-            lineage = tuple(self.ledger.lineage(proposal.adapter))
+            lineage = tuple(self._ledger.lineage(proposal.adapter))
             works.append(Work(proposal, self.weights_of(lineage[0].id) if lineage else None, lineage))
         return [
             trained if isinstance(trained, TrainingError) else Pending(trained, work.start, work.earlier)
@@ -547,14 +531,14 @@ class SelfAdaptingModel:
         clock: StageClock,
     ) -> Revision:
         """Save the weights, then write the revision down."""
-        with self.ledger.only_writer_of_folders():
+        with self._ledger.only_writer_of_folders():
             with clock.stage("save"):
                 recipe = settings_json(trained.config)
                 folder = files.save(
-                    trained.adapter, self.base.name, self.base.identity, self.ledger.adapters_folder, recipe
+                    trained.adapter, self.base.name, self.base.identity, self._ledger.adapters_folder, recipe
                 )
             self._claim(trained.proposal.adapter)
-            recorded = self.ledger.record(revision(folder), key, folder, onto=parent)
+            recorded = self._ledger.record(revision(folder), key, folder, onto=parent)
         self._loaded[recorded.id] = trained.adapter
         return recorded
 
@@ -665,74 +649,7 @@ class SelfAdaptingModel:
         (completion,) = self.engine.generate([turns], sampling, [lora])
         return completion.text
 
-    # ------------------------------------------------------------ the store
-
-    def history(self, adapter: str = DEFAULT_ADAPTER) -> list[Revision]:
-        """Every revision of an adapter, oldest first, including those that were taken back."""
-        self._check_known(adapter)
-        return self.ledger.history(self.full_name(adapter))
-
-    def adapters(self) -> dict[str, str | None]:
-        """Every adapter's active revision, by name; None where it is rolled back to the base model."""
-        everything = self.ledger.adapters()
-        if not self.namespace:
-            return everything
-        return {name: everything[full] for name, full in self._own_adapters().items() if full in everything}
-
-    def rollback(self, adapter: str = DEFAULT_ADAPTER, to: str | None = None) -> Revision | None:
-        """Make an earlier revision active again: the parent, a revision's id, or "base".
-
-        Returns the revision now active, None for the base model. Nothing is deleted. Raises AdapterError.
-        """
-        self._check_known(adapter)
-        if to not in (None, "base"):
-            self._own_revision(str(to))
-        return self.ledger.rollback(self.full_name(adapter), to)
-
-    def promote(self, revision: str) -> Revision:
-        """Make a quarantined revision the active one of its adapter: somebody trusts it.
-
-        Raises AdapterError where it is not quarantined, or where its adapter has gone on meanwhile.
-        """
-        return reviews.promote(self.ledger, self._own_revision(revision))
-
-    def revoke(self, revision: str) -> Revision | None:
-        """Never use a revision again, nor what was learned on top of it. Nothing is deleted.
-
-        Returns the revision now active, None for the base model. Raises AdapterError.
-        """
-        return reviews.revoke(self.ledger, self._own_revision(revision))
-
-    def import_adapter(self, folder: str | Path, *, adapter: str = DEFAULT_ADAPTER, title: str = "") -> Revision:
-        """Take a PEFT folder of somebody else's into quarantine: it answers as "ADAPTER@REVISION" until `promote`.
-
-        Raises AdapterError for a folder that is not plainly an adapter of this base model.
-        """
-        source, name = Path(folder).expanduser(), self.full_name(adapter)
-        imported = read_foreign(source)
-        check_fits(imported.adapter, self.base)
-        with self.ledger.only_writer_of_folders():
-            stored = files.save(imported.adapter, self.base.name, self.base.identity, self.ledger.adapters_folder)
-            self._claim(name)
-            revision = foreign_revision(imported, source, name, title, self.base.identity, stored)
-            if self.ledger.exists(revision.id):
-                return self.ledger.get(revision.id)
-            return self.ledger.record(revision, imported.sha256, stored)
-
-    def diff(self, left: str, right: str) -> list[Change]:
-        """The questions that two revisions (or "base") answer differently: their own, and general ones."""
-        sides = [None if side == "base" else self._own_revision(side) for side in (left, right)]
-        asked = [r for side in sides if side for r in (side, *self.ledger.ancestors(side.id))]
-        weights = [self.weights_of(side.id) if side else None for side in sides]
-        return changed_answers(self.engine, self.base, self.grader, questions_of(asked), *weights)
-
-    def delete_adapter(self, adapter: str) -> None:
-        """Delete an adapter for good: all revisions, their texts and weights. Only ids and dates stay.
-
-        Raises AdapterError for an unknown one, StoreError where all is done but a file could not be deleted.
-        """
-        self._check_known(adapter)
-        self._drop(delete_adapter(self.ledger, self.full_name(adapter)))
+    # ------------------------------------------------------------ forgetting
 
     def forget(
         self, revision: str, *, adapter: str | None = None, progress: StageProgress | None = None
@@ -751,110 +668,17 @@ class SelfAdaptingModel:
         was forgotten before; then, and where training fails, nothing has changed. Raises StoreError where all is done
         but a file could not be deleted.
         """
-        with self.ledger.only_writer_of(self._own_revision(revision).adapter):
-            plan = plan_forget(self.ledger, revision, self.full_name(adapter) if adapter is not None else None)
+        with self._ledger.only_writer_of(self._own_revision(revision).adapter):
+            plan = plan_forget(self._ledger, revision, self.full_name(adapter) if adapter is not None else None)
             again = retrain(self._trainer, plan, self.weights_of, self._inner_loop, progress)
-            revisions = record_forget(self.ledger, plan, again, self.base.name)
+            revisions = record_forget(self._ledger, plan, again, self.base.name)
             self._drop(plan.erased)
             self._loaded.update({new.id: old.trained.adapter for new, old in zip(revisions, again, strict=True)})
-            clean_up(self.ledger)
+            clean_up(self._ledger)
         lineage = [*reversed(plan.kept), *revisions]
         return lineage[-1] if lineage else None
 
-    def forgotten(self, adapter: str = DEFAULT_ADAPTER) -> list[Forgotten]:
-        """What `forget` erased of an adapter, oldest first: ids and dates, no text."""
-        self._check_known(adapter)
-        return self.ledger.forgotten(self.full_name(adapter))
-
-    def export(self, adapter: str, path: str | Path) -> Path:
-        """Write the active revision as a plain PEFT folder, which PEFT and vLLM load. Returns the folder."""
-        lora = self.adapter(adapter)
-        if lora is None:
-            raise AdapterError(f"adapter {adapter!r} is the base model itself; there is nothing to export")
-        folder = Path(path).expanduser()
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} exists and is not an empty folder; choose another path")
-        export_peft(lora, self.base.module, self.base.name, self.base.identity, folder)
-        return folder
-
-    def adapter(self, name: str) -> LoraAdapter | None:
-        """The weights of an adapter's active revision; None where that is the base model.
-
-        "NAME@REVISION" names one revision, active or not: the only way to ask one in quarantine. "default" is the base
-        model until something has been learned; another unknown name is an AdapterError.
-        """
-        name, _, wanted = name.partition("@")
-        full = self.full_name(name)
-        if wanted:
-            return self._named_revision(full, wanted)
-        while (revision := self.ledger.active(full)) is not None:
-            try:
-                return self.weights_of(revision)
-            except AdapterError:
-                if self.ledger.active(full) == revision:  # else it was forgotten between the two lines
-                    raise
-        if name != DEFAULT_ADAPTER:
-            self._check_known(name)
-        return None
-
-    def _named_revision(self, adapter: str, revision: str) -> LoraAdapter:
-        found = self._own_revision(revision)
-        if found.adapter != adapter:
-            raise AdapterError(f"there is no revision {revision!r} of this adapter; `seal history` lists those it has")
-        check_usable(found, named=True)
-        return self.weights_of(revision)
-
-    def weights_of(self, revision: str) -> LoraAdapter:
-        """The weights of a revision, from memory if it was used lately.
-
-        Raises AdapterError where it is unknown or was forgotten, by this process or another.
-        """
-        self._drop_forgotten()
-        self._check_exists(revision)
-        if self.namespace:
-            self._own_revision(revision)
-        try:
-            return self._loaded[revision]
-        except KeyError:
-            return self._read(revision)
-
     # ------------------------------------------------------------ inside
-
-    def _own_adapters(self) -> dict[str, str]:
-        """The adapters of this handle's namespace: their own names, and those in the whole store."""
-        return self.ledger.claimed(self.namespace)
-
-    def _owns(self, full: str) -> bool:
-        """Whether an adapter is of this namespace; stores before there were any knew only its full name."""
-        return not self.namespace or full == full_name(self.namespace) or full in self._own_adapters().values()
-
-    def _check_own(self, full: str) -> None:
-        """Raises AdapterError for an adapter of another namespace, as if there were none."""
-        check_name(full)
-        if not self._owns(full) and full not in self._full_names.values():
-            raise AdapterError(f"there is no adapter {full!r} here")
-
-    def _own_revision(self, revision: str) -> Revision:
-        """A revision of this namespace. Raises AdapterError for another's, as if there were none."""
-        found = self.ledger.get(revision)
-        if not self._owns(found.adapter):
-            raise AdapterError(f"there is no revision {revision!r}; `seal history` lists them")
-        return found
-
-    def _check_known(self, adapter: str) -> None:
-        """Raises InputError for a bad name, AdapterError for an adapter that has learned nothing yet."""
-        full = self.full_name(adapter)
-        if not self.namespace:
-            self.ledger.check_known(full)
-        elif not self.ledger.is_known(full):
-            known = ", ".join(self.adapters()) or "none yet"
-            raise AdapterError(f"there is no adapter {adapter!r} in this namespace; known: {known}")
-
-    def _claim(self, full: str) -> None:
-        """Write down whose an adapter is that is made now."""
-        if self.namespace:
-            names = {own: name for name, own in self._full_names.items()}
-            self.ledger.claim(full, self.namespace, names.get(full, DEFAULT_ADAPTER))
 
     @property
     def _trainer(self) -> Trainer:
@@ -871,44 +695,9 @@ class SelfAdaptingModel:
         """The settings where none are given."""
         return replace(self.recipe.recipe.inner_loop, seed=self.seed)
 
-    def _read(self, revision: str) -> LoraAdapter:
-        folder = self.ledger.adapters_folder / self.ledger.folder(revision)
-        also = self.ledger.former_identities(self.base.identity)
-        weights = files.load(folder, self.base.identity, also)
-        self._warn_of_settings(revision)
-        # Threads that ask for it at once get the same object, which the engine recognises.
-        weights = self._loaded.setdefault(revision, weights)
-        self._check_exists(revision)  # it may have been forgotten while it was read
-        return weights
-
-    def _check_exists(self, revision: str) -> None:
-        """Raises AdapterError where there is no such revision, and drops its weights."""
-        if not self.ledger.exists(revision):
-            self._drop([revision])
-            self.ledger.get(revision)
-
-    def _warn_of_settings(self, revision: str) -> None:
-        """An adapter whose base model has another chat template, say, is used all the same; its user should know."""
-        recorded = self.ledger.get(revision)
-        if changes := differing_settings(recorded.base_settings, self.base.settings):
-            warnings.warn(
-                f"adapter {recorded.adapter!r} was trained with other settings of the base model: "
-                f"{'; '.join(changes)}. It is used all the same",
-                BaseModelWarning,
-                stacklevel=2,
-            )
-
-    def _drop_forgotten(self) -> None:
-        """Drop weights that another process has forgotten."""
-        forgotten = self.ledger.count_forgotten()
-        if forgotten != self._forgotten:
-            held = {*self._loaded, *filter(None, [self._policy_revision])}
-            self._drop([revision for revision in held if not self.ledger.exists(revision)])
-            self._forgotten = forgotten
-
     def _drop(self, revisions: Collection[str]) -> None:
         """Forget weights and pictures in memory. Where one of them is the policy, look the policy up again."""
-        self._loaded.drop(revisions)
+        super()._drop(revisions)
         if self.base.sees:
             self.base.sight.clear()
         if self._policy_revision in revisions:
@@ -920,9 +709,10 @@ class SelfAdaptingModel:
         folder = Path(policy).expanduser()
         if not folder.is_dir() and len(folder.parts) == 1:
             adapter = self.adapter(str(policy))
-            self._policy_revision = self.ledger.active(self.full_name(str(policy).partition("@")[0]))
+            self._policy_revision = self._ledger.active(self.full_name(str(policy).partition("@")[0]))
             return Policy(adapter, ()) if adapter else None
         loaded = load_policy(folder)
+        register_policies(self._ledger, folder)
         if loaded.base and not self.base.is_same_as(loaded.base):
             raise AdapterError(
                 f"the policy in {folder} was trained on another base model; load that one, or train anew"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
@@ -502,12 +502,18 @@ def describe_revision(rev: Revision) -> str:
     return "\n".join(lines)
 
 
+def share_of(verdict: Verdict, verdicts: Iterable[Verdict]) -> float | None:
+    """Share of a verdict among those that could be given, 0..1; None where none could."""
+    graded = [one for one in verdicts if one is not Verdict.UNGRADED]
+    return graded.count(verdict) / len(graded) if graded else None
+
+
 def accuracy(answers: Sequence[Answer]) -> float:
     """Fraction correct among graded answers, 0..1; raises ValueError where none was graded."""
-    graded = [a for a in answers if a.verdict is not Verdict.UNGRADED]
-    if not graded:
+    right = share_of(Verdict.CORRECT, (answer.verdict for answer in answers))
+    if right is None:
         raise ValueError("no graded answers to average")
-    return sum(a.verdict is Verdict.CORRECT for a in graded) / len(graded)
+    return right
 
 
 def content_hash(value: Any) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -13,11 +14,13 @@ from seal_agent.config import (
     RECIPES,
     AnswerConfig,
     InnerLoopConfig,
+    OuterLoopConfig,
     SelfEditConfig,
     recipe_named,
 )
 from seal_agent.errors import InputError
 from seal_agent.integrations.lm_eval.arguments import read_arguments
+from seal_agent.outer_loop.policy import writer_of
 from seal_agent.self_edits.formats.registry import check_format
 
 
@@ -97,3 +100,70 @@ def test_an_unknown_recipe_names_similar_ones():
 def test_lm_eval_takes_the_mode_of_the_recipe(recipe, mode):
     assert read_arguments({"recipe": recipe}).mode == mode
     assert read_arguments({"recipe": recipe, "mode": "base"}).mode == "base"
+
+
+# ---------------------------------------------------------------- a run of `seal train` as a recipe
+
+
+def run_folder(folder, formats=("rewrite",), domain="knowledge"):
+    """What `seal train` leaves, as far as a recipe reads it."""
+    (folder / "policy" / "abc").mkdir(parents=True)
+    (folder / "policy" / "last").write_text("abc\n")
+    (folder / "policy" / "abc" / "seal_policy.json").write_text(json.dumps({"formats": list(formats), "base": "b"}))
+    config = OuterLoopConfig(self_edit=SelfEditConfig(formats=formats), inner_loop=replace(PLAIN_LORA, epochs=7))
+    manifest = {"config": {"outer_loop": asdict(config), "domain": {"domain": domain}}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_a_run_is_a_recipe_with_its_policy_and_the_settings_it_was_rewarded_under(tmp_path):
+    run = run_folder(tmp_path / "runs" / "first")
+    for folder in (run, run / "policy" / "abc"):
+        recipe = recipe_named(str(folder))
+        assert recipe.policy == str(folder)
+        assert recipe.self_edit == SelfEditConfig(formats=("rewrite",))
+        assert recipe.inner_loop == replace(PLAIN_LORA, epochs=7)
+        assert recipe.answer == PLAIN_ANSWERS
+
+
+def test_a_file_may_name_a_policy_beside_it(tmp_path):
+    run_folder(tmp_path / "first")
+    (tmp_path / "mine.toml").write_text('extends = "rest_em"\npolicy = "first"\n[inner_loop]\nepochs = 2\n')
+    (tmp_path / "above.toml").write_text('extends = "first"\n[inner_loop]\nepochs = 3\n')
+    assert recipe_named(str(tmp_path / "mine.toml")).policy == str(tmp_path / "first")
+    above = recipe_named(str(tmp_path / "above.toml"))
+    assert (above.policy, above.inner_loop.epochs) == (str(tmp_path / "first"), 3)
+
+
+def test_a_run_about_puzzles_gives_the_settings_of_puzzles(tmp_path):
+    recipe = recipe_named(str(run_folder(tmp_path / "arc", domain="arc")))
+    assert recipe.arc_inner_loop == replace(PLAIN_LORA, epochs=7)
+    assert recipe.inner_loop == RECIPES["paper"].inner_loop
+
+
+def test_a_policy_without_a_run_gives_its_formats(tmp_path):
+    (tmp_path / "seal_policy.json").write_text('{"formats": ["self-qa"], "base": "b"}')
+    assert recipe_named(str(tmp_path)).self_edit.formats == ("self-qa",)
+
+
+def test_a_folder_that_is_no_run_and_a_damaged_one_are_refused(tmp_path):
+    with pytest.raises(InputError, match="there is no recipe"):
+        recipe_named(str(tmp_path))
+    run = run_folder(tmp_path / "first")
+    (run / "manifest.json").write_text("{}")
+    with pytest.raises(InputError, match=r"the run in .* cannot be read"):
+        recipe_named(str(run))
+
+
+def test_lm_eval_takes_the_policy_of_the_recipe_or_another(tmp_path):
+    run = run_folder(tmp_path / "first")
+    assert read_arguments({"recipe": str(run)}).policy == str(run)
+    assert read_arguments({"recipe": str(run), "policy": "other"}).policy == "other"
+    assert read_arguments({}).policy == ""
+
+
+def test_the_rest_em_recipe_says_where_its_policy_belongs(tiny_base, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="seal train --run runs/rest_em"):
+        writer_of(tiny_base, recipe_named("rest_em").policy)
+    assert writer_of(tiny_base, "") is None

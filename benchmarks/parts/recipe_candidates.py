@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from seal_agent.config import PLAIN_LORA, InnerLoopConfig, SelfEditConfig
+from seal_agent.config import PLAIN_LORA, InnerLoopConfig, SelfEditConfig, recorded_settings
 from seal_agent.config import RECIPES as NAMED
 
 
@@ -68,7 +68,7 @@ RECIPES = (
 
 def recipe_key(recipe: Recipe) -> dict[str, Any]:
     """The recipe as it stands in the results file. Rows belong to a recipe only if all its settings match."""
-    key: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+    key: dict[str, Any] = json.loads(json.dumps(recorded_settings(asdict(recipe))))
     for name in ("continued", "replay"):  # no effect on an adapter's first passage
         (key["inner_loop"] or {}).pop(name, None)
     return key

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from seal_agent.answering.questions import answer_questions
 from seal_agent.base_model.model import BaseModel
 from seal_agent.generation.engine import Engine
 from seal_agent.grading.grader import Grader
 from seal_agent.lora.adapter import LoraAdapter
-from seal_agent.types import Answer, Context, Revision
+from seal_agent.types import Answer, Context, Revision, Verdict
+
+ChangeKind = Literal["lost", "gained", "other words"]
+"""In the order in which a person wants to see them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,12 @@ class Change:
     title: str
     left: Answer
     right: Answer
+
+    @property
+    def kind(self) -> ChangeKind:
+        """Whether the right answer was gained or lost on the way from left to right, or other words were found."""
+        was, now = (answer.verdict is Verdict.CORRECT for answer in (self.left, self.right))
+        return "other words" if was == now else "gained" if now else "lost"
 
 
 def questions_of(revisions: Sequence[Revision]) -> list[Context]:
@@ -42,10 +52,11 @@ def changed_answers(
     left: LoraAdapter | None,
     right: LoraAdapter | None,
 ) -> list[Change]:
-    """The questions that two adapters (None: the base model) answer in other words."""
+    """The questions that two adapters (None: the base model) answer in other words; lost answers first, then gained."""
     if not contexts:
         return []
     adapters = [left] * len(contexts) + [right] * len(contexts)
     answers = [a for (a,) in answer_questions(engine, base, [*contexts, *contexts], grader, adapters=adapters)]
     pairs = zip(contexts, answers[: len(contexts)], answers[len(contexts) :], strict=True)
-    return [Change(context.title, old, new) for context, old, new in pairs if old.text != new.text]
+    changes = [Change(context.title, old, new) for context, old, new in pairs if old.text != new.text]
+    return sorted(changes, key=lambda change: get_args(ChangeKind).index(change.kind))

@@ -20,7 +20,9 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import StageClock, StageProgress
 from seal_agent.store import files as files
 from seal_agent.store.cleaning import delete_unused
-from seal_agent.store.ledger import Entry, Ledger
+from seal_agent.store.entries import Entry
+from seal_agent.store.ledger import Ledger
+from seal_agent.store.policies import flag_policies
 from seal_agent.types import Proposal, Revision
 
 RETRAINED = "retrained_without"
@@ -153,6 +155,7 @@ def record_forget(ledger: Ledger, plan: ForgetPlan, again: Sequence[Retrained], 
         for retrained in again:
             entries.append(_saved(ledger, plan, retrained, parent, base_name))
             parent = entries[-1].revision.id
+        flag_policies(ledger, [plan.target.context.text])  # first: a kill may leave a flag too many, never too few
         ledger.unqueue(plan.erased)
         became = {retrained.old.id: entry.revision.id for retrained, entry in zip(again, entries, strict=True)}
         ledger.erase(plan.target.adapter, {gone: became.get(gone) for gone in plan.erased}, entries, parent)
@@ -197,10 +200,11 @@ def delete_adapter(ledger: Ledger, adapter: str) -> list[str]:
     Raises StoreError where all is done but a file could not be deleted.
     """
     with ledger.only_writer_of(adapter):
-        gone = [revision.id for revision in ledger.history(adapter)]
+        history = ledger.history(adapter)
+        flag_policies(ledger, [revision.context.text for revision in history])
         ledger.delete(adapter)
         clean_up(ledger)
-    return gone
+    return [revision.id for revision in history]
 
 
 def _saved(ledger: Ledger, plan: ForgetPlan, retrained: Retrained, parent: str | None, base_name: str) -> Entry:

@@ -77,16 +77,13 @@ def with_approval(
     return replace(judgement, state="rejected", reason=f"{answer.name}: {answer.detail}", checks=checks)
 
 
+def candidate_of(trained: TrainedProposal, start: LoraAdapter | None, lineage: tuple[Revision, ...]) -> Candidate:
+    """A trained proposal as the gate sees it; `start` and `lineage` as in `Pending`."""
+    return Candidate(trained.asked, trained.adapter, start, lineage, trained.replies_before, trained.replies_after)
+
+
 def _candidate(pending: Pending) -> Candidate:
-    trained = pending.trained
-    return Candidate(
-        trained.asked,
-        trained.adapter,
-        pending.start,
-        pending.lineage,
-        trained.replies_before,
-        trained.replies_after,
-    )
+    return candidate_of(pending.trained, pending.start, pending.lineage)
 
 
 def _retraining(

@@ -25,6 +25,7 @@ from seal_agent.self_edits.formats.registry import IN_VIEW
 from seal_agent.self_edits.parsing import notes_of
 from seal_agent.self_edits.pictures import Seen
 from seal_agent.self_edits.questions import statements_of
+from seal_agent.self_edits.shares import with_equal_shares
 from seal_agent.self_edits.writing import passages_of, write_self_edits_batch
 from seal_agent.training.conversations import CONVERSATION
 from seal_agent.training.jobs import TrainJob
@@ -60,6 +61,7 @@ def write_lessons(
     contexts: Sequence[Context],
     config: SelfEditConfig,
     *,
+    writer: LoraAdapter | None = None,
     seed: int = 0,
     progress: Progress | None = None,
     pictures: PictureConfig | None = None,
@@ -67,14 +69,19 @@ def write_lessons(
     """Write and check the self-edits of several contexts, all in one batch.
 
     Args:
+        writer: A policy's adapter; None: the base model writes.
         pictures: How the images of the contexts are looked at.
     """
     looking, limit = pictures or PictureConfig(), config.max_context_tokens
     looked = look_at_each(engine, base, contexts, looking, seed, progress)
     parts = [_parts(base, context, seen, limit) for context, seen in zip(contexts, looked, strict=True)]
     sources = [(c.title, [text for text, _ in of_context]) for c, of_context in zip(contexts, parts, strict=True)]
-    edits = write_self_edits_batch(engine, sources, config, seed=seed, progress=progress)
+    edits = write_self_edits_batch(engine, sources, config, writer=writer, seed=seed, progress=progress)
     edits = check_self_edits_batch(engine, sources, edits, config.verify)
+    if config.equal_shares:
+        edits = with_equal_shares(
+            engine, sources, edits, config, lambda text: len(base.tokens(text)), writer=writer, seed=seed
+        )
     lessons = []
     for context, seen, of_context, written in zip(contexts, looked, parts, edits, strict=True):
         numbers = [number for _, number in of_context]

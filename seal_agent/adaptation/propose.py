@@ -16,6 +16,7 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import StageClock
 from seal_agent.self_edits.checking import check_self_edits_batch
 from seal_agent.self_edits.pictures import Seen
+from seal_agent.self_edits.shares import with_equal_shares
 from seal_agent.self_edits.writing import passages_of, write_self_edits_batch
 from seal_agent.text.documents import MAX_DOCUMENT_TOKENS
 from seal_agent.types import Context, PassageSource, Proposal, Question, SelfEdit
@@ -65,6 +66,18 @@ def write_proposal(
     if config.verify != "off":
         with clock.stage("check self-edits"):
             edits = check_self_edits_batch(engine, titled, edits, config.verify)
+    if config.equal_shares:
+        with clock.stage("write until shares are equal") as report:
+            edits = with_equal_shares(
+                engine,
+                titled,
+                edits,
+                config,
+                lambda text: len(base.tokens(text)),
+                writer=writer,
+                seed=seed,
+                progress=report,
+            )
     test: tuple[Question, ...] = ()
     if config.self_test and not context.questions:
         with clock.stage("write self-test") as report:

@@ -7,10 +7,7 @@ bundled model it is shipped; for others it is kept in the cache folder.
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
-import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,12 +15,12 @@ from importlib import resources
 from pathlib import Path
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import READING, InnerLoopConfig
+from seal_agent.config import READING, InnerLoopConfig, recorded_settings
 from seal_agent.data import bundled
 from seal_agent.errors import AdapterError
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.peft_files import read_peft, write_peft
-from seal_agent.paths import cache_home
+from seal_agent.paths import cache_home, keep_in_cache
 from seal_agent.progress import Progress
 from seal_agent.prompts import load_prompt, reading_prompt
 from seal_agent.seeds import derived_seed
@@ -109,7 +106,7 @@ def _some_passages() -> list[ReadingPassage]:
 def _cache_path(base: BaseModel) -> Path:
     """One folder per model, passages, prompts and settings."""
     prompts = [load_prompt(name) for name in ("read-answer", "read-answer-untitled")]
-    key = content_hash([asdict(READING), prompts, [asdict(passage) for passage in _some_passages()]])
+    key = content_hash([recorded_settings(asdict(READING)), prompts, [asdict(passage) for passage in _some_passages()]])
     return cache_home() / "readers" / f"{base.identity[:32]}-{key[:16]}"
 
 
@@ -125,15 +122,10 @@ def _read(folder: Path, base: BaseModel) -> LoraAdapter | None:
 def _trained(base: BaseModel, path: Path, progress: Progress | None) -> LoraAdapter:
     """Train the reader and keep it, in place of a damaged one."""
     adapter = train_reader(base, _some_passages(), READING, progress)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=path.parent))
-        try:
-            write_peft(adapter, base.name, base.identity, draft)
-            shutil.rmtree(path, ignore_errors=True)
-            os.replace(draft, path)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    except OSError:  # the disk is full, or belongs to others: it is trained again next time
-        pass
+
+    def write(draft: Path) -> None:
+        draft.mkdir()
+        write_peft(adapter, base.name, base.identity, draft)
+
+    keep_in_cache(path, write)
     return adapter

@@ -164,7 +164,7 @@ def adapt(
         str | None,
         typer.Option(
             help="A name of `seal recipes` (default, or paper: as published, for models of 7B, and taken with "
-            "--policy), a TOML file, or a run of `seal tune`; the options below change it."
+            "--policy), a TOML file, or a folder of `seal tune` or `seal train`; the options below change it."
         ),
     ] = None,
     minimum_gain: Annotated[
@@ -196,6 +196,8 @@ def adapt(
     base_recipe = recipe_named(recipe or ("paper" if policy else "default"))
     if base_recipe.mode != "self_edit":
         raise InputError(f"the recipe {recipe} learns nothing; use one that writes notes, such as default or paper")
+    if base_recipe.inner_loop.full:
+        raise InputError(f"the recipe {recipe} trains no adapter that could be kept; it is for `seal bench squad_cpt`")
     paths = documents_in(files)
     if into is None and len(paths) > 1:
         check_separate(adapter, title, questions)
@@ -206,7 +208,7 @@ def adapt(
     inner_loop = training_options.config(base_recipe.inner_loop, seed)
     gate = None if no_gate else GateConfig(minimum_gain=minimum_gain)
     grader_options.check()
-    seal = model_options.load(home, seed, policy, engine_options, recipe)
+    seal = model_options.load(home, seed, policy or base_recipe.policy or None, engine_options, recipe)
     seal.grader = grader_options.make(seal.engine)
     if seal.policy and seal.policy.formats and not note_options.formats:
         self_edit = replace(self_edit, formats=seal.policy.formats)

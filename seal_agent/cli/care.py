@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -91,10 +92,16 @@ def diff(
     with console.waiting("asking both", quiet=as_json):
         changes = seal.diff(left, right)
     if as_json:
-        print_json(left=left, right=right, changes=[dataclasses.asdict(change) for change in changes])
+        rows = [{**dataclasses.asdict(change), "kind": change.kind} for change in changes]
+        print_json(left=left, right=right, changes=rows)
     elif changes:
-        answers = [change.left for change in changes], [change.right for change in changes]
-        console.out.print(console.answers_table(*answers, headings=(left, right)))
+        counts = Counter(change.kind for change in changes)
+        said = ", ".join(f"{counts[kind]} {kind}" for kind in ("lost", "gained", "other words"))
+        console.out.print(
+            f"from {left} to {right}, {len(changes)} answer{'s' if len(changes) > 1 else ''} changed: {said}",
+            markup=False,
+        )
+        console.out.print(console.changes_table(changes, (left, right)))
     else:
         console.out.print("both answer every question alike")
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -16,6 +16,9 @@ from rich.text import Text
 
 from seal_agent.store.ledger import Ledger
 from seal_agent.types import Answer, Revision, SelfEdit, Stage, Verdict
+
+if TYPE_CHECKING:
+    from seal_agent.adaptation.compare import Change
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -151,6 +154,19 @@ def answers_table(
     return table
 
 
+def changes_table(changes: Sequence[Change], headings: tuple[str, str]) -> Table:
+    """A row per question that two revisions answer differently: what became of it, its title, and both answers."""
+    table = Table(show_lines=True)
+    for heading, ratio in (("", 2), ("question", 5), ("gold", 3), (headings[0], 6), (headings[1], 6)):
+        table.add_column(heading, ratio=ratio, overflow="fold")
+    for change in changes:
+        question = change.left.question
+        asked = f"{change.title}: {question.text}" if change.title else question.text
+        gold = question.golds[0] if question.golds else "—"
+        table.add_row(change.kind, Text(asked), Text(gold), _ticked(change.left), _ticked(change.right))
+    return table
+
+
 def notes_lines(edit: SelfEdit) -> list[str]:
     """The kept notes of a self-edit, one line each; the raw completion where the notes were not checked."""
     if edit.checked is None:
@@ -174,7 +190,7 @@ def revision_row(revision: Revision, active: str | None) -> tuple[str, ...]:
 
 def revision_json(revision: Revision) -> dict[str, Any]:
     """A revision as the ledger stores it, with its total seconds."""
-    from seal_agent.store.ledger import to_json
+    from seal_agent.store.entries import to_json
 
     return {**json.loads(to_json(revision)), "seconds": round(revision.seconds, 2)}
 

@@ -27,6 +27,7 @@ from seal_agent.evaluation.results import (
 from seal_agent.evaluation.statistics import measures_of
 from seal_agent.evaluation.suites import Suite
 from seal_agent.outer_loop.archive.facts import describe_machine
+from seal_agent.outer_loop.policy import policy_hash
 
 HOUR = 3600.0
 
@@ -123,6 +124,9 @@ def recipe_facts(name: str, recipe: Recipe, changed: Mapping[str, Any]) -> Recip
             del settings[table]
     if recipe.mode != "retrieval":
         del settings["retrieval"]
+    settings["policy"] = policy_hash(recipe.policy)
+    if not recipe.policy:
+        del settings["policy"]
     return RecipeFacts(name, recipe.mode, settings, dict(changed))
 
 

@@ -15,11 +15,14 @@ from seal_agent.errors import TrainingError
 from seal_agent.evaluation.passages import unit_id
 from seal_agent.evaluation.retrieval import PassageSearch, with_passages
 from seal_agent.generation.engine import Engine, resting
+from seal_agent.generation.hf import HFEngine
 from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.outer_loop.policy import writer_of
 from seal_agent.progress import Progress
 from seal_agent.prompts import question_prompt, question_with_passage
 from seal_agent.self_edits.diversity import NoteFigures, note_figures
 from seal_agent.self_edits.parsing import notes_of
+from seal_agent.training.full import train_full
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.train import train_each
 from seal_agent.types import Context, content_hash
@@ -55,13 +58,17 @@ class PassageRecord:
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """The adapter of a passage, or None for the base model; why there is none; and what it cost."""
+    """The adapter of a passage, or None for the base model; why there is none; and what it cost.
+
+    `model` is a copy of the base model whose weights were all trained, and answers in its place.
+    """
 
     adapter: LoraAdapter | None
     seconds_to_write: float = 0.0
     seconds_to_train: float = 0.0
     notes: NoteFigures | None = None
     failure: str = ""
+    model: BaseModel | None = None
 
 
 class Contestant:
@@ -77,6 +84,7 @@ class Contestant:
     ) -> None:
         self.base, self.engine, self.recipe, self.together = base, engine, recipe, together
         self.corpus = list(corpus)
+        self.writer = writer_of(base, recipe.policy) if recipe.mode == "self_edit" else None
         self._search = PassageSearch(corpus) if recipe.mode == "retrieval" else None
 
     def measure(self, contexts: Sequence[Context], seed: int, begin: BeginStage) -> list[PassageRecord]:
@@ -92,32 +100,42 @@ class Contestant:
         inner_loop = replace(self.recipe.inner_loop, seed=seed)
         started = time.perf_counter()
         config = self.recipe.self_edit
+        progress = begin("writing self-edits")
         lessons = write_lessons(
-            self.engine, self.base, contexts, config, seed=seed, progress=begin("writing self-edits")
+            self.engine, self.base, contexts, config, writer=self.writer, seed=seed, progress=progress
         )
         written = time.perf_counter()
         jobs = [job_of(self.engine, self.base, lesson, inner_loop) for lesson in lessons]
         jobs = [replace(jobs[0], sequences=tuple(s for job in jobs for s in job.sequences))] if self.together else jobs
-        adapters = self._train(jobs, begin)
+        results = self._train(jobs, begin)
         trained = time.perf_counter()
-        results = adapters * len(contexts) if self.together else adapters
+        results = results * len(contexts) if self.together else results
         writing, training = (written - started) / len(contexts), (trained - written) / len(contexts)
         return [
             Learnt(
-                None if isinstance(adapter, str) else adapter,
+                result if isinstance(result, LoraAdapter) else None,
                 writing,
                 training,
                 self._figures(lesson),
-                adapter if isinstance(adapter, str) else "",
+                result if isinstance(result, str) else "",
+                result if isinstance(result, BaseModel) else None,
             )
-            for adapter, lesson in zip(results, lessons, strict=True)
+            for result, lesson in zip(results, lessons, strict=True)
         ]
 
-    def _train(self, jobs: Sequence[TrainJob], begin: BeginStage) -> list[LoraAdapter | str]:
-        """The adapter of each job, or why there is none."""
+    def _train(self, jobs: Sequence[TrainJob], begin: BeginStage) -> list[LoraAdapter | BaseModel | str]:
+        """The adapter of each job, or why there is none; with full finetuning, the copy that all passages share."""
         with resting(self.engine):
+            if self.recipe.inner_loop.full and self.together:
+                return [self._train_full(jobs[0], begin("training"))]
             results, _ = train_each(self.base, jobs, begin("training"))
         return [str(result) if isinstance(result, TrainingError) else result.adapter for result in results]
+
+    def _train_full(self, job: TrainJob, progress: Progress) -> BaseModel | str:
+        try:
+            return train_full(self.base, job.sequences, job.config, progress).base
+        except TrainingError as err:
+            return str(err)
 
     def _figures(self, lesson: Lesson) -> NoteFigures:
         notes = [note for part in range(len(lesson.passages)) for note in self._notes_of(lesson, part)]
@@ -139,7 +157,9 @@ class Contestant:
             for question in context.questions
         ]
         asked = [one for _, one in rows]
-        replies = reply_all(self.engine, self.base, asked, self.recipe.answer, progress=begin("answering"))
+        trained = next((of_passage.model for of_passage in learnt if of_passage.model), None)
+        base, engine = (trained, HFEngine(trained)) if trained else (self.base, self.engine)
+        replies = reply_all(engine, base, asked, self.recipe.answer, progress=begin("answering"))
         seconds = (time.perf_counter() - started) / len(contexts)
         answers: list[list[AnswerRecord]] = [[] for _ in contexts]
         for (number, one), reply in zip(rows, replies, strict=True):

@@ -69,7 +69,9 @@ def _edit(
     """The adapter after one more passage."""
     base, engine, recipe = contestant.base, contestant.engine, contestant.recipe
     progress = begin("writing self-edits")
-    (lesson,) = write_lessons(engine, base, [context], recipe.self_edit, seed=seed, progress=progress)
+    (lesson,) = write_lessons(
+        engine, base, [context], recipe.self_edit, writer=contestant.writer, seed=seed, progress=progress
+    )
     job = job_of(engine, base, lesson, replace(recipe.inner_loop, seed=seed), start=start, earlier=earlier)
     with resting(engine):
         (trained,) = train(base, [job], begin("training"))

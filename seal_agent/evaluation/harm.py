@@ -18,9 +18,9 @@ from statistics import fmean
 from seal_agent.data import bundled
 from seal_agent.evaluation.contestant import BeginStage, Contestant, Learnt
 from seal_agent.generation.engine import Engine
-from seal_agent.grading.grader import Grader
+from seal_agent.grading.grader import Grader, grade_all
 from seal_agent.lora.adapter import LoraAdapter
-from seal_agent.types import Context, Question, Verdict
+from seal_agent.types import Context, Question, Verdict, share_of
 
 NEUTRAL_TEXTS = 8  # whose perplexity is measured; not tuned
 UNRELATED = 12  # questions about other passages, asked with each adapter
@@ -92,12 +92,9 @@ def _answers(
 
 def _right(context: Context, answers: Sequence[str], grader: Grader) -> float:
     """Share of right answers among those that could be graded."""
-    verdicts = [
-        grader.grade(question.text, question.golds, answer)
-        for question, answer in zip(context.questions, answers, strict=True)
-    ]
-    known = [verdict for verdict in verdicts if verdict is not Verdict.UNGRADED]
-    return sum(verdict is Verdict.CORRECT for verdict in known) / max(1, len(known))
+    pairs = zip(context.questions, answers, strict=True)
+    verdicts = grade_all(grader, [(question.text, question.golds, answer) for question, answer in pairs])
+    return share_of(Verdict.CORRECT, verdicts) or 0.0
 
 
 def perplexity(engine: Engine, texts: Sequence[str], adapter: LoraAdapter | None) -> float:

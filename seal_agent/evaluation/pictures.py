@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from seal_agent.errors import MissingDependency
+from seal_agent.evaluation.note_curve import note_curves
 from seal_agent.evaluation.results import Results, read_results, results_in
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"  # Okabe and Ito's palette
@@ -30,6 +31,35 @@ def draw_run(path: Path) -> list[Path]:
                 written.append(path.with_name(f"{path.stem}-{name}.{suffix}"))
                 figure.savefig(written[-1], dpi=120)
         pyplot.close(figure)
+    return written
+
+
+def draw_note_curve(paths: Sequence[Path]) -> list[Path]:
+    """Draw accuracy against note tokens over several amounts of notes, as SVG and PNG beside the first file.
+
+    Returns no paths where the rows do not say how much was written. Raises MissingDependency without matplotlib.
+    """
+    (curve,) = note_curves([read_results(path) for path in paths]) or (None,)
+    if curve is None:
+        return []
+    pyplot = _pyplot()
+    figure, axes = pyplot.subplots(figsize=(8, 4.5))
+    tokens = [point.tokens for point in curve.points]
+    values = [point.measure.value for point in curve.points]
+    axes.plot(tokens, values, "o-", color=BLUE, label=curve.recipe)
+    if all(point.measure.low is not None for point in curve.points):
+        lows, highs = ([getattr(point.measure, side) for point in curve.points] for side in ("low", "high"))
+        axes.fill_between(tokens, lows, highs, color=BLUE, alpha=0.15, label="95 % interval")
+    for point in curve.points:
+        axes.annotate(f"{point.notes}", (point.tokens, point.measure.value), xytext=(4, 6), textcoords="offset points")
+    axes.set(xscale="log", xlabel="tokens of notes per passage (labels: self-edits per format)", ylabel=curve.primary)
+    axes.legend(frameon=False)
+    figure.tight_layout()
+    stem = paths[0].stem.replace(f"-per_format-{curve.points[0].notes}", "")
+    written = [paths[0].with_name(f"{stem}-notes.{suffix}") for suffix in ("svg", "png")]
+    for path in written:
+        figure.savefig(path, dpi=120)
+    pyplot.close(figure)
     return written
 
 

@@ -26,7 +26,8 @@ from vllm.lora.resolver import LoRAResolver, LoRAResolverRegistry
 
 from seal_agent.errors import SealError
 from seal_agent.paths import default_home
-from seal_agent.store.ledger import Ledger, check_usable
+from seal_agent.store.entries import check_usable
+from seal_agent.store.ledger import Ledger
 from seal_agent.store.names import check_name
 
 NAME = "seal"

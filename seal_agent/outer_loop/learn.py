@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import OuterLoopConfig
+from seal_agent.config import OuterLoopConfig, recorded_settings
 from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.outer_loop.archive.facts import describe_machine
 from seal_agent.outer_loop.archive.run import MANIFEST, Run
@@ -19,7 +19,7 @@ from seal_agent.outer_loop.domains.domain import Domain, DrawableDomain
 from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.plan import Plan
 from seal_agent.outer_loop.policies import best_policy, policy_section
-from seal_agent.outer_loop.policy import LAST, POLICIES, mark_last
+from seal_agent.outer_loop.policy import mark_last
 from seal_agent.outer_loop.report.alarms import alarm_section
 from seal_agent.outer_loop.report.blocks import Section
 from seal_agent.outer_loop.report.pictures import pictures
@@ -30,6 +30,7 @@ from seal_agent.outer_loop.rewards.reward import RewardModel
 from seal_agent.outer_loop.rounds import RoundResult
 from seal_agent.outer_loop.stages import RoundProgress, Stages, no_progress
 from seal_agent.outer_loop.units import Worker
+from seal_agent.store.policies import LAST, POLICIES
 
 _LOG = logging.getLogger(__name__)
 
@@ -72,12 +73,8 @@ def settings(
     `grader` holds its name, and a judge's model and address. The default grader is left out, so that runs of before
     graders had names go on.
     """
-    outer_loop = asdict(config)
-    for name in ("archive", "early_stop"):  # runs of before there were these go on
-        if not outer_loop[name]:
-            del outer_loop[name]
     return {
-        "outer_loop": outer_loop,
+        "outer_loop": recorded_settings(asdict(config)),
         "domain": domain.settings(),
         "reward": {"name": reward.name, "samples": reward.samples, **reward_settings},
         "base": base.identity,

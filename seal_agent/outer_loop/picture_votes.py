@@ -25,12 +25,13 @@ from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.collapse import CollapseWatch
-from seal_agent.outer_loop.policy import POLICIES, load_policy, mark_last, save_policy
+from seal_agent.outer_loop.policy import load_policy, mark_last, save_policy
 from seal_agent.outer_loop.rounds import RoundResult
 from seal_agent.progress import Progress
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.seeds import derived_seed
 from seal_agent.self_edits.pictures import Vote, is_answer, sampled_answers, vote_key, vote_of, written_questions
+from seal_agent.store.policies import POLICIES
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.policy_gradient import Sampled, update_policy
 from seal_agent.training.sequences import encode_in_view

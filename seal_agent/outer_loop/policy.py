@@ -5,30 +5,35 @@ It is separate from the adapters that are trained on its self-edits.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
-from seal_agent.errors import AdapterError, InputError
+from seal_agent.errors import AdapterError, InputError, PolicyWarning
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
-from seal_agent.lora.peft_files import export_peft
+from seal_agent.lora.peft_files import WEIGHTS, export_peft
 from seal_agent.progress import Progress
 from seal_agent.store import files
+from seal_agent.store.policies import (
+    CONTEXTS,
+    FORGOTTEN,
+    LAST,
+    METADATA,
+    POLICIES,
+    metadata_of,
+    write_metadata,
+)
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.sequences import encode_turns
 from seal_agent.training.train import train
 from seal_agent.types import Message, SelfEdit, TrainingSequence
 
-METADATA = "seal_policy.json"
 MAX_SCORED = 32  # self-edits; not tuned
-POLICIES, LAST = "policy", "last"
-"""The folder of a run's policies, and the file in it that names the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,10 @@ class Policy:
     formats: tuple[str, ...]
     base: str = ""
     """Identity of the base model that the policy was trained on; "" where its folder does not say."""
+    contexts: tuple[str, ...] = ()
+    """Hashes of the texts whose self-edits it learnt."""
+    forgotten: tuple[str, ...] = ()
+    """When a store forgot one of those texts."""
 
 
 def policy_sequences(base: BaseModel, winners: Sequence[SelfEdit]) -> tuple[TrainingSequence, ...]:
@@ -74,11 +83,15 @@ def divergence(engine: Engine, policy: LoraAdapter | None, edits: Sequence[SelfE
     return fmean(mine - theirs for mine, theirs in zip(own, base, strict=True)) if own else None
 
 
-def save_policy(policy: LoraAdapter, formats: Sequence[str], base: BaseModel, parent: Path) -> str:
-    """Write a policy below `parent` as a plain PEFT folder named by its content; returns the name."""
+def save_policy(
+    policy: LoraAdapter, formats: Sequence[str], base: BaseModel, parent: Path, contexts: Collection[str] = ()
+) -> str:
+    """Write a policy below `parent` as a plain PEFT folder named by its content; returns the name.
+
+    `contexts` are hashes of the texts whose self-edits it learnt, see `store.policies.text_hash`.
+    """
     name = files.save(policy, base.name, base.identity, parent)
-    metadata = {"formats": list(formats), "base": base.identity}
-    (parent / name / METADATA).write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")
+    write_metadata(parent / name, {"formats": list(formats), "base": base.identity, CONTEXTS: sorted(contexts)})
     return name
 
 
@@ -89,27 +102,72 @@ def mark_last(parent: Path, name: str) -> None:
     draft.replace(parent / LAST)
 
 
+def policy_folder(folder: Path) -> Path:
+    """The folder of a policy: a run's last one, or the folder itself."""
+    last = folder / POLICIES / LAST
+    return folder / POLICIES / last.read_text(encoding="utf-8").strip() if last.is_file() else folder
+
+
 def load_policy(folder: Path, base_identity: str | None = None) -> Policy:
     """Load a policy that `save_policy` wrote, or any PEFT folder, whose formats are then unknown.
 
-    Raises AdapterError where it is missing, damaged, or belongs to another base model.
+    Raises AdapterError where it is missing, damaged, or belongs to another base model. Warns of a policy that was
+    finetuned on a text that a store has forgotten since.
 
     Args:
         folder: The policy's folder, or a run's folder, which stands for its last policy.
         base_identity: The base model that the policy must belong to; None checks nothing.
     """
-    if (folder / POLICIES / LAST).is_file():
-        folder = folder / POLICIES / (folder / POLICIES / LAST).read_text(encoding="utf-8").strip()
+    folder = policy_folder(folder)
     adapter = files.load(folder, base_identity, extra=(METADATA,))
     try:
-        metadata: dict[str, Any] = json.loads((folder / METADATA).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return Policy(adapter, ())
+        metadata = metadata_of(folder)
     except ValueError as err:
         raise AdapterError(
             f"{folder / METADATA} is damaged ({err}); restore the folder, or train the policy again"
         ) from err
-    return Policy(adapter, tuple(metadata["formats"]), metadata["base"])
+    if metadata is None:
+        return Policy(adapter, ())
+    policy = Policy(
+        adapter,
+        tuple(metadata["formats"]),
+        metadata["base"],
+        tuple(metadata.get(CONTEXTS, ())),
+        tuple(metadata.get(FORGOTTEN, ())),
+    )
+    if policy.forgotten:
+        warnings.warn(
+            f"the policy in {folder} was finetuned on a text that was forgotten on {policy.forgotten[-1][:10]}; "
+            "train it again without that text, or delete the folder",
+            PolicyWarning,
+            stacklevel=2,
+        )
+    return policy
+
+
+def policy_hash(folder: str) -> str:
+    """What a recipe's policy holds, as the hash that names it; "" for no policy, or where there is none yet."""
+    place = policy_folder(Path(folder).expanduser()) if folder else None
+    return files.content_name(place) if place and (place / WEIGHTS).is_file() else ""
+
+
+def writer_of(base: BaseModel, folder: str) -> LoraAdapter | None:
+    """The adapter of the policy that a recipe names, which writes the notes; None for "", the base model.
+
+    Raises InputError where there is no policy, AdapterError where it is damaged or was trained on another base model.
+    """
+    if not folder:
+        return None
+    place = Path(folder).expanduser()
+    if not place.is_dir():
+        raise InputError(
+            f"the recipe's policy is not there: {place} is no folder; train one with `seal train --run {place} …`, or "
+            "name another folder as the recipe"
+        )
+    policy = load_policy(place)
+    if policy.base and not base.is_same_as(policy.base):
+        raise AdapterError(f"the policy in {place} was trained on another base model; load that one, or train anew")
+    return policy.adapter
 
 
 def merge_policy(base: BaseModel, policy: LoraAdapter, folder: Path) -> None:

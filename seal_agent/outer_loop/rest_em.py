@@ -61,7 +61,7 @@ def rest_em(
         trials = stages.evaluate(round_, cases, self_edits)
         scored = stages.score(round_, cases, self_edits, trials)
         selected = stages.select(scored)
-        next_policy, losses = stages.finetune(round_, selected, policy) if round_ < config.rounds else (None, ())
+        next_policy, losses = stages.finetune(round_, cases, selected, policy) if round_ < config.rounds else (None, ())
         results.append(stages.close_round(round_, selected, trials, policy, next_policy, losses))
         on_round(results[-1])
         if watch and _has_collapsed(watch, results[-1], config.early_stop):

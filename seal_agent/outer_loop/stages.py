@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from seal_agent.config import OuterLoopConfig
+from seal_agent.config import OuterLoopConfig, recorded_settings
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.domains.domain import Domain
 from seal_agent.outer_loop.executors.executor import Executor
-from seal_agent.outer_loop.policy import POLICIES, divergence, finetune, load_policy, mark_last, save_policy
+from seal_agent.outer_loop.policy import divergence, finetune, load_policy, mark_last, save_policy
 from seal_agent.outer_loop.rewards.reward import RewardInput, RewardModel, gains
 from seal_agent.outer_loop.rewards.votes import diversity_across, mean_entropy
 from seal_agent.outer_loop.rounds import ContextResult, RoundResult
@@ -21,6 +21,7 @@ from seal_agent.outer_loop.scoring import result_of_trials, result_without_train
 from seal_agent.outer_loop.selection import mean_gain, select
 from seal_agent.outer_loop.units import Case, CaseResult, Trial, Unit, UnitResult, Worker
 from seal_agent.seeds import derived_seed
+from seal_agent.store.policies import POLICIES, text_hash
 from seal_agent.types import Outcome, Question, SelfEdit, content_hash
 
 Value = TypeVar("Value")
@@ -38,10 +39,11 @@ def no_progress(round_: int, stage: str, done: int, total: int, rewards: Sequenc
 
 @dataclass(frozen=True, slots=True)
 class PolicyVersion:
-    """A policy's name and weights; the defaults stand for the base model."""
+    """A policy's name, weights, and hashes of the texts it learnt from; the defaults stand for the base model."""
 
     name: str = ""
     adapter: LoraAdapter | None = None
+    contexts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +179,18 @@ class Stages:
         return selected
 
     def finetune(
-        self, round_: int, selected: Sequence[ContextResult], policy: PolicyVersion
+        self,
+        round_: int,
+        cases: Sequence[Case[Any]],
+        selected: Sequence[ContextResult],
+        policy: PolicyVersion,
     ) -> tuple[PolicyVersion, tuple[float, ...]]:
         """The policy finetuned on the winners, and its mean loss per epoch; the same policy without winners."""
         winners = [scored.edit for context in selected for scored in context.winners]
         if not winners:
             return policy, ()
         config, base, folder = self.config.policy, self.worker.base, self.run.folder / POLICIES
+        contexts = policy.contexts | self._texts_of_winners(cases, selected)
 
         def train() -> _Finetuned:
             adapter, losses = finetune(
@@ -193,16 +200,21 @@ class Stages:
                 policy.adapter,
                 lambda done, total: self.progress(round_, "finetune", done, total),
             )
-            return _Finetuned(save_policy(adapter, self.domain.formats, base, folder), losses)
+            return _Finetuned(save_policy(adapter, self.domain.formats, base, folder, contexts), losses)
 
         def lost(finetuned: _Finetuned) -> bool:
             return not (folder / finetuned.policy).is_dir()
 
-        facts = [base.identity, policy.name, [asdict(edit) for edit in winners], asdict(config)]
+        facts = [base.identity, policy.name, [asdict(edit) for edit in winners], recorded_settings(asdict(config))]
         finetuned = self._recorded("finetune", round_, facts, _Finetuned, train, redo=lost)
         mark_last(folder, finetuned.policy)
         adapter = load_policy(folder / finetuned.policy, base.identity).adapter
-        return PolicyVersion(finetuned.policy, adapter), finetuned.losses
+        return PolicyVersion(finetuned.policy, adapter, contexts), finetuned.losses
+
+    def _texts_of_winners(self, cases: Sequence[Case[Any]], selected: Sequence[ContextResult]) -> frozenset[str]:
+        """Hashes of the texts that the winners are about; a domain without texts has none."""
+        texts = (self.domain.text_of(case) for case, of in zip(cases, selected, strict=True) if of.winners)
+        return frozenset(text_hash(text) for text in texts if text)
 
     def close_round(
         self,

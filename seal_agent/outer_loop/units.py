@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import InnerLoopConfig
+from seal_agent.config import InnerLoopConfig, recorded_settings
 from seal_agent.generation.engine import Engine
 from seal_agent.grading.grader import Grader
 from seal_agent.lora.adapter import LoraAdapter
@@ -74,7 +74,7 @@ class Unit(Generic[Item]):
     @property
     def key(self) -> str:
         """Content hash: two units with the same key have the same result."""
-        return content_hash(asdict(self))
+        return content_hash(recorded_settings(asdict(self)))
 
 
 @dataclass(frozen=True, slots=True)

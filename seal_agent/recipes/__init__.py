@@ -3,8 +3,11 @@
 A folder stands for the `recipe.toml` in it, such as the folder of a run of `seal tune`.
 
 A file has `summary`, `mode`, `extends` (the recipe whose settings it starts from), `searched` (whether its settings
-were chosen on the passages of the recipe search), and a table for each config: `self_edit`, `inner_loop`, `answer`,
-`retrieval` and `arc`.
+were chosen on the passages of the recipe search), `policy` (a folder of `seal train`, whose policy writes the notes),
+and a table for each config: `self_edit`, `inner_loop`, `answer`, `retrieval` and `arc`. Relative paths are read from
+the folder of the file that names them.
+
+A folder of `seal train` is a recipe too: its policy writes, and the settings are those that it was rewarded under.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from seal_agent.errors import InputError
+from seal_agent.recipes.runs import is_run, tables_of_run
 
 SUFFIX = ".toml"
 IN_FOLDER = "recipe.toml"
@@ -50,27 +54,45 @@ def load_recipe(name_or_path: str) -> dict[str, Any]:
 
 
 def _parse(name_or_path: str, beside: str) -> dict[str, Any]:
-    """One file's tables. A path in `extends` is read from the folder of the file that names it."""
+    """One file's tables, or those of a run's folder."""
     if name_or_path in recipe_names():
         text = resources.files(__package__).joinpath(f"{name_or_path}{SUFFIX}").read_text(encoding="utf-8")
-    else:
-        text = _read(name_or_path, beside)
+        return _tables(text, name_or_path)
+    path = _find(name_or_path, beside)
+    if path.is_dir():
+        return tables_of_run(path)
+    tables = _tables(_read(path), name_or_path)
+    if policy := tables.get("policy"):
+        tables["policy"] = str(path.parent / Path(str(policy)).expanduser())
+    return tables
+
+
+def _tables(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
-        raise InputError(f"the recipe {name_or_path} is not TOML: {err}") from err
+        raise InputError(f"the recipe {name} is not TOML: {err}") from err
 
 
-def _read(name_or_path: str, beside: str) -> str:
+def _find(name_or_path: str, beside: str) -> Path:
+    """The file, or the folder of `seal train`, that is meant. Raises InputError."""
     given = Path(name_or_path).expanduser()
     candidates = (given, given / IN_FOLDER, Path(beside).expanduser().parent / name_or_path)
-    path = next((path for path in candidates if path.is_file()), None)
+    path = next((path for path in candidates if path.is_file() or is_run(path)), None)
     if path is None and given.is_dir():
-        raise InputError(f"the folder {given} has no {IN_FOLDER}; name a recipe, a TOML file, or a run of seal tune")
+        raise InputError(
+            f"the folder {given} has no {IN_FOLDER} and no policy; name a recipe, a TOML file, or a run of seal tune "
+            "or seal train"
+        )
     if path is None:
         close = get_close_matches(name_or_path, recipe_names(), n=3, cutoff=0.5)
-        advice = f"did you mean {' or '.join(close)}?" if close else f"use {', '.join(recipe_names())} or a TOML file"
+        names = f"use {', '.join(recipe_names())}, a TOML file, or a folder of `seal train` that has a policy"
+        advice = f"did you mean {' or '.join(close)}?" if close else names
         raise InputError(f"there is no recipe {name_or_path!r}; {advice}")
+    return path
+
+
+def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as err:

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from seal_agent.text.lines import Line, has_two_words, strip_markup
 from seal_agent.types import Note
 
+PAIRED_FORMATS = ("self-qa", "critical-qa")
+"""Written formats whose notes are questions with answers."""
+
 _QUESTION_LABELS = "question|Q|Frage|pregunta|вопрос|问题|問題|質問|问"
 _ANSWER_LABELS = "Antwort|réponse|respuesta|ответ|答案|回答|答"
 _QUESTION = re.compile(rf"(?:{_QUESTION_LABELS})\s*#?(\d*)\s*[:.)：]\s*(.*)$", re.IGNORECASE)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from seal_agent.errors import InputError
 from seal_agent.prompts import fill, load_prompt
-from seal_agent.self_edits.pairs import looks_like_questions, read_pairs
+from seal_agent.self_edits.pairs import PAIRED_FORMATS, looks_like_questions, read_pairs
 from seal_agent.text.languages import ENGLISH, language_of
 from seal_agent.text.lines import Line, ends_a_sentence, has_two_words, normalize, read_lines
 from seal_agent.text.reasoning import without_reasoning
@@ -31,7 +31,8 @@ def parse(self_edit: SelfEdit, title: str = "") -> tuple[Note, ...]:
     Question-answer formats give pairs, the others one note per line.
     """
     lines = read_lines(_without_role(without_reasoning(self_edit.completion)))
-    has_pairs = self_edit.format == "self-qa" or (self_edit.format.endswith(".txt") and looks_like_questions(lines))
+    may_have_pairs = self_edit.format.endswith(".txt") and looks_like_questions(lines)
+    has_pairs = self_edit.format in PAIRED_FORMATS or may_have_pairs
     lines = _on_task(lines, _instructions(self_edit.format, title), ends_after_list=not has_pairs)
     notes = read_pairs(lines) if has_pairs else [Note(text) for text in _statements(lines, title, self_edit.format)]
     return _unique(_without_truncated_end(notes, self_edit.completion))
@@ -151,12 +152,14 @@ _LABEL = re.compile(
     r"|paragraph|point|note|summary|answer)s?(?:\s*#?\d+\s*[:.)–-]|\s*:)\s+",
     re.IGNORECASE,
 )
+_SPEAKER = re.compile(r"[A-Z][\w.]*(?: [\w.]+)?\s*:\s+")
 
 
 def _statements(lines: Sequence[Line], title: str, format_name: str) -> list[str]:
     """Lines of two words or more, without headings, titles, and labels such as "Implication 3:"."""
     is_heading = _heading_test(lines, title, format_name)
-    unlabelled = [replace(line, text=_LABEL.sub("", line.text, count=1)) for line in lines]
+    label = _SPEAKER if format_name == "discussion" else _LABEL
+    unlabelled = [replace(line, text=label.sub("", line.text, count=1)) for line in lines]
     return [line.text for line in unlabelled if not is_heading(line) and has_two_words(line.text)]
 
 

@@ -6,78 +6,19 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
-from pydantic import TypeAdapter
+from filelock import FileLock
 
 from seal_agent.errors import AdapterError, StoreError
-from seal_agent.store import chain, queue, schema, trajectories
+from seal_agent.store import chain, erasing, queue, schema, trajectories
 from seal_agent.store.database import Database
+from seal_agent.store.entries import Entry, check_usable, from_json, revision_of, to_json
+from seal_agent.store.locks import locked
 from seal_agent.store.names import check_name
 from seal_agent.types import Forgotten, Revision, RevisionState
-
-_REVISION: TypeAdapter[Revision] = TypeAdapter(Revision)
-_STATE: TypeAdapter[RevisionState] = TypeAdapter(RevisionState)
-
-
-def to_json(revision: Revision) -> str:
-    """A revision as JSON text; from_json gives it back unchanged."""
-    return _REVISION.dump_json(revision).decode()
-
-
-def from_json(text: str) -> Revision:
-    """The revision that to_json wrote."""
-    return _REVISION.validate_json(text)
-
-
-@contextmanager
-def _locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold a lock file; the system lets go of it however its process ends. Raises StoreError."""
-    lock = FileLock(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=-1 if wait else 0)
-    except Timeout as err:
-        raise StoreError(f"{path.name} is held by another program; try again") from err
-    except OSError as err:
-        raise StoreError(f"the adapter store cannot be written ({err}); set SEAL_HOME to a writable folder") from err
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _revision(body: str, state: str) -> Revision:
-    """A revision with the state it has now; older ledgers only knew whether it was accepted."""
-    revision = from_json(body)
-    now = _STATE.validate_python(state or revision.status)
-    return replace(revision, state=now, accepted=now == "active") if state else revision
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A revision with what the ledger keeps beside it: the hash of what was committed, and its weights' folder."""
-
-    revision: Revision
-    proposal: str
-    folder: str
-
-
-def check_usable(revision: Revision, *, named: bool = False) -> None:
-    """Raises AdapterError for a revision that may not answer.
-
-    Args:
-        named: It was asked for by its id, which quarantined revisions answer to.
-    """
-    if revision.status == "active" or (named and revision.status == "quarantined"):
-        return
-    fix = f"`seal promote {revision.id}` makes it active" if revision.status == "quarantined" else "use another"
-    why = f": {revision.reason}" if revision.status == "rejected" else ""
-    raise AdapterError(f"revision {revision.id} is {revision.status}{why}; {fix}")
 
 
 class Ledger:
@@ -152,8 +93,8 @@ class Ledger:
         query = "SELECT body, state, proposal, folder FROM revisions WHERE id = ?"
         row = self._db.execute(query, (revision,)).fetchone()
         if row is None:
-            raise AdapterError(self._why_missing(revision))
-        return Entry(_revision(row[0], row[1]), row[2], row[3])
+            raise AdapterError(erasing.why_missing(self._db, revision))
+        return Entry(revision_of(row[0], row[1]), row[2], row[3])
 
     def exists(self, revision: str) -> bool:
         """Whether there is such a revision, and nobody has forgotten it. Takes microseconds."""
@@ -163,25 +104,15 @@ class Ledger:
         """How many revisions were ever forgotten, of all adapters: a number that changes when one is."""
         return int(self._db.execute("SELECT COUNT(*) FROM forgotten").fetchone()[0])
 
-    def _why_missing(self, revision: str) -> str:
-        row = self._db.execute("SELECT * FROM forgotten WHERE id = ?", (revision,)).fetchone()
-        if row is None:
-            return f"there is no revision {revision!r}; `seal history` lists them"
-        gone = Forgotten(*row)
-        instead = (
-            f"use {gone.became}, which learnt the rest again" if gone.became else "`seal history` lists the others"
-        )
-        return f"revision {revision!r} was forgotten on {gone.forgotten[:10]}; {instead}"
-
     def find(self, adapter: str, proposal: str) -> list[Revision]:
         """Revisions that came of one proposal, newest first."""
         query = "SELECT body, state FROM revisions WHERE adapter = ? AND proposal = ? ORDER BY created DESC, rowid DESC"
-        return [_revision(*row) for row in self._db.execute(query, (adapter, proposal))]
+        return [revision_of(*row) for row in self._db.execute(query, (adapter, proposal))]
 
     def history(self, adapter: str) -> list[Revision]:
         """All revisions of an adapter, oldest first, taken-back ones included."""
         query = "SELECT body, state FROM revisions WHERE adapter = ? ORDER BY created, rowid"
-        return [_revision(*row) for row in self._db.execute(query, (adapter,))]
+        return [revision_of(*row) for row in self._db.execute(query, (adapter,))]
 
     def lineage(self, adapter: str) -> list[Revision]:
         """The active revision and its ancestors, newest first: what the adapter knows."""
@@ -214,7 +145,7 @@ class Ledger:
         target = self._rollback_target(adapter, to)
         with self._write() as db:  # waits for no training: that one sees when it records what became of its parent
             if target and not db.execute("SELECT 1 FROM revisions WHERE id = ?", (target.id,)).fetchone():
-                raise AdapterError(self._why_missing(target.id))
+                raise AdapterError(erasing.why_missing(db, target.id))
             self._set_active(db, adapter, target.id if target else None)
         return target
 
@@ -245,51 +176,23 @@ class Ledger:
 
         `gone` says of each id what was learnt in its place, if anything. Other revisions must not be born of them.
         """
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._write() as db:
             for entry in instead:
                 self._insert(db, entry)
             if self._active(db, adapter) in gone:  # else it was rolled back meanwhile, to a revision that stays
                 self._set_active(db, adapter, active)
-            for revision, became in gone.items():
-                chain.append(db, "forgotten", adapter, revision)
-                db.execute(
-                    "INSERT OR REPLACE INTO forgotten SELECT id, adapter, created, ?, ? FROM revisions WHERE id = ?",
-                    (now, became, revision),
-                )
-                db.execute("DELETE FROM revisions WHERE id = ?", (revision,))
+            erasing.erase(db, adapter, gone)
             trajectories.follow(db, adapter, gone)
 
     def delete(self, adapter: str) -> None:
         """Delete an adapter and all its revisions, leaving their ids and dates among the forgotten, in one go."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._write() as db:
-            db.execute("DELETE FROM active WHERE adapter = ?", (adapter,))
-            for (revision,) in db.execute("SELECT id FROM revisions WHERE adapter = ?", (adapter,)).fetchall():
-                chain.append(db, "forgotten", adapter, revision)
-            kept = "SELECT id, adapter, created, ?, NULL FROM revisions WHERE adapter = ?"
-            db.execute(f"INSERT OR REPLACE INTO forgotten {kept}", (now, adapter))
             trajectories.drop_all(db, adapter)
-            for table in ("revisions", "lessons", "namespaces", "runs"):
-                db.execute(f"DELETE FROM {table} WHERE adapter = ?", (adapter,))
-            chain.append(db, "deleted", adapter, "")
+            erasing.delete(db, adapter)
 
     def scrub(self) -> None:
         """Leave no copy of what was erased in the database and its log. StoreError where others do not let go of it."""
-        try:
-            self._db.execute("PRAGMA temp_store = MEMORY")
-            self._db.execute("VACUUM")  # a page that was once divided may hold an old copy of a row
-            (busy, *_) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except StoreError as err:
-            raise self._not_scrubbed(str(err)) from err
-        if busy:
-            raise self._not_scrubbed("its log is being read")
-
-    def _not_scrubbed(self, why: str) -> StoreError:
-        return StoreError(
-            f"it is forgotten, but a copy may be left in {self.path} and its -wal file ({why}); "
-            "end the other programs that use this store, and the log is emptied when the last of them ends"
-        )
+        erasing.scrub(self._db, self.path)
 
     def forgotten(self, adapter: str) -> list[Forgotten]:
         """What was erased of an adapter, oldest first."""
@@ -350,7 +253,7 @@ class Ledger:
 
         Raises StoreError where another holds it and one does not want to `wait`.
         """
-        with _locked(self.path.parent / "adapters.lock", wait):
+        with locked(self.path.parent / "adapters.lock", wait):
             yield
 
     @contextmanager
@@ -359,7 +262,7 @@ class Ledger:
 
         A rollback does not wait for it.
         """
-        with _locked(self.path.parent / "locks" / f"{adapter}.lock"):
+        with locked(self.path.parent / "locks" / f"{adapter}.lock"):
             yield
 
     def adapters(self) -> dict[str, str | None]:

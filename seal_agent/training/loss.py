@@ -90,7 +90,7 @@ def _renormalize(probs_CJ: Tensor, other_mass_C: Tensor) -> Tensor:
 def head_loss(base: BaseModel, batch: Batch) -> Tensor:
     """Run a pass forward and backward, inside a route. Returns the loss of each labelled position in float32, M."""
     if not _head_is_linear(base):
-        return _autograd_loss(base, batch)
+        return autograd_loss(base, batch)
     head = base.module.get_output_embeddings()
     hidden_ND = last_hidden_states(base, batch)
     nll_M, grad_MD = linear_cross_entropy(
@@ -120,7 +120,7 @@ def label_logprobs(base: BaseModel, batch: Batch) -> Tensor:
     return logprobs_MV.gather(1, batch.targets_MJ[:, :1]).squeeze(1)
 
 
-def _autograd_loss(base: BaseModel, batch: Batch) -> Tensor:
+def autograd_loss(base: BaseModel, batch: Batch) -> Tensor:
     """For models whose logits are more than one product: by autograd, from their own logits."""
     log_probs_MV = model_logits(base, batch)[batch.labelled_M].float().log_softmax(-1)
     nll_M = -(batch.target_probs_MJ * log_probs_MV.gather(1, batch.targets_MJ)).sum(1)

@@ -144,9 +144,13 @@ class Pool:
         checkpointing: bool,
         report: BankReport,
         report_progress: Callable[[], None],
+        graphs: bool = True,
     ) -> None:
-        """`slots` adapters are resident at most; a pass computes `budget` tokens at most, if it has several rows."""
-        self.base, self.budget, self.checkpointing = base, budget, checkpointing
+        """`slots` adapters are resident at most; a pass computes `budget` tokens at most, if it has several rows.
+
+        `graphs` allows passes to be recorded and replayed, where a pool can.
+        """
+        self.base, self.budget, self.checkpointing, self.graphs = base, budget, checkpointing, graphs
         self.report, self.report_progress = report, report_progress
         self.packed = supports_packing(base)
         by_token = text_layers(base.module).by_token
@@ -156,6 +160,10 @@ class Pool:
         self.slots: list[Slot] = []
         self._make_slots(runs, min(slots, len(runs)), rank=max(run.rank for run in runs))
         report.resident = max(report.resident, len(self.slots))
+        self._prepare(runs)
+
+    def _prepare(self, runs: Sequence[JobRun]) -> None:
+        """What else a pool needs, once its slots are there."""
 
     def _make_slots(self, runs: Sequence[JobRun], slots: int, rank: int) -> None:
         self.bank = LoraBank(self.base.module, runs[0].targets, slots, rank, self.base.device, self.base.dtype)

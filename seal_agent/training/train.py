@@ -14,7 +14,7 @@ from functools import partial
 from seal_agent.base_model.model import BaseModel
 from seal_agent.base_model.sight import FIRST_ID
 from seal_agent.config import BankConfig
-from seal_agent.errors import TrainingError
+from seal_agent.errors import InputError, TrainingError
 from seal_agent.generation.pictures import pictures_of
 from seal_agent.lora.coverage import say_what_is_left_out
 from seal_agent.lora.routing import make_routable
@@ -60,6 +60,11 @@ def train_each(
 ) -> tuple[list[TrainedAdapter | TrainingError], BankReport]:
     """Like `train`, but a job that fails yields its error in its place and does not affect the others."""
     config, report = bank or BankConfig(), BankReport()
+    if any(job.config.full for job in jobs):
+        raise InputError(
+            "full=true trains no adapter that could be kept or taken back; it is for `seal bench squad_cpt`, leave it "
+            "out elsewhere"
+        )
     check_causal(base)
     say_what_is_left_out(base.name, base.module)
     use_segment_attention(base)

@@ -17,7 +17,7 @@ from seal_agent.config import PLAIN_LORA, SelfEditConfig
 from seal_agent.data.documents.markdown import read_markdown
 from seal_agent.errors import InputError
 from seal_agent.model import SelfAdaptingModel
-from seal_agent.store.ledger import from_json, to_json
+from seal_agent.store.entries import from_json, to_json
 from seal_agent.types import Context, PassageSource, Question
 
 QUICK = replace(PLAIN_LORA, rank=2, alpha=4.0, epochs=1)

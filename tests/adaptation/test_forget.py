@@ -23,7 +23,8 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.config import UNPROTECTED, InnerLoopConfig, SelfEditConfig
 from seal_agent.errors import AdapterError, StoreError
 from seal_agent.model import SelfAdaptingModel
-from seal_agent.store.ledger import Ledger, to_json
+from seal_agent.store.entries import to_json
+from seal_agent.store.ledger import Ledger
 from seal_agent.types import Context, Question, Revision, Verdict
 
 FIRST = "Tarawa is the capital of Kiribati."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from judge_server import Server, reply
 from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel
 from seal_agent.cli import console
-from seal_agent.config import OuterLoopConfig, SelfEditConfig
+from seal_agent.cli.train.command import EditOptions, SearchOptions
+from seal_agent.config import RECIPES, OuterLoopConfig, SelfEditConfig
 from seal_agent.errors import AdapterError, InputError
 from seal_agent.grading.model_judge import ModelJudge
 from seal_agent.model import SelfAdaptingModel
@@ -411,3 +413,23 @@ def test_a_run_of_before_identities_followed_weights_goes_on(
     assert resumed_base(base, tmp_path / "new").identity == base.identity
     (run / "manifest.json").write_text(json.dumps({"config": {"base": "another model"}}))
     assert resumed_base(base, run).identity == base.identity
+
+
+# ---------------------------------------------------------------- recipes
+
+
+def test_a_run_takes_its_settings_from_a_recipe_and_options_change_them() -> None:
+    search = SearchOptions()
+    named = EditOptions(recipe="implications", epochs=3).config(search, None, 0)
+    assert named.self_edit == RECIPES["implications"].self_edit
+    assert named.inner_loop == replace(RECIPES["implications"].inner_loop, epochs=3)
+    assert EditOptions().config(search, None, 0).inner_loop == RECIPES["paper"].inner_loop
+    arc = EditOptions(recipe="paper").config(search, "toy", 0)
+    assert arc.inner_loop == RECIPES["paper"].arc_inner_loop
+    assert EditOptions().config(search, "toy", 0).inner_loop == RECIPES["default"].arc_inner_loop
+
+
+@pytest.mark.parametrize("recipe", ["base", "retrieval", "rest_em", "paper/cpt-full"])
+def test_a_recipe_that_no_policy_can_be_taught_by_is_refused(recipe: str) -> None:
+    with pytest.raises(InputError, match=f"a policy cannot be taught by the recipe {recipe}"):
+        EditOptions(recipe=recipe).config(SearchOptions(), None, 0)

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("lm_eval")
 pytest.importorskip("bm25s")
 
+from conftest import random_adapter
 from fakes import ScriptedEngine
 
 from seal_agent.base_model.model import BaseModel
@@ -24,7 +25,9 @@ from seal_agent.evaluation.retrieval import PassageSearch, with_passages
 from seal_agent.evaluation.submit import check_submission
 from seal_agent.generation.hf import HFEngine
 from seal_agent.integrations.lm_eval.bench.pace import expected_time
-from seal_agent.integrations.lm_eval.bench.run import BenchRequest, Plan, plan_run, run_suite
+from seal_agent.integrations.lm_eval.bench.plan import BenchRequest, Plan, plan_run
+from seal_agent.integrations.lm_eval.bench.run import run_suite
+from seal_agent.outer_loop.policy import save_policy
 from seal_agent.types import Message
 
 GOLDS = {question.text: question.golds[0] for context in novel() for question in context.questions}
@@ -118,6 +121,60 @@ def test_many_passages_go_into_one_adapter(tmp_path: Path, tiny_base: BaseModel)
     assert len({id(one.adapter) for one in learnt}) == 1
     _, results = run_suite(plan, silent, contestant)
     assert results.data.questions == 3
+
+
+def test_many_passages_are_learnt_by_all_weights_of_a_copy(tmp_path: Path, tiny_base: BaseModel) -> None:
+    data = tmp_path / "passages.jsonl"
+    rows = [
+        {"title": c.title, "context": c.text, "questions": [{"question": q.text, "answer": list(q.golds)}]}
+        for c in novel()[:2]
+        for q in c.questions[:1]
+    ]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    changes = {"epochs": 1, "format": "passage", "max_tokens": 8}
+    wanted = request(tmp_path, "squad_cpt", recipe="paper/cpt-full", changes=changes, data=str(data), size=2)
+    plan = plan_run(wanted)
+    before = [weight.clone() for weight in tiny_base.module.parameters()]
+    contestant = Contestant(tiny_base, HFEngine(tiny_base), plan.recipe, corpus=plan.contexts, together=True)
+    learnt = contestant.learn(plan.contexts, 0, silent)
+    assert learnt[0].adapter is None
+    assert learnt[0].model is learnt[1].model is not None
+    asked: list[str] = []
+    monkey = contestant.engine.generate
+    contestant.engine.generate = lambda prompts, *rest, **more: asked.extend(prompts) or monkey(prompts, *rest, **more)
+    _, results = run_suite(plan, silent, contestant)
+    assert results.data.questions == 2
+    assert asked == [], "the copy answered, not the base model"
+    assert all(a.equal(b) for a, b in zip(before, tiny_base.module.parameters(), strict=True))
+    for misuse, complaint in (
+        ({"suite": "squad_n1"}, "is for squad_cpt"),
+        ({"changes": {"answer_style": "short"}}, "plain"),
+    ):
+        with pytest.raises(InputError, match=complaint):
+            plan_run(replace(wanted, **misuse))
+
+
+def test_a_policy_writes_the_notes_and_the_row_names_it(tmp_path: Path, tiny_base: BaseModel) -> None:
+    name = save_policy(random_adapter(tiny_base, 5), ("rewrite",), tiny_base, tmp_path / "run")
+    folder = tmp_path / "run" / name
+    changes = {"epochs": 1, "rank": 2, "max_tokens": 8}
+    plan = plan_run(request(tmp_path, recipe=str(folder), changes=changes, limit=1))
+    writers = []
+    engine = HFEngine(tiny_base)
+    real = engine.generate
+
+    def watched(prompts, sampling, adapters=None, progress=None, grammars=None):  # type: ignore[no-untyped-def]
+        writers.extend(adapters or ())
+        return real(prompts, sampling, adapters, progress, grammars)
+
+    engine.generate = watched  # type: ignore[method-assign]
+    contestant = Contestant(tiny_base, engine, plan.recipe, corpus=plan.contexts)
+    _, results = run_suite(plan, silent, contestant)
+    assert contestant.writer is not None
+    assert writers[0] is contestant.writer
+    assert results.recipe.name == "rest_em"
+    assert results.recipe.settings["policy"] == name
+    assert results.recipe.changed["policy"] == name[:8]
 
 
 def test_edits_in_a_row_give_a_matrix_that_can_be_submitted(tmp_path: Path, tiny_base: BaseModel) -> None:

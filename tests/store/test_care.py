@@ -23,7 +23,8 @@ from seal_agent.lora.peft_files import write_peft
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.store import budget, chain
 from seal_agent.store.backup import backup, restore
-from seal_agent.store.ledger import Ledger, to_json
+from seal_agent.store.entries import to_json
+from seal_agent.store.ledger import Ledger
 from seal_agent.store.namespaces import full_name
 from seal_agent.store.verify import verify
 
@@ -235,6 +236,49 @@ def test_a_handle_reaches_nothing_of_another_namespace(model: SelfAdaptingModel,
         bob.rollback(to=hers.id)
     assert alice.history() == [hers]
     assert set(model.adapters()) == {"acme.alice", "acme.alice..notes", "acme.bob"}, "the whole store sees all"
+
+
+def test_the_ledger_of_a_handle_shows_its_own_and_nothing_else(model: SelfAdaptingModel) -> None:
+    alice, bob = model.in_namespace(("acme", "alice")), model.in_namespace(("acme", "bob"))
+    hers, his, anyones = adapt(alice, TEXTS[0]), adapt(bob, TEXTS[1]), adapt(model, TEXTS[2])
+    name, other = alice.full_name(), bob.full_name()
+    ledger = alice.ledger
+    assert ledger.adapters() == {name: hers.id}
+    assert (ledger.active(name), ledger.get(hers.id), ledger.history(name)) == (hers.id, hers, [hers])
+    assert ledger.lineage(name) == [hers]
+    assert [ledger.exists(revision.id) for revision in (hers, his, anyones)] == [True, False, False]
+    assert [ledger.is_known(adapter) for adapter in (name, other, "default")] == [True, False, False]
+    uses: list[Callable[[], object]] = [
+        lambda: ledger.get(his.id),
+        lambda: ledger.folder(anyones.id),
+        lambda: ledger.ancestors(his.id),
+        lambda: ledger.active(other),
+        lambda: ledger.history("default"),
+        lambda: ledger.lineage(other),
+        lambda: ledger.forgotten(other),
+        lambda: ledger.find("default", "p"),
+        lambda: ledger.check_known(other),
+    ]
+    changes: list[Callable[[], object]] = [
+        lambda: ledger.database,
+        lambda: ledger.folders(),
+        lambda: ledger.activate(name, None),
+        lambda: ledger.delete(other),
+        lambda: ledger.claim(other, ("acme", "alice"), "stolen"),
+        lambda: ledger.claimed(("acme", "bob")),
+        lambda: ledger.set_state(hers.id, "revoked"),
+        lambda: ledger.rollback(name, "base"),
+        lambda: budget.set_limits(ledger, budget.STORE, Limits(adaptations=0)),
+    ]
+    for use in uses:
+        with pytest.raises(AdapterError, match="there is no"):
+            use()
+    for change in changes:
+        with pytest.raises(AdapterError, match="reads its own adapters alone"):
+            change()
+    assert model.ledger.adapters() == {name: hers.id, other: his.id, "default": anyones.id}, "nothing was changed"
+    alice.rollback()
+    assert alice.adapters() == {"default": None}
 
 
 def test_names_of_different_namespaces_never_meet() -> None:

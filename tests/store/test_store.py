@@ -23,8 +23,9 @@ from seal_agent.lora.peft_files import CONFIG, WEIGHTS, write_peft
 from seal_agent.lora.routing import routed
 from seal_agent.lora.serving import serving_route
 from seal_agent.paths import default_home
+from seal_agent.store.entries import from_json, to_json
 from seal_agent.store.files import load, save
-from seal_agent.store.ledger import Ledger, from_json, to_json
+from seal_agent.store.ledger import Ledger
 from seal_agent.store.names import check_name
 
 

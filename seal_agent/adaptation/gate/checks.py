@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from seal_agent.adaptation.gate.measure import Candidate, Measured
 from seal_agent.config import GateConfig
 from seal_agent.seeds import derived_seed
-from seal_agent.types import Check, Question, Verdict
+from seal_agent.types import Check, Question, Verdict, share_of
 
 LEARNED, EARLIER, GUARD, FACTS = "learned", "earlier lessons", "guard questions", "general facts"
 PERPLEXITY, DRIFT, APPROVAL = "perplexity", "drift", "approval"
@@ -17,15 +17,11 @@ DRAWS = 2000  # bootstrap samples; the bound of a mean over a handful of questio
 
 def learned(candidate: Candidate, config: GateConfig) -> Check:
     """Whether accuracy on the candidate's own questions rose, paired by question."""
-    pairs = [
-        (before.knows, after.knows)
-        for before, after in zip(candidate.before, candidate.after, strict=True)
-        if before.knows is not None and after.knows is not None
-    ]
+    pairs = _graded_pairs(candidate)
     if not pairs:
         why = "no question could be graded" if candidate.after else "there were no questions to ask"
         return Check(LEARNED, None, f"{why}, so it was not checked")
-    gains = [int(bool(after)) - int(bool(before)) for before, after in pairs]
+    gains = gains_of(candidate)
     right = [sum(map(bool, side)) for side in zip(*pairs, strict=True)]
     change = f"{right[0]} of {len(pairs)} questions right before, {right[1]} after"
     if config.minimum_gain is not None:
@@ -33,6 +29,20 @@ def learned(candidate: Candidate, config: GateConfig) -> Check:
         return Check(LEARNED, gain >= config.minimum_gain, change, gain, config.minimum_gain)
     bound = lower_bound(gains, config.confidence)
     return Check(LEARNED, bound > 0, f"{change}; the gain is at least {bound:+.2f}", bound, 0.0)
+
+
+def gains_of(candidate: Candidate) -> list[int]:
+    """For each of the candidate's own graded questions: 1 if it was learned, -1 if it was lost, else 0."""
+    return [int(after) - int(before) for before, after in _graded_pairs(candidate)]
+
+
+def _graded_pairs(candidate: Candidate) -> list[tuple[bool, bool]]:
+    """Whether each question was known before and after."""
+    return [
+        (before.knows, after.knows)
+        for before, after in zip(candidate.before, candidate.after, strict=True)
+        if before.knows is not None and after.knows is not None
+    ]
 
 
 def lower_bound(values: Sequence[float], confidence: float) -> float:
@@ -64,10 +74,9 @@ def _earlier(measured: Measured, config: GateConfig) -> Check | None:
 def _guard(measured: Measured, config: GateConfig) -> list[Check]:
     if not measured.guard:
         return []
-    wrong = [answer for answer in measured.guard if answer.verdict is not Verdict.CORRECT]
+    step, in_all = guard_lost(measured)
+    wrong = [answer for answer in measured.guard if answer.verdict is Verdict.WRONG]
     new = [answer for answer in wrong if answer.question.text in measured.known_to_parent]
-    step = len(new) / max(1, len(measured.known_to_parent))
-    in_all = len(wrong) / len(measured.guard)
     kept = f"{len(measured.guard) - len(wrong)} of {len(measured.guard)} general questions are answered as before"
     passed = step <= config.max_guard_lost and in_all <= config.max_guard_lost_in_all
     checks = [Check(GUARD, passed, kept + _named([a.question for a in wrong]), step, config.max_guard_lost)]
@@ -81,6 +90,13 @@ def _guard(measured: Measured, config: GateConfig) -> list[Check]:
         )
         checks.append(Check(FACTS, not changed, detail, len(changed) / len(measured.own), 0.0))
     return checks
+
+
+def guard_lost(measured: Measured) -> tuple[float, float]:
+    """Share of wrong answers to guard questions: of those that the parent answers, and of all that the base answers."""
+    of_parent = [answer for answer in measured.guard if answer.question.text in measured.known_to_parent]
+    step, in_all = (share_of(Verdict.WRONG, (a.verdict for a in each)) for each in (of_parent, measured.guard))
+    return step or 0.0, in_all or 0.0
 
 
 def _perplexity(measured: Measured, config: GateConfig) -> Check | None:

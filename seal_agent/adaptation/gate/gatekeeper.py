@@ -66,9 +66,9 @@ class Gatekeeper:
             (again,) = self.judge([retrain()], clock)
             retrained = replace(again.judgement, reason=f"trained again with more replay: {again.judgement.reason}")
             return Judged(again.candidate, retrained)
-        return self._scaled_back(candidate, clock) or _rejected(candidate, found, measured)
+        return self.scaled_back(candidate, clock) or _rejected(candidate, found, measured)
 
-    def _scaled_back(self, candidate: Candidate, clock: StageClock) -> Judged | None:
+    def scaled_back(self, candidate: Candidate, clock: StageClock) -> Judged | None:
         """The first of a bisection's updates that has learned and does no harm; None where there is none."""
         low, high = 0.0, 1.0
         for _ in range(self.meter.config.scalings):

@@ -7,8 +7,6 @@ chat. The texts are drawn with another seed than those whose directions `null_sp
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ from seal_agent.data import bundled
 from seal_agent.generation.engine import Engine
 from seal_agent.grading.grader import Grader, grade_all
 from seal_agent.lora.adapter import LoraAdapter
-from seal_agent.paths import cache_home
+from seal_agent.paths import cache_home, keep_in_cache
 from seal_agent.progress import Progress
 from seal_agent.seeds import derived_seed
 from seal_agent.training.retention.reference_text import reference_prompts
@@ -71,7 +69,11 @@ def reference_of(
     place = key, type(grader).__name__
     if place not in memo:
         path = cache_home() / "gate" / f"{base.identity[:32]}-{key}-{place[1]}.json"
-        memo[place] = _read(path) or _written(path, _make(engine, base, grader, questions, texts, progress))
+        if (found := _read(path)) is None:
+            found = _make(engine, base, grader, questions, texts, progress)
+            text = json.dumps(json.loads(_REFERENCE.dump_json(found)), ensure_ascii=False)
+            keep_in_cache(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+        memo[place] = found
     return memo[place]
 
 
@@ -115,16 +117,3 @@ def _read(path: Path) -> Reference | None:
         return _REFERENCE.validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
-
-
-def _written(path: Path, reference: Reference) -> Reference:
-    """Put it into the cache; on a full disk or a read-only folder nothing is cached."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(json.loads(_REFERENCE.dump_json(reference)), file, ensure_ascii=False)
-        os.replace(draft, path)
-    except OSError:
-        pass
-    return reference

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,8 @@ from seal_agent.cli.options import Device, Dtype, GraderOptions, Json, Model, pr
 from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
-    from seal_agent.integrations.lm_eval.bench.run import BenchRequest
+    from seal_agent.evaluation.results import Results
+    from seal_agent.integrations.lm_eval.bench.plan import BenchRequest, Plan
 
 EXAMPLE = "Example: seal bench novel_n1 --recipe in_context --out results --export eee"
 
@@ -25,19 +27,36 @@ class ContestantOptions:
 
     model: Model = "default"
     recipe: Annotated[
-        str, typer.Option("--recipe", "-r", help="A name of `seal recipes`, a TOML file, or a run of `seal tune`.")
+        str,
+        typer.Option(
+            "--recipe", "-r", help="A name of `seal recipes`, a TOML file, or a folder of `seal tune` or `seal train`."
+        ),
     ] = "default"
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="NAME=VALUE in place of the recipe's, named as for lm-eval: epochs=2. Repeatable."),
     ] = None
     style: Annotated[str | None, typer.Option(help="How an adapter answers: short, sentence or plain.")] = None
-    notes: Annotated[int | None, typer.Option(help="Self-edits per format: how much is written.", min=1)] = None
+    notes: Annotated[
+        str | None,
+        typer.Option(
+            help="Self-edits per format: how much is written. Several, such as 1,5,20, make a row and a curve."
+        ),
+    ] = None
     device: Device = "auto"
     dtype: Dtype = "auto"
     engine: Annotated[str, typer.Option(help="What answers: hf (transformers) or vllm.")] = "hf"
 
-    def changes(self) -> dict[str, Any]:
+    def amounts(self) -> list[int | None]:
+        """The values of --notes, one run each; [None] where it is not given. Raises InputError."""
+        if self.notes is None:
+            return [None]
+        parts = [part.strip() for part in self.notes.split(",")]
+        if not all(part.isdecimal() and int(part) > 0 for part in parts) or len(set(parts)) < len(parts):
+            raise InputError(f"--notes takes different whole numbers above 0, such as 1,5,20, but it is {self.notes!r}")
+        return [int(part) for part in parts]
+
+    def changes(self, notes: int | None) -> dict[str, Any]:
         """What replaces the recipe's settings, under lm-eval's names. Raises InputError."""
         changes: dict[str, Any] = {}
         for setting in self.settings or ():
@@ -45,7 +64,7 @@ class ContestantOptions:
             if not equals_sign:
                 raise InputError(f"--set takes NAME=VALUE, but it is {setting!r}; write --set epochs=2")
             changes[name] = value
-        named = {"answer_style": self.style, "per_format": self.notes}
+        named = {"answer_style": self.style, "per_format": notes}
         return changes | {name: value for name, value in named.items() if value is not None}
 
 
@@ -98,28 +117,64 @@ def bench(
         show_suites(as_json)
         return
     from seal_agent.evaluation.exports.formats import check_formats
-    from seal_agent.integrations.lm_eval.bench.run import plan_run, run_suite
+    from seal_agent.integrations.lm_eval.bench.plan import plan_run
 
     check_formats(export or ())
     grader_options.check()
-    request = _request(suite, contestant_options, size_options, grader_options, harm_options, out, as_json)
-    plan = plan_run(request)
+    requests = [
+        _request(suite, contestant_options, size_options, grader_options, harm_options, out, as_json, notes)
+        for notes in contestant_options.amounts()
+    ]
+    plans = [plan_run(request) for request in requests]
     if dry_run:
-        from seal_agent.integrations.lm_eval.bench.pace import expected_time
-
-        with console.stage_bars(quiet=as_json) as bars:
-            pace = expected_time(plan, lambda stage: lambda done, total: bars(stage, done, total))
-        show_dry_run(plan, pace, as_json)
+        _show_pace(plans, as_json)
         return
-    with console.stage_bars(quiet=as_json or bool(plan.suite.task)) as bars:
-        path, results = run_suite(plan, lambda stage: lambda done, total: bars(stage, done, total))
-    written = [path, *_extras(path, export or (), pictures)]
+    rows, written = _run(plans, export or (), pictures, as_json)
     if as_json:
-        print_json(files=[str(file) for file in written], **show_results(results, quiet=True))
-    else:
+        shown = [show_results(results, quiet=True) for results in rows]
+        print_json(files=[str(file) for file in written], **(shown[0] if len(shown) == 1 else {"rows": shown}))
+        return
+    for results in rows:
         show_results(results)
-        for file in written:
-            console.out.print(f"wrote {file}", markup=False, soft_wrap=True)
+    for file in written:
+        console.out.print(f"wrote {file}", markup=False, soft_wrap=True)
+
+
+def _show_pace(plans: Sequence[Plan], as_json: bool) -> None:
+    """Try a passage of each planned run, with one loaded model."""
+    from seal_agent.integrations.lm_eval.bench.pace import expected_time
+    from seal_agent.integrations.lm_eval.bench.run import load_contestant
+
+    tried = []
+    contestant = None
+    with console.stage_bars(quiet=as_json) as bars:
+        for plan in plans:
+            contestant = load_contestant(plan, contestant)
+            tried.append(expected_time(plan, lambda stage: lambda done, total: bars(stage, done, total), contestant))
+    show_dry_run(plans, tried, as_json)
+
+
+def _run(
+    plans: Sequence[Plan], formats: Sequence[str], pictures: bool, as_json: bool
+) -> tuple[list[Results], list[Path]]:
+    """Run the plans, with one loaded model; returns the rows and the files that were written."""
+    from seal_agent.integrations.lm_eval.bench.run import load_contestant, run_suite
+
+    rows: list[Results] = []
+    paths, written = list[Path](), list[Path]()
+    contestant = None
+    with console.stage_bars(quiet=as_json or bool(plans[0].suite.task)) as bars:
+        for plan in plans:
+            contestant = load_contestant(plan, contestant)
+            path, results = run_suite(plan, lambda stage: lambda done, total: bars(stage, done, total), contestant)
+            rows.append(results)
+            paths.append(path)
+            written += [path, *_extras(path, formats, pictures)]
+    if pictures and len(paths) > 1:
+        from seal_agent.evaluation.pictures import draw_note_curve
+
+        written += draw_note_curve(paths)
+    return rows, written
 
 
 def _request(
@@ -130,15 +185,16 @@ def _request(
     harm: HarmOptions,
     out: Path,
     quiet: bool,
+    notes: int | None,
 ) -> BenchRequest:
-    from seal_agent.integrations.lm_eval.bench.run import BenchRequest
+    from seal_agent.integrations.lm_eval.bench.plan import BenchRequest
 
     return BenchRequest(
         suite=suite,
         out=out,
         model=contestant.model,
         recipe=contestant.recipe,
-        changes=contestant.changes(),
+        changes=contestant.changes(notes),
         limit=size.limit,
         seeds=size.seeds,
         size=size.size,
@@ -156,7 +212,7 @@ def _request(
     )
 
 
-def _extras(path: Path, formats: list[str] | tuple[str, ...], pictures: bool) -> list[Path]:
+def _extras(path: Path, formats: Sequence[str], pictures: bool) -> list[Path]:
     """Write what was asked for beside the results; returns the paths."""
     from seal_agent.evaluation.exports.formats import export_results
 

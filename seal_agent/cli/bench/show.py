@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -12,7 +13,7 @@ from seal_agent.cli.options import print_json
 if TYPE_CHECKING:
     from seal_agent.evaluation.results import Measure, Results
     from seal_agent.integrations.lm_eval.bench.pace import Pace
-    from seal_agent.integrations.lm_eval.bench.run import Plan
+    from seal_agent.integrations.lm_eval.bench.plan import Plan
 
 
 def show_suites(as_json: bool) -> None:
@@ -30,26 +31,33 @@ def show_suites(as_json: bool) -> None:
     console.out.print(table)
 
 
-def show_dry_run(plan: Plan, pace: Pace, as_json: bool) -> None:
-    """What a run would do, and how long it would take."""
-    questions = sum(len(context.questions) for context in plan.contexts)
+def show_dry_run(plans: Sequence[Plan], paces: Sequence[Pace], as_json: bool) -> None:
+    """What each run would do, and how long it would take."""
     if as_json:
-        print_json(
-            suite=plan.suite.name,
-            recipe=plan.request.recipe,
-            passages=len(plan.contexts),
-            questions=questions,
-            seeds=list(plan.seeds),
-            seconds_each=pace.seconds_each,
-            expected_seconds=pace.seconds,
-        )
+        runs = [_dry_run_json(plan, pace) for plan, pace in zip(plans, paces, strict=True)]
+        print_json(**(runs[0] if len(runs) == 1 else {"runs": runs}))
         return
-    console.out.print(
-        f"{plan.suite.name} with {plan.request.recipe}: {len(plan.contexts)} passages, {questions} questions, "
-        f"{len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}\n"
-        f"one took {console.duration(pace.seconds_each)}; {pace.left} are left: about {console.duration(pace.seconds)}",
-        markup=False,
-    )
+    for plan, pace in zip(plans, paces, strict=True):
+        questions = sum(len(context.questions) for context in plan.contexts)
+        console.out.print(
+            f"{plan.suite.name} with {plan.label}: {len(plan.contexts)} passages, {questions} questions, "
+            f"{len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}\n"
+            f"one took {console.duration(pace.seconds_each)}; {pace.left} are left: about "
+            f"{console.duration(pace.seconds)}",
+            markup=False,
+        )
+
+
+def _dry_run_json(plan: Plan, pace: Pace) -> dict[str, Any]:
+    return {
+        "suite": plan.suite.name,
+        "recipe": plan.label,
+        "passages": len(plan.contexts),
+        "questions": sum(len(context.questions) for context in plan.contexts),
+        "seeds": list(plan.seeds),
+        "seconds_each": pace.seconds_each,
+        "expected_seconds": pace.seconds,
+    }
 
 
 def show_results(results: Results, quiet: bool = False) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seal_agent.cli import console
-from seal_agent.cli.options import EngineOptions, GraderOptions, Json, ModelOptions, Seed
+from seal_agent.cli.options import EngineOptions, GraderOptions, Home, Json, ModelOptions, Seed, open_ledger
 from seal_agent.cli.train.agent import AgentOptions, AgentRequest, show_agent_status, start_agent
 from seal_agent.cli.train.executor import ExecutorOptions
 from seal_agent.cli.train.options import EditOptions, RewardOptions, SearchOptions, check_agent
 from seal_agent.cli.train.pictures import PictureVoteOptions, learn_from_pictures
 from seal_agent.cli.train.show import show_plan, show_result, show_status
-from seal_agent.errors import InputError
+from seal_agent.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     from seal_agent.config import OuterLoopConfig
@@ -48,6 +48,7 @@ class _RunRequest:
     executor_options: ExecutorOptions
     merge: Path | None
     report_to: str | None
+    home: Path | None
 
 
 def train(
@@ -73,6 +74,7 @@ def train(
         Path | None, typer.Option(help="Write the model with the policy merged in to this folder.")
     ] = None,
     report_to: Annotated[str | None, typer.Option(help="tensorboard, wandb or trackio.")] = None,
+    home: Home = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -120,7 +122,17 @@ def train(
         request = AgentRequest(agent_options.agent, run, loop, scorer, make_worker, executor_options, merge)
     else:
         request = _RunRequest(
-            data, arc, run, config, reward_options, grader_options, make_worker, executor_options, merge, report_to
+            data,
+            arc,
+            run,
+            config,
+            reward_options,
+            grader_options,
+            make_worker,
+            executor_options,
+            merge,
+            report_to,
+            home,
         )
         _check(request)
     try:
@@ -237,6 +249,17 @@ def _reward(request: _RunRequest, worker: Worker) -> RewardModel:
     return QuestionReward(request.config.guard_penalty if request.config.guard else 0.0)
 
 
+def _tell_store(request: _RunRequest) -> None:
+    """Let the adapter store know of the run, so that `seal forget` can flag its policies; a store is not needed."""
+    from seal_agent.store.policies import register_policies
+
+    try:
+        register_policies(open_ledger(request.home), request.folder)
+    except StoreError as err:
+        message = f"seal: the policies of this run will not be flagged when a text of theirs is forgotten, since {err}"
+        console.err.print(message, style="yellow", markup=False, soft_wrap=True)
+
+
 def _learn(
     request: _RunRequest, domain: Domain[Any], reward: RewardModel, worker: Worker, planned: Plan, as_json: bool
 ) -> RunResult:
@@ -254,6 +277,7 @@ def _learn(
         judge_settings |= reward.options
     run_settings = settings(worker.base, domain, reward, request.config, grader=grader, **judge_settings)
     run = Run(request.folder, run_settings, facts(worker.base, planned))
+    _tell_store(request)
     try:
         executor = request.executor_options.make(request.make_worker, worker)
         try:

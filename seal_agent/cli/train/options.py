@@ -39,8 +39,10 @@ class EditOptions:
     recipe: Annotated[
         str | None,
         typer.Option(
+            "--recipe",
+            "-r",
             help="A name of `seal recipes`, a TOML file, or a run of `seal tune`, of what a policy can write; the "
-            "options below change it. \\[default: paper; of ARC: default]"
+            "options below change it. \\[default: paper; of ARC: default]",
         ),
     ] = None
     formats: Annotated[
@@ -66,8 +68,11 @@ class EditOptions:
                 "and --temperature out"
             )
         recipe = recipe_named(self.recipe or ("default" if arc else "paper"))
-        if recipe.mode != "self_edit" and not arc:
-            raise InputError(f"the recipe {self.recipe} learns nothing; use one that writes notes, such as paper")
+        if recipe.mode != "self_edit" or recipe.policy or recipe.inner_loop.full:
+            raise InputError(
+                f"a policy cannot be taught by the recipe {self.recipe}; use one by which the base model writes notes "
+                "and an adapter learns them, such as paper or implications"
+            )
         inner_loop = recipe.arc_inner_loop if arc else recipe.inner_loop
         formats = tuple(self.formats) if self.formats else None
         return OuterLoopConfig(

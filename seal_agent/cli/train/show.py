@@ -91,15 +91,21 @@ def _round_json(result: RoundResult) -> dict[str, Any]:
 def show_status(folder: Path, as_json: bool) -> None:
     """Show the progress of the run in a folder. Raises InputError where there is none."""
     from seal_agent.outer_loop.archive.status import read_status
+    from seal_agent.store.policies import flagged_policies
 
-    status = read_status(folder)
+    status, flagged = read_status(folder), flagged_policies(folder)
     if as_json:
-        print_json(**_status_json(status))
+        print_json(**_status_json(status), forgotten=flagged)
         return
     for round_ in status.rounds:
         stages = " · ".join(f"{stage.stage} {stage.done}/{stage.total}" for stage in round_.stages[:-1])
         rewards = _best_and_mean(round_.rewards)
         _print(f"round {round_.round + 1}/{status.plan.rounds}{' ✓' if round_.closed else ''}  {stages}{rewards}")
+    for name, dates in flagged.items():
+        _print(
+            f"⚠ policy {name[:12]} was finetuned on a text that was forgotten on {dates[-1][:10]}, and the run's "
+            "ledger still holds that text; train again without it, in a new folder, and delete this one"
+        )
     if status.finished:
         _print(f"finished; see {folder / 'report.md'}")
         return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from seal_agent.evaluation.ranking import Entry, RankedEntry, Ranking
 from seal_agent.evaluation.results import Measure, Results
@@ -16,13 +17,26 @@ SHARES = (
 NOTHING = "–"
 
 
+Weight = Literal["", "primary", "aside"]
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """`sort` is what a click on the column sorts by; numbers sort as numbers."""
+    """`sort` is what a click on the column sorts by; numbers sort as numbers.
+
+    `bar` are the lower end, the value and the upper end of a share, in per cent, where the page draws them.
+    """
 
     text: str
     sort: float | str
     hint: str = ""
+    bar: tuple[float, float, float] | None = None
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The value and its interval, "" without one."""
+        value, bracket, interval = self.text.partition(" (")
+        return value, f"({interval}" if bracket else ""
 
     @property
     def key(self) -> str:
@@ -32,11 +46,15 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its heading, what the heading means, and whether its values are numbers."""
+    """A column: its heading, what the heading means, whether its values are numbers, and its weight on the page.
+
+    "primary" ranks, "aside" is for those who look closer.
+    """
 
     name: str
     meaning: str
     numeric: bool = True
+    weight: Weight = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +87,8 @@ def table_of(ranking: Ranking, links: Mapping[str, str], others: Sequence[Entry]
     """
     makers = _makers(ranking, others)
     cells = [[make(row) for _, make in makers] for row in ranking.rows]
+    for place, of_row in enumerate(cells):  # rows of one rank stay in the order of their means
+        of_row[0] = replace(of_row[0], sort=ranking.rows[place].rank + place / 1000)
     kept = [i for i in range(len(makers)) if any(row[i].text != NOTHING for row in cells)]
     lines = [
         Line(
@@ -92,18 +112,19 @@ def _makers(ranking: Ranking, others: Sequence[Entry]) -> list[tuple[Column, Mak
     primary = ranking.rows[0].results.primary
     return [
         (Column("Rank", "1 + the number of rows that are statistically better"), lambda r: Cell(str(r.rank), r.rank)),
-        (Column("Model", "The base model", False), lambda r: _text(r.results.model.name)),
+        (Column("Model", "The base model", False), _model),
         (Column("Recipe", "How it learns, or what its prompt holds", False), lambda r: _text(r.results.recipe.label)),
-        *(_of_measure(name) for name in (primary, *_also(primary))),
+        _of_measure(primary, "primary"),
+        *(_of_measure(name) for name in _also(primary)),
         *_comparisons(others),
-        (Column("Words", "Mean words of an answer"), lambda r: _plain(r.results, "words", 1)),
+        (Column("Words", "Mean words of an answer", weight="aside"), lambda r: _plain(r.results, "words", 1)),
         _of_figure("s per passage", "Seconds to write about and train on one passage", "seconds_per_passage", 1),
         _of_figure("s per answer", "Seconds to answer one question, in batches", "seconds_per_answer", 2),
         _of_figure("Prompt tokens", "Mean tokens of a question's prompt", "prompt_tokens_per_answer", 0),
         _of_figure("Adapters per hour", "Passages learnt in an hour", "adapters_per_hour", 0),
-        (Column("Hardware", "Where the row was made", False), lambda r: _text(_hardware(r.results))),
-        (Column("Date", "When the run began", False), lambda r: _text(r.results.run.date[:10])),
-        (Column("Versions", "Commit, seeds and packages", False), _versions),
+        (Column("Hardware", "Where the row was made", False, "aside"), lambda r: _text(_hardware(r.results))),
+        (Column("Date", "When the run began", False, "aside"), lambda r: _text(r.results.run.date[:10])),
+        (Column("Versions", "Commit, seeds and packages", False, "aside"), _versions),
     ]
 
 
@@ -129,12 +150,13 @@ def _comparisons(others: Sequence[Entry]) -> list[tuple[Column, Maker]]:
     ]
 
 
-def _of_measure(name: str) -> tuple[Column, Maker]:
-    return Column(_heading(name), _meaning(name)), lambda r: _measure(r.results, name)
+def _of_measure(name: str, weight: Weight = "") -> tuple[Column, Maker]:
+    column = Column(_heading(name), _meaning(name), weight=weight)
+    return column, lambda r: _measure(r.results, name, drawn=weight == "primary")
 
 
 def _of_figure(heading: str, meaning: str, figure: str, digits: int) -> tuple[Column, Maker]:
-    return Column(heading, meaning), lambda r: _figure(r.results, figure, digits)
+    return Column(heading, meaning, weight="aside"), lambda r: _figure(r.results, figure, digits)
 
 
 def _also(primary: str) -> tuple[str, ...]:
@@ -180,15 +202,27 @@ def percent(measure: Measure) -> str:
     return f"{PERCENT * measure.value:.1f} ({PERCENT * measure.low:.1f}–{PERCENT * measure.high:.1f})"
 
 
-def _measure(results: Results, name: str) -> Cell:
+def _measure(results: Results, name: str, drawn: bool = False) -> Cell:
     measure = results.measures.get(name)
     if measure is None:
         return Cell(NOTHING, -1.0)
     hint = f"{measure.count} units" + (f", standard error {measure.stderr:.3g}" if measure.stderr is not None else "")
     if name in SHARES:
-        return Cell(percent(measure), measure.value, hint)
+        return Cell(percent(measure), measure.value, hint, _bar(measure) if drawn else None)
     interval = f" ({measure.low:.3f}–{measure.high:.3f})" if measure.low is not None else ""
     return Cell(f"{measure.value:.3f}{interval}", measure.value, hint)
+
+
+def _bar(measure: Measure) -> tuple[float, float, float]:
+    ends = (measure.low, measure.value, measure.high)
+    low, value, high = (PERCENT * (measure.value if end is None else end) for end in ends)
+    return low, value, high
+
+
+def _model(row: RankedEntry) -> Cell:
+    """Without the owner's name, which the hint has."""
+    name = row.results.model.name
+    return replace(_text(name.rpartition("/")[2]), hint=name)
 
 
 def _plain(results: Results, name: str, digits: int) -> Cell:

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from seal_agent.errors import InputError
 from seal_agent.evaluation.files import write_atomically
 from seal_agent.evaluation.leaderboard.cells import Table, table_of
+from seal_agent.evaluation.leaderboard.note_curves import note_curve_svg
 from seal_agent.evaluation.leaderboard.pareto import pareto_svg, points_of
 from seal_agent.evaluation.leaderboard.quoted import quoted_rows
 from seal_agent.evaluation.ranking import Entry, Ranking, rankings
@@ -31,11 +32,18 @@ DATA = "data"
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A ranking on a page: its table and its picture."""
+    """A ranking on a page: its table and its pictures, "" where there is nothing to draw."""
 
     ranking: Ranking
     table: Table
     picture: str
+    notes: str
+
+    @property
+    def first(self) -> str:
+        """The measure that ranks of the first row, with its unit and interval."""
+        place, column = next((i, c) for i, c in enumerate(self.table.columns) if c.weight == "primary")
+        return f"{column.name.partition(', %')[0]}: {self.table.lines[0].cells[place].text}"
 
 
 def entries_of(folders: Sequence[str | Path]) -> list[Entry]:
@@ -59,7 +67,10 @@ def build_site(entries: Sequence[Entry], out: Path) -> list[Path]:
     for ranking in rankings(entries):
         by_suite.setdefault(ranking.suite, []).append(ranking)
     pages = {
-        name: [Shown(ranking, table_of(ranking, links, entries), _picture(ranking)) for ranking in by_suite[name]]
+        name: [
+            Shown(ranking, table_of(ranking, links, entries), _picture(ranking), note_curve_svg(ranking))
+            for ranking in by_suite[name]
+        ]
         for name in SUITES
         if name in by_suite
     }

@@ -16,16 +16,22 @@ from seal_agent.generation.engine import Engine
 from seal_agent.integrations.lm_eval.arguments import Settings
 from seal_agent.integrations.lm_eval.progress_bar import stages_on
 from seal_agent.integrations.lm_eval.tasks import UNANSWERED
+from seal_agent.lora.adapter import LoraAdapter
 
 TASKS_AT_ONCE = 4  # adapters trained together; more do not use a processor better
 
 
 def answer_tasks(
-    engine: Engine, base: BaseModel, docs: Sequence[Mapping[str, Any]], settings: Settings, quiet: bool = False
+    engine: Engine,
+    base: BaseModel,
+    docs: Sequence[Mapping[str, Any]],
+    settings: Settings,
+    quiet: bool = False,
+    writer: LoraAdapter | None = None,
 ) -> list[str]:
     """The attempts at each document's test input, separated by blank lines, or why there are none.
 
-    Each task is trained on once, however many test inputs it has.
+    Each task is trained on once, however many test inputs it has. `writer` is the policy that chooses how.
     """
     tasks = {doc["task"]: task_from_json(doc["task_id"], doc["task"]) for doc in docs}
     mode = cast(Mode, settings.mode)  # modes of other domains were refused before
@@ -38,7 +44,16 @@ def answer_tasks(
             begin_stage = stages_on(bar, f"tasks {start + 1}–{start + len(chunk)} of {len(keys)}")
             chunk_tasks = [tasks[key] for key in chunk]
             progress = begin_stage("writing self-edits") if mode == "self_edit" else None
-            trials = trials_for(engine, base, chunk_tasks, mode, settings.arc, seed=inner_loop.seed, progress=progress)
+            trials = trials_for(
+                engine,
+                base,
+                chunk_tasks,
+                mode,
+                settings.arc,
+                writer=writer,
+                seed=inner_loop.seed,
+                progress=progress,
+            )
             results |= zip(chunk, solve(engine, base, trials, settings.arc, inner_loop, begin_stage), strict=True)
             bar.update(len(chunk))
     return [_answer(results[doc["task"]], int(doc["test"]), settings) for doc in docs]

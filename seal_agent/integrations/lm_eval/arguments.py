@@ -36,6 +36,7 @@ class ModelArguments:
 
     mode: Mode | None = None  # None: "base" if a stored adapter is named, else the recipe's
     recipe: str | None = None  # a name or a file; None: "paper" for mode=passage, else "default"
+    policy: str | None = None  # folder of `seal train` whose policy writes the notes; None: the recipe's, if any
     adapter: str | None = None  # a stored adapter that answers in place of the base model
     home: str | None = None  # the adapter store; None: $SEAL_HOME or the user's data folder
     device: str = "auto"
@@ -70,6 +71,11 @@ class Settings:
     @property
     def mode(self) -> Mode:
         return self.model.mode or ("base" if self.model.adapter else self.recipe.mode)
+
+    @property
+    def policy(self) -> str:
+        """Folder of the policy that writes the notes; "" for the base model."""
+        return self.recipe.policy if self.model.policy is None else self.model.policy
 
     @property
     def adapts(self) -> bool:

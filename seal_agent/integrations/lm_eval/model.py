@@ -52,6 +52,7 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.routing import routed
 from seal_agent.lora.serving import serving_route
 from seal_agent.model import SelfAdaptingModel
+from seal_agent.outer_loop.policy import policy_hash, writer_of
 from seal_agent.progress import Progress
 from seal_agent.prompts import question_with_passage
 from seal_agent.training.jobs import TrainJob
@@ -107,6 +108,7 @@ class SealLM(HFLM):  # type: ignore[misc]
         self.engine = make_engine(base, settings.model.engine, settings.vllm, max_rows=rows)
         judge_with(self.engine)
         self.adapter, self.adapter_revision = _stored_adapter(base, settings)
+        self.writer = writer_of(base, settings.policy) if settings.adapts else None
         self._search: PassageSearch | None = None
         self._route = serving_route(base.module, [self.adapter], base.device, base.dtype)
 
@@ -268,6 +270,7 @@ class SealLM(HFLM):  # type: ignore[misc]
                 "limit_contexts": settings.model.limit_contexts,
                 "inner_loop": asdict(settings.inner_loop) if settings.adapts else None,
                 "self_edit": asdict(settings.self_edit) if settings.adapts else None,
+                "policy": policy_hash(settings.policy) if settings.adapts else None,
                 "arc": asdict(settings.arc),
                 "arc_inner_loop": asdict(settings.arc_inner_loop) if settings.adapts else None,
                 "versions": {package: version(package) for package in _REPORTED_PACKAGES},
@@ -285,7 +288,7 @@ class SealLM(HFLM):  # type: ignore[misc]
     # ------------------------------------------------------------ our tasks
 
     def _answer_arc(self, docs: Sequence[Mapping[str, Any]], quiet: bool) -> list[str]:
-        return answer_tasks(self.engine, self.base, docs, self.settings, quiet)
+        return answer_tasks(self.engine, self.base, docs, self.settings, quiet, self.writer)
 
     def _answer(self, requests: Sequence[_Request], quiet: bool) -> list[str]:
         """One answer per request. Contexts are learnt in chunks, whose adapters are dropped after each chunk."""
@@ -310,7 +313,9 @@ class SealLM(HFLM):  # type: ignore[misc]
             return [self.adapter] * len(contexts)
         config, inner_loop = self.settings.self_edit, self.settings.inner_loop
         progress = begin_stage("writing self-edits")
-        lessons = write_lessons(self.engine, self.base, contexts, config, seed=inner_loop.seed, progress=progress)
+        lessons = write_lessons(
+            self.engine, self.base, contexts, config, writer=self.writer, seed=inner_loop.seed, progress=progress
+        )
         taught = [i for i, lesson in enumerate(lessons) if lesson.passages]  # of a picture nothing may be kept
         jobs = [job_of(self.engine, self.base, lessons[i], inner_loop) for i in taught]
         learnt: dict[int, LoraAdapter | _TrainingFailure] = {}

@@ -22,7 +22,7 @@ from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.errors import SealError
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.progress import StageProgress
-from seal_agent.store.ledger import to_json
+from seal_agent.store.entries import to_json
 from seal_agent.types import Reply, Revision
 
 SHOWN_CHARACTERS = 1500  # of a text that a person is asked about; not tuned

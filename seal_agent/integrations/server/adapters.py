@@ -23,7 +23,7 @@ from seal_agent.integrations.server.requests import (
     SentQuestion,
 )
 from seal_agent.model import SelfAdaptingModel
-from seal_agent.store.ledger import to_json
+from seal_agent.store.entries import to_json
 from seal_agent.store.names import check_name
 from seal_agent.types import Context, Question, Revision
 

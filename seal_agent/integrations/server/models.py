@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seal_agent.errors import AdapterError, InputError
 from seal_agent.integrations.server.errors import ApiError
-from seal_agent.store.ledger import check_usable
+from seal_agent.store.entries import check_usable
 from seal_agent.store.names import check_name
 
 if TYPE_CHECKING:

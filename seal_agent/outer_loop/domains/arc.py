@@ -85,6 +85,10 @@ class ArcDomain:
             for task in items
         )
 
+    def text_of(self, case: Case[Puzzle]) -> str:
+        """A task is no text that a store learns."""
+        return ""
+
     def own_questions(
         self, worker: Worker, cases: Sequence[Case[Puzzle]], seed: int
     ) -> tuple[tuple[Question, ...], ...]:

@@ -35,6 +35,10 @@ class Domain(Protocol[Item]):
         """A case for each context, with its questions split into selecting and reporting ones; no trials yet."""
         ...
 
+    def text_of(self, case: Case[Item]) -> str:
+        """The text that a case is about, which a store may be told to forget; "" for contexts that are no text."""
+        ...
+
     def own_questions(self, worker: Worker, cases: Sequence[Case[Item]], seed: int) -> tuple[tuple[Question, ...], ...]:
         """Questions about each case that the model writes itself."""
         ...

@@ -111,6 +111,10 @@ class KnowledgeDomain:
             cases.append(Case(passage, context.title, tuple(questions[:half]), tuple(questions[half:])))
         return tuple(cases)
 
+    def text_of(self, case: Case[Passage]) -> str:
+        """The whole text, its parts joined."""
+        return case.item.text
+
     def own_questions(
         self, worker: Worker, cases: Sequence[Case[Passage]], seed: int
     ) -> tuple[tuple[Question, ...], ...]:

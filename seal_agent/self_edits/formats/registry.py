@@ -21,7 +21,16 @@ PICTURE = "picture"
 IN_VIEW = "picture-in-view"
 """The questions about a picture, learnt with the picture in view too."""
 
-WRITTEN_FORMATS = ("implications", "implications-long", "rewrite", "self-qa")
+SPA_FORMATS = (
+    "key-concepts", "mind-map", "implications", "critical-qa", "case-studies", "discussion", "lecture",
+)  # fmt: skip
+"""The kinds of notes of SPA (arXiv 2603.22213, section 3): to learn concepts, to think critically, and to tell others.
+
+The paper names them key concepts, mind map, implications, QA with critical thinking, case studies, discussions and
+teacher-style; the prompts are our own.
+"""
+
+WRITTEN_FORMATS = tuple(dict.fromkeys(("implications", "implications-long", "rewrite", "self-qa", *SPA_FORMATS)))
 """Formats written with one prompt about the whole passage: prompts/NAME.txt."""
 
 DERIVED: Mapping[str, DerivedFormat] = {

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,7 +20,7 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
 from seal_agent.data import bundled
 from seal_agent.lora.targets import find_targets
-from seal_agent.paths import cache_home
+from seal_agent.paths import cache_home, keep_in_cache
 from seal_agent.progress import Progress
 from seal_agent.prompts import load_prompt
 from seal_agent.training.retention.spectra import KEPT, Directions, Spectrum, principal_directions
@@ -130,11 +128,11 @@ def _write(path: Path, spectra: dict[str, Spectrum]) -> None:
         tensors[key] = spectrum.directions_DK.contiguous().cpu()
         tensors[_ENERGY + key] = spectrum.energy_K.contiguous().cpu()
         tensors[_REST + key] = torch.tensor(spectrum.rest)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        save_file(tensors, temporary)
-        os.replace(temporary, path)
-    except OSError:
-        return
+
+    def save(draft: Path) -> None:
+        try:
+            save_file(tensors, draft)
+        except SafetensorError as err:  # which is how it says that the disk is full
+            raise OSError(str(err)) from err
+
+    keep_in_cache(path, save)

@@ -7,7 +7,7 @@ given up, and no other slot has read anything of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -19,7 +19,6 @@ from seal_agent.training.bank.products import Products, choose_products
 from seal_agent.training.bank.stacked_bank import StackedBank
 from seal_agent.training.bank.varlen import Kernel, choose_kernel
 from seal_agent.training.job_run import JobRun
-from seal_agent.training.jobs import BankReport
 from seal_agent.training.memory import available_bytes
 from seal_agent.training.pool import Pool, Slot, diverged
 from seal_agent.training.probes import reads_no_mask, supports_packing
@@ -78,26 +77,16 @@ class StackedPool(Pool):
 
     bank: StackedBank
 
-    def __init__(
-        self,
-        base: BaseModel,
-        runs: Sequence[JobRun],
-        slots: int,
-        budget: int,
-        checkpointing: bool,
-        report: BankReport,
-        report_progress: Callable[[], None],
-        graphs: bool = True,
-    ) -> None:
-        """As Pool; `graphs` allows passes to be recorded and replayed."""
-        super().__init__(base, runs, slots, budget, checkpointing, report, report_progress)
+    def _prepare(self, runs: Sequence[JobRun]) -> None:
         assert self.packed, "see `is_stackable`"
+        base = self.base
         products = self._products()
         mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=base.device) if reads_no_mask(base) else None
-        machinery = Machinery(self.bank, products, self._kernel(), checkpointing, mask)
+        machinery = Machinery(self.bank, products, self._kernel(), self.checkpointing, mask)
         layouter = Layouter(base.pad_id, self.bank.scales, products.needs_padding)
         dropout = any(run.job.config.dropout for run in runs)  # drawn span by span, from seeds that a graph would keep
-        static = graphs and not (dropout or checkpointing or products.needs_padding or machinery.kernel is None)
+        irregular = dropout or self.checkpointing or products.needs_padding or machinery.kernel is None
+        static = self.graphs and not irregular
         self.runner = PassRunner(
             base, machinery, layouter, self._recorder() if static else None, _recordable_tokens(base)
         )

@@ -11,7 +11,8 @@ from seal_agent.arc.self_edits import Mode, trials_for
 from seal_agent.arc.solve import solve
 from seal_agent.config import ArcConfig
 from seal_agent.evaluation.contestant import BeginStage, Contestant
-from seal_agent.integrations.lm_eval.bench.run import Plan, load_contestant
+from seal_agent.integrations.lm_eval.bench.plan import Plan
+from seal_agent.integrations.lm_eval.bench.run import load_contestant
 
 ARC_SPLITS = {"arc_toy": "toy", "arc_paper": "paper-eval"}
 

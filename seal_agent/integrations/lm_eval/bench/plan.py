@@ -1,0 +1,175 @@
+"""What a run of `seal bench` will do, checked before a model is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from seal_agent.base_model.loading import DEFAULT_MODEL
+from seal_agent.config import RECIPES, Recipe, recipe_named
+from seal_agent.errors import InputError
+from seal_agent.evaluation.suites import Suite, contexts_of, suite_named
+from seal_agent.grading.graders import DEFAULT_GRADER
+from seal_agent.integrations.lm_eval.arguments import read_arguments
+from seal_agent.types import Context
+
+WORK = "work"
+"""Folder below --out with the journals of runs, which `seal bench` resumes from."""
+Changes = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BenchRequest:
+    """What to run.
+
+    Args:
+        changes: Settings that replace the recipe's, named as lm-eval's model arguments.
+        size: Passages in one adapter, of suites that learn several.
+        tasks: lm-eval tasks that `harm` runs with every adapter, at most `task_limit` documents of each.
+        include_path: A folder with lm-eval tasks of one's own.
+    """
+
+    suite: str
+    out: Path
+    model: str = DEFAULT_MODEL
+    recipe: str = "default"
+    changes: Changes = field(default_factory=dict)
+    limit: int | None = None
+    seeds: int = 1
+    size: int | None = None
+    data: str | None = None
+    grader: str = DEFAULT_GRADER
+    judge_model: str | None = None
+    judge_url: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    engine: str = "hf"
+    tasks: tuple[str, ...] = ()
+    include_path: str | None = None
+    task_limit: int | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run before the model is loaded."""
+
+    request: BenchRequest
+    suite: Suite
+    recipe: Recipe
+    contexts: tuple[Context, ...]
+    seeds: tuple[int, ...]
+    size: int
+
+    @property
+    def label(self) -> str:
+        """The recipe, and what was changed in it."""
+        changes = ", ".join(f"{name}={value}" for name, value in self.request.changes.items())
+        return f"{self.request.recipe} ({changes})" if changes else self.request.recipe
+
+    @property
+    def _stem(self) -> str:
+        """Suite, model, recipe and what was changed in it."""
+        request = self.request
+        changes = "".join(f"-{name}-{value}" for name, value in sorted(request.changes.items()))
+        size = f"-n{self.size}" if len(self.suite.sizes) > 1 else ""
+        recipe = request.recipe if request.recipe in RECIPES else Path(request.recipe).stem
+        stem = f"{self.suite.name}-{Path(request.model).stem}-{recipe}{changes}{size}"
+        return "".join(c if c.isalnum() or c in "-_." else "-" for c in stem)
+
+    @property
+    def name(self) -> str:
+        """The name of the files that the run writes."""
+        limit = len(self.contexts) if self.suite.kind == "passages" else self.request.limit
+        seeds = f"-{len(self.seeds)}seeds" if len(self.seeds) > 1 else ""
+        return f"{self._stem}{f'-{limit}' if limit else ''}{seeds}"
+
+    @property
+    def journal_path(self) -> Path:
+        """A run with more passages or seeds goes on from one with fewer."""
+        return self.request.out / WORK / self._stem / "journal.jsonl"
+
+    @property
+    def results_path(self) -> Path:
+        return self.request.out / f"{self.name}.json"
+
+
+def plan_run(request: BenchRequest) -> Plan:
+    """Check a request without loading a model. Raises InputError."""
+    suite = suite_named(request.suite)
+    if request.seeds < 1:
+        raise InputError(f"a run needs at least one seed, but --seeds is {request.seeds}")
+    if request.tasks and suite.kind != "harm":
+        raise InputError(f"--task belongs to the suite harm, not to {suite.name}; leave it out")
+    recipe = _changed(request)
+    _check_mode(suite, recipe, request.recipe)
+    _check_full(suite, recipe)
+    size = request.size or suite.sizes[0]
+    contexts: list[Context] = []
+    if suite.kind != "arc":
+        contexts = contexts_of(suite, request.data, _passages_wanted(suite, request.limit, size))
+        if suite.kind in ("together", "continual") and len(contexts) < size:
+            raise InputError(f"{suite.name} needs {size} passages, but there are {len(contexts)}; give more, or --size")
+    learns = recipe.mode in ("self_edit", "ttt")  # nothing is drawn where nothing is learnt
+    seeds = tuple(range(request.seeds)) if learns else (0,)
+    return Plan(request, suite, recipe, tuple(contexts), seeds, size)
+
+
+def _passages_wanted(suite: Suite, limit: int | None, size: int) -> int | None:
+    if suite.kind == "passages":
+        return limit or suite.limit
+    if suite.kind == "together":
+        return size
+    if suite.kind == "continual":
+        return size * (limit or suite.limit or 1)
+    return None
+
+
+def _check_mode(suite: Suite, recipe: Recipe, name: str) -> None:
+    arc = suite.kind == "arc"
+    allowed = {"arc": ("base", "ttt", "self_edit"), "harm": ("self_edit",), "speed": ("self_edit",)}.get(
+        suite.kind, ("base", "in_context", "retrieval", "self_edit")
+    )
+    if recipe.mode not in allowed:
+        fit = "base, ttt, default or paper" if arc else "one that learns, such as default or paper"
+        fit = fit if arc or suite.kind in ("harm", "speed") else "one for passages, such as default"
+        raise InputError(f"the recipe {name} ({recipe.mode}) does not fit the suite {suite.name}; use {fit}")
+
+
+def _check_full(suite: Suite, recipe: Recipe) -> None:
+    """Raises InputError for full finetuning where many copies of the model would be trained."""
+    if recipe.inner_loop.full and suite.kind != "together":
+        raise InputError(f"full finetuning is for squad_cpt, not for {suite.name}; leave full out")
+    if recipe.inner_loop.full and recipe.answer.style != "plain":
+        raise InputError("after full finetuning there is no adapter whose sentences could be read; use --style plain")
+
+
+def _changed(request: BenchRequest) -> Recipe:
+    """The recipe with the request's changes. Raises InputError."""
+    recipe = recipe_named(request.recipe)
+    settings = read_arguments(lm_eval_arguments(request, recipe))
+    return replace(
+        recipe,
+        self_edit=settings.self_edit,
+        inner_loop=settings.inner_loop,
+        answer=settings.answer,
+        arc_inner_loop=settings.arc_inner_loop,
+        policy=settings.policy,
+    )
+
+
+def lm_eval_arguments(request: BenchRequest, recipe: Recipe) -> dict[str, Any]:
+    """The request as lm-eval's model arguments."""
+    return {
+        "recipe": request.recipe,
+        "least_confidence": recipe.answer.least_confidence,
+        "device": request.device,
+        "dtype": request.dtype,
+        "engine": request.engine,
+        "grader": request.grader,
+        "judge_model": request.judge_model,
+        "judge_url": request.judge_url,
+        **({"limit_contexts": request.limit} if request.limit and suite_named(request.suite).kind == "arc" else {}),
+        **request.changes,
+    }
