@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,10 +49,12 @@ def adapt(
     note_options.check()
     grader_options.check()
     recipe, lessons = recipe_options.chosen(), lesson_options.read(files)
+    self_edit = note_options.config(recipe.self_edit)
+    inner_loop = training_options.config(recipe.inner_loop, seed)
     seal = model_options.load(home, seed, recipe_options.policy, engine_options)
     seal.grader = grader_options.make(seal.engine)
-    self_edit = note_options.config(recipe.self_edit, seal.policy.formats if seal.policy else ())
-    inner_loop = training_options.config(recipe.inner_loop, seed)
+    if seal.policy and seal.policy.formats and not note_options.formats:
+        self_edit = replace(self_edit, formats=seal.policy.formats)
     with console.interruptible(seal.ledger, lessons.adapters), console.stage_bars(quiet=as_json) as bars:
         revisions = _learn(seal, lessons, self_edit, inner_loop, gate_options, bars)
     _show(revisions, as_json)

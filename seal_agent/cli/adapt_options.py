@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -71,10 +70,8 @@ class NoteOptions:
         for name in self.formats or ():
             check_format(name)
 
-    def config(self, recipe: SelfEditConfig, policy_formats: Sequence[str] = ()) -> SelfEditConfig:
-        """The recipe's config with these options; the policy's formats unless some are named."""
-        if policy_formats and not self.formats:
-            recipe = replace(recipe, formats=tuple(policy_formats))
+    def config(self, recipe: SelfEditConfig) -> SelfEditConfig:
+        """The recipe's config with these options."""
         return configured(
             recipe,
             per_format=self.notes,
