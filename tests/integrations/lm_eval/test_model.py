@@ -155,9 +155,9 @@ def test_the_hook_can_be_declined_at_install(tmp_path: Path, monkeypatch: pytest
     assert hooks() == ["seal_agent_lm_eval.pth"]
 
 
-def test_the_hook_is_removed_by_the_line_in_the_readme(tmp_path: Path) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    match = re.search(r"`rm \"\$\(python -c '(.*?)'\)(/\S+)\"`", readme)
+def test_the_hook_is_removed_by_the_line_in_the_docs(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    match = re.search(r"`rm \"\$\(python -c '(.*?)'\)(/\S+)\"`", page)
     assert match is not None
     named = Path(python(match[1]) + match[2])
     (installed,) = [file.locate() for file in files("seal-agent") or [] if file.name == "seal_agent_lm_eval.pth"]

@@ -63,6 +63,10 @@ class OfServer(ChatModelIntegrationTests):
     def test_agent_loop(self, model: BaseChatModel) -> None:
         super().test_agent_loop(model)
 
+    @pytest.mark.xfail(reason="JSON mode fixes no names of fields, and a small model leaves one out or invents it")
+    def test_json_mode(self, model: BaseChatModel) -> None:
+        super().test_json_mode(model)
+
 
 @pytest.mark.slow
 class TestChatOpenAI(OfServer):
@@ -84,10 +88,6 @@ class TestChatOpenAI(OfServer):
     @pytest.mark.xfail(reason="a random model invents the arguments of its call")
     def test_unicode_tool_call_integration(self, model: BaseChatModel, **_: Any) -> None:
         super().test_unicode_tool_call_integration(model)
-
-    @pytest.mark.xfail(reason="JSON mode fixes no names of fields, and a random model invents them")
-    def test_json_mode(self, model: BaseChatModel) -> None:
-        super().test_json_mode(model)
 
 
 @pytest.fixture(scope="module")
