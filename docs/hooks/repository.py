@@ -1,8 +1,8 @@
 """A hook of mkdocs: pages that lie outside docs/, and links from pages to files of the repository.
 
-README, CONTRIBUTING, CHANGELOG and the READMEs of the tasks become pages. A link to another file of the repository leads
-to a copy of it in the site; a link to a folder becomes plain text. A link to what is not there is a warning, which
-`strict` makes an error.
+README, CONTRIBUTING, CHANGELOG and the READMEs of the tasks become pages. A link to another file of the repository
+leads to a copy of it in the site; a link to a folder becomes plain text. A link to what is not there is a warning,
+which `strict` makes an error.
 """
 
 from __future__ import annotations
