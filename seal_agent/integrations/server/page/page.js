@@ -135,7 +135,7 @@ const actionsOf = (name, revision) => {
 
 const showProvenance = async (path, id) => {
   const revision = await json(`${path}/revisions/${encodeURIComponent(id)}`), losses = revision.training.epoch_losses;
-  get("provenance-heading").textContent = `${revision.context.title || id}: ${revision.reason}`;
+  get("provenance-heading").textContent = `${revision.context.title || "Untitled text"}: ${revision.reason}`;
   const facts = [`revision ${id}`, `${revision.seconds} s`, `${revision.training.steps} steps`, `parent ${revision.parent ?? "the base model"}`];
   const left = filled("div", make("h4", "Text"), make("pre", revision.context.text, { tabindex: "0" }));
   left.append(make("h4", "Notes"), listOf(notesOf(revision)));
@@ -203,7 +203,9 @@ const watch = async (name, begun) => {
 
 const showJob = async (path, state) => {
   const stage = state.stage && !state.ended ? `: ${state.stage} ${state.done}/${state.total}` : "";
-  get("job-state").textContent = `${state.status ?? state.state}${stage}${state.detail && `: ${state.detail}`}`;
+  const what = state.state === "asking" ? "learnt; it waits for your approval" : `${state.status ?? state.state}${stage}`;
+  get("job-state").textContent = `${what}${state.detail && `: ${state.detail}`}`;
+  get("job-bar").hidden = Boolean(state.ended) || state.state === "asking";
   get("job-bar").max = state.total || 1;
   get("job-bar").value = state.ended ? state.total || 1 : state.done;
   get("approval").hidden = state.state !== "asking";
