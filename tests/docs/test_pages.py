@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from command_line import caller
-from doc_blocks import PAGES, ROOT, SHELLS, all_blocks, blocks_of
+from doc_blocks import PAGES, ROOT, SHELLS, Block, all_blocks, blocks_of
 
 from seal_agent.config import recipe_named
 
@@ -118,14 +118,19 @@ class TestFiles:
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         printed = caller(monkeypatch, capsys)("mcp", "--adapter", "work", "--allow-writes", "--json").json
-        blocks = all_blocks("json")
+        blocks = [block for block in all_blocks("json") if "mcpServers" in block.text]
         assert {block.page.name for block in blocks} == {"README.md", "serve.md"}
         assert all(json.loads(block.text) == printed for block in blocks)
+
+    @pytest.mark.parametrize("block", all_blocks("json"), ids=str)
+    def test_json_is_json(self, block: Block) -> None:
+        assert isinstance(json.loads(block.text), dict)
 
     def test_recipes_are_recipes(self, tmp_path: Path) -> None:
         for block in all_blocks("toml"):
             (tmp_path / "mine.toml").write_text(block.text)
-            assert recipe_named(str(tmp_path / "mine.toml")).inner_loop.epochs == 5
+            recipe = recipe_named(str(tmp_path / "mine.toml"))
+            assert ("epochs = 5" in block.text) <= (recipe.inner_loop.epochs == 5)
 
     def test_the_unit_starts_a_server(self) -> None:
         (block,) = all_blocks("ini")
