@@ -7,6 +7,7 @@ the first shows whose adapter answered, the second how fast.
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import time
 from collections.abc import Iterator, Mapping
@@ -143,4 +144,4 @@ def _spread(seconds: list[float]) -> tuple[float, float]:
     """The median and the 95th percentile; 0 for none."""
     if not seconds:
         return 0.0, 0.0
-    return round(statistics.median(seconds), 3), round(sorted(seconds)[int(0.95 * (len(seconds) - 1))], 3)
+    return round(statistics.median(seconds), 3), round(sorted(seconds)[math.ceil(0.95 * len(seconds)) - 1], 3)

@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from served import ADMIN_KEY, PASSAGE, QUICK, Served, serving
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import UNPROTECTED, GateConfig, SelfEditConfig
+from seal_agent.config import GateConfig, SelfEditConfig
 from seal_agent.integrations.keys import Keys
 from seal_agent.integrations.server.app import Settings
 from seal_agent.model import SelfAdaptingModel
@@ -116,8 +116,8 @@ def test_axe_finds_nothing_serious_and_nothing_is_cut_off(
 
 
 LESSON = (
-    "Tarnby Light stands on the island of Skarholm. It was built in 1867 by Odile Brannock, an engineer from Vell. "
-    "The tower of Tarnby Light is 43 metres high. Its lamp burns oil that is pressed from hazelnuts."
+    "Tarnby Light stands on the island of Skarholm. It was built in 1867 by Odile Brannock. "
+    "The tower of Tarnby Light is 43 metres high."
 )
 
 
@@ -128,13 +128,13 @@ def test_the_bundled_model_is_taught_asked_and_rolled_back(
 ) -> None:
     """With SEAL_PICTURES=docs/pictures it takes the pictures of the docs anew."""
     seal, adapt = SelfAdaptingModel.from_pretrained("default", home=tmp_path / "home"), SelfAdaptingModel.adapt
-    gate = GateConfig(guard_questions=6)
+    gate = GateConfig(guard_questions=0, reference_texts=4)  # a self-test and general questions would take minutes
     monkeypatch.setattr(SelfAdaptingModel, "adapt", lambda self, *a, **k: adapt(self, *a, **{**k, "gate": gate}))
-    settings = Settings(Keys(None, ADMIN_KEY), self_edit=SelfEditConfig(self_test=4), inner_loop=UNPROTECTED)
+    settings = Settings(Keys(None, ADMIN_KEY), self_edit=SelfEditConfig(self_test=0))
     pictures = Path(os.environ.get("SEAL_PICTURES", tmp_path))
     with serving(seal, settings) as address:
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.set_default_timeout(600_000)
+        page.set_default_timeout(400_000)
         page.goto(address.address)
         page.get_by_label("Key").fill(ADMIN_KEY)
         page.keyboard.press("Enter")
