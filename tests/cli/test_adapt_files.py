@@ -61,7 +61,7 @@ def test_a_folder_is_learnt_file_by_file_or_as_one(
     notes: Path, tmp_path: Path, into: list[str], tiny_base: BaseModel, save_model: Callable[[BaseModel, Path], Path]
 ) -> None:
     model = str(save_model(tiny_base, tmp_path / "model"))
-    quick = ["--recipe", "paper", "--format", "passage", "--epochs", "1", "--self-test", "0", "--model", model]
+    quick = ["--recipe", "paper", "--format", "passage", "--epochs", "1", "--self-test", "0", "--no-gate", "--model", model]
     arguments = ["adapt", str(notes), *into, *quick, "--home", str(tmp_path / "home"), "--json"]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     found = json.loads(result.stdout)
