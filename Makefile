@@ -12,7 +12,7 @@ VLLM_PIP := $(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check -
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check lint types layers test test-full test-vllm test-exports vllm zoo bench bench-speed leaderboard clean
+.PHONY: help setup demo check lint docs types layers test test-full test-vllm test-exports vllm zoo bench bench-speed leaderboard clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ check: lint types layers ## everything but the tests
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+docs: $(STAMP) ## build site/docs/ from README and docs/, with strict links (SERVE=1: serve it, and follow changes)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(if $(SERVE),serve,build --strict)
 
 types: $(STAMP)
 	$(BIN)/mypy

@@ -1,169 +1,146 @@
-"""How many tokens a second does `seal serve` write for one client and for many, and how late during an adaptation?
+"""Does `seal serve` answer many clients at once by the right adapters? How fast, beside one client and beside vLLM?
 
-Each client uses one of several adapters with random weights, so that all rows differ, through OpenAI's HTTP interface
-on a real socket. Prints a table and one line of JSON.
+Adapters each learn an invented fact. Clients ask over OpenAI's HTTP interface on a real socket, each of its own
+adapter: for the fact, which shows whose weights answered, and for a text, which shows the speed. Loads: one client;
+many; many while the server learns a passage; and with --vllm the first two against vLLM's server over the same store.
 
-    python benchmarks/serving.py --clients 16 --adapters 4 --seconds 20
+    python benchmarks/serving.py --vllm .venv-vllm/bin/python     # 64 clients, 8 adapters, two minutes a load
+    python benchmarks/serving.py --quick                          # half a minute in all, for a look
+
+Loads that are finished are kept: the same command goes on where it was stopped. Prints a table and one line of JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
+import shlex
 import tempfile
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import httpx
-import torch
+from parts import results_file
+from parts.serving_load import Load, Measured, measure
+from parts.serving_servers import seal_serves, teach_facts, vllm_serves
 
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.errors import TrainingError
-from seal_agent.integrations.server.app import Settings, create_app
-from seal_agent.integrations.server.run import server
-from seal_agent.lora.adapter import LoraAdapter, LoraPair, new_adapter
-from seal_agent.lora.targets import find_targets
 from seal_agent.model import SelfAdaptingModel
-from seal_agent.store import files
-from seal_agent.types import Context, Revision, TrainingSummary
 
-PROMPT = "The lighthouse stands on an island far to the north, and"
 PASSAGE = "Tarnby Light stands on the island of Ossel. Imre Vasko keeps its lamp. It was lit in 1907."
-QUICK = InnerLoopConfig(alpha=64.0, null_space=0.0, shrink=0.0, openings=0)
+LEARNING = InnerLoopConfig(alpha=64.0, null_space=0.0, shrink=0.0, openings=0)
+QUICK = {"clients": 6, "adapters": 2, "seconds": 4.0, "tokens": 16}
+PLAIN = {"style": "plain"}  # as the adapter says it, which is what vLLM's server answers
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One load: tokens a second in all, and seconds to the first and between later tokens (median, 95th percentile)."""
-
-    clients: int
-    adapting: bool
-    answers: int
-    tokens_per_second: float
-    first: float
-    first_95: float
-    between: float
-    between_95: float
-
-
-def ask(url: str, model: str, until: float, tokens: int) -> tuple[int, int, list[float], list[float]]:
-    """Answers one after the other until time is up: answers, tokens, seconds to the first and between others."""
-    answers, written, firsts, between = 0, 0, list[float](), list[float]()
-    body = {"model": model, "prompt": PROMPT, "max_tokens": tokens, "stream": True, "temperature": 1.0}
-    with httpx.Client(timeout=300) as client:
-        while time.monotonic() < until:
-            last, first = time.monotonic(), True
-            with client.stream("POST", f"{url}/v1/completions", json=body) as answer:
-                answer.raise_for_status()
-                for line in answer.iter_lines():
-                    if line.startswith("data: {") and json.loads(line[6:])["choices"][0]["text"]:
-                        now = time.monotonic()
-                        (firsts if first else between).append(now - last)
-                        last, first, written = now, False, written + 1
-            answers += 1
-    return answers, written, firsts, between
+def main() -> None:
+    options = _options()
+    config = {name: getattr(options, name) for name in ("model", "clients", "adapters", "seconds", "tokens")}
+    out = None if options.quick else options.out
+    rows, run = results_file.load(out, config) if out else [], results_file.describe_run()
+    with tempfile.TemporaryDirectory() as folder:
+        seal = SelfAdaptingModel.from_pretrained(options.model, home=Path(folder) / "home")
+        facts = teach_facts(seal, options.adapters)
+        for load in [load for load in _loads(options) if not _is_measured(rows, load)]:
+            with _served(load, seal, options, Path(folder)) as url:
+                rows.append(asdict(_measure(load, seal, url, facts, options)))
+            if out:
+                results_file.save(out, config, run, rows)
+    _show(rows)
+    print(json.dumps({"config": config, "rows": rows}))
 
 
-def measure(url: str, names: list[str], clients: int, seconds: float, tokens: int, adapting: bool) -> Measured:
-    started = time.monotonic()
-    with ThreadPoolExecutor(clients) as pool:
-        asked = [pool.submit(ask, url, names[i % len(names)], started + seconds, tokens) for i in range(clients)]
-        results = [one.result() for one in asked]
-    took = time.monotonic() - started
-    firsts = sorted(second for result in results for second in result[2])
-    between = sorted(second for result in results for second in result[3])
-    return Measured(
-        clients,
-        adapting,
-        sum(result[0] for result in results),
-        round(sum(result[1] for result in results) / took, 1),
-        *(round(value, 3) for value in (*_spread(firsts), *_spread(between))),
-    )
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--adapters", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=120, help="of each load")
+    parser.add_argument("--tokens", type=int, default=48, help="of each long text")
+    parser.add_argument("--vllm", type=Path, help="python of an environment with vLLM: its server is measured too")
+    parser.add_argument("--vllm-options", default="", help="more options of vLLM's server, in one string")
+    parser.add_argument("--quick", action="store_true", help="a few seconds a load, written nowhere")
+    parser.add_argument("--out", type=Path, default=results_file.RESULTS / "serving.json")
+    options = parser.parse_args()
+    if options.quick:
+        vars(options).update(QUICK)
+    return options
 
 
-def _spread(values: list[float]) -> tuple[float, float]:
-    return (statistics.median(values), values[int(0.95 * (len(values) - 1))]) if values else (0.0, 0.0)
+def _loads(options: argparse.Namespace) -> list[Load]:
+    loads = [Load("seal", 1), Load("seal", options.clients), Load("seal", options.clients, adapting=True)]
+    return loads + ([Load("vllm", 1), Load("vllm", options.clients)] if options.vllm else [])
 
 
-def add_adapters(seal: SelfAdaptingModel, count: int) -> list[str]:
-    """Adapters with small random weights."""
-    names = [f"adapter-{i}" for i in range(count)]
-    for i, name in enumerate(names):
-        fresh = new_adapter(seal.base.module, find_targets(seal.base.module, ("all",)), 32, 32.0, seed=i)
-        noise = torch.Generator().manual_seed(i)
-        pairs = {
-            layer: LoraPair(pair.a_DR, torch.randn(pair.b_RO.shape, generator=noise) * 1e-3)
-            for layer, pair in fresh.pairs.items()
-        }
-        weights = LoraAdapter(fresh.rank, fresh.alpha, pairs, fresh.transposed)
-        folder = files.save(weights, seal.base.name, seal.base.identity, seal.ledger.adapters_folder)
-        revision = Revision(
-            name, name, None, "2026-01-01T00:00:00+00:00", seal.base.identity, Context(name), (), (), (), (),
-            TrainingSummary(1, 1, 1, (1.0,)), True, "random weights",
-        )  # fmt: skip
-        seal.ledger.record(revision, name, folder)
-    return names
+def _is_measured(rows: list[dict[str, Any]], load: Load) -> bool:
+    return any(Load(row["server"], row["clients"], row["adapting"]) == load for row in rows)
 
 
-def adapt_until(seal: SelfAdaptingModel, measured: threading.Event) -> None:
-    """Learn a passage, but stop as soon as all is measured."""
+@contextmanager
+def _served(load: Load, seal: SelfAdaptingModel, options: argparse.Namespace, folder: Path) -> Iterator[str]:
+    """The address of the server that a load is for."""
+    if load.server == "seal":
+        with seal_serves(seal) as url:
+            yield url
+    else:
+        more = shlex.split(options.vllm_options)
+        with vllm_serves(options.vllm, options.model, seal.home, options.adapters, folder / "vllm.log", more) as url:
+            yield url
+
+
+def _measure(
+    load: Load, seal: SelfAdaptingModel, url: str, facts: Mapping[str, str], options: argparse.Namespace
+) -> Measured:
+    extra = PLAIN if load.server == "seal" else {}
+    measure(url, Load(load.server, 2), facts, 1, 4, extra)  # the first calls try how the model decodes
+    with _learning(seal, load.adapting):
+        return measure(url, load, facts, options.seconds, options.tokens, extra)
+
+
+@contextmanager
+def _learning(seal: SelfAdaptingModel, adapting: bool) -> Iterator[None]:
+    """Learn a passage again and again meanwhile, and stop at once when all is measured."""
+    measured = threading.Event()
 
     def progress(stage: str, done: int, total: int) -> None:
         if measured.is_set():
             raise TrainingError("measured")
 
-    with suppress(TrainingError):
-        seal.adapt(
-            PASSAGE,
-            adapter="new",
-            self_edit=SelfEditConfig(self_test=0),
-            inner_loop=QUICK,
-            gate=None,
-            progress=progress,
-        )
+    def learn() -> None:
+        with suppress(TrainingError):
+            for i in range(1000):
+                seal.adapt(
+                    PASSAGE,
+                    adapter=f"new-{i}",
+                    self_edit=SelfEditConfig(self_test=0),
+                    inner_loop=LEARNING,
+                    gate=None,
+                    progress=progress,
+                )
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="default")
-    parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--adapters", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--tokens", type=int, default=48)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home:
-        seal = SelfAdaptingModel.from_pretrained(options.model, home=Path(home))
-        names = add_adapters(seal, options.adapters)
-        settings = Settings()
-        running = server(create_app(seal, settings), "127.0.0.1", 0, settings.limits)
-        threading.Thread(target=running.run, daemon=True).start()
-        while not running.started:
-            time.sleep(0.01)
-        url = f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
-        measure(url, names, 2, 1, 4, False)  # the first call tries how the model decodes
-        loads = [
-            measure(url, names, clients, options.seconds, options.tokens, False) for clients in (1, options.clients)
-        ]
-        measured = threading.Event()
-        adapting = threading.Thread(target=adapt_until, args=(seal, measured))
-        adapting.start()
-        loads.append(measure(url, names, options.clients, options.seconds, options.tokens, True))
-        still = adapting.is_alive()
+    thread = threading.Thread(target=learn)
+    if adapting:
+        thread.start()
+    try:
+        yield
+    finally:
         measured.set()
-        adapting.join()
-        running.should_exit = True
-    print("clients  adapting  answers  tokens/s  first (95 %)     between (95 %)")
-    for load in loads:
+        if adapting:
+            thread.join()
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    print("server  clients  adapting  answers  wrong  errors  tokens/s  first (95 %)     between (95 %)")
+    for row in rows:
         print(
-            f"{load.clients:>7}  {'yes' if load.adapting else 'no':>8}  {load.answers:>7}  {load.tokens_per_second:>8}"
-            f"  {load.first:.3f} ({load.first_95:.3f})  {load.between:.3f} ({load.between_95:.3f})"
+            f"{row['server']:>6}  {row['clients']:>7}  {'yes' if row['adapting'] else 'no':>8}  {row['answers']:>7}"
+            f"  {row['wrong']:>5}  {len(row['errors']):>6}  {row['tokens_per_second']:>8}"
+            f"  {row['first']:.3f} ({row['first_95']:.3f})  {row['between']:.3f} ({row['between_95']:.3f})"
         )
-    print(json.dumps({"loads": [asdict(load) for load in loads], "adapting_throughout": still, **vars(options)}))
 
 
 if __name__ == "__main__":

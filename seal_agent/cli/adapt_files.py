@@ -3,20 +3,60 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from seal_agent.cli.options import Adapter
 from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
     from seal_agent.data.documents.document import Document
-    from seal_agent.types import Context
+    from seal_agent.types import Context, Question
 
 STANDARD_INPUT = Path("-")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What is learnt: a document for each adapter. Title and questions are those of a single document."""
+
+    documents: Sequence[Document | Context]
+    adapters: list[str]
+    title: str | None
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LessonOptions:
+    """Which adapter learns the files, under which title, and what is asked about them."""
+
+    adapter: Adapter = "default"
+    into: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One adapter that learns all the files, not one each.")
+    ] = None
+    title: Annotated[str, typer.Option(help="What the text is about; put before every note.")] = ""
+    questions: Annotated[
+        Path | None, typer.Option(help='JSON lines {"question", "answer"}, asked before and after.')
+    ] = None
+
+    def read(self, files: Sequence[Path]) -> Lessons:
+        """Read the files. Raises InputError for one that cannot be read, and for options that do not fit them."""
+        paths = documents_in(files)
+        separate = self.into is None and len(paths) > 1
+        if separate:
+            check_separate(self.adapter, self.title, self.questions)
+        documents = [_read_file(path) for path in paths]
+        adapters = adapter_names(paths) if separate else [self.into or self.adapter]
+        if len(documents) > len(adapters):
+            documents = [joined(documents, paths, self.title)]
+        return Lessons(documents, adapters, self.title or None, _read_questions(self.questions))
 
 
 def documents_in(files: Sequence[Path]) -> list[Path]:
@@ -91,3 +131,30 @@ def joined(documents: Sequence[Document | Context], paths: Sequence[Path], title
     if not images:
         return join(titled, title)
     return Context(join(titled, title).text if titled else "", title, images=tuple(images))
+
+
+def _read_file(file: Path) -> Document | Context:
+    """A document, or a context that is a picture."""
+    if not is_picture(file):
+        return _read_document(file)
+    from seal_agent.images.pictures import as_pictures
+    from seal_agent.types import Context
+
+    return Context("", images=as_pictures(file))
+
+
+def _read_document(file: Path) -> Document:
+    from seal_agent.data.documents.read import document_from_text, read_document
+    from seal_agent.data.text_files import decode_text
+
+    if str(file) != "-":
+        return read_document(file)
+    piped = getattr(sys.stdin, "buffer", None)
+    raw = piped.read() if piped else sys.stdin.read().encode(errors="surrogatepass")
+    return document_from_text(decode_text(raw, "standard input"))
+
+
+def _read_questions(file: Path | None) -> tuple[Question, ...]:
+    from seal_agent.data.contexts import read_questions
+
+    return read_questions(file) if file else ()

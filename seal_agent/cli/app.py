@@ -26,7 +26,6 @@ app = typer.Typer(
     name="seal",
     help="A language model that writes its own study notes, trains a small adapter on them, and can take it back.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )

@@ -35,15 +35,16 @@ def mcp(
     as_json: Annotated[bool, typer.Option("--json", help="Print a client's configuration for this, and end.")] = False,
 ) -> None:
     """Serve one adapter to agents over MCP: ask, history; with --allow-writes remember, rollback, forget."""
-    from seal_agent.integrations.keys import API_KEY, Keys, check_binding, key_from
-    from seal_agent.integrations.mcp.run import serve_http, serve_stdio
-    from seal_agent.integrations.mcp.tools import Teaching, create_server
     from seal_agent.store.names import check_name
 
     check_name(adapter)
     if as_json:
         arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
         return print_json(mcpServers={"seal": {"command": "seal", "args": arguments}})
+    from seal_agent.integrations.keys import API_KEY, Keys, check_binding, key_from
+    from seal_agent.integrations.mcp.run import serve_http, serve_stdio
+    from seal_agent.integrations.mcp.tools import Teaching, create_server
+
     keys = Keys(key_from(API_KEY, api_key_file)) if http else Keys()
     if http:
         check_binding(host, keys.api)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from seal_agent.cli import console
+from seal_agent.cli.completion import adapter_names
 
 if TYPE_CHECKING:
     from seal_agent.config import ArcConfig, InnerLoopConfig, SelfEditConfig, VLLMConfig
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Model = Annotated[str, typer.Option("--model", "-m", help='"default" (bundled), a hub id, or a folder.')]
 Home = Annotated[Path | None, typer.Option(help="Adapter store. \\[default: $SEAL_HOME or ~/.local/share/seal-agent]")]
-Adapter = Annotated[str, typer.Option("--adapter", "-a", help="Name of the adapter.")]
+Adapter = Annotated[str, typer.Option("--adapter", "-a", help="Name of the adapter.", autocompletion=adapter_names)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]

@@ -21,6 +21,7 @@ def run(script: str, *arguments: str) -> tuple[str, dict[str, Any]]:
     return "\n".join(lines), json.loads(last)
 
 
+@pytest.mark.slow
 def test_training_speed_with_launches_of_a_random_model(tmp_path: Path) -> None:
     sizes = ("--ks", "1", "2", "--rounds", "1", "--lengths", "8", "16", "--contenders", "bank")
     table, result = run(
@@ -42,6 +43,7 @@ def test_training_speed_with_launches_of_a_random_model(tmp_path: Path) -> None:
     assert saved["rows"][0]["profile"]["launches"] > 100
 
 
+@pytest.mark.slow
 def test_decoding_speed_with_launches_of_a_random_model(tmp_path: Path) -> None:
     sizes = ("--batches", "2", "--tokens", "3", "--rounds", "1", "--no-vllm", "--no-transformers")
     table, _ = run("decode.py", "--model", "random:tiny", *sizes, "--out", str(tmp_path / "out.json"))

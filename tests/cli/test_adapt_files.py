@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from seal_agent.base_model.model import BaseModel
 from seal_agent.cli.adapt_files import adapter_names, documents_in, joined
 from seal_agent.cli.app import app
 from seal_agent.data.documents.read import read_document
@@ -54,11 +56,25 @@ def test_standard_input_is_learnt_alone(notes: Path) -> None:
         CliRunner().invoke(app, ["adapt", "-", str(notes)], catch_exceptions=False)
 
 
-@pytest.mark.real_model
 @pytest.mark.parametrize("into", [[], ["--into", "staff"]])
-def test_a_folder_is_learnt_file_by_file_or_as_one(notes: Path, tmp_path: Path, into: list[str]) -> None:
-    quick = ["--recipe", "paper", "--format", "passage", "--epochs", "1", "--self-test", "0"]
-    arguments = ["adapt", str(notes), *into, *quick, "--home", str(tmp_path / "home"), "--json"]
+def test_a_folder_is_learnt_file_by_file_or_as_one(
+    notes: Path, tmp_path: Path, into: list[str], tiny_base: BaseModel, save_model: Callable[[BaseModel, Path], Path]
+) -> None:
+    model = str(save_model(tiny_base, tmp_path / "model"))
+    quick = [
+        "--recipe",
+        "paper",
+        "--format",
+        "passage",
+        "--epochs",
+        "1",
+        "--self-test",
+        "0",
+        "--no-gate",
+        "--model",
+        model,
+    ]
+    arguments = ["adapt", str(notes), *into, *quick, "--model", model, "--home", str(tmp_path / "home"), "--json"]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     found = json.loads(result.stdout)
     if into:

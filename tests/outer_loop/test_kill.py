@@ -26,8 +26,6 @@ from seal_agent.outer_loop.executors.executor import FinishedUnit, InlineExecuto
 from seal_agent.outer_loop.rest_em import rest_em
 from seal_agent.outer_loop.rewards.reward import QuestionReward
 
-KILLS = 10
-
 
 class LoggingExecutor(InlineExecutor):
     """Writes down every unit that it begins."""
@@ -71,21 +69,22 @@ def digest(folder: Path) -> tuple[str, str]:
         run.close()
 
 
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.skipif(os.name == "nt", reason="forks a process with the tiny model in it")
-def test_killed_at_ten_random_moments_it_repeats_nothing_and_ends_the_same(tmp_path: Path) -> None:
+def test_killed_at_random_moments_it_repeats_nothing_and_ends_the_same(tmp_path: Path, kills: int) -> None:
     """In an interpreter of its own: threads that other tests left here would hang what is forked."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, __file__, tmp_path]
+    command = [sys.executable, __file__, tmp_path, str(kills)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=300, env=env)
     assert ran.returncode == 0, ran.stderr
 
 
-def kill_and_go_on(tiny_base: BaseModel, tmp_path: Path) -> None:
+def kill_and_go_on(tiny_base: BaseModel, tmp_path: Path, wanted: int) -> None:
     started = time.perf_counter()
     run_to_the_end(tmp_path / "whole", tiny_base, tmp_path / "whole.log")
     whole, expected = time.perf_counter() - started, digest(tmp_path / "whole")
     draw, kills, attempt = random.Random(0), 0, 0
-    while kills < KILLS:
+    while kills < wanted:
         attempt += 1
         folder = tmp_path / f"run-{attempt}"
         while True:
@@ -108,4 +107,6 @@ def kill_and_go_on(tiny_base: BaseModel, tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    kill_and_go_on(BaseModel("tiny", llama(), tokenizer(chat=True), "tiny-identity"), Path(sys.argv[1]))
+    kill_and_go_on(
+        BaseModel("tiny", llama(), tokenizer(chat=True), "tiny-identity"), Path(sys.argv[1]), int(sys.argv[2])
+    )

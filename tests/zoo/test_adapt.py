@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from zoo.models import ZooModel, zoo_parameters
@@ -18,8 +19,25 @@ TEXT = "Marta Holm built a lighthouse on Veyra in 1843. Its lamp burned oil."
 QUESTIONS = (Question("Who built the lighthouse?", ("Marta Holm",)),)
 
 
-@pytest.mark.parametrize("recipe", ["paper", "default"])
-@pytest.mark.parametrize("zoo_model", zoo_parameters())
+PAPER_TOO = {"llama", "gpt2", "qwen2-moe", "mamba"}
+"""Learnt by both recipes in `make test`; the others by the default recipe alone, and by both in `make zoo`."""
+
+
+def parameters() -> list[Any]:
+    """Every model of the zoo with each recipe."""
+    pairs = [(model, recipe) for model in zoo_parameters() for recipe in ("paper", "default")]
+    return [
+        pytest.param(
+            *model.values,
+            recipe,
+            id=f"{model.id}-{recipe}",
+            marks=pytest.mark.slow if recipe == "paper" and model.id not in PAPER_TOO else model.marks,
+        )
+        for model, recipe in pairs
+    ]
+
+
+@pytest.mark.parametrize(("zoo_model", "recipe"), parameters())
 def test_a_text_is_learnt_asked_rolled_back_and_exported(zoo_model: ZooModel, recipe: str, tmp_path: Path) -> None:
     settings = RECIPES[recipe]
     self_edit, inner_loop = replace(settings.self_edit, max_tokens=24), replace(settings.inner_loop, epochs=3)

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from seal_agent.cli.doctor.findings import Finding
 
 DISTRIBUTION = "seal-agent"
-_NOT_FOR_USERS = frozenset({"dev", "vllm-test"})
+_NOT_FOR_USERS = frozenset({"dev", "docs", "vllm-test"})
 _OLDEST_PYTHON = (3, 11)
 
 

@@ -35,7 +35,14 @@ _LOOK = 0.1  # seconds between two looks at a job that is watched
 def routes(seal: SelfAdaptingModel, jobs: Jobs, draining: asyncio.Event) -> APIRouter:
     """The routes under /v1/adapters."""
     router = APIRouter(prefix="/v1/adapters")
+    _add_provenance(router, seal)
+    _add_changes(router, seal, jobs)
+    _add_jobs(router, jobs, draining)
+    _add_decisions(router, jobs)
+    return router
 
+
+def _add_provenance(router: APIRouter, seal: SelfAdaptingModel) -> None:
     @router.get("", response_model=None)
     def adapters() -> Response:
         """All adapters."""
@@ -60,6 +67,8 @@ def routes(seal: SelfAdaptingModel, jobs: Jobs, draining: asyncio.Event) -> APIR
             raise AdapterError(f"adapter {name!r} has no revision {revision!r}")
         return json_response(provenance_of(recorded))
 
+
+def _add_changes(router: APIRouter, seal: SelfAdaptingModel, jobs: Jobs) -> None:
     @router.post("/{name}/adapt", response_model=None)
     def adapt(name: Name, body: AdaptRequest) -> Response:
         """Learn a text, as a job."""
@@ -78,6 +87,8 @@ def routes(seal: SelfAdaptingModel, jobs: Jobs, draining: asyncio.Event) -> APIR
         """Erase what a revision learnt, as a job."""
         return _accepted(jobs.forget(check_name(name), body.revision))
 
+
+def _add_jobs(router: APIRouter, jobs: Jobs, draining: asyncio.Event) -> None:
     @router.get("/{name}/jobs", response_model=None)
     def jobs_of(name: Name) -> Response:
         """The jobs of an adapter, oldest first."""
@@ -95,6 +106,8 @@ def routes(seal: SelfAdaptingModel, jobs: Jobs, draining: asyncio.Event) -> APIR
         events = _events(jobs, name, job, draining)
         return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-cache"})
 
+
+def _add_decisions(router: APIRouter, jobs: Jobs) -> None:
     @router.post("/{name}/jobs/{job}/cancel", response_model=None)
     def cancel(name: Name, job: Id) -> Response:
         """End a job at its next step."""
@@ -104,8 +117,6 @@ def routes(seal: SelfAdaptingModel, jobs: Jobs, draining: asyncio.Event) -> APIR
     def approve(name: Name, job: Id, body: ApproveRequest) -> Response:
         """Let the revision of a job that asks become active, or not."""
         return json_response(asdict(jobs.approve(name, job, body.approve)))
-
-    return router
 
 
 def provenance_of(revision: Revision) -> dict[str, Any]:

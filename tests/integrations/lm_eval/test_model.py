@@ -155,9 +155,9 @@ def test_the_hook_can_be_declined_at_install(tmp_path: Path, monkeypatch: pytest
     assert hooks() == ["seal_agent_lm_eval.pth"]
 
 
-def test_the_hook_is_removed_by_the_line_in_the_readme(tmp_path: Path) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    match = re.search(r"`rm \"\$\(python -c '(.*?)'\)(/\S+)\"`", readme)
+def test_the_hook_is_removed_by_the_line_in_the_docs(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    match = re.search(r"`rm \"\$\(python -c '(.*?)'\)(/\S+)\"`", page)
     assert match is not None
     named = Path(python(match[1]) + match[2])
     (installed,) = [file.locate() for file in files("seal-agent") or [] if file.name == "seal_agent_lm_eval.pth"]
@@ -507,8 +507,20 @@ def test_seal_eval_adds_our_model_and_tasks(monkeypatch: pytest.MonkeyPatch) -> 
     assert sys.argv == typed
 
 
+@pytest.mark.parametrize(
+    "saved_to",
+    [
+        [],
+        pytest.param(["--output_path", "out.json"], marks=pytest.mark.slow),
+        pytest.param(["--output_path=runs"], marks=pytest.mark.slow),
+    ],
+)
 def test_seal_eval_gives_the_results_as_one_json_object(
-    tmp_path: Path, tiny_base: BaseModel, save_model: Callable[[BaseModel, Path], Path]
+    tmp_path: Path,
+    tiny_base: BaseModel,
+    save_model: Callable[[BaseModel, Path], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    saved_to: list[str],
 ) -> None:
     from typer.testing import CliRunner
 
@@ -517,14 +529,21 @@ def test_seal_eval_gives_the_results_as_one_json_object(
     folder = save_model(tiny_base, tmp_path / "tiny")
     arguments = f"pretrained={folder},mode=base,limit_contexts=1"
     command = ["eval", "--json", "--model_args", arguments, "--tasks", "seal_novel"]
-    for extra in ([], ["--output_path", str(tmp_path / "out.json")], [f"--output_path={tmp_path / 'runs'}"]):
-        done = CliRunner().invoke(app, [*command, *extra])
-        assert done.exit_code == 0, done.output
-        result = json.loads(done.stdout)
-        assert result["results"]["seal_novel"]["sample_len"] == 6
-        assert "|seal_novel|" in done.stderr
-    assert list(tmp_path.glob("out*.json"))
-    assert list(tmp_path.glob("runs/*/results_*.json"))
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [*command, *saved_to])
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result["results"]["seal_novel"]["sample_len"] == 6
+    assert "|seal_novel|" in done.stderr
+    saved = [*tmp_path.glob("out*.json"), *tmp_path.glob("runs/*/results_*.json")]
+    assert len(saved) == (1 if saved_to else 0)
+
+
+def test_commands_without_results_cannot_be_json() -> None:
+    from typer.testing import CliRunner
+
+    from seal_agent.cli.app import app
+
     with pytest.raises(InputError, match="leave --json out"):
         CliRunner().invoke(app, ["eval", "ls", "--json"], catch_exceptions=False)
 
@@ -535,6 +554,7 @@ def test_lm_eval_validates_our_tasks_and_its_exit_code_comes_back(capsys: pytest
 
 
 @pytest.mark.real_model
+@pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.timeout(1000)
 def test_the_command_line_shows_that_learning_a_passage_helps(tmp_path: Path) -> None:

@@ -33,15 +33,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield address
 
 
-@pytest.mark.slow
-class TestChatOpenAI(ChatModelIntegrationTests):
-    """A random model of one token per byte: what depends on sense is left to the bundled model."""
+class OfServer(ChatModelIntegrationTests):
+    """LangChain's own client, pointed at a server."""
 
-    @pytest.fixture(autouse=True)
-    def _address(self, served: Served) -> None:
-        type(self).address = f"{served.address}/v1"
-
-    address = ""
+    served_as, max_tokens, address = "tiny", 400, ""
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
@@ -50,8 +45,8 @@ class TestChatOpenAI(ChatModelIntegrationTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         return {
-            "model": "tiny", "base_url": self.address, "api_key": ADMIN_KEY, "max_retries": 0, "max_tokens": 400,
-            "temperature": 0, "use_responses_api": False, "stream_usage": True,
+            "model": self.served_as, "base_url": self.address, "api_key": ADMIN_KEY, "max_retries": 0,
+            "max_tokens": self.max_tokens, "temperature": 0, "use_responses_api": False, "stream_usage": True,
             "http_async_client": openai.DefaultAsyncHttpxClient(),  # each test has an event loop of its own
         }  # fmt: skip
 
@@ -63,6 +58,24 @@ class TestChatOpenAI(ChatModelIntegrationTests):
     def has_tool_choice(self) -> bool:
         return True
 
+    @pytest.mark.xfail(reason="a small model answers by itself where it may choose to call a tool")
+    @pytest.mark.parametrize("model", [{}, {"output_version": "v1"}], indirect=True)
+    def test_agent_loop(self, model: BaseChatModel) -> None:
+        super().test_agent_loop(model)
+
+    @pytest.mark.xfail(reason="JSON mode fixes no names of fields, and a small model leaves one out or invents it")
+    def test_json_mode(self, model: BaseChatModel) -> None:
+        super().test_json_mode(model)
+
+
+@pytest.mark.slow
+class TestChatOpenAI(OfServer):
+    """A random model of one token per byte: what depends on sense is left to the bundled model."""
+
+    @pytest.fixture(autouse=True)
+    def _address(self, served: Served) -> None:
+        type(self).address = f"{served.address}/v1"
+
     @pytest.mark.xfail(reason="a random model invents the arguments of its call")
     @pytest.mark.parametrize("model", [{}, {"output_version": "v1"}], indirect=True)
     def test_tool_calling(self, model: BaseChatModel) -> None:
@@ -72,10 +85,28 @@ class TestChatOpenAI(ChatModelIntegrationTests):
     async def test_tool_calling_async(self, model: BaseChatModel) -> None:
         await super().test_tool_calling_async(model)
 
-    @pytest.mark.xfail(reason="a random model calls no tool where it may choose")
-    @pytest.mark.parametrize("model", [{}, {"output_version": "v1"}], indirect=True)
-    def test_agent_loop(self, model: BaseChatModel) -> None:
-        super().test_agent_loop(model)
+    @pytest.mark.xfail(reason="a random model invents the arguments of its call")
+    def test_unicode_tool_call_integration(self, model: BaseChatModel, **_: Any) -> None:
+        super().test_unicode_tool_call_integration(model)
+
+
+@pytest.fixture(scope="module")
+def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    seal = SelfAdaptingModel.from_pretrained("default", home=tmp_path_factory.mktemp("bundled"))
+    with serving(seal, Settings(Keys(None, ADMIN_KEY), name="tiny")) as address:
+        yield address
+
+
+@pytest.mark.slow
+@pytest.mark.real_model
+class TestChatOpenAIBundled(OfServer):
+    """The bundled model, which answers in sense."""
+
+    max_tokens = 96
+
+    @pytest.fixture(autouse=True)
+    def _address(self, bundled: Served) -> None:
+        type(self).address = f"{bundled.address}/v1"
 
 
 def test_tokens_of_langchain_are_those_of_the_server(served: Served) -> None:

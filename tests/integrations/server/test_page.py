@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from served import ADMIN_KEY, PASSAGE, QUICK, Served, serving
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.config import GateConfig, SelfEditConfig
 from seal_agent.integrations.keys import Keys
 from seal_agent.integrations.server.app import Settings
 from seal_agent.model import SelfAdaptingModel
@@ -21,6 +23,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
 TEXT = "Tarnby Light stands on Ossel. <script>document.title = 'taken'</script><img src=x onerror=alert(1)>"
 WAIT = 90_000  # milliseconds
+sync_api.expect.set_options(timeout=WAIT)
 
 
 @pytest.fixture
@@ -110,6 +113,53 @@ def test_axe_finds_nothing_serious_and_nothing_is_cut_off(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.screenshot(path=tmp_path / f"page-{width}-{scheme}.png", full_page=True)
     context.close()
+
+
+LESSON = (
+    "Tarnby Light stands on the island of Skarholm. It was built in 1867 by Odile Brannock. "
+    "The tower of Tarnby Light is 43 metres high."
+)
+
+
+@pytest.mark.slow
+@pytest.mark.real_model
+def test_the_bundled_model_is_taught_asked_and_rolled_back(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With SEAL_PICTURES=docs/pictures it takes the pictures of the docs anew."""
+    seal, adapt = SelfAdaptingModel.from_pretrained("default", home=tmp_path / "home"), SelfAdaptingModel.adapt
+    gate = GateConfig(guard_questions=0, reference_texts=4)  # a self-test and general questions would take minutes
+    monkeypatch.setattr(SelfAdaptingModel, "adapt", lambda self, *a, **k: adapt(self, *a, **{**k, "gate": gate}))
+    settings = Settings(Keys(None, ADMIN_KEY), self_edit=SelfEditConfig(self_test=0))
+    pictures = Path(os.environ.get("SEAL_PICTURES", tmp_path))
+    with serving(seal, settings) as address:
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(400_000)
+        page.goto(address.address)
+        page.get_by_label("Key").fill(ADMIN_KEY)
+        page.keyboard.press("Enter")
+        page.get_by_label("Title").fill("Tarnby Light")
+        page.get_by_label("Text").fill(LESSON)
+        page.get_by_role("button", name="Learn").click()
+        page.get_by_role("button", name="Approve").click()
+        page.get_by_role("button", name="Show").click()
+        assert page.get_by_label("Topic").input_value() == "Tarnby Light"
+        page.get_by_label("Question").fill("Who built Tarnby Light?")
+        page.keyboard.press("Enter")
+        sync_api.expect(page.locator("#answer")).to_contain_text("Brannock")
+        sync_api.expect(page.locator("#base-answer")).to_have_attribute("aria-busy", "false")
+        assert "Brannock" not in page.locator("#base-answer").inner_text()
+        _picture(page, pictures / "page.png")
+        page.get_by_role("button", name="Roll back").click()
+        sync_api.expect(page.get_by_role("button", name="Roll back")).to_have_count(0)
+        assert seal.ledger.active("default") is None
+        page.close()
+
+
+def _picture(page: Any, file: Path) -> None:
+    """The whole page, without what is only there while somebody types."""
+    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+    page.screenshot(path=file, full_page=True)
 
 
 def test_the_page_may_load_nothing_else(served: Served) -> None:

@@ -40,17 +40,23 @@ async function* events(answer) {
 
 const write = async (place, model, question) => {
   place.textContent = "";
-  const messages = [{ role: "user", content: question }];
-  const answer = await call("v1/chat/completions", { model, messages, stream: true, max_tokens: 64 });
-  for await (const chunk of events(answer)) {
-    if (chunk.error) throw new Error(chunk.error.message);
-    place.textContent += chunk.choices[0]?.delta?.content ?? "";
+  place.setAttribute("aria-busy", "true");
+  try {
+    const messages = [{ role: "user", content: question }];
+    const answer = await call("v1/chat/completions", { model, messages, stream: true, max_tokens: 64 });
+    for await (const chunk of events(answer)) {
+      if (chunk.error) throw new Error(chunk.error.message);
+      place.textContent += chunk.choices[0]?.delta?.content ?? "";
+    }
+  } finally {
+    place.setAttribute("aria-busy", "false");
   }
 };
 
 const refresh = async () => {
   const models = (await json("v1/models")).data;
   base = models[0].id;
+  get("about").textContent = `${base} and ${models.length - 1 || "no"} adapter${models.length === 2 ? "" : "s"}`;
   const chosen = get("model").value;
   get("model").replaceChildren(...models.map((model) => make("option", model.id, { value: model.id })));
   get("model").value = models.some((model) => model.id === chosen) ? chosen : models.at(-1).id;
@@ -63,81 +69,122 @@ const refresh = async () => {
   if (adapters) await showRevisions(adapters.data);
 };
 
-const button = (text, label, work) => {
-  const made = make("button", text, { type: "button", class: "quiet", "aria-label": label });
+const button = (text, label, work, kind = "") => {
+  const made = make("button", text, { type: "button", class: `quiet ${kind}`, "aria-label": label });
   made.addEventListener("click", trying(work));
   return made;
 };
 
-const showRevisions = async (adapters) => {
-  const table = make("table"), head = make("tr");
-  for (const name of ["adapter", "revision", "about", "state", ""]) head.append(make("th", name, { scope: "col" }));
-  table.append(head);
-  for (const { name } of adapters) {
-    const known = await json(`v1/adapters/${encodeURIComponent(name)}`);
-    for (const revision of known.revisions) table.append(rowOf(name, revision));
-    for (const gone of known.forgotten) {
-      const row = make("tr");
-      row.append(make("td", name), make("td", gone.id), make("td", "forgotten"), make("td", gone.forgotten.slice(0, 10)), make("td"));
-      table.append(row);
-    }
-  }
-  const empty = make("p", "Nothing has been learnt yet.");
-  const around = make("div", "", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Revisions" });
-  around.append(table);
-  get("revisions").replaceChildren(table.rows.length > 1 ? around : empty);
+const filled = (tag, ...children) => {
+  const element = make(tag);
+  element.append(...children);
+  return element;
 };
 
-const rowOf = (name, revision) => {
-  const row = make("tr"), actions = make("td"), path = `v1/adapters/${encodeURIComponent(name)}`;
-  const state = revision.in_use ? "in use" : revision.status;
-  row.append(make("td", name), make("td", revision.id), make("td", revision.title || revision.text.slice(0, 60)), make("td", state));
-  actions.append(button("Show", `Show ${revision.id}`, () => showProvenance(path, revision.id)));
-  if (revision.in_use) actions.append(button("Roll back", `Roll back before ${revision.id}`, async () => {
-    await json(`${path}/rollback`, { to: revision.parent ?? "base" });
-    await refresh();
-  }));
-  actions.append(button("Forget", `Forget ${revision.id}`, async () => {
-    if (!confirm(`Erase ${revision.id} for good? This cannot be undone.`)) return;
-    await watch(name, await json(`${path}/forget`, { revision: revision.id }));
-  }));
-  row.append(actions);
+const tableOf = (names, rows) => {
+  const table = make("table", "", { role: "table" }), head = make("tr", "", { role: "row" });
+  head.append(...names.map((name) => make("th", name, { scope: "col", role: "columnheader" })));
+  table.append(filled("thead", head), filled("tbody", ...rows));
+  return table;
+};
+
+const cell = (content, label, kind = "") => {
+  const made = make("td", "", { role: "cell", class: kind, ...(label && { "data-label": label }) });
+  made.append(content);
+  return made;
+};
+
+const rowOf = (name, id, about, state, actions) => {
+  const row = make("tr", "", { role: "row" }), buttons = cell("", "", "actions");
+  buttons.replaceChildren(...actions);
+  const pill = make("span", state, { class: `pill ${state.replace(" ", "-")}` });
+  row.append(cell(name, "adapter"), cell(make("span", id, { class: "id" }), "revision"), cell(about, "about"), cell(pill, "state"), buttons);
   return row;
 };
 
+const showRevisions = async (adapters) => {
+  const rows = [], titles = new Set();
+  for (const { name } of adapters) {
+    const known = await json(`v1/adapters/${encodeURIComponent(name)}`);
+    for (const revision of known.revisions.toReversed()) {
+      if (revision.title) titles.add(revision.title);
+      const state = revision.in_use ? "in use" : revision.status === "active" ? "rolled back" : revision.status;
+      rows.push(rowOf(name, revision.id, revision.title || revision.text.slice(0, 60), state, actionsOf(name, revision)));
+    }
+    for (const gone of known.forgotten) rows.push(rowOf(name, gone.id, "", `forgotten ${gone.forgotten.slice(0, 10)}`, []));
+  }
+  get("topics").replaceChildren(...[...titles].map((title) => make("option", "", { value: title })));
+  const empty = make("p", "Nothing has been learnt yet. Teach a text above.", { class: "dim" });
+  get("revisions").replaceChildren(rows.length ? tableOf(["adapter", "revision", "about", "state", "actions"], rows) : empty);
+};
+
+const actionsOf = (name, revision) => {
+  const path = `v1/adapters/${encodeURIComponent(name)}`;
+  const actions = [button("Show", `Show ${revision.id}`, () => showProvenance(path, revision.id))];
+  if (revision.in_use) actions.push(button("Roll back", `Roll back before ${revision.id}`, async () => {
+    await json(`${path}/rollback`, { to: revision.parent ?? "base" });
+    await refresh();
+  }));
+  actions.push(button("Forget", `Forget ${revision.id}`, async () => {
+    if (!confirm(`Erase ${revision.id} for good? This cannot be undone.`)) return;
+    get("provenance").hidden = true;
+    await watch(name, await json(`${path}/forget`, { revision: revision.id }));
+  }, "harm"));
+  return actions;
+};
+
 const showProvenance = async (path, id) => {
-  const revision = await json(`${path}/revisions/${encodeURIComponent(id)}`), body = get("provenance-body");
-  get("provenance-heading").textContent = `${id}: ${revision.reason}`;
-  const facts = [`${revision.seconds} s`, `${revision.training.steps} steps`, `parent ${revision.parent ?? "the base model"}`];
-  body.replaceChildren(make("p", facts.join(" · ")), make("h3", "Text"), make("pre", revision.context.text, { tabindex: "0" }));
-  body.append(make("h3", "Notes"), listOf(notesOf(revision)), make("h3", "Checks"));
-  body.append(listOf(revision.checks.map((check) => `${{ true: "✓", false: "✗" }[check.passed] ?? "·"} ${check.name}: ${check.detail}`)));
-  body.append(make("h3", "Questions before and after"), listOf(revision.after.map((after, i) =>
-    `${after.question.text} — before: ${revision.before[i]?.text ?? "—"} — after: ${after.text} (${after.verdict})`)));
-  const losses = revision.training.epoch_losses;
-  body.append(make("h3", `Loss per epoch: ${losses[0]?.toFixed(3)} → ${losses.at(-1)?.toFixed(3)}`), curveOf(losses));
+  const revision = await json(`${path}/revisions/${encodeURIComponent(id)}`), losses = revision.training.epoch_losses;
+  get("provenance-heading").textContent = `${revision.context.title || "Untitled text"}: ${revision.reason}`;
+  const facts = [`revision ${id}`, `${revision.seconds} s`, `${revision.training.steps} steps`, `parent ${revision.parent ?? "the base model"}`];
+  const left = filled("div", make("h4", "Text"), make("pre", revision.context.text, { tabindex: "0" }));
+  left.append(make("h4", "Notes"), listOf(notesOf(revision)));
+  const right = filled("div", make("h4", "Checks"), listOf(revision.checks.map((check) => [check.passed, `${check.name}: ${check.detail}`])));
+  right.append(make("h4", `Loss per epoch: ${losses[0]?.toFixed(3)} → ${losses.at(-1)?.toFixed(3)}`), curveOf(losses));
+  const halves = make("div", "", { class: "halves" });
+  halves.append(left, right);
+  get("provenance-body").replaceChildren(make("p", facts.join(" · "), { class: "dim" }), halves);
+  if (revision.after.length) get("provenance-body").append(make("h4", "Questions before and after"), questionsOf(revision));
   get("provenance").hidden = false;
   get("provenance-heading").focus();
 };
 
+const questionsOf = (revision) => tableOf(["question", "before", "after"], revision.after.map((after, i) => {
+  const row = make("tr", "", { role: "row" }), answers = [revision.before[i], after];
+  row.append(cell(after.question.text), ...answers.map((answer) => cell(answer ? filled("span", markOf(isRight(answer)), answer.text) : "—")));
+  return row;
+}));
+
+const isRight = (answer) => ({ correct: true, wrong: false })[answer.verdict] ?? null;
+
+const markOf = (good) => make("span", { true: "✓", false: "✗" }[good] ?? "·", { class: `mark ${{ true: "good", false: "bad" }[good] ?? ""}` });
+
 const notesOf = (revision) => revision.self_edits.flatMap((edit) => edit.checked ?? []).map((checked) =>
-  `${checked.kept ? "✓" : "✗"} ${checked.note.text} ${checked.note.answer ?? ""} ${checked.reason}`);
+  [checked.kept, [checked.note.text, checked.note.answer, checked.reason && `(${checked.reason})`].filter(Boolean).join(" ")]);
 
 const listOf = (lines) => {
-  const list = make("ul");
-  list.append(...(lines.length ? lines : ["none"]).map((line) => make("li", line)));
+  const list = make("ul", "", { class: "marks", tabindex: "0" });
+  list.append(...(lines.length ? lines : [[null, "none"]]).map(([good, text]) => filled("li", markOf(good), text)));
   return list;
 };
 
+const drawn = (tag, attributes, text = "") => {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  element.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+};
+
 const curveOf = (losses) => {
-  const box = document.createElementNS("http://www.w3.org/2000/svg", "svg"), most = Math.max(...losses, 1e-9);
-  const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
-  const points = losses.map((loss, i) => `${4 + (i * 292) / Math.max(1, losses.length - 1)},${76 - (loss / most) * 70}`);
-  line.setAttribute("points", points.join(" "));
-  box.setAttribute("viewBox", "0 0 300 80");
-  box.setAttribute("role", "img");
-  box.setAttribute("aria-label", `Loss: ${losses.map((loss) => loss.toFixed(3)).join(", ")}`);
-  box.append(line);
+  const label = `Loss: ${losses.map((loss) => loss.toFixed(3)).join(", ")}`, most = Math.max(...losses, 1e-9);
+  const points = losses.map((loss, i) => [30 + (i * 260) / Math.max(1, losses.length - 1), 84 - (loss / most) * 70]);
+  const box = drawn("svg", { viewBox: "0 0 300 104", role: "img", "aria-label": label });
+  for (const [y, value] of [[14, most], [84, 0]]) {
+    box.append(drawn("line", { x1: 30, x2: 290, y1: y, y2: y }), drawn("text", { x: 24, y: y + 4, "text-anchor": "end" }, value.toFixed(1)));
+  }
+  box.append(drawn("text", { x: 290, y: 100, "text-anchor": "end" }, `epoch ${losses.length}`), drawn("text", { x: 30, y: 100 }, "1"));
+  box.append(drawn("polyline", { points: points.map((point) => point.join(",")).join(" ") }));
+  box.append(...points.map(([x, y]) => drawn("circle", { cx: x, cy: y, r: 3 })));
   return box;
 };
 
@@ -148,12 +195,17 @@ const watch = async (name, begun) => {
   for await (const state of events(await call(`${path}/events`))) await showJob(path, state);
   get("cancel").hidden = true;
   await refresh();
-  if (begun.kind === "adapt" && [...get("model").options].some((option) => option.value === name)) get("model").value = name;
+  if (begun.kind === "adapt" && [...get("model").options].some((option) => option.value === name)) {
+    get("model").value = name;
+    get("topic").value = get("title").value;
+  }
 };
 
 const showJob = async (path, state) => {
   const stage = state.stage && !state.ended ? `: ${state.stage} ${state.done}/${state.total}` : "";
-  get("job-state").textContent = `${state.status ?? state.state}${stage}${state.detail && `: ${state.detail}`}`;
+  const what = state.state === "asking" ? "learnt; it waits for your approval" : `${state.status ?? state.state}${stage}`;
+  get("job-state").textContent = `${what}${state.detail && `: ${state.detail}`}`;
+  get("job-bar").hidden = Boolean(state.ended) || state.state === "asking";
   get("job-bar").max = state.total || 1;
   get("job-bar").value = state.ended ? state.total || 1 : state.done;
   get("approval").hidden = state.state !== "asking";
@@ -169,7 +221,8 @@ get("keys").addEventListener("submit", trying(async (event) => {
 }));
 get("ask").addEventListener("submit", trying(async (event) => {
   event.preventDefault();
-  const model = get("model").value, question = get("question").value;
+  const model = get("model").value, topic = get("topic").value.trim();
+  const question = `${topic && `Topic: ${topic}\n`}${get("question").value}`;
   get("adapter-name").textContent = model;
   await Promise.all([write(get("answer"), model, question), write(get("base-answer"), base, question)]);
 }));
@@ -181,7 +234,11 @@ get("learn").addEventListener("submit", trying(async (event) => {
 get("cancel").addEventListener("click", trying(async () => { await json(`${job}/cancel`, {}); }));
 get("approve").addEventListener("click", answerJob(true));
 get("deny").addEventListener("click", answerJob(false));
-get("text").addEventListener("dragover", (event) => event.preventDefault());
+get("text").addEventListener("dragover", (event) => {
+  event.preventDefault();
+  get("text").classList.add("over");
+});
+for (const end of ["dragleave", "drop"]) get("text").addEventListener(end, () => get("text").classList.remove("over"));
 get("text").addEventListener("drop", trying(async (event) => {
   const file = event.dataTransfer.files[0];
   if (!file) return;

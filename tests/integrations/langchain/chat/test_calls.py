@@ -177,7 +177,7 @@ def test_forced_calls_always_validate(llm: ChatSeal, seal: SelfAdaptingModel, te
         schemas = {known.name: dict(known.schema) for known in map(tool_of, tools)}  # type: ignore[arg-type]
         bound = llm.bind_tools(tools, tool_choice="any", temperature=temperature, max_tokens=400)  # type: ignore[arg-type]
         for adapter in (None, "alice"):
-            for seed in range(3):
+            for seed in range(1 if temperature == 0 else 2):  # at 0 nothing is drawn
                 message = bound.invoke(ASK, adapter=adapter, seed=seed)
                 (call,) = message.tool_calls
                 jsonschema.validate(call["args"], schemas[call["name"]])

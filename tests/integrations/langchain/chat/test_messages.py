@@ -79,7 +79,7 @@ def native(base: BaseModel) -> BaseModel:
 
 
 @pytest.mark.parametrize("describes_tools", [False, True], ids=["plain", "native"])
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(conversation=st.lists(messages(), min_size=1, max_size=3))
 def test_any_message_is_a_prompt_or_one_sentence(
     tiny_base: BaseModel, describes_tools: bool, conversation: list[BaseMessage]

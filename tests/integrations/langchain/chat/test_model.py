@@ -448,12 +448,13 @@ def test_an_adapter_that_forgets_while_a_call_begins_answers_with_what_is_left(
 # ---------------------------------------------------------------- many at once
 
 
-def test_calls_at_the_same_time_answer_as_if_alone(seal: SelfAdaptingModel) -> None:
+@pytest.mark.parametrize("rounds", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_calls_at_the_same_time_answer_as_if_alone(seal: SelfAdaptingModel, rounds: int) -> None:
     names = [f"user-{i}" for i in range(8)]
     for seed, name in enumerate(names):
         store(seal, name, random_adapter(seal.base, seed))
     llm = ChatSeal(backend=seal, max_tokens=4, style="plain")
-    calls = [(name, f"Question {i % 5}?") for i in range(20) for name in names]
+    calls = [(name, f"Question {i % 5}?") for i in range(rounds) for name in names]
     alone = {
         call: seal.engine.generate([(Message("user", call[1]),)], Sampling(4), [seal.adapter(call[0])])[0].text
         for call in set(calls)
@@ -481,7 +482,7 @@ def test_calls_at_the_same_time_answer_as_if_alone(seal: SelfAdaptingModel) -> N
     with ThreadPoolExecutor(8) as pool:
         work = [pool.submit(interleaved if worker % 2 else in_turn, worker) for worker in range(8)]
         answers = [answer for one in work for answer in one.result()]
-    assert len(answers) == 8 * 8 * 20
+    assert len(answers) == 8 * 8 * rounds
     assert [call for call, text in answers if text != alone[call]] == []
 
 
@@ -555,6 +556,7 @@ def test_importing_the_package_does_not_import_langchain() -> None:
 
 
 @pytest.mark.real_model
+@pytest.mark.slow
 def test_an_agent_calls_a_tool_and_answers(tmp_path: Path) -> None:
     pytest.importorskip("langchain")
     from langchain.agents import create_agent
