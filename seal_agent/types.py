@@ -505,7 +505,7 @@ def describe_revision(rev: Revision) -> str:
 def share_of(verdict: Verdict, verdicts: Iterable[Verdict]) -> float | None:
     """Share of a verdict among those that could be given, 0..1; None where none could."""
     graded = [one for one in verdicts if one is not Verdict.UNGRADED]
-    return graded.count(verdict) / len(graded) if graded else None
+    return sum(one is verdict for one in graded) / len(graded) if graded else None
 
 
 def accuracy(answers: Sequence[Answer]) -> float:

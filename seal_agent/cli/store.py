@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def history(adapter: Adapter = "default", home: Home = None, as_json: Json = False) -> None:
     """What an adapter has learnt, oldest first: ● in use, ✗ rejected, ? quarantined, – revoked."""
-    from seal_agent.model import DEFAULT_ADAPTER
+    from seal_agent.adaptation.stored_adapters import DEFAULT_ADAPTER
 
     ledger = open_ledger(home)
     if adapter != DEFAULT_ADAPTER:

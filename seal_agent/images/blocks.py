@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from seal_agent.errors import InputError
 from seal_agent.images.encoding import decode_base64
@@ -13,7 +13,7 @@ from seal_agent.types import Picture
 _TYPES = ("image", "image_url", "input_image")
 
 
-def is_image_block(block: Any) -> bool:
+def is_image_block(block: Any) -> TypeGuard[Mapping[str, Any]]:
     """Whether a content block is a picture."""
     return isinstance(block, Mapping) and block.get("type") in _TYPES
 

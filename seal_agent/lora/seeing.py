@@ -55,8 +55,8 @@ class _Features:
     def of(self, ids_N: Tensor) -> Tensor:
         """The features of these ids, N×D."""
         numbers_N = (ids_N - FIRST_ID) // STRIDE
-        numbers, counts = numbers_N.unique_consecutive(return_counts=True)
-        parts = ids_N.split(counts.tolist())
+        numbers, counts = torch.unique_consecutive(numbers_N, return_counts=True)
+        parts = torch.split(ids_N, counts.tolist())
         rows = [
             self._all_of(self._sight.by_number(number))[(part - FIRST_ID) % STRIDE]
             for number, part in zip(numbers.tolist(), parts, strict=True)

@@ -47,7 +47,6 @@ def encode_conversation(base: BaseModel, conversation: Conversation) -> tuple[Tr
     than the last.
     """
     prompt = prompt_in_form(conversation.turns, Form(conversation.tools), base)
-    assert not isinstance(prompt, str)
     turns, tools = (prompt.turns, prompt.tools) if isinstance(prompt, Chat) else (prompt, "")
     acting = [i for i, turn in enumerate(turns) if turn.role == "assistant"]
     ids = _ids(base, turns, tools)

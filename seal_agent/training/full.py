@@ -143,4 +143,5 @@ class _Weights:
     def _clip_factor(self) -> Tensor:
         norms = [weight.grad.float().norm() for weight in self.parameters if weight.grad is not None]
         norm = torch.stack([value.to(norms[0].device) for value in norms]).norm()
-        return (self.max_norm / (norm + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_
+        factor: Tensor = (self.max_norm / (norm + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_
+        return factor

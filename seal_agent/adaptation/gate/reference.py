@@ -23,7 +23,7 @@ from seal_agent.paths import cache_home, keep_in_cache
 from seal_agent.progress import Progress
 from seal_agent.seeds import derived_seed
 from seal_agent.training.retention.reference_text import reference_prompts
-from seal_agent.types import Answer, Chat, Message, Prompt, Question, Sampling, content_hash
+from seal_agent.types import Answer, Chat, Illustrated, Message, Prompt, Question, Sampling, content_hash
 
 GUARD_TOKENS = 32  # of an answer to a guard question; the answers of the bundled model come within twenty
 TEXT_TOKENS = 64  # of a reference text; not tuned
@@ -104,6 +104,7 @@ def _make(
 
 
 def _text(prompt: Prompt, text: str) -> ReferenceText:
+    assert not isinstance(prompt, Illustrated), "reference prompts are words"
     return ReferenceText(prompt, False, text) if isinstance(prompt, str) else ReferenceText(_turn(prompt), True, text)
 
 

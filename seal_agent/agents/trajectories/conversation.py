@@ -51,6 +51,5 @@ def encode_trajectory(base: BaseModel, trajectory: Trajectory, max_tokens: int) 
 
 def _tokens(base: BaseModel, turns: Sequence[Message], tools: Sequence[Tool]) -> int:
     prompt = prompt_in_form(turns, Form(tuple(tools)), base)
-    assert not isinstance(prompt, str)
     plain, described = (prompt.turns, prompt.tools) if isinstance(prompt, Chat) else (prompt, "")
     return len(base.turns(plain, answer_next=plain[-1].role != "assistant", tools=described))

@@ -39,7 +39,7 @@ def learn_from_pictures(
     from seal_agent.images.pictures import as_picture
     from seal_agent.outer_loop.archive.run import Run
     from seal_agent.outer_loop.picture_votes import learn_by_votes
-    from seal_agent.outer_loop.policy import POLICIES
+    from seal_agent.store.policies import POLICIES
 
     config = PictureVotesConfig(rounds=rounds, update=options.update, seed=seed)  # type: ignore[arg-type]
     pictures = [as_picture(path) for path in _files_in(options.pictures)]

@@ -10,13 +10,13 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
 from seal_agent.generation.answer_form.form import CALL, CALL_END, Form
 from seal_agent.prompts import fill, load_prompt
-from seal_agent.types import Chat, Message, Prompt, ToolCall
+from seal_agent.types import Chat, Message, ToolCall
 
 RESULT, RESULT_END = "<tool_response>", "</tool_response>"
 _HERMES_CALL = CALL + "\n"  # as the chat templates of Hermes and Qwen write it
 
 
-def prompt_in_form(turns: Sequence[Message], form: Form, base: BaseModel) -> Prompt:
+def prompt_in_form(turns: Sequence[Message], form: Form, base: BaseModel) -> Chat | tuple[Message, ...]:
     """The turns as a prompt for an answer of this form.
 
     The chat template describes tools if it can, else the system message does. Raises InputError without turns.

@@ -25,7 +25,7 @@ from seal_agent.outer_loop.agents.stages import AgentStages, AgentWorld
 from seal_agent.outer_loop.agents.units import ScorerChoice
 from seal_agent.outer_loop.archive.facts import describe_machine
 from seal_agent.outer_loop.archive.run import Run
-from seal_agent.outer_loop.policy import POLICIES
+from seal_agent.store.policies import POLICIES
 from seal_agent.types import content_hash
 
 TRAJECTORIES = "trajectories.jsonl"

@@ -23,10 +23,11 @@ from seal_agent.outer_loop.agents.rounds import GateReport, ShortcutCounts, Task
 from seal_agent.outer_loop.agents.units import AgentUnit, AgentUnitResult, ScorerChoice, Weights, run_unit
 from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.executors.executor import Executor
-from seal_agent.outer_loop.policy import POLICIES, load_policy, mark_last, save_policy
+from seal_agent.outer_loop.policy import load_policy, mark_last, save_policy
 from seal_agent.outer_loop.stages import RoundProgress, no_progress
 from seal_agent.outer_loop.units import Worker
 from seal_agent.seeds import derived_seed
+from seal_agent.store.policies import POLICIES
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.train import train
 from seal_agent.types import content_hash

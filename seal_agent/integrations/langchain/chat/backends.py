@@ -89,7 +89,7 @@ def _check_exists(seal: SelfAdaptingModel, adapter: str) -> None:
 
     An adapter that was rolled back to the base model exists.
     """
-    from seal_agent.model import DEFAULT_ADAPTER
+    from seal_agent.adaptation.stored_adapters import DEFAULT_ADAPTER
 
     if adapter != DEFAULT_ADAPTER:
         seal.ledger.check_known(adapter)
