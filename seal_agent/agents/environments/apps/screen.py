@@ -45,8 +45,8 @@ class Kind:
     def draw(self, rng: random.Random, avoid: Sequence[str] = ()) -> str:
         """A value to start with, other than those to avoid; "" for free text."""
         step = _STEP if self.highest - self.lowest > _MANY else 1
-        numbers = range(self.lowest, self.highest + 1, step) if self.highest > self.lowest else ()
-        values = self.options or [str(number) for number in numbers] or [""]
+        numbers: Sequence[int] = range(self.lowest, self.highest + 1, step) if self.highest > self.lowest else ()
+        values: Sequence[str] = self.options or [str(number) for number in numbers] or [""]
         return rng.choice([value for value in values if value not in avoid] or values)
 
 
