@@ -258,11 +258,12 @@ def manager(**metadata: object) -> TaskManager:
 
 def test_lm_eval_shows_each_picture_with_its_questions_and_scores_the_answers() -> None:
     model = ReadsTheSpecification()
-    found = simple_evaluate(model, tasks=["seal_pictures"], task_manager=manager(limit_contexts=13))
+    tasks = manager(limit_contexts=2)
+    found = simple_evaluate(model, tasks=["seal_pictures"], task_manager=tasks, bootstrap_iters=0)
     scores = found["results"]["seal_pictures"]
     assert (scores["acc,none"], scores["passage_acc,none"], scores["is_answer,none"]) == (1.0, 1.0, 1.0)
     assert scores["ungraded,none"] == 0
-    assert len(model.prompts) == 13 * 6
+    assert len(model.prompts) == 2 * 6
     assert "Topic: Honey stalls of Dundesh" in model.prompts[0]
     samples = found["samples"]["seal_pictures"]
     assert {sample["doc"]["skill"] for sample in samples} == {"read", "compare", "place", "colour"}
@@ -297,6 +298,7 @@ def test_a_model_that_reads_text_only_refuses_pictures_before_anything_is_traine
         simple_evaluate(SealLM(tiny_base, mode=mode), tasks=["seal_pictures"], task_manager=manager(limit_contexts=1))
 
 
+@pytest.mark.slow  # lm-eval's command reads all of its own tasks
 def test_the_command_line_loads_the_task_and_refuses_in_one_sentence(
     tiny_base: BaseModel, tmp_path: Path, save_model: Any
 ) -> None:
@@ -310,7 +312,8 @@ def test_the_command_line_loads_the_task_and_refuses_in_one_sentence(
 @pytest.mark.slow
 def test_the_bundled_model_cannot_guess_the_answers() -> None:
     lm = SealLM(load_model(), mode="base")
-    found = simple_evaluate(lm, tasks=["seal_pictures_blind"], task_manager=manager())
+    tasks = manager(limit_contexts=24)  # all 48 took five minutes on a busy core: 1 of 288 was right
+    found = simple_evaluate(lm, tasks=["seal_pictures_blind"], task_manager=tasks)
     assert found["results"]["seal_pictures_blind"]["acc,none"] <= 0.03
 
 
