@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from seal_agent.errors import InputError
 from seal_agent.images.encoding import decode_base64
@@ -13,7 +13,7 @@ from seal_agent.types import Picture
 _TYPES = ("image", "image_url", "input_image")
 
 
-def is_image_block(block: Any) -> bool:
+def is_image_block(block: Any) -> TypeGuard[Mapping[str, Any]]:
     """Whether a content block is a picture."""
     return isinstance(block, Mapping) and block.get("type") in _TYPES
 
@@ -46,10 +46,10 @@ def split_blocks(content: str | Sequence[Any]) -> tuple[str, tuple[Picture, ...]
     texts: list[str] = []
     pictures: list[Picture] = []
     for block in content:
-        if is_image_block(block):
-            pictures.append(picture_of_block(block))
-        elif isinstance(block, str):
+        if isinstance(block, str):
             texts.append(block)
+        elif is_image_block(block):
+            pictures.append(picture_of_block(block))
         elif isinstance(block, Mapping) and isinstance(block.get("text"), str):
             texts.append(block["text"])
         else:

@@ -55,8 +55,8 @@ class _Features:
     def of(self, ids_N: Tensor) -> Tensor:
         """The features of these ids, N×D."""
         numbers_N = (ids_N - FIRST_ID) // STRIDE
-        numbers, counts = numbers_N.unique_consecutive(return_counts=True)
-        parts = ids_N.split(counts.tolist())
+        numbers, counts = numbers_N.unique_consecutive(return_counts=True)  # type: ignore[no-untyped-call]
+        parts = torch.split(ids_N, counts.tolist())
         rows = [
             self._all_of(self._sight.by_number(number))[(part - FIRST_ID) % STRIDE]
             for number, part in zip(numbers.tolist(), parts, strict=True)
@@ -150,8 +150,9 @@ def _run(sight: Sight) -> set[str]:
     def after(name: str) -> Callable[..., None]:
         def record(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             shape = linear_shape(layer)
-            ours = threading.get_ident() == thread and shape is not None and len(inputs) == 1
-            if ours and isinstance(output, Tensor) and output.shape == (*inputs[0].shape[:-1], shape[1]):
+            if threading.get_ident() != thread or shape is None or len(inputs) != 1:
+                return
+            if isinstance(output, Tensor) and output.shape == (*inputs[0].shape[:-1], shape[1]):
                 found.add(name)
 
         return record

@@ -25,7 +25,7 @@ from seal_agent.paths import cache_home
 from seal_agent.progress import Progress
 from seal_agent.seeds import derived_seed
 from seal_agent.training.retention.reference_text import reference_prompts
-from seal_agent.types import Answer, Chat, Message, Prompt, Question, Sampling, content_hash
+from seal_agent.types import Answer, Chat, Illustrated, Message, Prompt, Question, Sampling, content_hash
 
 GUARD_TOKENS = 32  # of an answer to a guard question; the answers of the bundled model come within twenty
 TEXT_TOKENS = 64  # of a reference text; not tuned
@@ -102,12 +102,10 @@ def _make(
 
 
 def _text(prompt: Prompt, text: str) -> ReferenceText:
-    return ReferenceText(prompt, False, text) if isinstance(prompt, str) else ReferenceText(_turn(prompt), True, text)
-
-
-def _turn(prompt: tuple[Message, ...] | Chat) -> str:
+    if isinstance(prompt, str | Illustrated):
+        return ReferenceText(prompt if isinstance(prompt, str) else prompt.text, False, text)
     turns = prompt.turns if isinstance(prompt, Chat) else prompt
-    return turns[-1].content
+    return ReferenceText(turns[-1].content, True, text)
 
 
 def _read(path: Path) -> Reference | None:
