@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 
 from lm_eval_tasks.seal_pictures.inventor import Inventor, name_pool
-from lm_eval_tasks.seal_pictures.kinds.kinds import KINDS
+from lm_eval_tasks.seal_pictures.kinds.registry import KINDS
 
 PER_KIND = 4
 _SEED = "seal_pictures 1"

@@ -70,12 +70,14 @@ class Inventor:
 
     def number(self, low: int, high: int) -> int:
         """A number of this range, both ends included, that is no multiple of ten."""
-        return next(n for n in self._draws(low, high) if n % 10 and n not in self._numbers and not self._numbers.add(n))
+        drawn = next(n for n in self._draws(low, high) if n not in self._numbers)
+        self._numbers.add(drawn)
+        return drawn
 
     def spread(self, count: int, low: int, high: int, gap: int) -> list[int]:
-        """Numbers that are at least `gap` apart."""
+        """Such numbers that are at least `gap` apart, in the order in which they were drawn."""
         while True:
-            drawn = [next(n for n in self._draws(low, high) if n % 10) for _ in range(count)]
+            drawn = [next(self._draws(low, high)) for _ in range(count)]
             ordered = sorted(drawn)
             if all(b - a >= gap for a, b in pairwise(ordered)) and not self._numbers & {*drawn}:
                 self._numbers |= {*drawn}
@@ -100,8 +102,10 @@ class Inventor:
         return self.random.choice(list(items))
 
     def _draws(self, low: int, high: int) -> Iterator[int]:
+        """Numbers that are no multiples of ten, which are guessed too easily."""
         while True:
-            yield self.random.randint(low, high)
+            if (drawn := self.random.randint(low, high)) % 10:
+                yield drawn
 
 
 def read(question: str, *golds: str) -> Asked:

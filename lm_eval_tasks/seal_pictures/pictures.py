@@ -39,7 +39,7 @@ class Picture:
         from seal_agent.images.loading import require_pillow
 
         require_pillow()
-        from lm_eval_tasks.seal_pictures.kinds.kinds import KINDS
+        from lm_eval_tasks.seal_pictures.kinds.registry import KINDS
 
         return KINDS[self.kind].draw(self.title, self.data)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lm_eval_tasks.seal_pictures.pictures import Picture, pictures
-from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,7 +31,7 @@ def contact_sheet(shown: Sequence[Picture], columns: int = 4, scale: float = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Raises InputError."""
+    """The command. Raises SystemExit with code 2 for misuse."""
     kinds = list(dict.fromkeys(picture.kind for picture in pictures()))
     parser = argparse.ArgumentParser(
         prog="python -m lm_eval_tasks.seal_pictures.sheet",
@@ -44,13 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--columns", type=int, default=4)
     parser.add_argument("--scale", type=float, default=1.0, help="of the pictures")
     chosen = parser.parse_args(arguments)
+    if chosen.columns < 1 or not 0.05 <= chosen.scale <= 4:
+        parser.error("--columns must be at least 1, and --scale between 0.05 and 4")
     shown = [picture for picture in pictures() if picture.kind in chosen.kinds]
     try:
         contact_sheet(shown, chosen.columns, chosen.scale).save(chosen.out, format="PNG")
     except OSError as err:
-        raise InputError(
-            f"{chosen.out} cannot be written ({err.strerror}); give a file in a folder that exists"
-        ) from err
+        parser.error(f"{chosen.out} cannot be written ({err.strerror}); give a file in a folder that exists")
     print(f"wrote {len(shown)} pictures to {chosen.out}")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from seal_agent.config import ImageLimits
 from seal_agent.errors import InputError
 
-_ADDRESS = re.compile(r"\s*([a-z][a-z0-9+.-]+):", re.IGNORECASE)  # two letters at least: "C:" is a drive
+_ADDRESS = re.compile(r"\s*(?:([a-z][a-z0-9+.-]+)://|(data|file|blob):)", re.IGNORECASE)  # "C:" is a drive
 _SHOWN = 80  # characters of a path in an error message
 
 
@@ -59,7 +59,7 @@ def _refuse_address(text: str) -> None:
     found = _ADDRESS.match(text)
     if not found:
         return
-    scheme = found[1].lower()
+    scheme = (found[1] or found[2]).lower()
     if scheme == "data":
         raise InputError("a data: address is not a path; decode what follows its comma from base64 and give the bytes")
     if scheme == "file":

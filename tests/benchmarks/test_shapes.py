@@ -112,7 +112,8 @@ def test_questions_of_each_kind_have_many_answers() -> None:
     assert {about: len(counted) for about, counted in answers.items()} == {
         "colour": 8,
         "shape": 5,
-        "place": 4,
+        "height": 2,
+        "side": 2,
         "count": 4,
     }
     for counted in answers.values():

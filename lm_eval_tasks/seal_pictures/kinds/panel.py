@@ -69,7 +69,8 @@ def _dial(canvas: Canvas, centre: tuple[float, float], name: str, step: int, tic
     """A half circle with six numbers; the upper end of its scale is red."""
     x, y = centre
     canvas.shapes.pieslice((x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS), 180, 360, "#FFFFFF", INK, 2)
-    canvas.shapes.arc((x - _RADIUS + 3, y - _RADIUS + 3, x + _RADIUS - 3, y + _RADIUS - 3), 342, 360, COLOURS["red"], 8)
+    edge = _RADIUS + 8
+    canvas.shapes.arc((x - edge, y - edge, x + edge, y + edge), 342, 360, COLOURS["red"], 7)
     for i in range(_TICKS):
         angle = math.radians(180 + 180 * i / (_TICKS - 1))
         along = (math.cos(angle), math.sin(angle))

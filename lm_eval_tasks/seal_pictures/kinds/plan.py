@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from lm_eval_tasks.seal_pictures.canvas import COLOURS, INK, Canvas
@@ -11,6 +11,7 @@ from lm_eval_tasks.seal_pictures.inventor import Invention, Inventor, compare, p
 
 _THEMES = ("Boarding house at", "Hunting lodge of", "Keeper's cottage at", "Students' hall of")
 _LEFT, _RIGHT, _TOP, _BOTTOM = 22, 440, 52, 366
+_CORRIDOR = 40  # its height
 _METRES = 0.031  # a pixel
 
 
@@ -19,17 +20,8 @@ def invent(inventor: Inventor, number: int) -> Invention:
     first, second, middle = inventor.names(3)
     large, table = inventor.names(2)
     upper_has_two = number % 2 == 0
-    while True:
-        corridor = inventor.random.randint(178, 200)
-        two = [_LEFT, inventor.random.randint(170, 290), _RIGHT]
-        three = [_LEFT, inventor.random.randint(130, 170), inventor.random.randint(275, 325), _RIGHT]
-        two_height, three_height = (corridor - _TOP, _BOTTOM - corridor - 40)[:: 1 if upper_has_two else -1]
-        areas = [(b - a) * two_height for a, b in itertools.pairwise(two)]
-        areas += [(b - a) * three_height for a, b in itertools.pairwise(three)]
-        ordered = sorted(area * _METRES**2 for area in areas)
-        if ordered[-1] - ordered[-2] > 1.5 and all(b - a > 0.2 for a, b in itertools.pairwise(ordered)):
-            break
-    wide = areas[0] > areas[1]
+    corridor, two, three = _walls(inventor, upper_has_two)
+    wide = two[1] - two[0] > two[2] - two[1]
     row_two = [large, second] if wide else [second, large]
     row_three = inventor.shuffled([first, table])
     row_three.insert(1, middle)
@@ -52,6 +44,23 @@ def invent(inventor: Inventor, number: int) -> Invention:
     )
 
 
+def _walls(inventor: Inventor, upper_has_two: bool) -> tuple[int, list[int], list[int]]:
+    """Where the corridor begins, and the walls across of the rows of two and of three rooms.
+
+    One room is clearly the largest, in the row of two, and no two are of the same size.
+    """
+    while True:
+        corridor = inventor.random.randint(178, 200)
+        two = [_LEFT, inventor.random.randint(170, 290), _RIGHT]
+        three = [_LEFT, inventor.random.randint(130, 170), inventor.random.randint(275, 325), _RIGHT]
+        heights = (corridor - _TOP, _BOTTOM - corridor - _CORRIDOR)[:: 1 if upper_has_two else -1]
+        areas = [(b - a) * height for row, height in zip((two, three), heights, strict=True) for a, b in pairwise(row)]
+        ordered = sorted(area * _METRES**2 for area in areas)
+        clear = ordered[-1] - ordered[-2] > 1.5 and max(areas) in areas[:2]
+        if clear and all(b - a > 0.2 for a, b in pairwise(ordered)):
+            return corridor, two, three
+
+
 def area_of(data: Mapping[str, Any], name: str) -> str:
     """A room's square metres, as they are written into it."""
     left, top, right, bottom = next(_room(data, room) for room in data["rooms"] if room[0] == name)
@@ -60,7 +69,7 @@ def area_of(data: Mapping[str, Any], name: str) -> str:
 
 def _room(data: Mapping[str, Any], room: list[Any]) -> tuple[int, int, int, int]:
     _, left, right, upper = room
-    return (left, _TOP, right, data["corridor"]) if upper else (left, data["corridor"] + 40, right, _BOTTOM)
+    return (left, _TOP, right, data["corridor"]) if upper else (left, data["corridor"] + _CORRIDOR, right, _BOTTOM)
 
 
 def draw(title: str, data: Mapping[str, Any]) -> Canvas:
@@ -68,7 +77,7 @@ def draw(title: str, data: Mapping[str, Any]) -> Canvas:
     canvas.title(title)
     top = data["corridor"]
     canvas.box((_LEFT, _TOP, _RIGHT, _BOTTOM), "#EFE8DA", INK, 4)
-    canvas.text(((_LEFT + _RIGHT) / 2, top + 20), f"corridor, {data['width']} m wide", 14, "#555555")
+    canvas.text(((_LEFT + _RIGHT) / 2, top + _CORRIDOR / 2), f"corridor, {data['width']} m wide", 14, "#555555")
     for room in data["rooms"]:
         left, upper, right, lower = _room(data, room)
         middle, centre = (left + right) / 2, (upper + lower) / 2

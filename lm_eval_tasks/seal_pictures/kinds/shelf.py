@@ -24,7 +24,10 @@ def invent(inventor: Inventor, number: int) -> Invention:
     cells = [[*shown[i], codes[i]] for i in range(12)]
     upper, corner = inventor.choice((1, 2)), 11
     below = upper + _COLUMNS
-    a, b, described = inventor.shuffled([i for i in range(12) if i not in (upper, below, corner)])[:3]
+    while True:  # what is described must share neither colour nor shape with what other questions name
+        a, b, described = inventor.shuffled([i for i in range(12) if i not in (upper, below, corner)])[:3]
+        if not {*shown[described]} & {*shown[a], *shown[b]}:
+            break
     return Invention(
         f"{_THEMES[number]} {inventor.name()}",
         {"owner": owner, "cells": cells},

@@ -62,10 +62,11 @@ def draw(title: str, data: Mapping[str, Any]) -> Canvas:
         canvas.text((column - 12, (_HEIGHTS[i] + _HEIGHTS[i + 1]) / 2), f"{time} min", 13, "#444444", "rm")
     for i, station in enumerate(across):
         _stop(canvas, (xs[i], _ROW), station, data)
-        if station == data["crossing"]:  # beside the other line, and below its neighbours' names
-            canvas.text((xs[i] + 13, _ROW + 42), station, 15, anchor="lm")
-        else:
-            canvas.text((xs[i], _ROW + 22), station, 15)
+        if station == data["crossing"]:
+            canvas.text((xs[i] + 13, _ROW + 21), station, 15, anchor="lm")
+        else:  # the next one stands lower, clear of the name beside the crossing
+            lower = 18 if i and across[i - 1] == data["crossing"] else 0
+            canvas.text((xs[i], _ROW + 21 + lower), station, 15)
     for y, station in zip(_HEIGHTS, down, strict=True):
         if station != data["crossing"]:
             _stop(canvas, (column, y), station, data)

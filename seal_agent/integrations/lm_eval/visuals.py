@@ -103,5 +103,6 @@ def _listed(visual: Any) -> list[Any]:
 def _source(visual: Any) -> ImageSource:
     """An image as `load_image` takes it; data sets that do not decode give {"bytes", "path"}."""
     if isinstance(visual, Mapping) and {"bytes", "path"} & visual.keys():
-        return visual.get("bytes") or str(visual.get("path"))  # type: ignore[no-any-return]
-    return visual  # type: ignore[no-any-return]
+        visual = visual.get("bytes") or str(visual.get("path"))
+    source: ImageSource = visual
+    return source

@@ -169,7 +169,13 @@ def test_a_wheel_carries_the_hook_and_the_tasks(tmp_path: Path) -> None:
     assert [name for name in archive.namelist() if name.endswith(".pth")] == ["seal_agent_lm_eval.pth"]
     assert archive.read("seal_agent_lm_eval.pth") == PTH.read_bytes()
     assert "seal_agent/data/reader/adapter_model.safetensors" in archive.namelist()
-    wanted = ("_knowledge_yaml", "seal_novel/seal_novel.yaml", "seal_novel/utils.py", "seal_squad/README.md")
+    wanted = (
+        "_knowledge_yaml",
+        "seal_novel/seal_novel.yaml",
+        "seal_novel/utils.py",
+        "seal_squad/README.md",
+        "seal_pictures/pictures.jsonl",
+    )
     assert {f"lm_eval_tasks/{name}" for name in wanted} <= set(archive.namelist())
 
 
