@@ -46,10 +46,10 @@ def split_blocks(content: str | Sequence[Any]) -> tuple[str, tuple[Picture, ...]
     texts: list[str] = []
     pictures: list[Picture] = []
     for block in content:
-        if is_image_block(block):
-            pictures.append(picture_of_block(block))
-        elif isinstance(block, str):
+        if isinstance(block, str):
             texts.append(block)
+        elif is_image_block(block):
+            pictures.append(picture_of_block(block))
         elif isinstance(block, Mapping) and isinstance(block.get("text"), str):
             texts.append(block["text"])
         else:

@@ -150,8 +150,9 @@ def _run(sight: Sight) -> set[str]:
     def after(name: str) -> Callable[..., None]:
         def record(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             shape = linear_shape(layer)
-            ours = threading.get_ident() == thread and shape is not None and len(inputs) == 1
-            if ours and isinstance(output, Tensor) and output.shape == (*inputs[0].shape[:-1], shape[1]):
+            if threading.get_ident() != thread or shape is None or len(inputs) != 1:
+                return
+            if isinstance(output, Tensor) and output.shape == (*inputs[0].shape[:-1], shape[1]):
                 found.add(name)
 
         return record

@@ -171,7 +171,8 @@ class _Steps:
     def _by_row(self, indices: Sequence[int], slot: int) -> dict[int, Tensor]:
         """The log-probabilities of each row's labels."""
         counts = [sum(label != IGNORE_LABEL for label in self.rows[i][0].labels[1:]) for i in indices]
-        return dict(zip(indices, torch.split(self._logprobs(self._batch(indices, slot)), counts), strict=True))
+        parts = torch.split(self._logprobs(self._batch(indices, slot)), counts)
+        return dict(zip(indices, parts, strict=True))
 
     def _logprobs(self, batch: Batch) -> Tensor:
         with routed(self._route(batch)):

@@ -183,7 +183,11 @@ def folder_of(name: str) -> Path:
     ids = dict(zip(family.tokens, tokenizer.convert_tokens_to_ids(list(family.tokens)), strict=True))
     torch.manual_seed(0)
     config = AutoConfig.for_model(**family.config, **_token_ids(family, ids))
-    AutoModelForImageTextToText.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    module = AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
+    for weight in module.parameters():
+        if weight.dim() > 1 and not weight.any():  # Gemma 3's projector begins as zeros, which show nothing
+            torch.nn.init.normal_(weight, std=0.2)
+    module.save_pretrained(folder)
     images = IMAGE_PROCESSOR_MAPPING[type(config)]["pil"](**family.images)
     images.save_pretrained(folder)
     (folder / "processor_config.json").write_text(json.dumps(dict(family.processor)))

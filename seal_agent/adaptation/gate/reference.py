@@ -104,13 +104,10 @@ def _make(
 
 
 def _text(prompt: Prompt, text: str) -> ReferenceText:
-    assert not isinstance(prompt, Illustrated), "reference prompts are words"
-    return ReferenceText(prompt, False, text) if isinstance(prompt, str) else ReferenceText(_turn(prompt), True, text)
-
-
-def _turn(prompt: tuple[Message, ...] | Chat) -> str:
+    if isinstance(prompt, str | Illustrated):
+        return ReferenceText(prompt if isinstance(prompt, str) else prompt.text, False, text)
     turns = prompt.turns if isinstance(prompt, Chat) else prompt
-    return turns[-1].content
+    return ReferenceText(turns[-1].content, True, text)
 
 
 def _read(path: Path) -> Reference | None:

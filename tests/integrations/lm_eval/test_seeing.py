@@ -41,10 +41,10 @@ def by_transformers(base: BaseModel, text: str, *pictures: Picture) -> str:
 def test_images_stand_where_the_task_says_and_text_is_answered_beside(name: str) -> None:
     base = seeing(name)
     model, mark = SealLM(base), base.sight.placeholder
-    requests = [request("Look: <image> What?", WIDE), request("Once"), request("<image><image>Two", SMALL, WIDE)]
+    requests = [request("Look: <image> What?", WIDE), request("Once"), request("<image> and <image> Two", SMALL, WIDE)]
     answers = model.generate_until(requests, disable_tqdm=True)
     assert answers[0] == by_transformers(base, f"Look: {mark} What?", WIDE)
-    assert answers[2] == by_transformers(base, f"{mark}{mark}Two", SMALL, WIDE)
+    assert answers[2] == by_transformers(base, f"{mark} and {mark} Two", SMALL, WIDE)
     assert answers[1] == model.generate_until([request("Once")], disable_tqdm=True)[0]
 
 
