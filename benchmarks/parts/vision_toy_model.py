@@ -31,7 +31,7 @@ SIDE, PATCH, GRID = 64, 16, 2
 IMAGE_TOKEN = "<file_sep>"  # one that the tokenizer has and chats do not use
 FIRST_TRAINING_SCENE = 10_000  # those below are for measuring
 NAMING_SHARE = 0.2  # of the time, for the tower alone
-BATCH, NAMING_BATCH = 12, 64
+BATCH, NAMING_BATCH = 8, 64
 RATE, NAMING_RATE = 4e-4, 1e-3
 SAVE_EVERY = 120.0  # seconds
 EMPTY = "empty"
@@ -58,7 +58,10 @@ def seeing_folder(folder: Path, minutes: float, seed: int, say: Any = print) -> 
         untrained = folder / "untrained"
         if not (untrained / "config.json").is_file():
             build(untrained, seed)
-        _train(load_model(untrained, device="cpu", dtype="float32"), folder, minutes, seed, say)
+        base = load_model(untrained, device="cpu")
+        for part in (base.module.model.vision_tower, base.module.model.multi_modal_projector):
+            part.float()  # they are trained; the frozen language model may be narrower
+        _train(base, folder, minutes, seed, say)
     return done
 
 
@@ -223,13 +226,10 @@ def _loss(module: nn.Module, rows: Sequence[Row], pad: int) -> Tensor:
     ids_BT = torch.tensor([row.ids + [pad] * (longest - len(row.ids)) for row in rows])
     labels_BT = torch.tensor([row.labels + [IGNORE_LABEL] * (longest - len(row.labels)) for row in rows])
     mask_BT = torch.tensor([[1] * len(row.ids) + [0] * (longest - len(row.ids)) for row in rows])
-    native = torch.cpu._is_avx512_bf16_supported()
-    with torch.autocast("cpu", torch.bfloat16, enabled=native):
-        hidden_BTD = module.model(
-            input_ids=ids_BT, attention_mask=mask_BT, pixel_values=torch.cat([row.pixels for row in rows])
-        ).last_hidden_state
-        learnt_BT = labels_BT[:, 1:] != IGNORE_LABEL
-        logits_MV = module.lm_head(hidden_BTD[:, :-1][learnt_BT])
+    pixels = torch.cat([row.pixels for row in rows])
+    hidden_BTD = module.model(input_ids=ids_BT, attention_mask=mask_BT, pixel_values=pixels).last_hidden_state
+    learnt_BT = labels_BT[:, 1:] != IGNORE_LABEL
+    logits_MV = module.lm_head(hidden_BTD[:, :-1][learnt_BT])
     return nn.functional.cross_entropy(logits_MV.float(), labels_BT[:, 1:][learnt_BT])
 
 

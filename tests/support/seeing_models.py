@@ -128,7 +128,13 @@ FAMILIES = {
             "gemma3",
             {
                 "model_type": "gemma3",
-                "text_config": {**TEXT, "model_type": "gemma3_text", "sliding_window": 24, "query_pre_attn_scalar": 16},
+                "text_config": {
+                    **TEXT,
+                    "model_type": "gemma3_text",
+                    "layer_types": ["sliding_attention", "full_attention"],
+                    "sliding_window": 24,
+                    "query_pre_attn_scalar": 16,
+                },
                 "tie_word_embeddings": False,  # tied, it says its last token again
                 "vision_config": {**TOWER, "model_type": "siglip_vision_model"},
                 "mm_tokens_per_image": 4,
