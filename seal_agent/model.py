@@ -324,7 +324,7 @@ class SelfAdaptingModel(StoredAdapters):
             redact: Called with every text before it is written.
             limits: How much is kept; default: TrajectoryLimits().
         """
-        return TrajectoryStore(self.ledger, self.full_name(adapter), redact, limits or TrajectoryLimits())
+        return TrajectoryStore(self._ledger, self.full_name(adapter), redact, limits or TrajectoryLimits())
 
     def learn(
         self,
@@ -353,10 +353,10 @@ class SelfAdaptingModel(StoredAdapters):
         store = self.trajectories(adapter, redact=redact, limits=limits)
         self._claim(store.adapter)
         lessons = lessons_among(store.add(trajectories))
-        lineage = self.ledger.lineage(store.adapter)
+        lineage = self._ledger.lineage(store.adapter)
         revision = learned_already(lineage, context_of(lessons), inner_loop or self._inner_loop)
         if revision is None:
-            budget.check(self.ledger, store.adapter)
+            budget.check(self._ledger, store.adapter)
             parent = lineage[0].id if lineage else None
             proposal = proposal_of(lessons, self.base, store.adapter, parent, store.limits.context_tokens)
             revision = self.commit(
