@@ -37,7 +37,7 @@ batch_size = 8
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch, tiny_base: BaseModel) -> Iterator[Callable[[str], ModuleType]]:
+def load_benchmark(monkeypatch: pytest.MonkeyPatch, tiny_base: BaseModel) -> Iterator[Callable[[str], ModuleType]]:
     """Imports a benchmark, whose model is tiny and says what a script says."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     loaded: list[str] = []
@@ -78,9 +78,9 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_every_unit_is_saved_with_what_was_measured_and_a_stopped_run_goes_on(
-    benchmark: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, recipe: Path, tmp_path: Path
+    load_benchmark: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, recipe: Path, tmp_path: Path
 ) -> None:
-    gate, out = benchmark("gate"), tmp_path / "gate.json"
+    gate, out = load_benchmark("gate"), tmp_path / "gate.json"
     options = ("--recipe", recipe, "--out", out, "--passages", 3, "--bad", 3)
     call(gate, monkeypatch, *options, "--poisoned", 0)
     rows = json.loads(out.read_text())["rows"]
@@ -102,9 +102,9 @@ def test_every_unit_is_saved_with_what_was_measured_and_a_stopped_run_goes_on(
 
 
 def test_a_training_that_fails_is_a_row_and_never_active(
-    benchmark: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, recipe: Path, tmp_path: Path
+    load_benchmark: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, recipe: Path, tmp_path: Path
 ) -> None:
-    gate, out = benchmark("gate"), tmp_path / "gate.json"
+    gate, out = load_benchmark("gate"), tmp_path / "gate.json"
     recipe.write_text(RECIPE + "learning_rate = 1e30\n")
     call(gate, monkeypatch, "--recipe", recipe, "--out", out, "--passages", 1, "--poisoned", 0)
     (row,) = json.loads(out.read_text())["rows"]
@@ -114,9 +114,9 @@ def test_a_training_that_fails_is_a_row_and_never_active(
 
 
 def test_shuffled_answers_answer_other_sentences_and_no_truncated_cue_teaches_the_right_one(
-    benchmark: Callable[[str], ModuleType],
+    load_benchmark: Callable[[str], ModuleType],
 ) -> None:
-    gate = benchmark("gate")
+    gate = load_benchmark("gate")
     notes = [Note(f"What is {i}?", f"Sentence {i // 3}.") for i in range(9)]
     edit = SelfEdit("evidence", checked=tuple(CheckedNote(note, True) for note in notes))
     proposal = Proposal("default", Context("Text.", "T"), ("Text.",), (edit,), None, "b")
@@ -144,9 +144,9 @@ def measured_rows() -> list[dict[str, Any]]:
 
 
 def test_fitted_bounds_reach_the_criterion_and_leave_room(
-    benchmark: Callable[[str], ModuleType], measured_rows: list[dict[str, Any]]
+    load_benchmark: Callable[[str], ModuleType], measured_rows: list[dict[str, Any]]
 ) -> None:
-    benchmark("gate")
+    load_benchmark("gate")
     fit = sys.modules["parts.gate_fit"]
     loose = replace(GateConfig(), max_drift=0.6, max_perplexity=0.4)
     assert fit.rates(measured_rows, loose).bad < 0.9
@@ -160,12 +160,12 @@ def test_fitted_bounds_reach_the_criterion_and_leave_room(
 
 
 def test_a_criterion_out_of_reach_is_said_to_be(
-    benchmark: Callable[[str], ModuleType],
+    load_benchmark: Callable[[str], ModuleType],
     measured_rows: list[dict[str, Any]],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    benchmark("gate")
+    load_benchmark("gate")
     fit = sys.modules["parts.gate_fit"]
     hidden = [row("poisoned document", f"poison {i}") for i in range(30)]
     fit.report(measured_rows + hidden, GateConfig(), tmp_path / "gate.json")
@@ -181,9 +181,9 @@ def test_a_criterion_out_of_reach_is_said_to_be(
 @pytest.mark.parametrize("wrong", [0, 1, 3])
 @pytest.mark.parametrize(("perplexity", "drift"), [(10.5, 0.1), (14.0, 0.1), (10.5, 0.4)])
 def test_what_is_rejected_offline_is_what_the_gate_rejects(
-    benchmark: Callable[[str], ModuleType], known: bool, wrong: int, perplexity: float, drift: float
+    load_benchmark: Callable[[str], ModuleType], known: bool, wrong: int, perplexity: float, drift: float
 ) -> None:
-    benchmark("gate")
+    load_benchmark("gate")
     fit, gate = sys.modules["parts.gate_fit"], GateConfig()
     questions = [Question(f"What is {i}?", ("x",)) for i in range(8)]
     guard = tuple(Answer(q, "x", Verdict.WRONG if i < wrong else Verdict.CORRECT) for i, q in enumerate(questions))
@@ -200,8 +200,8 @@ def test_what_is_rejected_offline_is_what_the_gate_rejects(
     assert fit.rejected(figures, gate) == any(check.passed is False for check in found)
 
 
-def test_rows_of_every_unit_number_have_all_kinds_early(benchmark: Callable[[str], ModuleType]) -> None:
-    units = benchmark("gate")._units(60, 15)
+def test_rows_of_every_unit_number_have_all_kinds_early(load_benchmark: Callable[[str], ModuleType]) -> None:
+    units = load_benchmark("gate")._units(60, 15)
     assert len(units) == len(set(units)) == 75
     assert sum(unit.startswith("poison") for unit in units[:20]) == 4
 
@@ -210,9 +210,9 @@ def test_rows_of_every_unit_number_have_all_kinds_early(benchmark: Callable[[str
 
 
 def test_passages_in_a_row_are_saved_step_by_step_and_go_on(
-    benchmark: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, recipe: Path, tmp_path: Path
+    load_benchmark: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, recipe: Path, tmp_path: Path
 ) -> None:
-    in_a_row, out = benchmark("in_a_row"), tmp_path / "row.json"
+    in_a_row, out = load_benchmark("in_a_row"), tmp_path / "row.json"
     options = ("--recipe", recipe, "--out", out, "--work", tmp_path / "work", "--every", 2)
     call(in_a_row, monkeypatch, *options, "--passages", 2)
     first = json.loads(out.read_text())
@@ -236,9 +236,9 @@ def test_passages_in_a_row_are_saved_step_by_step_and_go_on(
 
 
 def test_a_step_that_was_learnt_before_a_kill_is_not_learnt_again(
-    benchmark: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, recipe: Path, tmp_path: Path
+    load_benchmark: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, recipe: Path, tmp_path: Path
 ) -> None:
-    in_a_row, out = benchmark("in_a_row"), tmp_path / "row.json"
+    in_a_row, out = load_benchmark("in_a_row"), tmp_path / "row.json"
     options = ("--recipe", recipe, "--out", out, "--work", tmp_path / "work", "--passages", 1, "--no-gate")
     call(in_a_row, monkeypatch, *options)
     (tmp_path / "row_no_gate.json").unlink()
