@@ -34,7 +34,7 @@ class Path:
         return Path(self.start, steps, worlds.step(here, call), scores)
 
     def ended(self, max_steps: int, repeats: int) -> bool:
-        """Whether no further call is made: the task is over, the agent is stuck, or it calls the same again and again."""
+        """Whether no further call is made: the task is over, the agent is stuck, or it makes the same call again."""
         last = {step.call for step in self.steps[-repeats:]}
         going_in_circles = len(self.steps) >= repeats > 1 and len(last) == 1
         return self.seen.done or self.stuck or len(self.steps) >= max_steps or going_in_circles
