@@ -378,7 +378,8 @@ class ExplorationConfig:
     temperature: AboveZero = 1.0  # of the candidates, and of attempts that are repeated
     top_p: Share = 0.95  # as of self-edits
     action_tokens: Positive = 128  # of one call; fewer would cut the texts that an argument may hold
-    context_tokens: AtLeast32 = 2048  # that an agent reads; beyond, its oldest steps are left out
+    context_tokens: AtLeast32 = 1024  # that an agent reads; beyond, its oldest steps are left out
+    repeats: Positive = 3  # the same call so often in a row ends an attempt
     environments: Positive = 8  # open at once in each worker; a browser takes about 200 MB
 
 

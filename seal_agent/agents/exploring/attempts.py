@@ -33,8 +33,11 @@ class Path:
         scores = self.scores if score is None else (*self.scores, score)
         return Path(self.start, steps, worlds.step(here, call), scores)
 
-    def ended(self, max_steps: int) -> bool:
-        return self.seen.done or self.stuck or len(self.steps) >= max_steps
+    def ended(self, max_steps: int, repeats: int) -> bool:
+        """Whether no further call is made: the task is over, the agent is stuck, or it makes the same call again."""
+        last = {step.call for step in self.steps[-repeats:]}
+        going_in_circles = len(self.steps) >= repeats > 1 and len(last) == 1
+        return self.seen.done or self.stuck or len(self.steps) >= max_steps or going_in_circles
 
     def rollout(self) -> Rollout:
         """The ended attempt with the environment's verdict."""

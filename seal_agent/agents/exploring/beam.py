@@ -61,7 +61,7 @@ def _search(
     actor: Actor, worlds: Worlds, starts: Sequence[Start], scorer: Scorer, seed: int, progress: Progress | None
 ) -> list[Rollout]:
     """The ended paths of a beam from each start, which may share their first steps."""
-    max_steps, width = worlds.any.max_steps, actor.config.paths
+    bounds, width = (worlds.any.max_steps, actor.config.repeats), actor.config.paths
     beams = [[begin(worlds, start)] for start in starts]
     ended: list[list[Path]] = [[] for _ in starts]
     turn = 0
@@ -72,8 +72,8 @@ def _search(
             ended[number] += [stuck(path) for path in beam if not any(each.path is path for each in mine)]
             best = sorted(mine, key=lambda each: -each.value)[: max(0, width - len(ended[number]))]
             paths = [each.path.taken(worlds, each.call, each.score) for each in best]
-            ended[number] += [path for path in paths if path.ended(max_steps)]
-            beams[number] = [path for path in paths if not path.ended(max_steps)]
+            ended[number] += [path for path in paths if path.ended(*bounds)]
+            beams[number] = [path for path in paths if not path.ended(*bounds)]
         turn += 1
         if progress:
             progress(sum(map(len, ended)), len(starts) * width)

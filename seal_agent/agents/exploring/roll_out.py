@@ -28,16 +28,16 @@ def roll_out(
         temperature: 0 for the likeliest calls.
         progress: Called with the attempts that have ended.
     """
-    max_steps = worlds.any.max_steps
+    bounds = worlds.any.max_steps, actor.config.repeats
     paths = [begin(worlds, start) for start in starts]
     turn = 0
-    while going := [i for i, path in enumerate(paths) if not path.ended(max_steps)]:
+    while going := [i for i, path in enumerate(paths) if not path.ended(*bounds)]:
         choices = actor.act([paths[i].view for i in going], temperature, derived_seed(seed, "step", turn))
         for i, calls in zip(going, choices, strict=True):
             paths[i] = _next(paths[i], worlds, calls)
         turn += 1
         if progress:
-            progress(sum(path.ended(max_steps) for path in paths), len(paths))
+            progress(sum(path.ended(*bounds) for path in paths), len(paths))
     return [path.rollout() for path in paths]
 
 

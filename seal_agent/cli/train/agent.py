@@ -170,7 +170,8 @@ def _show_plan(planned: AgentPlan, pace: AgentPace, config: AgentLoopConfig, as_
     _print(f"  expected time  at most {console.duration(seconds)} on one worker like this machine")
     _print(
         f"That is from {console.duration(pace.spent)} of calibration just now: {pace.call:.2f} s a call, "
-        f"{1 / pace.token if pace.token else 0:.0f} tokens a second in training."
+        f"{1 / pace.token if pace.token else 0:.0f} tokens a second in training. "
+        "Larger batches are faster, so it is rather less."
     )
 
 

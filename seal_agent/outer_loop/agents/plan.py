@@ -52,6 +52,8 @@ class AgentPace:
         return calls * plan.max_steps * self.call + (learnt + scored) * self.token
 
 
+SAMPLE = 3  # tasks that are tried to measure the pace; not tuned
+
 SCORED_TOKENS = 220  # of a labelled step: its prompt holds at most 600 characters of what is seen; estimated
 
 
@@ -77,9 +79,9 @@ def plan_agent(world: AgentWorld, config: AgentLoopConfig) -> AgentPlan:
 
 
 def calibrate_agent(world: AgentWorld, config: AgentLoopConfig, worker: Worker) -> AgentPace:
-    """Measure a unit's greedy attempts, and one optimiser step on them."""
+    """Measure a few greedy attempts, and one optimiser step on them. Larger batches are faster."""
     started = time.perf_counter()
-    tasks = world.tasks.training[: config.tasks_per_unit]
+    tasks = world.tasks.training[:SAMPLE]
     starts = tuple(Start(task, config.seed) for task in tasks)
     unit = AgentUnit(
         "roll out", worker.base.identity, world.name, starts, Weights(), config.exploration, 0.0, 0, world.make

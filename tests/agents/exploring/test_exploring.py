@@ -102,11 +102,18 @@ def test_attempts_go_on_from_given_steps_and_end_with_the_environments_verdict(t
     with Worlds(Doors, 4) as worlds:
         done, locked = roll_out(actor(tiny_base, engine), worlds, [replace(LOCKED, calls=(TAKE,)), LOCKED])
     assert (done.success, done.given, len(done.steps)) == (True, 1, 2)
-    assert (locked.success, len(locked.steps)) == (False, Doors.max_steps)
+    assert (locked.success, len(locked.steps)) == (False, 3), "the same call for the third time ends it"
     assert done.steps[1].observation == "You hold the red key."
     trajectory = done.trajectory("doors", TOOLS, "run:1")
     assert trajectory.is_lesson
     assert trajectory.verified_by == "environment:doors"
+
+
+def test_an_attempt_ends_after_as_many_steps_as_the_environment_allows(tiny_base: BaseModel) -> None:
+    engine = saying(*[call("take", key=colour) for colour in COLOURS])
+    with Worlds(Doors, 1) as worlds:
+        (rollout,) = roll_out(actor(tiny_base, engine), worlds, [EASY])
+    assert (rollout.success, len(rollout.steps)) == (False, Doors.max_steps)
 
 
 def test_an_agent_that_writes_no_call_is_stuck_and_fails(tiny_base: BaseModel) -> None:
