@@ -147,7 +147,7 @@ def test_a_policy_without_a_run_gives_its_formats(tmp_path):
 
 
 def test_a_folder_that_is_no_run_and_a_damaged_one_are_refused(tmp_path):
-    with pytest.raises(InputError, match="there is no recipe"):
+    with pytest.raises(InputError, match=r"the folder .* has no recipe.toml and no policy"):
         recipe_named(str(tmp_path))
     run = run_folder(tmp_path / "first")
     (run / "manifest.json").write_text("{}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import os
@@ -101,6 +102,17 @@ def answer_row(answer: Answer, grader: Grader | None = None) -> dict[str, Any]:
     if isinstance(grader, DirectnessGrader):
         row["direct"] = grader.direct(answer.question.text, answer.question.golds, answer.text).value
     return row
+
+
+def explicit_options(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Those of the named options that were set on the command line, lists as tuples.
+
+    The others are left out, so that the package's defaults apply.
+    """
+    values = {name: getattr(options, name) for name in names}
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if value is not None
+    }
 
 
 # ---------------------------------------------------------------- statistics

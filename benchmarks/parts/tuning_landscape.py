@@ -10,6 +10,7 @@ from seal_agent.config import Recipe
 from seal_agent.outer_loop.tuning.archive import Archive, PassageScore
 from seal_agent.outer_loop.tuning.mutations import Propose
 from seal_agent.outer_loop.tuning.stages import Probe, passage_id
+from seal_agent.self_edits.formats.registry import SPA_FORMATS
 from seal_agent.types import Context, Question
 
 FORMATS = ("evidence", "implications", "implications-long", "rewrite", "self-qa", "sentence-qa", "sentences", "passage")
@@ -32,6 +33,8 @@ class Landscape:
         self._dose = draw.gauss(2.0, 0.7)
         self._liked = {name: draw.gauss(0.0, 0.6) for name in FORMATS}
         self._liked["passage"] -= 1.0
+        later = random.Random(f"later formats {seed}")
+        self._liked |= {name: later.gauss(0.0, 0.6) for name in SPA_FORMATS if name not in FORMATS}
         self._fragility = draw.uniform(0.5, 1.5)
         self._temperature = draw.uniform(0.2, 0.8)
         self._capacity = draw.uniform(2.0, 3.5)

@@ -50,9 +50,13 @@ def check_bytes(count: int, name: str, limits: ImageLimits) -> None:
 
 
 def shortened(text: str) -> str:
-    """A text that is short enough for an error message, in one line."""
-    text = " ".join(text.encode("utf-8", "replace").decode().split())
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    """A path that is short enough for an error message, in one line; its end names the file."""
+    text = _in_one_line(text)
+    return text if len(text) <= _SHOWN else f"…{text[-_SHOWN:]}"
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.encode("utf-8", "replace").decode().split())
 
 
 def _refuse_address(text: str) -> None:
@@ -64,4 +68,5 @@ def _refuse_address(text: str) -> None:
         raise InputError("a data: address is not a path; decode what follows its comma from base64 and give the bytes")
     if scheme == "file":
         raise InputError(f"{shortened(text)} is an address; give the path without file:")
-    raise InputError(f"{shortened(text)} is an address, and nothing is fetched; download it, then give the file's path")
+    shown = _in_one_line(text)[:_SHOWN]
+    raise InputError(f"{shown} is an address, and nothing is fetched; download it, then give the file's path")

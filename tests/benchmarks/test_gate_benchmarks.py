@@ -105,7 +105,7 @@ def test_a_training_that_fails_is_a_row_and_never_active(
     load_benchmark: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, recipe: Path, tmp_path: Path
 ) -> None:
     gate, out = load_benchmark("gate"), tmp_path / "gate.json"
-    recipe.write_text(RECIPE + "learning_rate = 1e30\n")
+    recipe.write_text(RECIPE.replace("epochs = 1", "epochs = 3") + "learning_rate = 1e38\n")
     call(gate, monkeypatch, "--recipe", recipe, "--out", out, "--passages", 1, "--poisoned", 0)
     (row,) = json.loads(out.read_text())["rows"]
     assert (row["state"], row["figures"]) == ("failed", None)

@@ -75,7 +75,7 @@ def test_adapt_ask_history_rollback_as_a_user_types_them(run: Call, model: Path,
     first = adapt(run, model, text, "--title", "Orrin", "--json").json
     assert first["accepted"]
     assert first["parent"] is None
-    assert first["context"] == {"text": TEXT, "title": "Orrin", "questions": [], "trust": "trusted"}
+    assert first["context"] == {"text": TEXT, "title": "Orrin", "questions": [], "trust": "trusted", "images": []}
 
     second = adapt(run, model, text, "--json").json
     assert second["parent"] == first["id"]

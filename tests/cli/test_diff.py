@@ -23,9 +23,9 @@ QUESTIONS = (
     Question("Where is Banaba?", ("in the west",)),
 )
 ANSWERS = {
-    "What is the capital?": ("No idea.", "It is Tarawa.", "It is Betio."),
-    "How many keys are there?": ("No idea.", "No idea.", "Nobody counted."),
-    "Where is Banaba?": ("No idea.", "No idea.", "It is in the west."),
+    "What is the capital?": ("No idea", "It is Tarawa", "It is Betio"),
+    "How many keys are there?": ("No idea", "No idea", "Nobody counted"),
+    "Where is Banaba?": ("No idea", "No idea", "It is in the west"),
 }
 
 
@@ -67,9 +67,9 @@ def test_what_was_lost_stands_before_what_was_gained(call: Call, revisions: tupl
     said = call("diff", first.id, second.id, "--json").json
     rows = [(row["kind"], row["left"]["text"], row["right"]["text"]) for row in said["changes"]]
     assert rows == [
-        ("lost", "It is Tarawa.", "It is Betio."),
-        ("gained", "No idea.", "It is in the west."),
-        ("other words", "No idea.", "Nobody counted."),
+        ("lost", "It is Tarawa", "It is Betio"),
+        ("gained", "No idea", "It is in the west"),
+        ("other words", "No idea", "Nobody counted"),
     ]
     assert (said["left"], said["right"]) == (first.id, second.id)
     assert {row["title"] for row in said["changes"]} == {"Kiribati"}
@@ -84,7 +84,7 @@ def test_people_see_how_many_and_which_with_titles_and_both_answers(
     assert f"from {first.id} to {second.id}, 3 answers changed: 1 lost, 1 gained, 1 other words" in shown.out
     lines = [line for line in shown.out.splitlines() if "Kiribati: What is the capital?" in line]
     assert len(lines) == 1
-    assert [part in lines[0] for part in ("lost", "Tarawa", "✓ It is Tarawa.", "✗ It is Betio.")] == [True] * 4
+    assert [part in lines[0] for part in ("lost", "Tarawa", "✓ It is Tarawa", "✗ It is Betio")] == [True] * 4
     assert shown.out.index("lost   ") < shown.out.index("gained   ")
 
 

@@ -77,9 +77,14 @@ def test_a_block_runs(
         assert seal.ledger.adapters(), "the block taught nothing"
 
 
-@pytest.mark.parametrize("section", ["Python", "LangChain", "Server"])
+@pytest.mark.parametrize("section", ["Python", "LangChain", "Trajectories", "Server"])
 def test_an_example_of_the_readme_is_ten_lines_at_most(section: str) -> None:
-    texts = {"Python": "from_pretrained", "LangChain": "create_agent", "Server": "OpenAI("}
+    texts = {
+        "Python": "model.rollback(",
+        "LangChain": "AdaptationMiddleware",
+        "Trajectories": "TrajectoryMiddleware",
+        "Server": "OpenAI(",
+    }
     (block,) = [block for block in RUN if block.page.name == "README.md" and texts[section] in block.text]
     assert 0 < sum(bool(line) for line in block.text.splitlines()) <= 10
 
@@ -88,7 +93,7 @@ def test_an_example_of_the_readme_is_ten_lines_at_most(section: str) -> None:
 @pytest.mark.real_model
 def test_the_langchain_example_runs_on_the_bundled_model(here: Path) -> None:
     pytest.importorskip("langchain")
-    (block,) = [block for block in RUN if block.page.name == "README.md" and "create_agent" in block.text]
+    (block,) = [block for block in RUN if block.page.name == "README.md" and "AdaptationMiddleware" in block.text]
     code = block.text + "\nprint(llm.seal.adapters(), llm.seal.history('alice')[0].context.text)\n"
     answer, _, stored = _run(code, here).partition("{'alice': ")
     assert answer.strip()
@@ -99,7 +104,7 @@ def test_the_langchain_example_runs_on_the_bundled_model(here: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.real_model
 def test_the_python_example_runs_on_the_bundled_model(here: Path) -> None:
-    (block,) = [block for block in RUN if block.page.name == "README.md" and "from_pretrained" in block.text]
+    (block,) = [block for block in RUN if block.page.name == "README.md" and "model.rollback(" in block.text]
     printed = _run(block.text, here)
     assert "16:10" in printed or "noon" in printed, printed
 

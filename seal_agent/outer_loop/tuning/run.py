@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import RECIPES, TuneConfig, recipe_named
+from seal_agent.config import RECIPES, Recipe, TuneConfig, recipe_named
 from seal_agent.errors import InputError
 from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.outer_loop.archive.run import Run
@@ -53,17 +53,28 @@ class TuneOutcome:
 def named_candidates(names: Sequence[str] = ()) -> list[Candidate]:
     """The default and the recipes with these names or paths; without any, all of the package that write notes.
 
-    Recipes with the same settings count once. Raises InputError for one that learns nothing.
+    Recipes with the same settings count once. Raises InputError for one that cannot be tuned.
     """
-    wanted = names or [name for name, recipe in RECIPES.items() if recipe.mode == "self_edit"]
+    wanted = names or [name for name, recipe in RECIPES.items() if not _why_not(recipe)]
     found: dict[str, Candidate] = {}
     for name in (REFERENCES[0], *(name for name in REFERENCES[1:] if name in wanted), *wanted):
         recipe = recipe_named(name)
-        if recipe.mode != "self_edit":
-            raise InputError(f"the recipe {name} learns nothing, so it cannot be tuned; use one that writes notes")
+        if why := _why_not(recipe):
+            raise InputError(
+                f"the recipe {name} {why}, so it cannot be tuned; use one that writes notes, such as paper"
+            )
         candidate = Candidate.named(name, replace(recipe, inner_loop=replace(recipe.inner_loop, seed=0)))
         found.setdefault(candidate.id, candidate)
     return list(found.values())
+
+
+def _why_not(recipe: Recipe) -> str:
+    """Why a recipe cannot be tuned; "" where it can."""
+    if recipe.mode != "self_edit":
+        return "learns nothing"
+    if recipe.policy:
+        return "has a policy that writes the notes"
+    return "trains all weights" if recipe.inner_loop.full else ""
 
 
 def settings(
