@@ -247,7 +247,7 @@ def test_the_demo_teaches_at_least_three_more_answers() -> None:
     gained = (result["accuracy_after"] - result["accuracy_before"]) * len(result["questions"])
     assert round(gained) >= 3, result
     assert len(result["questions"]) == 6
-    assert 0 < result["seconds"] < 360, "four times what it takes on two idle cores"
+    assert 0 < result["seconds"] < 540, "six times what it takes on two idle cores"
     assert 0 <= result["accuracy_in_context"] <= 1
     assert result["self_test"], "it found no question that it could answer itself"
     assert {"question", "golds", "before", "after"} == set(result["self_test"][0])
