@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from seal_agent.config import OuterLoopConfig, recorded_settings
 from seal_agent.lora.adapter import LoraAdapter
@@ -23,8 +22,6 @@ from seal_agent.outer_loop.units import Case, CaseResult, Trial, Unit, UnitResul
 from seal_agent.seeds import derived_seed
 from seal_agent.store.policies import POLICIES, text_hash
 from seal_agent.types import Outcome, Question, SelfEdit, content_hash
-
-Value = TypeVar("Value")
 
 
 class RoundProgress(Protocol):
@@ -108,7 +105,7 @@ class Stages:
 
         for chunk in self._chunks(cases):
             facts = [asdict(case) for case in chunk]
-            own += self._recorded("own questions", round_, facts, _OwnQuestions, partial(write, chunk)).questions
+            own += self.run.recorded("own questions", round_, facts, _OwnQuestions, partial(write, chunk)).questions
             self.progress(round_, "own questions", len(own), len(cases))
         return [replace(case, own=questions) for case, questions in zip(cases, own, strict=True)]
 
@@ -135,7 +132,9 @@ class Stages:
             self.progress(round_, "propose", start, len(cases))
             chunk_seed = derived_seed(seed, "chunk", start)
             facts = [policy.name, [asdict(case) for case in chunk], chunk_seed]
-            edits += self._recorded("propose", round_, facts, _Proposed, partial(write, chunk, start, chunk_seed)).edits
+            edits += self.run.recorded(
+                "propose", round_, facts, _Proposed, partial(write, chunk, start, chunk_seed)
+            ).edits
             self.progress(round_, "propose", len(edits), len(cases))
         return edits
 
@@ -206,7 +205,7 @@ class Stages:
             return not (folder / finetuned.policy).is_dir()
 
         facts = [base.identity, policy.name, [asdict(edit) for edit in winners], recorded_settings(asdict(config))]
-        finetuned = self._recorded("finetune", round_, facts, _Finetuned, train, redo=lost)
+        finetuned = self.run.recorded("finetune", round_, facts, _Finetuned, train, redo=lost)
         mark_last(folder, finetuned.policy)
         adapter = load_policy(folder / finetuned.policy, base.identity).adapter
         return PolicyVersion(finetuned.policy, adapter, contexts), finetuned.losses
@@ -298,29 +297,4 @@ class Stages:
             return any(outcome.reward is None for outcome in judged.outcomes)
 
         facts = [self.reward.name, asdict(case), [asdict(edit) for edit in edits]]
-        return self._recorded("judge", round_, facts, _Outcomes, judge, redo=any_failed).outcomes
-
-    def _recorded(
-        self,
-        kind: str,
-        round_: int,
-        facts: Any,
-        value_type: type[Value],
-        do: Callable[[], Value],
-        redo: Callable[[Value], bool] = lambda _: False,
-    ) -> Value:
-        """The value that the ledger holds for these facts; else the result of `do`, which is then recorded.
-
-        Args:
-            kind: The stage, as the ledger names it.
-            facts: Everything that decides the value, as JSON; its hash is the key.
-            redo: Whether a recorded value must be made again.
-        """
-        key = content_hash([kind, facts])
-        recorded = self.run.find(key, value_type)
-        if recorded is not None and not redo(recorded):
-            return recorded
-        started = time.perf_counter()
-        value = do()
-        self.run.record(key, kind, round_, value, time.perf_counter() - started, again=recorded is not None)
-        return value
+        return self.run.recorded("judge", round_, facts, _Outcomes, judge, redo=any_failed).outcomes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
@@ -236,17 +235,15 @@ class AgentStages:
         do: Callable[[], Value],
         redo: Callable[[Value], bool] = lambda _: False,
     ) -> Value:
-        """The value that the ledger holds for these facts; else the result of `do`, which is then recorded."""
-        key = content_hash([kind, facts])
-        recorded = self.run.find(key, value_type)
-        if recorded is not None and not redo(recorded):
-            return recorded
-        self.progress(round_, kind, 0, 1)
-        started = time.perf_counter()
-        value = do()
-        self.run.record(key, kind, round_, value, time.perf_counter() - started, again=recorded is not None)
-        self.progress(round_, kind, 1, 1)
-        return value
+        """As `Run.recorded`, with progress while the value is made."""
+
+        def shown() -> Value:
+            self.progress(round_, kind, 0, 1)
+            value = do()
+            self.progress(round_, kind, 1, 1)
+            return value
+
+        return self.run.recorded(kind, round_, facts, value_type, shown, redo)
 
 
 def _facts(rollouts: Sequence[Rollout]) -> str:

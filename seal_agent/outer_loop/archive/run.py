@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,6 +90,34 @@ class Run:
                 (key, kind, round_, body, seconds),
             )
             self._db.commit()
+
+    def recorded(
+        self,
+        kind: str,
+        round_: int,
+        facts: Any,
+        value_type: type[Value],
+        do: Callable[[], Value],
+        redo: Callable[[Value], bool] = lambda _: False,
+    ) -> Value:
+        """The value that the ledger holds for these facts; else the result of `do`, which is then recorded.
+
+        Args:
+            kind: The stage, as the ledger names it.
+            round_: The round that the piece belongs to.
+            facts: Everything that decides the value, as JSON; its hash is the key.
+            value_type: The dataclass of the value.
+            do: Makes the value.
+            redo: Whether a recorded value must be made again.
+        """
+        key = content_hash([kind, facts])
+        recorded = self.find(key, value_type)
+        if recorded is not None and not redo(recorded):
+            return recorded
+        started = time.perf_counter()
+        value = do()
+        self.record(key, kind, round_, value, time.perf_counter() - started, again=recorded is not None)
+        return value
 
     def counts(self) -> dict[tuple[int, str], int]:
         """Number of finished pieces by (round, kind)."""
