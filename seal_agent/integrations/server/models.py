@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from seal_agent.adaptation.stored_adapters import DEFAULT_ADAPTER
+from seal_agent.base_model.bundled import DEFAULT_HUB_ID
+from seal_agent.base_model.loading import DEFAULT_MODEL
 from seal_agent.errors import AdapterError, InputError
 from seal_agent.integrations.server.errors import ApiError
 from seal_agent.store.entries import check_usable
 from seal_agent.store.names import check_name
 
 if TYPE_CHECKING:
+    from seal_agent.base_model.model import BaseModel
     from seal_agent.lora.adapter import LoraAdapter
     from seal_agent.model import SelfAdaptingModel
 
@@ -25,6 +30,15 @@ class Served:
     name: str
     revision: str | None = None
     weights: LoraAdapter | None = None
+
+
+def public_name(base: BaseModel) -> str:
+    """What clients call the base model: the last part of its own name, or of its hub id where it is bundled.
+
+    Never "default", which is what an adapter is called that nobody named.
+    """
+    name = PurePath(DEFAULT_HUB_ID if base.name == DEFAULT_MODEL else base.name).name
+    return "base" if name == DEFAULT_ADAPTER else name
 
 
 class Models:

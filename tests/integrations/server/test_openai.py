@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import openai
 import pytest
-from served import FACTS, PLAIN, QUESTION, Served, serving, teach_facts
+from served import FACTS, PASSAGE, PLAIN, QUESTION, QUICK, Served, serving, teach_facts
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.generation.hf import HFEngine
@@ -69,6 +70,19 @@ def test_clients_at_once_each_get_their_own_adapter(served: Served) -> None:
         answers = list(pool.map(ask, range(80)))
     assert {(name, text) for name, text in answers if name != "tiny"} == set(FACTS.items())
     assert all(text.startswith(before or "") for name, text in answers if name == "tiny")
+
+
+@pytest.mark.parametrize(
+    ("own", "public"),
+    [("default", "SmolLM2-135M-Instruct"), ("/models/default", "base"), ("Qwen/Qwen2.5-7B", "Qwen2.5-7B")],
+)
+def test_the_base_model_leaves_their_name_to_adapters_that_nobody_named(
+    tiny_base: BaseModel, tmp_path: Any, own: str, public: str
+) -> None:
+    seal = SelfAdaptingModel(replace(tiny_base, name=own), home=tmp_path)
+    seal.adapt("Tarnby Light stands on Ossel.", self_edit=PASSAGE, inner_loop=QUICK, gate=None)
+    with serving(seal) as served:
+        assert [model.id for model in served.openai().models.list()] == [public, "default"]
 
 
 def test_models_name_their_root_and_parent(served: Served, seal: SelfAdaptingModel) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_a_text_is_taught_asked_looked_at_and_taken_back(served: Served, browser
     )
     page.goto(served.address)
     assert "Tarnby" in teach(page)
-    page.get_by_label("Question").fill("Who keeps the light?")
+    page.get_by_label("Question", exact=True).fill("Who keeps the light?")
     page.keyboard.press("Enter")
     sync_api.expect(page.locator("#base-answer")).not_to_be_empty()
     sync_api.expect(page.locator("#answer")).not_to_be_empty()
@@ -126,15 +127,16 @@ LESSON = (
 def test_the_bundled_model_is_taught_asked_and_rolled_back(
     browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With SEAL_PICTURES=docs/pictures it takes the pictures of the docs anew."""
+    """With SEAL_PICTURES=docs/pictures it takes the picture of the docs anew, with the whole gate."""
     seal, adapt = SelfAdaptingModel.from_pretrained("default", home=tmp_path / "home"), SelfAdaptingModel.adapt
-    gate = GateConfig(guard_questions=0, reference_texts=4)  # a self-test and general questions would take minutes
-    monkeypatch.setattr(SelfAdaptingModel, "adapt", lambda self, *a, **k: adapt(self, *a, **{**k, "gate": gate}))
-    settings = Settings(Keys(None, ADMIN_KEY), self_edit=SelfEditConfig(self_test=0))
-    pictures = Path(os.environ.get("SEAL_PICTURES", tmp_path))
+    pictures, settings = os.environ.get("SEAL_PICTURES"), Settings(Keys(None, ADMIN_KEY))
+    if not pictures:  # a self-test and general questions would take minutes
+        gate = GateConfig(guard_questions=0, reference_texts=4)
+        monkeypatch.setattr(SelfAdaptingModel, "adapt", lambda self, *a, **k: adapt(self, *a, **{**k, "gate": gate}))
+        settings = replace(settings, self_edit=SelfEditConfig(self_test=0))
     with serving(seal, settings) as address:
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.set_default_timeout(400_000)
+        page.set_default_timeout(900_000)
         page.goto(address.address)
         page.get_by_label("Key").fill(ADMIN_KEY)
         page.keyboard.press("Enter")
@@ -144,12 +146,12 @@ def test_the_bundled_model_is_taught_asked_and_rolled_back(
         page.get_by_role("button", name="Approve").click()
         page.get_by_role("button", name="Show").click()
         assert page.get_by_label("Topic").input_value() == "Tarnby Light"
-        page.get_by_label("Question").fill("Who built Tarnby Light?")
+        page.get_by_label("Question", exact=True).fill("Who built Tarnby Light?")
         page.keyboard.press("Enter")
         sync_api.expect(page.locator("#answer")).to_contain_text("Brannock")
         sync_api.expect(page.locator("#base-answer")).to_have_attribute("aria-busy", "false")
         assert "Brannock" not in page.locator("#base-answer").inner_text()
-        _picture(page, pictures / "page.png")
+        _picture(page, Path(pictures or tmp_path) / "page.png")
         page.get_by_role("button", name="Roll back").click()
         sync_api.expect(page.get_by_role("button", name="Roll back")).to_have_count(0)
         assert seal.ledger.active("default") is None
