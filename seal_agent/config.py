@@ -442,6 +442,7 @@ class ServerConfig:
     """What `seal serve` takes, and for how long. None of it was tuned; each bound keeps one client from the others."""
 
     max_body_bytes: Positive = 1_000_000  # of a request; a larger one is refused with 413
+    max_picture_bytes: Positive = 20_000_000  # of a request to a model that sees
     max_depth: Positive = 64  # of the lists and objects in a request
     max_rows: Positive = 32  # decoded at once, see MAX_BATCH_ROWS
     max_waiting: Positive = 256  # rows that wait or are decoded; beyond, requests are refused with 429

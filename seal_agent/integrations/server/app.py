@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -86,10 +86,11 @@ def create_app(seal: SelfAdaptingModel, settings: Settings | None = None) -> Fas
     app.include_router(completions.routes(seal, models, writer, chosen.limits))
     if jobs:
         app.include_router(adapters.routes(seal, jobs, draining))
+    most = chosen.limits.max_picture_bytes if seal.base.sees else chosen.limits.max_body_bytes
     app.add_middleware(
         Limits,
         keys=chosen.keys,
-        config=chosen.limits,
+        config=replace(chosen.limits, max_body_bytes=most),
         metrics=metrics,
         draining=draining,
         listens_on=chosen.listens_on,

@@ -56,7 +56,7 @@ class _Desk:
         form = form_of(body)
         limit = body.max_completion_tokens or body.max_tokens or self._config.max_tokens
         sampling = _sampling(body, limit, await asyncio.to_thread(form.grammar, limit))
-        prompt = prompt_of(body.messages, form, self._seal.base)
+        prompt = await asyncio.to_thread(prompt_of, body.messages, form, self._seal.base)
         style = "plain" if form.tools or form.schema is not None else body.style
         top = (body.top_logprobs or 0) if body.logprobs else None
         call = Call(prompt, sampling, served.weights, body.n or 1, top, style)

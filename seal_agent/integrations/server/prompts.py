@@ -9,6 +9,7 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
 from seal_agent.generation.answer_form.form import Form, Tool, must_call, response_schema
 from seal_agent.generation.answer_form.prompt import prompt_in_form
+from seal_agent.images.blocks import split_blocks
 from seal_agent.integrations.server.requests import ChatRequest, NamedTool, SentMessage, SentTool
 from seal_agent.types import Message, Prompt, ToolCall
 from seal_agent.validation import check_whole_characters
@@ -34,15 +35,18 @@ def _tool(tool: SentTool) -> Tool:
 
 
 def prompt_of(messages: Sequence[SentMessage], form: Form, base: BaseModel) -> Prompt:
-    """The messages as a prompt for an answer of this form. Raises InputError."""
+    """The messages as a prompt for an answer of this form. Raises InputError, also for pictures that cannot be seen."""
     names = {call.id: call.function.name for message in messages for call in message.tool_calls or ()}
     return prompt_in_form([_turn(message, names) for message in messages], form, base)
 
 
 def _turn(message: SentMessage, names: dict[str, str]) -> Message:
-    parts = message.content if isinstance(message.content, list) else []
-    text = message.content if isinstance(message.content, str) else "\n".join(part.text for part in parts)
+    content = message.content or ""
+    parts = content if isinstance(content, str) else [part.model_dump() for part in content]
+    text, pictures = split_blocks(parts)
     check_whole_characters("a message", text)
+    if pictures and message.role != "user":
+        raise InputError(f"pictures stand in a user's turn, but one is in a turn of {message.role!r}; move it")
     match message.role:
         case "tool":
             return Message("tool", text, name=names.get(message.tool_call_id or "", message.name or ""))
@@ -52,7 +56,7 @@ def _turn(message: SentMessage, names: dict[str, str]) -> Message:
             ]
             return Message("assistant", text, tuple(calls))
         case "user":
-            return Message("user", text)
+            return Message("user", text, pictures=pictures)
     return Message("system", text)
 
 

@@ -85,11 +85,26 @@ class CompletionRequest(Sampled):
         return [self.prompt] if isinstance(self.prompt, str) else self.prompt
 
 
-class Part(Strict):
-    """A part of a message's content."""
+class TextPart(Strict):
+    """Text in a message's content."""
 
     type: Literal["text"]
     text: Text
+
+
+class ImageUrl(Strict):
+    url: str
+    detail: Any = None
+
+
+class ImagePart(Strict):
+    """A picture in a message's content, as a data: URL."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 
 class FunctionCall(Strict):
@@ -121,11 +136,11 @@ class SentMessage(Strict):
 
     @field_validator("content", mode="before")
     @classmethod
-    def _text_only(cls, content: Any) -> Any:
+    def _text_and_pictures(cls, content: Any) -> Any:
         for part in content if isinstance(content, list) else ():
             kind = part.get("type") if isinstance(part, dict) else None
-            if kind != "text":
-                raise ValueError(f"the model reads text only, but a part is of type {kind!r:.40}; leave it out")
+            if kind not in ("text", "image_url"):
+                raise ValueError(f"a part is text or an image_url, but one is of type {kind!r:.40}; leave it out")
         return content
 
 

@@ -226,7 +226,7 @@ def test_a_response_format_is_followed(served: Served) -> None:
         ({"tools": [], "tool_choice": "required"}, "no tools"),
         ({"extra_body": {"made_up": 1}}, "made_up"),
         ({"extra_body": {"top_logprobs": 2}}, "logprobs"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "text"),
+        ({"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]}, "input_audio"),
         ({"messages": [{"role": "user", "content": "\ud800"}]}, "unicode string"),
         ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 5}}}}, "schema"),
     ],
