@@ -1,7 +1,8 @@
 """What the base model answers and writes: the reference of the gate's checks, made once per model.
 
-Kept in the cache folder: the verdicts on the guard questions, and a few texts that the model wrote, half of them in a
-chat. The texts are drawn with another seed than those whose directions `null_space` protects.
+The verdicts on the guard questions, and a few texts that the model wrote, half of them in a chat. Those of the bundled
+model come with the package; others are kept in the cache folder. The texts are drawn with another seed than those whose
+directions `null_space` protects.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -27,6 +29,9 @@ from seal_agent.types import Answer, Chat, Illustrated, Message, Prompt, Questio
 
 GUARD_TOKENS = 32  # of an answer to a guard question; the answers of the bundled model come within twenty
 TEXT_TOKENS = 64  # of a reference text; not tuned
+SHIPPED = Path(str(resources.files("seal_agent") / "data" / "gate"))
+"""The reference of the bundled model: the file that `reference_of` leaves in the cache folder where this one is not."""
+
 STRIDE = 17  # prompts are taken this far apart: odd, so that plain text and chat alternate
 
 
@@ -57,7 +62,7 @@ _REFERENCE: TypeAdapter[Reference] = TypeAdapter(Reference)
 def reference_of(
     engine: Engine, base: BaseModel, grader: Grader, texts: int, progress: Progress | None = None
 ) -> Reference:
-    """The base model's reference, from memory, from the cache, or made now.
+    """The base model's reference: from memory, shipped, from the cache, or made now.
 
     Args:
         texts: How many texts; 0 for none.
@@ -68,8 +73,9 @@ def reference_of(
     memo: dict[tuple[str, str], Reference] = base.memo.setdefault("gate", {})
     place = key, type(grader).__name__
     if place not in memo:
-        path = cache_home() / "gate" / f"{base.identity[:32]}-{key}-{place[1]}.json"
-        if (found := _read(path)) is None:
+        name = f"{base.identity[:32]}-{key}-{place[1]}.json"
+        path = cache_home() / "gate" / name
+        if (found := _read(SHIPPED / name) or _read(path)) is None:
             found = _make(engine, base, grader, questions, texts, progress)
             text = json.dumps(json.loads(_REFERENCE.dump_json(found)), ensure_ascii=False)
             keep_in_cache(path, lambda draft: draft.write_text(text, encoding="utf-8"))
