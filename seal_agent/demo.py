@@ -9,17 +9,14 @@ from functools import partial
 
 from seal_agent.answering.questions import answer_questions
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import UNPROTECTED, SelfEditConfig
+from seal_agent.config import RECIPES
 from seal_agent.data import bundled
 from seal_agent.grading.grader import Grader
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.progress import StageProgress, begin_stage
 from seal_agent.types import Answer, Revision, accuracy
 
-# The default recipe without its protection of other knowledge, which takes minutes to prepare once per model: this
-# adapter answers nothing else.
-SELF_EDIT = SelfEditConfig(self_test=4)
-INNER_LOOP = UNPROTECTED
+RECIPE = RECIPES["default"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,12 @@ def run_demo(
         passage = replace(context, questions=())
         # Without the gate: the tables show what it would check, and nothing of the store outlives the demonstration.
         revision = model.adapt(
-            passage, adapter="demo", self_edit=SELF_EDIT, inner_loop=INNER_LOOP, gate=None, progress=progress
+            passage,
+            adapter="demo",
+            self_edit=RECIPE.self_edit,
+            inner_loop=RECIPE.inner_loop,
+            gate=None,
+            progress=progress,
         )
         adapters = [None, model.adapter("demo")]
         before, after = ask([context] * 2, adapters=adapters, progress=begin_stage(progress, "ask closed-book"))

@@ -15,7 +15,7 @@ NOTES_SHOWN = 12
 
 
 def demo(model_options: ModelOptions, grader_options: GraderOptions, seed: Seed = 0, as_json: Json = False) -> None:
-    """The model learns a passage of invented facts before your eyes (a minute and a half on two cores)."""
+    """The model learns a passage of invented facts before your eyes (two to four minutes on two cores)."""
     from seal_agent.base_model.loading import load_model
     from seal_agent.demo import run_demo
     from seal_agent.generation.hf import HFEngine

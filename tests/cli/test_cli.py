@@ -65,8 +65,12 @@ def test_adapt_is_graded_by_the_grader_that_is_named(run: Call, model: Path, tex
 def test_the_demo_is_graded_by_the_grader_that_is_named(
     run: Call, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seal_agent.demo, "SELF_EDIT", SelfEditConfig(("passage",), self_test=0))
-    monkeypatch.setattr(seal_agent.demo, "INNER_LOOP", replace(RECIPES["paper"].inner_loop, rank=2, epochs=1))
+    quick = replace(
+        RECIPES["paper"],
+        self_edit=SelfEditConfig(("passage",), self_test=0),
+        inner_loop=replace(RECIPES["paper"].inner_loop, rank=2, epochs=1),
+    )
+    monkeypatch.setattr(seal_agent.demo, "RECIPE", quick)
     monkeypatch.setattr(ModelJudge, "margins", lambda _, items: [1.0] * len(items))
     assert run("demo", "--model", model, "--grader", "model", "--json").json["accuracy_before"] == 1.0
 
@@ -239,7 +243,7 @@ def test_version_and_bare_call(run: Call) -> None:
 
 @pytest.mark.real_model
 @pytest.mark.alone
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_demo_teaches_at_least_three_more_answers() -> None:
     seal = Path(sys.executable).with_name("seal")
     ran = subprocess.run([seal, "demo", "--json"], capture_output=True, text=True, check=True)
@@ -247,7 +251,7 @@ def test_the_demo_teaches_at_least_three_more_answers() -> None:
     gained = (result["accuracy_after"] - result["accuracy_before"]) * len(result["questions"])
     assert round(gained) >= 3, result
     assert len(result["questions"]) == 6
-    assert 0 < result["seconds"] < 540, "six times what it takes on two idle cores"
+    assert 0 < result["seconds"] < 800, "nearly three times what it takes on two idle cores, the first time"
     assert 0 <= result["accuracy_in_context"] <= 1
     assert result["self_test"], "it found no question that it could answer itself"
     assert {"question", "golds", "before", "after"} == set(result["self_test"][0])
