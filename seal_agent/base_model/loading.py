@@ -24,6 +24,11 @@ DEFAULT_MODEL = "default"
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h of glibc
 
 
+def hub_name(name: str) -> str:
+    """What others call a model of this name: the hub id where it is the bundled one."""
+    return DEFAULT_HUB_ID if name == DEFAULT_MODEL else name
+
+
 def identity_of_source(name_or_path: str | Path) -> str:
     """The identity of a model, from samples of its files: its weights are not loaded. Raises ModelError.
 

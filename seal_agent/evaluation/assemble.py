@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from statistics import fmean
 from typing import Any
 
-from seal_agent.base_model.bundled import DEFAULT_HUB_ID
-from seal_agent.base_model.loading import DEFAULT_MODEL
+from seal_agent.base_model.loading import hub_name
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import Recipe
 from seal_agent.evaluation.contestant import PassageRecord
@@ -111,7 +110,7 @@ def assemble(setting: Setting, measured: Measured, run: RunFacts, samples: Sampl
 def model_facts(base: BaseModel, engine: str) -> ModelFacts:
     """Facts about a loaded base model."""
     parameters = int(base.module.num_parameters())
-    name = DEFAULT_HUB_ID if base.name == DEFAULT_MODEL else base.name
+    name = hub_name(base.name)
     return ModelFacts(name, base.identity, parameters, str(base.dtype).removeprefix("torch."), engine)
 
 

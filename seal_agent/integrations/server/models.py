@@ -8,8 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from seal_agent.adaptation.stored_adapters import DEFAULT_ADAPTER
-from seal_agent.base_model.bundled import DEFAULT_HUB_ID
-from seal_agent.base_model.loading import DEFAULT_MODEL
+from seal_agent.base_model.loading import hub_name
 from seal_agent.errors import AdapterError, InputError
 from seal_agent.integrations.server.errors import ApiError
 from seal_agent.store.entries import check_usable
@@ -37,7 +36,7 @@ def public_name(base: BaseModel) -> str:
 
     Never "default", which is what an adapter is called that nobody named.
     """
-    name = PurePath(DEFAULT_HUB_ID if base.name == DEFAULT_MODEL else base.name).name
+    name = PurePath(hub_name(base.name)).name
     return "base" if name == DEFAULT_ADAPTER else name
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from seal_agent.agents.environments.environment import Task
@@ -147,12 +148,13 @@ class AgentStages:
         """The scorer trained on all that the rollouts proved so far, and its quality on held-out labels."""
         refresher = Refresher(self.worker, self.scorer, self.config, self.run.folder)
         facts = [self.worker.base.identity, asdict(self.scorer), last.name, _facts(rollouts), self._label_settings()]
-        report = self._recorded(
+        progress = partial(self.progress, round_, "scorer")
+        report = self.run.recorded(
             "scorer",
             round_,
             facts,
             refresher.report_type,
-            lambda: refresher.refresh(rollouts, last, lambda done, all_: self.progress(round_, "scorer", done, all_)),
+            self._shown("scorer", round_, lambda: refresher.refresh(rollouts, last, progress)),
             redo=refresher.is_lost,
         )
         return refresher.load(report)
@@ -179,7 +181,7 @@ class AgentStages:
             return ShortcutCounts(len(rollouts), len(taken), accepted, sum(each.success for each in taken))
 
         facts = [asdict(self.scorer), weights.name, _facts(rollouts)]
-        return self._recorded("shortcuts", round_, facts, ShortcutCounts, count)
+        return self.run.recorded("shortcuts", round_, facts, ShortcutCounts, self._shown("shortcuts", round_, count))
 
     # ------------------------------------------------------------ the policy
 
@@ -205,8 +207,13 @@ class AgentStages:
             return _Finetuned(save_policy(trained.adapter, (FORMAT,), base, folder), trained.summary.epoch_losses)
 
         facts = [base.identity, [each.id for each in trajectories], asdict(config), room]
-        finetuned = self._recorded(
-            "finetune", round_, facts, _Finetuned, learn, redo=lambda done: not (folder / done.policy).is_dir()
+        finetuned = self.run.recorded(
+            "finetune",
+            round_,
+            facts,
+            _Finetuned,
+            self._shown("finetune", round_, learn),
+            redo=lambda done: not (folder / done.policy).is_dir(),
         )
         adapter = load_policy(folder / finetuned.policy, base.identity).adapter
         return Weights(finetuned.policy, adapter), finetuned.losses, len(lessons)
@@ -224,18 +231,8 @@ class AgentStages:
         if policy.name:
             mark_last(self.run.folder / POLICIES, policy.name)
 
-    # ------------------------------------------------------------ the ledger
-
-    def _recorded(
-        self,
-        kind: str,
-        round_: int,
-        facts: Any,
-        value_type: type[Value],
-        do: Callable[[], Value],
-        redo: Callable[[Value], bool] = lambda _: False,
-    ) -> Value:
-        """As `Run.recorded`, with progress while the value is made."""
+    def _shown(self, kind: str, round_: int, do: Callable[[], Value]) -> Callable[[], Value]:
+        """The same work, with progress before and after it."""
 
         def shown() -> Value:
             self.progress(round_, kind, 0, 1)
@@ -243,7 +240,7 @@ class AgentStages:
             self.progress(round_, kind, 1, 1)
             return value
 
-        return self.run.recorded(kind, round_, facts, value_type, shown, redo)
+        return shown
 
 
 def _facts(rollouts: Sequence[Rollout]) -> str:
