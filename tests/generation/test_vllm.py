@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from seal_agent.generation.vllm.engine import _spans
 from seal_agent.generation.vllm.local import LocalVLLM, _on_gpu
 from seal_agent.generation.vllm.requests import Request, ServedAdapter, Written, apart, smallest_rank
 from seal_agent.generation.vllm.server import _extend
+from seal_agent.generation.vllm.turns import Turns
 from seal_agent.types import Sampling
 
 
@@ -33,6 +37,29 @@ def test_rows_with_and_without_adapters_are_computed_apart() -> None:
     assert apart(requests) == [[0, 2], [1]]
     assert apart(requests[1:2]) == [[0]]
     assert apart([]) == []
+
+
+def test_threads_ask_for_one_kind_of_rows_at_a_time() -> None:
+    turns, inside, most = Turns(), Counter[bool](), Counter[bool]()
+
+    def ask(kind: bool) -> None:
+        for _ in range(20):
+            with turns.of(kind):
+                inside[kind] += 1
+                assert not inside[not kind]
+                most[kind] = max(most[kind], inside[kind])
+                time.sleep(0.001)
+                inside[kind] -= 1
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(ask, [True, True, True, False, False, False]))
+    assert min(most.values()) > 1, "rows of one kind go together"
+
+
+def test_a_thread_that_reads_a_stream_may_ask_for_the_other_kind() -> None:
+    turns = Turns()
+    with turns.of(True), turns.of(False):
+        pass
 
 
 def test_no_more_adapters_at_once_than_are_kept_ready(tiny_base: BaseModel) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -84,6 +85,21 @@ class VLLMContract(EngineContract):
         assert engine.generate([PROMPTS[1]], GREEDY)[0] == whole
         stream.close()
         assert engine.generate([PROMPTS[1]], GREEDY)[0] == whole
+
+    @pytest.mark.timeout(300)
+    def test_calls_streams_and_new_adapters_at_once(self, engine: VLLMEngine, tiny: BaseModel) -> None:
+        several = [None, *(random_adapter(tiny, seed) for seed in range(30, 35))]
+        expected = [HFEngine(tiny).generate([PROMPTS[1]], GREEDY, [adapter])[0].text for adapter in several]
+
+        def ask(i: int) -> str:
+            adapter = several[i % 6]
+            if i % 2:
+                return "".join(engine.stream(PROMPTS[1], GREEDY, adapter))
+            return engine.generate([PROMPTS[1]], GREEDY, [adapter])[0].text
+
+        asked = [0, 1, 2, 3, 4, 5, 0, 2, 4, 1, 3, 5]
+        with ThreadPoolExecutor(6) as pool:
+            assert list(pool.map(ask, asked)) == [expected[i] for i in asked]
 
 
 class TestLocal(VLLMContract):

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -74,7 +74,7 @@ class LocalVLLM:
         finished: dict[str, Written] = {}
         try:
             while len(finished) < len(names):
-                self._step(generation)
+                self._step(generation, until=[name for name in names if name not in finished])
                 for name in names:
                     if name not in finished and (output := self._outputs.pop(name, None)) is not None:
                         finished[name] = _written(output)
@@ -88,7 +88,7 @@ class LocalVLLM:
         finished = False
         try:
             while not finished:
-                self._step(generation, until=name)
+                self._step(generation, until=[name])
                 if (output := self._outputs.pop(name, None)) is not None:
                     finished = output.finished
                     yield _written(output)
@@ -158,7 +158,7 @@ class LocalVLLM:
             engine = self._engine()
             with_adapter = bool(requests and requests[0].adapter)
             while not self._mixes and any(other is not with_adapter for other in self._running.values()):
-                self._step(self._generation)
+                self._step(self._generation, until=())
             for name, request in zip(names, requests, strict=True):
                 prompt = {"prompt_token_ids": list(request.prompt_ids)}
                 lora = _lora_request(request.adapter) if request.adapter else None
@@ -166,12 +166,15 @@ class LocalVLLM:
                 self._running[name] = request.adapter is not None
         return names
 
-    def _step(self, generation: int, until: str | None = None) -> None:
-        """Let vLLM compute one step, for all who wait, unless what is waited for is there already."""
+    def _step(self, generation: int, until: Collection[str]) -> None:
+        """Let vLLM compute one step, for all who wait, unless one of these answers is there already.
+
+        Another thread's step may have brought it; if nothing else runs then, vLLM would never send anything again.
+        """
         with self._guarded():
             if generation != self._generation:
                 raise EngineError("vLLM was started anew while this question was waiting; ask it again")
-            if until in self._outputs:
+            if any(name in self._outputs for name in until):
                 return
             engine = self._engine()
             _wait_for_output(engine.engine_core)

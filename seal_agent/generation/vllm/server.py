@@ -16,6 +16,7 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.config import VLLMConfig
 from seal_agent.errors import AdapterError, EngineError, InputError
 from seal_agent.generation.vllm.requests import AdaptersLost, Done, Request, ServedAdapter, Written, apart
+from seal_agent.generation.vllm.turns import Turns
 
 CONCURRENCY = 64  # requests on their way at once; vLLM batches what it has
 _CONNECT = 5.0  # seconds
@@ -36,6 +37,7 @@ class ServedVLLM:
         self.max_adapters = max(config.max_cpu_loras, config.max_loras)
         self._limit = config.window
         self._generation, self._lock = 0, threading.Lock()
+        self._turns = Turns()  # the server may run on a CPU
         timeout = httpx.Timeout(config.timeout, connect=_CONNECT)
         self._client = httpx.Client(base_url=self.url, timeout=timeout, limits=httpx.Limits())
 
@@ -61,11 +63,12 @@ class ServedVLLM:
         pool = ThreadPoolExecutor(min(CONCURRENCY, len(requests)))
         written: dict[int, Written] = {}
         try:
-            for group in apart(requests):  # the server may run on a CPU
-                futures = {pool.submit(self._complete, requests[i]): i for i in group}
-                for future in as_completed(futures):
-                    written[futures[future]] = future.result()
-                    done()
+            for group in apart(requests):
+                with self._turns.of(requests[group[0]].adapter is not None):
+                    futures = {pool.submit(self._complete, requests[i]): i for i in group}
+                    for future in as_completed(futures):
+                        written[futures[future]] = future.result()
+                        done()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         return [written[i] for i in range(len(requests))]
@@ -75,6 +78,7 @@ class ServedVLLM:
         body = {**self._body(request), "stream": True}
         with (
             self._errors(request),
+            self._turns.of(request.adapter is not None),
             self._client.stream("POST", "/v1/completions", json=body) as response,
         ):
             if response.is_error:
