@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -178,7 +178,20 @@ FAMILIES = {
 @cache
 def folder_of(name: str) -> Path:
     """The folder of a family's tiny model, made on first use."""
-    family, folder = FAMILIES[name], Path(mkdtemp(prefix=f"seeing-{name}-"))
+    return written(FAMILIES[name])
+
+
+def with_wider_heads(family: SeeingModel) -> SeeingModel:
+    """The same with heads of 32, the smallest that vLLM's attention takes on a CPU."""
+    text = {**family.config["text_config"], "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32}
+    if "rope_parameters" in text:
+        text["rope_parameters"] = {"rope_type": "default", "mrope_section": [4, 6, 6]}
+    return replace(family, config={**family.config, "text_config": text})
+
+
+def written(family: SeeingModel) -> Path:
+    """A new folder with a model of this family."""
+    folder = Path(mkdtemp(prefix=f"seeing-{family.name}-"))
     tokenizer = byte_tokenizer(chat=True)
     named = {token: attribute for attribute, token in family.names.items()}
     tokenizer.add_special_tokens({"additional_special_tokens": [TURN_START, TURN_END, *family.tokens]})
