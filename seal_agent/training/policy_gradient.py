@@ -12,7 +12,7 @@ Dimensions: M labelled positions of a pass.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
 
@@ -31,8 +31,8 @@ from seal_agent.training.bank.attention import use_segment_attention
 from seal_agent.training.bank.route import BankRoute
 from seal_agent.training.bank.storage import LoraBank
 from seal_agent.training.loss import head_loss, label_logprobs
-from seal_agent.training.packing import Batch, Row, lay_out
-from seal_agent.training.probes import check_causal, supports_packing
+from seal_agent.training.packing import MIN_PREFIX_TOKENS, Batch, Row, lay_out, shared_length
+from seal_agent.training.probes import check_causal, supports_packing, supports_shared_prefixes
 from seal_agent.types import IGNORE_LABEL, TrainingSequence
 
 LEAST_DEVIATION = 1e-6  # of a group's rewards; below, its answers count as equally good
@@ -88,38 +88,50 @@ def update_policy(
     Raises TrainingError where the weights are not finite afterwards.
     """
     advantages = [advantages_of([answer.reward for answer in group]) for group in groups]
-    rows = [
-        (answer.sequence, advantage)
+    taught = [
+        [
+            (answer.sequence, advantage)
+            for answer, advantage in zip(group, of_group, strict=True)
+            if advantage and any(label != IGNORE_LABEL for label in answer.sequence.labels[1:])
+        ]
         for group, of_group in zip(groups, advantages, strict=True)
-        for answer, advantage in zip(group, of_group, strict=True)
-        if advantage and any(label != IGNORE_LABEL for label in answer.sequence.labels[1:])
     ]
+    taught = [group for group in taught if group]
     names = tuple(sorted(policy.pairs if policy else find_targets(base.module, config.targets)))
     start = policy or new_adapter(base.module, names, config.rank, config.alpha, config.seed)
     skipped = sum(not any(of_group) for of_group in advantages)
-    if not rows:
+    if not taught:
         return PolicyUpdate(start, 0, skipped)
-    step = _Steps(base, start, names, rows, config)
-    return step.run(skipped, progress)
+    return _Steps(base, start, names, taught, config).run(skipped, progress)
 
 
 class _Steps:
-    """The optimiser steps of one update: the policy in one slot of a bank, the base model in the other."""
+    """The optimiser steps of one update: the policy in one slot of a bank, the base model in the other.
+
+    A step takes whole groups, whose prompt is then computed once for all of their answers.
+    """
 
     def __init__(
         self,
         base: BaseModel,
         start: LoraAdapter,
         names: Sequence[str],
-        rows: Sequence[tuple[TrainingSequence, float]],
+        groups: Sequence[Sequence[tuple[TrainingSequence, float]]],
         config: PolicyGradientConfig,
     ) -> None:
         check_causal(base)
         use_segment_attention(base)
         make_routable(base.module, names)
-        self.base, self.config, self.rows = base, config, list(rows)
-        self.pictures = [pictures_of(base, sequence.input_ids) for sequence, _ in rows]  # held until all is trained
+        self.base, self.config = base, config
+        self.rows, self.groups = [row for group in groups for row in group], list[list[int]]()
+        self.prefixes = list[int]()
         self.packed = supports_packing(base)
+        shares = self.packed and supports_shared_prefixes(base)
+        for group in groups:
+            shared = shared_length([sequence for sequence, _ in group]) if shares and len(group) > 1 else 0
+            self.groups.append(list(range(len(self.prefixes), len(self.prefixes) + len(group))))
+            self.prefixes += [shared if shared >= MIN_PREFIX_TOKENS else 0] * len(group)
+        self.pictures = [pictures_of(base, sequence.input_ids) for sequence, _ in self.rows]  # held until the end
         self.bank = LoraBank(base.module, names, 2, start.rank, base.device, base.dtype)
         self.bank.load(_POLICY, start)
         self.bank.load(_BASE, new_adapter(base.module, names, start.rank, start.alpha, 0))  # its B is zero
@@ -129,22 +141,21 @@ class _Steps:
         self.kl = 0.0
 
     def run(self, skipped: int, progress: Progress | None) -> PolicyUpdate:
-        size, draw = self.config.batch_size, random.Random(self.config.seed)
-        everything = [list(range(i, min(i + size, len(self.rows)))) for i in range(0, len(self.rows), size)]
+        draw = random.Random(self.config.seed)
         sampled: dict[int, Tensor] = {}
         reference: dict[int, Tensor] = {}
-        for indices in everything:
+        for indices in steps_of(self.groups, self.config.batch_size):
             sampled |= self._by_row(indices, _POLICY)
             reference |= self._by_row(indices, _BASE)
-        done, total = 0, self.config.passes * len(everything)
-        for _ in range(self.config.passes):
-            order = draw.sample(range(len(self.rows)), len(self.rows))
-            for start in range(0, len(order), size):
-                chosen = order[start : start + size]
-                self._step(chosen, [sampled[i] for i in chosen], [reference[i] for i in chosen])
-                done += 1
-                if progress:
-                    progress(done, total)
+        steps = [
+            step
+            for _ in range(self.config.passes)
+            for step in steps_of(draw.sample(self.groups, len(self.groups)), self.config.batch_size)
+        ]
+        for done, chosen in enumerate(steps, 1):
+            self._step(chosen, [sampled[i] for i in chosen], [reference[i] for i in chosen])
+            if progress:
+                progress(done, len(steps))
         if not torch.isfinite(self.weights).all():
             raise TrainingError("the policy's weights are not finite; try a smaller learning_rate")
         clipped = float(torch.cat(self.clipped).float().mean())
@@ -179,11 +190,21 @@ class _Steps:
             return label_logprobs(self.base, batch)
 
     def _batch(self, indices: Sequence[int], slot: int) -> Batch:
-        rows = [Row(slot, self.rows[i][0], 1.0) for i in indices]
+        rows = [Row(slot, self.rows[i][0], 1.0, prefix=self.prefixes[i]) for i in indices]
         return lay_out(rows, self.packed, self.base.pad_id, self.base.device)
 
     def _route(self, batch: Batch) -> BankRoute:
         return BankRoute(self.bank, batch.spans, batch.segments)
+
+
+def steps_of(groups: Iterable[Sequence[int]], size: int) -> list[list[int]]:
+    """The answers of each step: whole groups in order, until there are at least `size`."""
+    steps: list[list[int]] = []
+    for group in groups:
+        if not steps or len(steps[-1]) >= size:
+            steps.append([])
+        steps[-1] += group
+    return steps
 
 
 def token_weights(

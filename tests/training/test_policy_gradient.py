@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import random
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -14,10 +16,12 @@ from conftest import random_adapter
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import PolicyGradientConfig
 from seal_agent.lora.adapter import LoraAdapter, LoraPair
-from seal_agent.training.policy_gradient import Sampled, advantages_of, update_policy
+from seal_agent.training import policy_gradient
+from seal_agent.training.packing import Batch, Row, lay_out
+from seal_agent.training.policy_gradient import Sampled, advantages_of, steps_of, update_policy
 from seal_agent.types import IGNORE_LABEL, TrainingSequence
 
-CONFIG = PolicyGradientConfig(passes=4, learning_rate=2e-2, kl=0.3, clip=0.1, batch_size=4, rank=4, alpha=8.0)
+CONFIG = PolicyGradientConfig(passes=4, learning_rate=2e-2, kl=0.3, clip=0.1, batch_size=3, rank=4, alpha=8.0)
 
 
 def answers(seed: int, rewards: tuple[float, ...]) -> list[Sampled]:
@@ -73,6 +77,24 @@ def test_advantages_have_mean_0_and_deviation_1() -> None:
     assert advantages_of([]) == []
 
 
+def test_a_step_takes_whole_groups() -> None:
+    assert steps_of([[0, 1], [2], [3, 4, 5], [6]], 3) == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+def test_the_prompt_of_a_group_is_computed_once(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[int] = []
+
+    def counted(rows: Sequence[Row], *rest: Any) -> Batch:
+        batch = lay_out(rows, *rest)
+        computed.append(batch.tokens)
+        return batch
+
+    monkeypatch.setattr(policy_gradient, "lay_out", counted)
+    group = answers(0, (1.0, 0.0, 0.0, 0.0))
+    update_policy(tiny_base, [group], replace(CONFIG, passes=1))
+    assert set(computed) == {8 + sum(len(answer.sequence.input_ids) - 8 for answer in group)}
+
+
 def gentle(adapter: LoraAdapter) -> LoraAdapter:
     return replace(adapter, pairs={name: LoraPair(p.a_DR, 0.05 * p.b_RO) for name, p in adapter.pairs.items()})
 
@@ -124,9 +146,7 @@ def by_autograd(base: BaseModel, config: PolicyGradientConfig, like: LoraAdapter
             reference = [label_logprobs_of(model, sequence) for sequence, _ in rows]
     draw = random.Random(config.seed)
     for _ in range(config.passes):
-        order = draw.sample(range(len(rows)), len(rows))
-        for at in range(0, len(order), config.batch_size):
-            chosen = order[at : at + config.batch_size]
+        for chosen in draw.sample([[0, 1, 2], [3, 4, 5, 6]], 2):  # a group each
             for i in chosen:
                 sequence, advantage = rows[i]
                 now = label_logprobs_of(model, sequence)
