@@ -45,7 +45,7 @@ def main() -> None:
         "first": rows[0]["seconds"],
         "later": measure.summary(later) if later else None,
         "loading": loading,
-        "dtype": str(base.dtype).removeprefix("torch."),
+        "dtype": base.dtype_name,
         "device": run["gpu"] if base.device.type == "cuda" else "cpu",
         "threads": measure.threads(),
     }

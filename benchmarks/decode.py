@@ -171,7 +171,7 @@ def _result(rows: Sequence[dict[str, Any]], base: BaseModel) -> dict[str, Any]:
         "ratio_8_adapters_vs_none": ratios[headline_batch]["median"] if headline_batch is not None else None,
         "batch": headline_batch,
         "by_batch": ratios,
-        "dtype": str(base.dtype).removeprefix("torch."),
+        "dtype": base.dtype_name,
         "threads": measure.threads(),
     }
 

@@ -65,7 +65,7 @@ def main() -> None:
             for length in dict.fromkeys(row["prompt_tokens"] for row in rows)
         },
         "first_use_ms": first_use,
-        "dtype": str(base.dtype).removeprefix("torch."),
+        "dtype": base.dtype_name,
         "threads": measure.threads(),
     }
     config = {"model": options.model, "rounds": options.rounds, "revisions": revisions, "seed": options.seed}

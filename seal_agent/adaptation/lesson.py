@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
+from seal_agent.adaptation.edits import checked_self_edits
 from seal_agent.adaptation.examples import Example, encode_examples, shortened
 from seal_agent.adaptation.pictures import look_at_each, picture_edits, picture_passages
 from seal_agent.base_model.model import BaseModel
@@ -19,14 +21,12 @@ from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.seeds import derived_seed
-from seal_agent.self_edits.checking import check_self_edits_batch
 from seal_agent.self_edits.formats.evidence import EVIDENCE, TRUNCATED_TOKENS, truncated_cues
 from seal_agent.self_edits.formats.registry import IN_VIEW
 from seal_agent.self_edits.parsing import notes_of
 from seal_agent.self_edits.pictures import Seen
 from seal_agent.self_edits.questions import statements_of
-from seal_agent.self_edits.shares import with_equal_shares
-from seal_agent.self_edits.writing import passages_of, write_self_edits_batch
+from seal_agent.self_edits.writing import passages_of
 from seal_agent.training.conversations import CONVERSATION
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention.anchors import anchors
@@ -76,12 +76,9 @@ def write_lessons(
     looked = look_at_each(engine, base, contexts, looking, seed, progress)
     parts = [_parts(base, context, seen, limit) for context, seen in zip(contexts, looked, strict=True)]
     sources = [(c.title, [text for text, _ in of_context]) for c, of_context in zip(contexts, parts, strict=True)]
-    edits = write_self_edits_batch(engine, sources, config, writer=writer, seed=seed, progress=progress)
-    edits = check_self_edits_batch(engine, sources, edits, config.verify)
-    if config.equal_shares:
-        edits = with_equal_shares(
-            engine, sources, edits, config, lambda text: len(base.tokens(text)), writer=writer, seed=seed
-        )
+    edits = checked_self_edits(
+        engine, base, sources, config, writer=writer, seed=seed, stage=lambda _: nullcontext(progress)
+    )
     lessons = []
     for context, seen, of_context, written in zip(contexts, looked, parts, edits, strict=True):
         numbers = [number for _, number in of_context]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from seal_agent.adaptation.edits import checked_self_edits
 from seal_agent.adaptation.pictures import check_learnable, look_at_each, picture_edits, picture_passages
 from seal_agent.adaptation.self_test import write_self_test
 from seal_agent.base_model.model import BaseModel
@@ -14,10 +15,8 @@ from seal_agent.errors import InputError
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import StageClock
-from seal_agent.self_edits.checking import check_self_edits_batch
 from seal_agent.self_edits.pictures import Seen
-from seal_agent.self_edits.shares import with_equal_shares
-from seal_agent.self_edits.writing import passages_of, write_self_edits_batch
+from seal_agent.self_edits.writing import passages_of
 from seal_agent.text.documents import MAX_DOCUMENT_TOKENS
 from seal_agent.types import Context, PassageSource, Proposal, Question, SelfEdit
 
@@ -61,23 +60,7 @@ def write_proposal(
         ),
     ]
     titled = [(source.title, passages) for source, passages in sources]
-    with clock.stage("write self-edits") as report:
-        edits = write_self_edits_batch(engine, titled, config, writer=writer, seed=seed, progress=report)
-    if config.verify != "off":
-        with clock.stage("check self-edits"):
-            edits = check_self_edits_batch(engine, titled, edits, config.verify)
-    if config.equal_shares:
-        with clock.stage("write until shares are equal") as report:
-            edits = with_equal_shares(
-                engine,
-                titled,
-                edits,
-                config,
-                lambda text: len(base.tokens(text)),
-                writer=writer,
-                seed=seed,
-                progress=report,
-            )
+    edits = checked_self_edits(engine, base, titled, config, writer=writer, seed=seed, stage=clock.stage)
     test: tuple[Question, ...] = ()
     if config.self_test and not context.questions:
         with clock.stage("write self-test") as report:

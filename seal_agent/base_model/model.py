@@ -48,6 +48,11 @@ class BaseModel:
         return dtype
 
     @property
+    def dtype_name(self) -> str:
+        """Such as "bfloat16", as `load_model` takes it."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @property
     def former_identity(self) -> str | None:
         """The identity that stores knew this model by before it followed weights; None for one made in memory."""
         if self.source and "former identity" not in self.memo:

@@ -111,7 +111,7 @@ def model_facts(base: BaseModel, engine: str) -> ModelFacts:
     """Facts about a loaded base model."""
     parameters = int(base.module.num_parameters())
     name = hub_name(base.name)
-    return ModelFacts(name, base.identity, parameters, str(base.dtype).removeprefix("torch."), engine)
+    return ModelFacts(name, base.identity, parameters, base.dtype_name, engine)
 
 
 def recipe_facts(name: str, recipe: Recipe, changed: Mapping[str, Any]) -> RecipeFacts:

@@ -78,7 +78,7 @@ def settings(
         "domain": domain.settings(),
         "reward": {"name": reward.name, "samples": reward.samples, **reward_settings},
         "base": base.identity,
-        "dtype": str(base.dtype).removeprefix("torch."),
+        "dtype": base.dtype_name,
         **({"grader": dict(grader)} if grader and grader["name"] != DEFAULT_GRADER else {}),
     }
 

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command_line import Call, Ran, caller
 
-from seal_agent.base_model.model import BaseModel
-
 FAST = ("--max-sequences", 4, "--views", 2)
-
-
-@pytest.fixture
-def model(tiny_base: BaseModel, save_model: Callable[[BaseModel, Path], Path], tmp_path: Path) -> Path:
-    return save_model(tiny_base, tmp_path / "model")
 
 
 @pytest.fixture

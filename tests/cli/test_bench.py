@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,7 @@ pytest.importorskip("lm_eval")
 from bench_rows import novel_row, three_rows
 from command_line import Call, caller
 
-from seal_agent.base_model.model import BaseModel
 from seal_agent.evaluation.results import read_results
-
-
-@pytest.fixture
-def model(tiny_base: BaseModel, save_model: Callable[[BaseModel, Path], Path], tmp_path: Path) -> Path:
-    return save_model(tiny_base, tmp_path / "model")
 
 
 @pytest.fixture

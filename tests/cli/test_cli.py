@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 from command_line import Call, Ran, caller
 
 import seal_agent.demo
-from seal_agent.base_model.model import BaseModel
 from seal_agent.cli import app as cli
 from seal_agent.cli import options
 from seal_agent.config import RECIPES, SelfEditConfig
@@ -28,11 +26,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     monkeypatch.setenv("SEAL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "120")
     return caller(monkeypatch, capsys)
-
-
-@pytest.fixture
-def model(tiny_base: BaseModel, save_model: Callable[[BaseModel, Path], Path], tmp_path: Path) -> Path:
-    return save_model(tiny_base, tmp_path / "model")
 
 
 @pytest.fixture

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command_line import Call, caller
 from document_files import docx, epub, pdf
-
-from seal_agent.base_model.model import BaseModel
 
 LINES = [(72, 740, 20, "Remote work"), (72, 700, 11, "Staff may work from home on two days.")]
 MARKUP = "<h1>Remote work</h1><p>Staff may work from home on two days.</p>"
@@ -32,11 +29,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     monkeypatch.setenv("SEAL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "120")
     return caller(monkeypatch, capsys)
-
-
-@pytest.fixture
-def model(tiny_base: BaseModel, save_model: Callable[[BaseModel, Path], Path], tmp_path: Path) -> Path:
-    return save_model(tiny_base, tmp_path / "model")
 
 
 def adapt(model: Path, *more: object) -> tuple[object, ...]:

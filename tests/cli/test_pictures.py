@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import Call, caller
+from command_line import Call
 from seeing_models import folder_of, picture, seeing, shown
 
 from seal_agent.base_model.model import BaseModel
@@ -16,12 +16,6 @@ from seal_agent.config import AnswerConfig
 from seal_agent.data.documents.document import Block, Document, Section
 from seal_agent.generation.hf import HFEngine
 from seal_agent.types import Context
-
-
-@pytest.fixture
-def seal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    monkeypatch.setenv("SEAL_HOME", str(tmp_path / "home"))
-    return caller(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import outer_loop_fakes
 import pytest
-from command_line import Call, Ran, caller
+from command_line import Call, Ran
 from judge_server import Server, reply
 
 from seal_agent.base_model.loading import load_model
@@ -32,18 +32,6 @@ from seal_agent.outer_loop.policy import load_policy, save_policy
 from seal_agent.outer_loop.rewards.reward import QuestionReward
 from seal_agent.self_edits.formats.registry import DERIVED_FORMATS
 from seal_agent.types import Context, Question
-
-
-@pytest.fixture
-def seal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    """Runs `seal …` in this process, with a store of its own."""
-    monkeypatch.setenv("SEAL_HOME", str(tmp_path / "home"))
-    return caller(monkeypatch, capsys)
-
-
-@pytest.fixture
-def model(tiny_base: BaseModel, save_model: Callable[[BaseModel, Path], Path], tmp_path: Path) -> Path:
-    return save_model(tiny_base, tmp_path / "model")
 
 
 @pytest.fixture

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tuning_fakes
-from command_line import Call, Ran, caller
+from command_line import Call, Ran
 from outer_loop_fakes import domain
 
 from seal_agent.base_model.loading import load_model
-from seal_agent.base_model.model import BaseModel
 from seal_agent.outer_loop.executors.workers import MakeWorker
 
 RECIPE = """
@@ -30,18 +28,6 @@ openings = 0
 [answer]
 style = "plain"
 """
-
-
-@pytest.fixture
-def seal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    """Runs `seal …` in this process, with a store of its own."""
-    monkeypatch.setenv("SEAL_HOME", str(tmp_path / "home"))
-    return caller(monkeypatch, capsys)
-
-
-@pytest.fixture
-def model(tiny_base: BaseModel, save_model: Callable[[BaseModel, Path], Path], tmp_path: Path) -> Path:
-    return save_model(tiny_base, tmp_path / "model")
 
 
 @pytest.fixture

@@ -233,7 +233,7 @@ class LocalVLLM:
             with _on_gpu(config.gpu):
                 return LLM(
                     model=model,
-                    dtype=str(self.base.dtype).removeprefix("torch."),
+                    dtype=self.base.dtype_name,
                     max_model_len=self.window,
                     enable_lora=True,
                     max_lora_rank=self.rank,

@@ -70,7 +70,7 @@ def agent_settings(base: BaseModel, world: AgentWorld, scorer: ScorerChoice, con
         "environment": {"name": world.name, "data": content_hash([tasks, [asdict(tool) for tool in world.tools]])},
         "scorer": asdict(scorer),
         "base": base.identity,
-        "dtype": str(base.dtype).removeprefix("torch."),
+        "dtype": base.dtype_name,
     }
 
 

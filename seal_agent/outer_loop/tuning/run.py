@@ -92,7 +92,7 @@ def settings(
         "proposes": proposes,
         "data": content_hash(asdict(split)),
         "base": base.identity,
-        "dtype": str(base.dtype).removeprefix("torch."),
+        "dtype": base.dtype_name,
         **({"grader": dict(grader)} if grader and grader["name"] != DEFAULT_GRADER else {}),
     }
 
