@@ -104,10 +104,27 @@ class TestFigures:
         lines = {cells[0]: cells[1:] for cells in table_rows("invented facts, %")}
         assert lines[label][column] == f"{mean:.1f} ({low:.1f}–{high:.1f})"
 
+    def test_the_table_of_the_model_that_sees(self) -> None:
+        summary = json.loads((ROOT / "benchmarks/results/vision_toy.json").read_text())["summary"]
+        votes = summary["votes"]
+        measured = [{"before": summary["see"]}, summary["adapt"], votes["greedy"], votes["sampled"]]
+        page = (ROOT / "docs/vision.md").read_text(encoding="utf-8")
+        for cells, figures in zip(table_rows("before, % right", page), measured, strict=True):
+            assert cells[1] == str(figures["before"]["n"])
+            for cell, side in zip(cells[2:4], ("before", "after"), strict=True):
+                assert cell == (percent(figures[side], "–") if side in figures else "")
+            assert cells[4] == (percent(figures["gain"], " to ", signed=True) if "gain" in figures else "")
 
-def table_rows(title: str) -> list[list[str]]:
-    """The cells of the README's table whose first line has these words."""
-    table = README[README.index(title) :].split("\n\n")[0].splitlines()[2:]
+
+def percent(figure: dict[str, Any], between: str, signed: bool = False) -> str:
+    """A mean with its interval, as the pages write it."""
+    mean, low, high = (100 * value for value in (figure["mean"], *figure["interval"]))
+    return f"{mean:{'+' if signed else ''}.1f} ({low:.1f}{between}{high:.1f})".replace("-", "−")
+
+
+def table_rows(title: str, page: str = README) -> list[list[str]]:
+    """The cells of a page's table whose first line has these words."""
+    table = page[page.index(title) :].split("\n\n")[0].splitlines()[2:]
     return [[cell.strip().strip("*") for cell in line.strip("|").split("|")] for line in table]
 
 
