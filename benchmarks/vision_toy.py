@@ -31,6 +31,7 @@ from seal_agent.base_model.loading import load_model
 from seal_agent.config import PictureConfig, PictureVotesConfig
 from seal_agent.errors import CollapseError, InputError
 from seal_agent.generation.hf import HFEngine
+from seal_agent.grading.grader import Grader
 from seal_agent.grading.graders import default_grader
 from seal_agent.images.pictures import as_picture
 from seal_agent.lora.adapter import LoraAdapter
@@ -146,15 +147,11 @@ def _answered(model: SelfAdaptingModel, asked: Sequence[Asked], adapter: LoraAda
 def rightness(voted: VoteRound, scenes: Mapping[str, Scene]) -> dict[str, float]:
     """Of the questions that a scene has an answer to: the share of right votes, and that of right sampled answers."""
     grader, votes, sampled = default_grader(), list[float](), list[float]()
-
-    def right(question: Question, answer: str) -> float:
-        return float(grader.grade(question.text, question.golds, answer) is Verdict.CORRECT)
-
     for one in voted.questions:
         known = {asked.question.text.casefold(): asked.question for asked in scenes[one.picture].questions}
         if question := known.get(one.question.casefold()):
-            votes.append(right(question, one.vote))
-            sampled.append(fmean(right(question, answer) for answer in one.answers))
+            votes.append(_right(grader, question, one.vote))
+            sampled.append(fmean(_right(grader, question, answer) for answer in one.answers))
     return {"known": len(votes), "votes_right": fmean(votes), "answers_right": fmean(sampled)} if votes else {}
 
 
@@ -168,9 +165,12 @@ def answers(
     completions = engine.generate(prompts, sampling, [adapter] * len(prompts))
     right: dict[str, list[float]] = {}
     for (_, picture, question), completion in zip(asked, completions, strict=True):
-        verdict = grader.grade(question.text, question.golds, completion.text.strip())
-        right.setdefault(picture.sha256, []).append(float(verdict is Verdict.CORRECT))
+        right.setdefault(picture.sha256, []).append(_right(grader, question, completion.text.strip()))
     return [fmean(of_picture) for of_picture in right.values()]
+
+
+def _right(grader: Grader, question: Question, answer: str) -> float:
+    return float(grader.grade(question.text, question.golds, answer) is Verdict.CORRECT)
 
 
 def asked_about(scenes: Sequence[Scene]) -> list[Asked]:
@@ -194,13 +194,11 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Means with 95 % bootstrap intervals; over pictures; differences are paired."""
     by_part = {part: [row for row in rows if row["part"] == part] for part in ("see", "adapt", "votes")}
     (see,), (votes,) = by_part["see"], by_part["votes"]
-    gains = [fmean(row["after"]) - fmean(row["before"]) for row in by_part["adapt"]]
+    before, after = ([fmean(row[side]) for row in by_part["adapt"]] for side in ("before", "after"))
     return {
         "see": _mean(see["right"]),
         "adapt": {
-            "before": _mean([fmean(row["before"]) for row in by_part["adapt"]]),
-            "after": _mean([fmean(row["after"]) for row in by_part["adapt"]]),
-            "gain": _mean(gains),
+            **_compared(before, after),
             "refused": sum("refused" in row for row in by_part["adapt"]),
         },
         "votes": {

@@ -156,19 +156,13 @@ def shareable_prefixes(sequences: Sequence[TrainingSequence]) -> list[int]:
     lengths = [0] * len(sequences)
     for members in groups.values():
         if len(members) > 1:
-            length = shared_length([sequences[i] for i in members])
+            first, *others = (sequences[i].input_ids for i in members)
+            length = min(_unlabelled_length(sequences[i]) for i in members)
+            while any(other[:length] != first[:length] for other in others):
+                length -= 1
             for i in members:
                 lengths[i] = length
     return lengths
-
-
-def shared_length(sequences: Sequence[TrainingSequence]) -> int:
-    """Tokens with which all sequences start; the token that predicts a first label is never among them."""
-    first, *others = (sequence.input_ids for sequence in sequences)
-    length = min(map(_unlabelled_length, sequences))
-    while any(other[:length] != first[:length] for other in others):
-        length -= 1
-    return length
 
 
 def _unlabelled_length(sequence: TrainingSequence) -> int:

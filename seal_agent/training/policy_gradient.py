@@ -31,7 +31,7 @@ from seal_agent.training.bank.attention import use_segment_attention
 from seal_agent.training.bank.route import BankRoute
 from seal_agent.training.bank.storage import LoraBank
 from seal_agent.training.loss import head_loss, label_logprobs
-from seal_agent.training.packing import MIN_PREFIX_TOKENS, Batch, Row, lay_out, shared_length
+from seal_agent.training.packing import Batch, Row, lay_out, shareable_prefixes
 from seal_agent.training.probes import check_causal, supports_packing, supports_shared_prefixes
 from seal_agent.types import IGNORE_LABEL, TrainingSequence
 
@@ -123,15 +123,16 @@ class _Steps:
         use_segment_attention(base)
         make_routable(base.module, names)
         self.base, self.config = base, config
-        self.rows, self.groups = [row for group in groups for row in group], list[list[int]]()
-        self.prefixes = list[int]()
         self.packed = supports_packing(base)
         shares = self.packed and supports_shared_prefixes(base)
+        self.rows, self.advantages, self.groups = list[Row](), list[float](), list[range]()
         for group in groups:
-            shared = shared_length([sequence for sequence, _ in group]) if shares and len(group) > 1 else 0
-            self.groups.append(list(range(len(self.prefixes), len(self.prefixes) + len(group))))
-            self.prefixes += [shared if shared >= MIN_PREFIX_TOKENS else 0] * len(group)
-        self.pictures = [pictures_of(base, sequence.input_ids) for sequence, _ in self.rows]  # held until the end
+            sequences = [sequence for sequence, _ in group]
+            prefixes = shareable_prefixes(sequences) if shares else [0] * len(sequences)
+            self.groups.append(range(len(self.rows), len(self.rows) + len(group)))
+            self.rows += [Row(_POLICY, s, 1.0, prefix=n) for s, n in zip(sequences, prefixes, strict=True)]
+            self.advantages += [advantage for _, advantage in group]
+        self.pictures = [pictures_of(base, row.sequence.input_ids) for row in self.rows]  # held until the end
         self.bank = LoraBank(base.module, names, 2, start.rank, base.device, base.dtype)
         self.bank.load(_POLICY, start)
         self.bank.load(_BASE, new_adapter(base.module, names, start.rank, start.alpha, 0))  # its B is zero
@@ -164,7 +165,9 @@ class _Steps:
     def _step(self, chosen: Sequence[int], sampled: Sequence[Tensor], reference: Sequence[Tensor]) -> None:
         batch = self._batch(chosen, _POLICY)
         now_M = self._logprobs(batch)
-        advantage_M = torch.cat([torch.full_like(old, self.rows[i][1]) for i, old in zip(chosen, sampled, strict=True)])
+        advantage_M = torch.cat(
+            [torch.full_like(old, self.advantages[i]) for i, old in zip(chosen, sampled, strict=True)]
+        )
         share_M = torch.cat([torch.full_like(old, 1 / (len(chosen) * len(old))) for old in sampled])
         weights_M, clipped_M, kl_M = token_weights(
             now_M, torch.cat(list(sampled)), torch.cat(list(reference)), advantage_M, self.config.clip, self.config.kl
@@ -181,7 +184,7 @@ class _Steps:
 
     def _by_row(self, indices: Sequence[int], slot: int) -> dict[int, Tensor]:
         """The log-probabilities of each row's labels."""
-        counts = [sum(label != IGNORE_LABEL for label in self.rows[i][0].labels[1:]) for i in indices]
+        counts = [sum(label != IGNORE_LABEL for label in self.rows[i].sequence.labels[1:]) for i in indices]
         parts = torch.split(self._logprobs(self._batch(indices, slot)), counts)
         return dict(zip(indices, parts, strict=True))
 
@@ -190,7 +193,7 @@ class _Steps:
             return label_logprobs(self.base, batch)
 
     def _batch(self, indices: Sequence[int], slot: int) -> Batch:
-        rows = [Row(slot, self.rows[i][0], 1.0, prefix=self.prefixes[i]) for i in indices]
+        rows = [replace(self.rows[i], slot=slot) for i in indices]
         return lay_out(rows, self.packed, self.base.pad_id, self.base.device)
 
     def _route(self, batch: Batch) -> BankRoute:

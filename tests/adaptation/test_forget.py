@@ -527,8 +527,7 @@ def test_seal_forget_asks_first_and_tells_what_became_of_what(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    run, folder = caller(monkeypatch, capsys), save_model(tiny_base, tmp_path / "model")
-    monkeypatch.setenv("SEAL_HOME", str(model.home))
+    run, folder = caller(monkeypatch, capsys, model.home), save_model(tiny_base, tmp_path / "model")
     stored = at(load_model(folder), model.home)
     gone, old = adapt(stored, SECRET), adapt(stored, THIRD)
 

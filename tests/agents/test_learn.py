@@ -112,8 +112,7 @@ def test_namespaces_do_not_see_each_others_trajectories(model: SelfAdaptingModel
 
 @pytest.fixture
 def seal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    monkeypatch.setenv("SEAL_HOME", str(tmp_path / "store"))
-    return caller(monkeypatch, capsys)
+    return caller(monkeypatch, capsys, tmp_path / "store")
 
 
 @pytest.fixture

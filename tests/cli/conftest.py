@@ -14,8 +14,7 @@ from seal_agent.base_model.model import BaseModel
 @pytest.fixture
 def seal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
     """Runs `seal …` in this process, with a store of its own."""
-    monkeypatch.setenv("SEAL_HOME", str(tmp_path / "home"))
-    return caller(monkeypatch, capsys)
+    return caller(monkeypatch, capsys, tmp_path / "home")
 
 
 @pytest.fixture

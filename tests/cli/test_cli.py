@@ -23,9 +23,8 @@ TEXT = "The mill of Orrin turns by night. Its miller is called Tamsin Vole."
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
     """Runs `seal …` in this process, with a store of its own."""
-    monkeypatch.setenv("SEAL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "120")
-    return caller(monkeypatch, capsys)
+    return caller(monkeypatch, capsys, tmp_path / "home")
 
 
 @pytest.fixture

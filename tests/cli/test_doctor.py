@@ -18,8 +18,7 @@ from seal_agent.model import SelfAdaptingModel
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    monkeypatch.setenv("SEAL_HOME", str(tmp_path / "home"))
-    return caller(monkeypatch, capsys)
+    return caller(monkeypatch, capsys, tmp_path / "home")
 
 
 def found(ran: Any) -> dict[str, dict[str, Any]]:

@@ -322,8 +322,7 @@ def test_an_imported_adapter_waits_in_quarantine(
 def test_the_commands_of_care(
     model: SelfAdaptingModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    run = caller(monkeypatch, capsys)
-    monkeypatch.setenv("SEAL_HOME", str(model.home))
+    run = caller(monkeypatch, capsys, model.home)
     first, second = adapt(model, TEXTS[0]), adapt(model, TEXTS[1])
     assert run("verify", "--json").json["problems"] == []
     assert run("backup", tmp_path / "b.tar", "--json").json["bytes"] > 0

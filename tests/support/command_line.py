@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -28,8 +29,10 @@ class Ran(NamedTuple):
 Call = Callable[..., Ran]
 
 
-def caller(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """What calls `seal` with arguments as they are typed."""
+def caller(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path | None = None) -> Call:
+    """What calls `seal` with arguments as they are typed, on the store in this folder if one is given."""
+    if home:
+        monkeypatch.setenv("SEAL_HOME", str(home))
 
     def call(*arguments: object, stdin: str = "") -> Ran:
         monkeypatch.setattr(sys, "argv", ["seal", *map(str, arguments)])

@@ -49,8 +49,7 @@ MARKS = {getrgb(RIGHT): "right", getrgb(WRONG): "wrong"}
 @pytest.fixture
 def seal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
     """Runs `seal …` in this process, with a store of its own."""
-    monkeypatch.setenv("SEAL_HOME", str(tmp_path / "home"))
-    return caller(monkeypatch, capsys)
+    return caller(monkeypatch, capsys, tmp_path / "home")
 
 
 def run_of(base: BaseModel, folder: Path, measure: Measure = "solved") -> RunResult:
