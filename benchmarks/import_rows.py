@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from statistics import fmean
 from typing import Any
 
 from parts import results_file
+from parts.recipe_rows import shuffled
 
 from seal_agent.base_model.bundled import DEFAULT_HUB_ID
 from seal_agent.base_model.loading import load_model
@@ -59,9 +59,9 @@ def main() -> None:
 def _import_answers(options: argparse.Namespace, model: ModelFacts) -> list[Path]:
     """The default recipe's rows on both domains, in both styles."""
     file = results_file.read(ANSWERS)
-    passages = {"seal_novel": _shuffled(bundled.novel(), file["config"]["seed"])}
+    passages = {"seal_novel": shuffled(bundled.novel(), file["config"]["seed"])}
     if options.squad:
-        passages["squad"] = _shuffled(contexts.read_contexts(options.squad), file["config"]["seed"])
+        passages["squad"] = shuffled(contexts.read_contexts(options.squad), file["config"]["seed"])
     recipe, written = recipe_named("default"), []
     for domain, of_domain in passages.items():
         rows = [row for row in file["rows"] if row["domain"] == domain and "commit" in row]
@@ -201,10 +201,6 @@ def _check_questions(row: dict[str, Any], context: Context) -> None:
     asked = [(answer["question"], tuple(answer["golds"])) for answer in row["answers"]]
     if context.title != row["title"] or asked != [(q.text, q.golds) for q in context.questions]:
         raise SystemExit(f"row {row['passage']} of {row['domain']} is about other questions than the file has")
-
-
-def _shuffled(passages: Sequence[Context], seed: int) -> list[Context]:
-    return random.Random(seed).sample(list(passages), len(passages))
 
 
 def _options() -> argparse.Namespace:

@@ -1,26 +1,25 @@
 """SelfAdaptingModel: a language model that learns what it is given, and can take it back.
 
 One class, longer than other files: it is the one object that most users touch. What it has stored is the part in
-adaptation/stored_adapters.py. Each method is a few calls into the rooms above.
+adaptation/stored_adapters.py, how a proposal becomes a revision is in adaptation/commits.py. Each method is a few calls
+into the rooms above.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import asdict, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, overload
 
-from seal_agent.adaptation.adapt import TrainedProposal, Trainer, Work, settings_json
+from seal_agent.adaptation.adapt import Trainer
+from seal_agent.adaptation.commits import Commits
 from seal_agent.adaptation.forget import clean_up, plan_forget, record_forget, retrain
 from seal_agent.adaptation.gate.approval import Approve, check_approve
-from seal_agent.adaptation.gate.judgement import Judgement
 from seal_agent.adaptation.inputs import MessageLike, as_context, as_messages, as_metadata, check_context
-from seal_agent.adaptation.judging import DEFAULT_GATE, AnyGate, Pending, check_gate, judge, with_approval
+from seal_agent.adaptation.judging import DEFAULT_GATE, AnyGate, check_gate
 from seal_agent.adaptation.propose import write_proposal
 from seal_agent.adaptation.provenance import NamedRecipe
 from seal_agent.adaptation.repeats import learned_already
@@ -41,7 +40,6 @@ from seal_agent.config import (
     SelfEditConfig,
     TrajectoryLimits,
     VLLMConfig,
-    recorded_settings,
 )
 from seal_agent.data.documents.document import Document
 from seal_agent.errors import AdapterError, InputError, TrainingError
@@ -57,10 +55,9 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.coverage import has_experts, say_what_is_left_out
 from seal_agent.outer_loop.policy import Policy, load_policy
 from seal_agent.paths import default_home
-from seal_agent.progress import StageClock, StageProgress, part_of, shares_of
+from seal_agent.progress import StageClock, StageProgress, part_of
 from seal_agent.self_edits.formats.registry import is_model_written
 from seal_agent.store import budget
-from seal_agent.store import files as files
 from seal_agent.store.cleaning import collect
 from seal_agent.store.ledger import Ledger
 from seal_agent.store.loaded import MAX_LOADED_BYTES, LoadedAdapters
@@ -75,7 +72,6 @@ from seal_agent.types import (
     Revision,
     Sampling,
     Trust,
-    content_hash,
 )
 
 
@@ -425,122 +421,10 @@ class SelfAdaptingModel(StoredAdapters):
         progress: StageProgress | None,
     ) -> list[Revision | TrainingError]:
         """Train on proposals for different adapters side by side, judge them together, and record them one by one."""
-        config, clock, pairs = inner_loop or self._inner_loop, StageClock(progress), as_metadata(metadata or {})
+        config = inner_loop or self._inner_loop
         proposals = [replace(each, recipe=self.recipe.of_lesson(each.recipe, config)) for each in proposals]
-        keys = [content_hash([proposal.id, recorded_settings(asdict(config))]) for proposal in proposals]
-        results: dict[int, Revision | TrainingError] = {}
-        with ExitStack() as locks:
-            for name in sorted(proposal.adapter for proposal in proposals):  # in one order: nobody waits in a circle
-                locks.enter_context(self._ledger.only_writer_of(name))
-            for i, (proposal, key) in enumerate(zip(proposals, keys, strict=True)):
-                if known := self._committed(proposal, key):
-                    results[i] = known
-            new = [i for i in range(len(proposals)) if i not in results]
-            candidates = self._candidates([proposals[i] for i in new], config, gate, clock)
-            shared = shares_of(clock.stages, len(new))
-            for i, candidate in zip(new, candidates, strict=True):
-                if isinstance(candidate, TrainingError):
-                    results[i] = candidate
-                else:
-                    own = StageClock(progress, (*proposals[i].stages, *shared))
-                    results[i] = self._decide(*candidate, keys[i], approve, pairs, own)
-        return [results[i] for i in range(len(proposals))]
-
-    def _candidates(
-        self, proposals: Sequence[Proposal], config: InnerLoopConfig, gate: AnyGate, clock: StageClock
-    ) -> list[tuple[TrainedProposal, Judgement, str | None] | TrainingError]:
-        """Train side by side, in memory only, and judge what was trained; with the parent that each started from."""
-        if not proposals:
-            return []
-        with ExitStack() as spending:
-            runs = [spending.enter_context(budget.spend(self._ledger, proposal.adapter)) for proposal in proposals]
-            trained = self._train_each(proposals, config, clock)
-            judged = iter(judge(self._trainer, [each for each in trained if isinstance(each, Pending)], gate, clock))
-            results = [
-                each
-                if isinstance(each, TrainingError)
-                else (*next(judged), each.lineage[0].id if each.lineage else None)
-                for each in trained
-            ]
-            for run, result in zip(runs, results, strict=True):
-                run.share = 1 / len(runs)
-                run.tokens = 0 if isinstance(result, TrainingError) else result[0].summary.tokens
-        return results
-
-    def _decide(
-        self,
-        trained: TrainedProposal,
-        judgement: Judgement,
-        parent: str | None,
-        key: str,
-        approve: Approve | None,
-        metadata: tuple[tuple[str, str], ...],
-        clock: StageClock,
-    ) -> Revision:
-        """Ask for approval where it is wanted, and record what became of a candidate."""
-
-        def revision(judgement: Judgement, folder: str = "") -> Revision:
-            return trained.revision(key, parent, folder, judgement, metadata, clock.stages)
-
-        judgement = with_approval(judgement, approve, revision)
-        return self._record(trained, key, parent, partial(revision, judgement), clock)
-
-    def _committed(self, proposal: Proposal, key: str) -> Revision | None:
-        """The revision of an earlier commit of this proposal, if it is active or can be made active again."""
-        lineage = {revision.id for revision in self._ledger.lineage(proposal.adapter)}
-        for revision in self._ledger.find(proposal.adapter, key):
-            if revision.id in lineage:
-                return revision
-            if (
-                revision.accepted
-                and revision.parent == self._ledger.active(proposal.adapter)
-                and self._is_whole(revision)
-            ):
-                self._ledger.activate(proposal.adapter, revision.id)
-                return revision
-        return None
-
-    def _is_whole(self, revision: Revision) -> bool:
-        """Whether a revision's weights can be read; damaged ones are trained again."""
-        try:
-            return bool(self.weights_of(revision.id).pairs)
-        except AdapterError:
-            return False
-
-    def _train_each(
-        self, proposals: Sequence[Proposal], config: InnerLoopConfig, clock: StageClock
-    ) -> list[Pending | TrainingError]:
-        """Train candidates side by side, in memory only."""
-        if not proposals:
-            return []
-        works = []
-        for proposal in proposals:
-            lineage = tuple(self._ledger.lineage(proposal.adapter))
-            works.append(Work(proposal, self.weights_of(lineage[0].id) if lineage else None, lineage))
-        return [
-            trained if isinstance(trained, TrainingError) else Pending(trained, work.start, work.earlier)
-            for work, trained in zip(works, self._trainer.train_each(works, config, clock), strict=True)
-        ]
-
-    def _record(
-        self,
-        trained: TrainedProposal,
-        key: str,
-        parent: str | None,
-        revision: Callable[[str], Revision],
-        clock: StageClock,
-    ) -> Revision:
-        """Save the weights, then write the revision down."""
-        with self._ledger.only_writer_of_folders():
-            with clock.stage("save"):
-                recipe = settings_json(trained.config)
-                folder = files.save(
-                    trained.adapter, self.base.name, self.base.identity, self._ledger.adapters_folder, recipe
-                )
-            self._claim(trained.proposal.adapter)
-            recorded = self._ledger.record(revision(folder), key, folder, onto=parent)
-        self._loaded[recorded.id] = trained.adapter
-        return recorded
+        commits = Commits(self._trainer, self._ledger, self._loaded, self.weights_of, self._claim)
+        return commits.commit(proposals, config, gate, approve, as_metadata(metadata or {}), progress)
 
     # ------------------------------------------------------------ answering
 

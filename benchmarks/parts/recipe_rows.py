@@ -36,9 +36,9 @@ class Measurements:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.out, self.seed, self.model = options.out, options.seed, options.model
-        self.passages = {NOVEL: _shuffled(bundled.novel(), options.seed)}
+        self.passages = {NOVEL: shuffled(bundled.novel(), options.seed)}
         if options.squad:
-            self.passages[SQUAD] = _shuffled(contexts.read_contexts(options.squad), options.seed)
+            self.passages[SQUAD] = shuffled(contexts.read_contexts(options.squad), options.seed)
         counts = {domain: len(contexts) for domain, contexts in self.passages.items()}
         self.config = {"model": options.model, "seed": options.seed, "passages": counts}
         self.grader = GraderSettings(name=options.grader, judge_model=options.judge_model, judge_url=options.judge_url)
@@ -96,7 +96,8 @@ def directness(rows: Sequence[Row]) -> list[float]:
     return [results_file.accuracy(row.get(SHORT) or row[PLAIN], "direct") for row in rows]
 
 
-def _shuffled(contexts: Sequence[Context], seed: int) -> list[Context]:
+def shuffled(contexts: Sequence[Context], seed: int) -> list[Context]:
+    """The order in which passages are searched and confirmed."""
     return random.Random(seed).sample(list(contexts), len(contexts))
 
 

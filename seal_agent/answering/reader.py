@@ -64,11 +64,19 @@ def has_reader(base: BaseModel) -> bool:
 
 
 def train_reader(
-    base: BaseModel, passages: Sequence[ReadingPassage], config: InnerLoopConfig, progress: Progress | None = None
+    base: BaseModel,
+    passages: Sequence[ReadingPassage],
+    config: InnerLoopConfig,
+    progress: Progress | None = None,
+    start: LoraAdapter | None = None,
 ) -> LoraAdapter:
-    """A reader, trained on the questions of these passages, those that no sentence answers included."""
+    """A reader, trained on the questions of these passages, those that no sentence answers included.
+
+    Args:
+        start: The reader that is continued; default: a new one.
+    """
     sequences = tuple(exercises(base, passages, config.seed))
-    (trained,) = train(base, [TrainJob(sequences, config)], progress)
+    (trained,) = train(base, [TrainJob(sequences, config, start)], progress)
     return trained.adapter
 
 
