@@ -14,6 +14,7 @@ import pytest
 from fakes import ScriptedEngine
 
 from seal_agent import model as model_module
+from seal_agent.adaptation.adapt import Trainer
 from seal_agent.adaptation.gate import checks
 from seal_agent.adaptation.gate.measure import Candidate, Measured
 from seal_agent.answering.questions import GradedReply
@@ -243,7 +244,7 @@ def test_a_step_that_was_learnt_before_a_kill_is_not_learnt_again(
     call(in_a_row, monkeypatch, *options)
     (tmp_path / "row_no_gate.json").unlink()
     trained: list[object] = []
-    monkeypatch.setattr(model_module.SelfAdaptingModel, "_train_each", lambda *a: trained.append(a))
+    monkeypatch.setattr(Trainer, "train_each", lambda *a: trained.append(a))
     call(in_a_row, monkeypatch, *options)
     assert trained == []
     assert json.loads((tmp_path / "row_no_gate.json").read_text())["rows"][0]["seconds"] > 0
