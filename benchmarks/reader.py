@@ -52,6 +52,7 @@ class Exercise:
     """A question about one sentence of a passage, and the answers that count as right: none if it does not say."""
 
     domain: str
+    passage: int
     title: str
     sentence: str
     question: str
@@ -69,6 +70,7 @@ def measure(options: argparse.Namespace) -> None:
     seconds = time.perf_counter() - started
     assert reader, "there are exercises to learn, or a reader to start from"
     if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
         write_peft(reader, base.name, base.identity, options.keep)
     if options.ship:
         _ship(base, reader)
@@ -103,10 +105,10 @@ def _read(
     figures = {}
     for domain in dict.fromkeys(one.domain for one in exercises):
         own = [row for row in rows if row["domain"] == domain]
-        by_passage: dict[str, list[bool]] = {}
+        by_passage: dict[int, list[bool]] = {}
         for row in own:
             if row["golds"]:
-                by_passage.setdefault(row["title"], []).append(row[name]["direct"])
+                by_passage.setdefault(row["passage"], []).append(row[name]["direct"])
         means = [sum(values) / len(values) for values in by_passage.values()]
         figures[domain] = {
             "questions": sum(map(len, by_passage.values())),
@@ -134,26 +136,26 @@ def _split(options: argparse.Namespace) -> tuple[Sequence[ReadingPassage], list[
     asked = [
         exercise
         for domain, known in seen.items()
-        for context in shuffled(known, 0)[:EXPLORED]
-        for exercise in _of_context(domain, context, draw)
+        for number, context in enumerate(shuffled(known, 0)[:EXPLORED])
+        for exercise in _of_context(domain, number, context, draw)
     ]
     return passages, asked
 
 
 def _of_exercises(passages: Sequence[ReadingPassage], draw: random.Random) -> list[Exercise]:
     found = []
-    for passage in passages:
+    for at, passage in enumerate(passages):
         asked = [(number, question, (answer,)) for number, question, answer in passage.questions]
         rows: list[tuple[int, str, tuple[str, ...]]] = list(asked)
         for number, question, golds in asked:
             others = [i for i, s in enumerate(passage.sentences) if i != number and not _holds(s, golds)]
             rows += [(draw.choice(others), question, ())] if others else []
         rows += [(draw.randrange(len(passage.sentences)), question, ()) for question in passage.not_stated]
-        found += [Exercise("exercises", passage.title, passage.sentences[i], *rest) for i, *rest in rows]
+        found += [Exercise("exercises", at, passage.title, passage.sentences[i], *rest) for i, *rest in rows]
     return found
 
 
-def _of_context(domain: str, context: Context, draw: random.Random) -> list[Exercise]:
+def _of_context(domain: str, number: int, context: Context, draw: random.Random) -> list[Exercise]:
     """Each question with the sentence that holds its answer, the likeliest of several, and with one that does not."""
     found, sentences = [], sentences_of(context.text)
     for question in context.questions:
@@ -163,9 +165,9 @@ def _of_context(domain: str, context: Context, draw: random.Random) -> list[Exer
             continue
         words = {*content_words(question.text)}
         sentence = max(right, key=lambda one: len(words & {*content_words(one)}))
-        found.append(Exercise(domain, context.title, sentence, question.text, question.golds))
+        found.append(Exercise(domain, number, context.title, sentence, question.text, question.golds))
         if others:
-            found.append(Exercise(domain, context.title, draw.choice(others), question.text, ()))
+            found.append(Exercise(domain, number, context.title, draw.choice(others), question.text, ()))
     return found
 
 
@@ -177,12 +179,8 @@ def _holds(sentence: str, golds: Sequence[str]) -> bool:
 
 
 def _start(source: str) -> LoraAdapter | None:
-    """The reader to continue, in float32; None for a new one."""
-    if not source:
-        return None
-    reader, _ = read_peft(SHIPPED if source == "shipped" else Path(source))
-    pairs = {name: LoraPair(pair.a_DR.float(), pair.b_RO.float()) for name, pair in reader.pairs.items()}
-    return replace(reader, pairs=pairs)
+    """The reader to continue; None for a new one."""
+    return read_peft(SHIPPED if source == "shipped" else Path(source))[0] if source else None
 
 
 def _ship(base: BaseModel, reader: LoraAdapter) -> None:
@@ -203,14 +201,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=READING.epochs, help=f"default {READING.epochs}")
     parser.add_argument("--rate", type=float, default=READING.learning_rate, help=f"default {READING.learning_rate}")
-    parser.add_argument("--passages", type=int, nargs=2, default=[0, 122], metavar=("FROM", "TO"), help="exercises")
+    parser.add_argument("--passages", type=int, nargs=2, default=[0, None], metavar=("FROM", "TO"), help="exercises")
     parser.add_argument("--start", default="", help="the reader to continue: a folder, or shipped")
     parser.add_argument("--squad", type=Path, help="SQuAD passages as JSON lines, whose right sentences are read")
     parser.add_argument("--keep", type=Path, help="folder that the reader is written to")
     parser.add_argument("--ship", action="store_true", help="put the reader into the package")
     parser.add_argument("--out", type=Path, default=results_file.RESULTS / "reader.json")
     options = parser.parse_args()
-    if options.passages[0] >= options.passages[1] and not (options.start and options.squad):
+    if not bundled.reading_passages()[slice(*options.passages)] and not (options.start and options.squad):
         parser.error("without --passages to learn there must be a reader to --start from, and --squad to ask about")
     measure(options)
 

@@ -131,8 +131,6 @@ class Commits:
         self, proposals: Sequence[Proposal], config: InnerLoopConfig, clock: StageClock
     ) -> list[Pending | TrainingError]:
         """Train candidates side by side, in memory only."""
-        if not proposals:
-            return []
         works = []
         for proposal in proposals:
             lineage = tuple(self.ledger.lineage(proposal.adapter))
