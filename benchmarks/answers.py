@@ -28,10 +28,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from parts import recipe_candidates as candidates
 from parts import recipe_report as report
 from parts import results_file
 from parts.recipe_bench import Bench
+from parts.recipe_candidates import DEFAULT, REFERENCES
 from parts.recipe_rows import EXPLORED, NOVEL, PLAIN, SHORT, SQUAD, Measurements, Row
 
 from seal_agent.adaptation.lesson import job_of, write_lessons
@@ -65,7 +65,6 @@ NOT_LEARNT = "not_learnt"
 ANY = LoraAdapter(1, 1.0, {})
 """Stands for the adapter of a row whose recalled texts are known."""
 KINDS = ("same_title", "other", "general")
-DEFAULT = next(recipe for recipe in candidates.RECIPES if recipe.name == "evidence, 9 openings, synonyms")
 
 
 class Answering(Measurements):
@@ -120,8 +119,9 @@ class Answering(Measurements):
         self.add(DEFAULT, [(domain, number)], [row])
 
     def read_again(self, domain: str, number: int) -> None:
-        """Make the short answers of a row anew from what was recalled."""
+        """Make the short answers of a row anew from what was recalled; the row says at which commit they were read."""
         (row,) = self.rows_of(DEFAULT, domain, number, number + 1)
+        row["read_at"] = self.run["commit"]
         for name in (SHORT, NOT_LEARNT):
             known = [tuple(Recalled(**one) for one in answer["branches"]) for answer in row[name]]
             questions = self._questions(name, domain, number)
@@ -204,15 +204,16 @@ def main() -> None:
                 print(f"{domain} {number}  {sum(seconds.values()):.0f} s", flush=True)
         return
     if options.reread:
-        for row in [row for row in answering.rows if SHORT in row]:
-            answering.read_again(row["domain"], row["passage"])
-            answering.save()
+        for domain, span in spans.items():
+            for row in answering.rows_of(DEFAULT, domain, *span):
+                answering.read_again(domain, row["passage"])
+                answering.save()
     for domain, number in answering.missing(DEFAULT, spans):
         answering.ask(domain, number)
         for row in answering.rows_of(DEFAULT, domain, number, number + 1):
             short = results_file.accuracy(row[SHORT], "direct")
             print(f"{domain} {number}  {100 * short:.0f} % direct  {row['title']}", flush=True)
-    for recipe in candidates.REFERENCES:
+    for recipe in REFERENCES:
         for domain, number in answering.missing(recipe, spans):
             rows = answering.bench.measure(recipe, [answering.passages[domain][number]], False)
             answering.add(recipe, [(domain, number)], rows)

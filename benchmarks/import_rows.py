@@ -3,9 +3,10 @@
     python benchmarks/import_rows.py --squad ../shared/data/squad_val.jsonl
 
 Only rows are converted of which everything is known that a results file says: settings, questions, answers and the
-commit. From answers.json these are the rows of the default recipe, as the adapter itself answers and in a few words;
-from arc_toy.json the base model, the fixed self-edit and the model's own. Answers are graded again by today's grader.
-The rows say that they are imported, from which file, and at which commit they were measured.
+commit. From answers.json these are the rows of the default recipe, as the adapter itself answers and in a few words
+(these at the commit that last read them); from arc_toy.json the base model, the fixed self-edit and the model's own.
+Answers are graded again by today's grader. The rows say that they are imported, from which file, and at which commit
+they were measured.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from statistics import fmean
 from typing import Any
 
 from parts import results_file
+from parts.recipe_candidates import DEFAULT
 from parts.recipe_rows import shuffled
 
 from seal_agent.base_model.bundled import DEFAULT_HUB_ID
 from seal_agent.base_model.loading import load_model
 from seal_agent.config import Recipe, recipe_named
 from seal_agent.data import bundled, contexts
+from seal_agent.evaluation.asked import arc_hash, arc_tasks
 from seal_agent.evaluation.assemble import HOUR, Measured, Setting, assemble, recipe_facts
 from seal_agent.evaluation.contestant import prompt_hash
 from seal_agent.evaluation.passages import data_hash, is_seen, unit_id
@@ -64,7 +67,7 @@ def _import_answers(options: argparse.Namespace, model: ModelFacts) -> list[Path
         passages["squad"] = shuffled(contexts.read_contexts(options.squad), file["config"]["seed"])
     recipe, written = recipe_named("default"), []
     for domain, of_domain in passages.items():
-        rows = [row for row in file["rows"] if row["domain"] == domain and "commit" in row]
+        rows = [row for row in file["rows"] if row["domain"] == domain and row["recipe"]["name"] == DEFAULT.name]
         rows.sort(key=lambda row: row["passage"])
         for row in rows:
             _check_settings(row["recipe"], recipe)
@@ -111,7 +114,7 @@ def _write_answers(
         prompt_hash(recipe.answer.max_tokens),
     )
     measured = Measured(units, _costs(rows))
-    (commit,) = {row["commit"] for row in rows}
+    (commit,) = {row.get("read_at", row["commit"]) if key == "short" else row["commit"] for row in rows}
     write_results(assemble(setting, measured, _run(run, ANSWERS, commit), stored), path)
     return path
 
@@ -157,7 +160,7 @@ def _import_arc(options: argparse.Namespace, model: ModelFacts) -> list[Path]:
             model,
             recipe_facts(name, recipe, {}),
             (0,),
-            DataFacts(suite.task, content_hash([suite.task, None]), len(units), len(units), 0),
+            DataFacts(suite.task, arc_hash(arc_tasks(suite)), len(units), len(units), 0),
             "exact match",
             content_hash("arc"),
         )

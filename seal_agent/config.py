@@ -179,6 +179,7 @@ class GateConfig:
     confidence: BetweenZeroAndOne = 0.9  # of that bound, on one side: 2 of 6 questions gained are enough, 1 is not
     earlier_questions: Count = 16  # of earlier revisions, asked again; recent ones are drawn more often
     max_forgotten: ZeroToOne = 0.34  # share of those that were right
+    max_forgotten_in_all: ZeroToOne = 0.5  # share of those that were right when they were learned; not tuned
     guard_questions: Count = 24  # general questions; those that the text is about are always among them
     max_guard_lost: ZeroToOne = 0.2  # share of those that the parent answers; a good adaptation lost 2 of 24
     max_guard_lost_in_all: ZeroToOne = 0.3  # share of those that the base model answers
@@ -279,7 +280,7 @@ class Recipe:
     retrieval: RetrievalConfig = RetrievalConfig()
     arc_inner_loop: InnerLoopConfig = _ARC_INNER_LOOP  # what a self-edit about a task of ARC does not choose
     summary: str = ""
-    searched: bool = False  # its settings were chosen on the passages of the recipe search
+    searched: bool | tuple[str, ...] = False  # chosen on the passages of the recipe search, or on those with these ids
     policy: str = ""  # folder of `seal train` whose policy writes the notes; "": the base model does
 
 

@@ -16,7 +16,15 @@ from typing import Literal, overload
 
 from seal_agent.adaptation.adapt import Trainer
 from seal_agent.adaptation.commits import Commits
-from seal_agent.adaptation.forget import clean_up, plan_forget, record_forget, retrain
+from seal_agent.adaptation.forget import (
+    ForgetPlan,
+    Retrained,
+    clean_up,
+    finish,
+    plan_forget,
+    record_forget,
+    retrain,
+)
 from seal_agent.adaptation.gate.approval import Approve, check_approve
 from seal_agent.adaptation.inputs import MessageLike, as_context, as_messages, as_metadata, check_context
 from seal_agent.adaptation.judging import DEFAULT_GATE, AnyGate, check_gate
@@ -24,7 +32,7 @@ from seal_agent.adaptation.propose import write_proposal
 from seal_agent.adaptation.provenance import NamedRecipe
 from seal_agent.adaptation.repeats import learned_already
 from seal_agent.adaptation.stored_adapters import DEFAULT_ADAPTER, StoredAdapters
-from seal_agent.agents.trajectories.lesson import context_of, lessons_among, proposal_of
+from seal_agent.agents.trajectories.lesson import context_of, lessons_among, not_learnt_yet, proposal_of
 from seal_agent.agents.trajectories.store import TrajectoryStore
 from seal_agent.agents.trajectories.trajectory import Redact, Trajectory
 from seal_agent.answering.recall import closed_book
@@ -173,10 +181,17 @@ class SelfAdaptingModel(StoredAdapters):
     def in_namespace(self, namespace: Sequence[str]) -> SelfAdaptingModel:
         """A handle on the adapters of a namespace, such as ("acme", "user 7"): it neither sees nor reaches others.
 
-        The base model and the engine are shared, weights in memory are not. Raises InputError.
+        The base model and the engine are shared, weights in memory are not. Raises InputError, also on a handle, which
+        gives no other.
         """
+        wanted = as_namespace(namespace)
+        if self.namespace:
+            raise InputError(
+                f"this handle is of the namespace {'.'.join(self.namespace)} and reaches no other; "
+                "call in_namespace on the model itself"
+            )
         handle = copy(self)
-        handle.namespace = as_namespace(namespace)
+        handle.namespace = wanted
         handle._loaded = LoadedAdapters(self._loaded.max_bytes)
         handle._full_names = {}
         if self._policy_revision:  # a stored adapter, which is another namespace's
@@ -340,6 +355,9 @@ class SelfAdaptingModel(StoredAdapters):
         They are learnt in the form in which ChatSeal asks for tool calls; what was observed is read, not learnt. An
         adapter that exists is continued. The gate checks what was lost; no question can tell what was learned.
 
+        What a revision in use has learnt with these settings is left out; where nothing is left, that revision is
+        returned. What a revision learnt that the gate refused counts as not learnt yet.
+
         Args:
             redact: Called with every text before it is written or trained on.
             limits: How much is kept, and how long a trajectory may be in training; default: TrajectoryLimits().
@@ -348,9 +366,11 @@ class SelfAdaptingModel(StoredAdapters):
         """
         store = self.trajectories(adapter, redact=redact, limits=limits)
         self._claim(store.adapter)
-        lessons = lessons_among(store.add(trajectories))
-        lineage = self._ledger.lineage(store.adapter)
-        revision = learned_already(lineage, context_of(lessons), inner_loop or self._inner_loop)
+        config, lineage = inner_loop or self._inner_loop, self._ledger.lineage(store.adapter)
+        lessons, known = not_learnt_yet(lessons_among(store.add(trajectories)), store.trained(), lineage, config)
+        if known and not lessons:
+            return known
+        revision = learned_already(lineage, context_of(lessons), config)
         if revision is None:
             budget.check(self._ledger, store.adapter)
             parent = lineage[0].id if lineage else None
@@ -358,7 +378,8 @@ class SelfAdaptingModel(StoredAdapters):
             revision = self.commit(
                 proposal, inner_loop=inner_loop, gate=gate, approve=approve, metadata=metadata, progress=progress
             )
-        store.mark_learnt(lessons, revision.id)
+        learnt = revision.accepted or revision.status == "quarantined"
+        (store.mark_learnt if learnt else store.mark_tried)(lessons, revision.id)
         return revision
 
     def adapt_many(
@@ -397,10 +418,10 @@ class SelfAdaptingModel(StoredAdapters):
         proposals: list[Proposal] = []
         for i, (context, adapter) in enumerate(zip(contexts, adapters, strict=True)):
             whole, _ = as_context(context, None, None, trust)
-            budget.check(self._ledger, self.full_name(adapter))
             if known := learned_already(self._ledger.lineage(self.full_name(adapter)), whole, config):
                 found[i] = known
                 continue
+            budget.check(self._ledger, self.full_name(adapter))
             part = part_of(progress, i, len(contexts))
             proposals.append(self.propose(context, adapter=adapter, trust=trust, self_edit=self_edit, progress=part))
         committed = iter(self._commit_each(proposals, config, gate, approve, metadata, progress))
@@ -552,15 +573,25 @@ class SelfAdaptingModel(StoredAdapters):
         was forgotten before; then, and where training fails, nothing has changed. Raises StoreError where all is done
         but a file could not be deleted.
         """
+        finish(self._ledger, revision)  # where an earlier call was killed
         with self._ledger.only_writer_of(self._own_revision(revision).adapter):
             plan = plan_forget(self._ledger, revision, self.full_name(adapter) if adapter is not None else None)
-            again = retrain(self._trainer, plan, self.weights_of, self._inner_loop, progress)
+            again = self._learnt_again(plan, progress)
             revisions = record_forget(self._ledger, plan, again, self.base.name)
             self._drop(plan.erased)
             self._loaded.update({new.id: old.trained.adapter for new, old in zip(revisions, again, strict=True)})
             clean_up(self._ledger)
         lineage = [*reversed(plan.kept), *revisions]
         return lineage[-1] if lineage else None
+
+    def _learnt_again(self, plan: ForgetPlan, progress: StageProgress | None) -> list[Retrained]:
+        """Train what was learned after the forgotten text; it counts in the budgets, which cannot refuse forgetting."""
+        if not plan.again:
+            return []
+        with budget.spend(self._ledger, [plan.target.adapter], refuse=False) as (run,):
+            again = retrain(self._trainer, plan, self.weights_of, self._inner_loop, progress)
+            run.tokens = sum(each.trained.summary.tokens for each in again)
+        return again
 
     # ------------------------------------------------------------ inside
 

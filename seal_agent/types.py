@@ -440,6 +440,8 @@ class Revision:
     recipe: str = ""
     """The recipe that made it, as "NAME@HASH", with the settings that were changed; "" in ledgers before this was
     kept."""
+    earlier_titles: tuple[str, ...] = ()
+    """The title that each question of `earlier` was asked under; none in ledgers before this was kept."""
 
     @property
     def status(self) -> RevisionState:

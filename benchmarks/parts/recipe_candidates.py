@@ -64,6 +64,8 @@ RECIPES = (
     Recipe("evidence, 8 cues, rank 8", replace(EVIDENCE, cues=8), replace(ALL_LAYERS, epochs=2, rank=8, alpha=16.0)),
     Recipe("evidence, 8 cues, 5e-4", replace(EVIDENCE, cues=8), replace(ALL_LAYERS, epochs=3, learning_rate=5e-4)),
 )
+DEFAULT = next(recipe for recipe in RECIPES if recipe.name == "evidence, 9 openings, synonyms")
+"""The shipped default."""
 
 
 def recipe_key(recipe: Recipe) -> dict[str, Any]:

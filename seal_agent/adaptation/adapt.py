@@ -98,6 +98,7 @@ class TrainedProposal:
             checks=judgement.checks,
             share=judgement.share,
             earlier=judgement.earlier,
+            earlier_titles=judgement.earlier_titles,
             guard=judgement.guard,
             recipe=self.proposal.recipe,
         )
@@ -183,6 +184,12 @@ class Trainer:
             )
             for work, result, asked in zip(works, results, before, strict=True)
         ]
+
+    def asked_again(self, trained: TrainedProposal, clock: StageClock) -> TrainedProposal:
+        """A training whose weights were changed, with what they answer now."""
+        work = Work(trained.proposal, None)
+        (replies,) = self._ask_all("ask again", [work], [trained.adapter], clock)
+        return replace(trained, replies_after=replies)
 
     def _job(self, work: Work, config: InnerLoopConfig) -> TrainJob:
         lesson = lesson_of(work.proposal, held_out=work.proposal.self_test)

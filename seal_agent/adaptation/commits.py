@@ -10,7 +10,7 @@ from functools import partial
 from seal_agent.adaptation.adapt import TrainedProposal, Trainer, Work, settings_json
 from seal_agent.adaptation.gate.approval import Approve
 from seal_agent.adaptation.gate.judgement import Judgement
-from seal_agent.adaptation.judging import AnyGate, Pending, judge, with_approval
+from seal_agent.adaptation.judging import AnyGate, Pending, judge, was_judged_by, with_approval
 from seal_agent.config import InnerLoopConfig, recorded_settings
 from seal_agent.errors import AdapterError, TrainingError
 from seal_agent.lora.adapter import LoraAdapter
@@ -53,7 +53,7 @@ class Commits:
             for name in sorted(proposal.adapter for proposal in proposals):  # in one order: nobody waits in a circle
                 locks.enter_context(self.ledger.only_writer_of(name))
             for i, (proposal, key) in enumerate(zip(proposals, keys, strict=True)):
-                if known := self._committed(proposal, key):
+                if known := self._committed(proposal, key, gate, approve):
                     results[i] = known
             new = [i for i in range(len(proposals)) if i not in results]
             candidates = self._candidates([proposals[i] for i in new], config, gate, clock)
@@ -72,8 +72,7 @@ class Commits:
         """Train side by side, in memory only, and judge what was trained; with the parent that each started from."""
         if not proposals:
             return []
-        with ExitStack() as spending:
-            runs = [spending.enter_context(budget.spend(self.ledger, proposal.adapter)) for proposal in proposals]
+        with budget.spend(self.ledger, [proposal.adapter for proposal in proposals]) as runs:
             trained = self._train_each(proposals, config, clock)
             judged = iter(judge(self.trainer, [each for each in trained if isinstance(each, Pending)], gate, clock))
             results = [
@@ -83,7 +82,6 @@ class Commits:
                 for each in trained
             ]
             for run, result in zip(runs, results, strict=True):
-                run.share = 1 / len(runs)
                 run.tokens = 0 if isinstance(result, TrainingError) else result[0].summary.tokens
         return results
 
@@ -105,8 +103,12 @@ class Commits:
         judgement = with_approval(judgement, approve, revision)
         return self._record(trained, key, parent, partial(revision, judgement), clock)
 
-    def _committed(self, proposal: Proposal, key: str) -> Revision | None:
-        """The revision of an earlier commit of this proposal, if it is active or can be made active again."""
+    def _committed(self, proposal: Proposal, key: str, gate: AnyGate, approve: Approve | None) -> Revision | None:
+        """The revision of an earlier commit of this proposal, if it is active or can be made active again.
+
+        One that was rolled back is used again only where this gate would say no more than it said then, and where
+        nobody has to be asked.
+        """
         lineage = {revision.id for revision in self.ledger.lineage(proposal.adapter)}
         for revision in self.ledger.find(proposal.adapter, key):
             if revision.id in lineage:
@@ -114,9 +116,11 @@ class Commits:
             if (
                 revision.accepted
                 and revision.parent == self.ledger.active(proposal.adapter)
+                and approve is None
+                and was_judged_by(revision, gate)
                 and self._is_whole(revision)
+                and self.ledger.activate(proposal.adapter, revision.id, onto=revision.parent)
             ):
-                self.ledger.activate(proposal.adapter, revision.id)
                 return revision
         return None
 

@@ -13,20 +13,25 @@ from dataclasses import dataclass, replace
 from seal_agent.adaptation.adapt import TrainedProposal, Trainer, settings_of
 from seal_agent.adaptation.gate.decision import change
 from seal_agent.adaptation.gate.judgement import Judgement
+from seal_agent.adaptation.gate.scaling import scaled
 from seal_agent.adaptation.repeats import content_of
 from seal_agent.config import InnerLoopConfig
 from seal_agent.errors import AdapterError, StoreError
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import StageClock, StageProgress
 from seal_agent.store import files as files
+from seal_agent.store import trajectories
 from seal_agent.store.cleaning import delete_unused
 from seal_agent.store.entries import Entry
 from seal_agent.store.ledger import Ledger
 from seal_agent.store.policies import flag_policies
-from seal_agent.types import Proposal, Revision
+from seal_agent.types import Check, Proposal, Revision
 
 RETRAINED = "retrained_without"
 """Metadata key of a retrained revision: the ids of what was forgotten, separated by commas."""
+
+
+NOT_CHECKED = "learnt again after something was forgotten: by the settings of then, and not checked again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ def plan_forget(ledger: Ledger, revision_id: str, adapter: str | None = None) ->
     history, lineage = ledger.history(target.adapter), ledger.lineage(target.adapter)
     # A text learned twice, or refused by a gate before it was kept, would survive in the other revision.
     same_text = {revision.id for revision in history if content_of(revision.context) == content_of(target.context)}
+    same_text |= trajectories.sharing(ledger.database, target.adapter, target.id)  # an action learnt twice survives too
     erased = _with_descendants(same_text, history)
     return ForgetPlan(
         target,
@@ -107,6 +113,8 @@ def retrain(
         clock = StageClock(_numbered(progress, number, len(plan.again)))
         config = settings_of(old) or _shaped_as(load(old.id), default)
         trained = trainer.train(_proposal_of(old), config, start, earlier, clock)
+        if old.share < 1:  # the gate kept no more of it
+            trained = trainer.asked_again(replace(trained, adapter=scaled(start, trained.adapter, old.share)), clock)
         retrained.append(Retrained(old, trained, clock))
         start, earlier = trained.adapter, [old, *earlier]
     return retrained
@@ -155,11 +163,18 @@ def record_forget(ledger: Ledger, plan: ForgetPlan, again: Sequence[Retrained], 
         for retrained in again:
             entries.append(_saved(ledger, plan, retrained, parent, base_name))
             parent = entries[-1].revision.id
-        flag_policies(ledger, [plan.target.context.text])  # first: a kill may leave a flag too many, never too few
+        flag_policies(ledger, _texts(plan.target))  # first: a kill may leave a flag too many, never too few
         ledger.unqueue(plan.erased)
         became = {retrained.old.id: entry.revision.id for retrained, entry in zip(again, entries, strict=True)}
+        gone = set(plan.erased) - became.keys()
+        trajectories.release(ledger.database, plan.target.adapter, plan.target.id, gone)
         ledger.erase(plan.target.adapter, {gone: became.get(gone) for gone in plan.erased}, entries, parent)
     return [entry.revision for entry in entries]
+
+
+def _texts(revision: Revision) -> list[str]:
+    """What a revision learnt, as a whole and part by part: a policy of `seal train --agent` learnt single lessons."""
+    return [revision.context.text, *revision.context.text.split("\n\n")]
 
 
 def clean_up(ledger: Ledger) -> None:
@@ -177,6 +192,17 @@ def clean_up(ledger: Ledger) -> None:
         ) from err
     finally:
         ledger.scrub()
+
+
+def finish(ledger: Ledger, revision: str) -> bool:
+    """Whether a revision was forgotten before; what a killed process left of it is deleted now.
+
+    Raises StoreError where something cannot be deleted.
+    """
+    gone = ledger.was_forgotten(revision)
+    if gone:
+        clean_up(ledger)
+    return gone
 
 
 def erase(ledger: Ledger, revision: str) -> Revision | None:
@@ -201,21 +227,22 @@ def delete_adapter(ledger: Ledger, adapter: str) -> list[str]:
     """
     with ledger.only_writer_of(adapter):
         history = ledger.history(adapter)
-        flag_policies(ledger, [revision.context.text for revision in history])
+        flag_policies(ledger, [text for revision in history for text in _texts(revision)])
         ledger.delete(adapter)
         clean_up(ledger)
     return [revision.id for revision in history]
 
 
 def _saved(ledger: Ledger, plan: ForgetPlan, retrained: Retrained, parent: str | None, base_name: str) -> Entry:
-    """No gate is asked again: what was kept stays kept, and what was refused stays refused."""
+    """No gate is asked again: what was kept stays kept, as much of it as then, and what was refused stays refused."""
     trained, key = retrained.trained, ledger.entry(retrained.old.id).proposal
     with retrained.clock.stage("save"):
         folder = files.save(
             trained.adapter, base_name, retrained.old.base, ledger.adapters_folder, retrained.old.settings
         )
     reason = f"learnt again without {plan.target.id}: {change(trained.before, trained.after)}"
-    judgement = Judgement(retrained.old.status, reason)
+    checks = (Check("gate", None, NOT_CHECKED),)
+    judgement = Judgement(retrained.old.status, reason, checks, retrained.old.share)
     facts = dict(retrained.old.metadata)
     facts[RETRAINED] = ",".join([*filter(None, [facts.get(RETRAINED)]), plan.target.id])
     metadata = tuple(sorted(facts.items()))

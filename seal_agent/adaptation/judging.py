@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from seal_agent.adaptation.adapt import TrainedProposal, Trainer
 from seal_agent.adaptation.gate.approval import Approve, approval
+from seal_agent.adaptation.gate.checks import are_of
 from seal_agent.adaptation.gate.decision import Gate, change
 from seal_agent.adaptation.gate.gatekeeper import Gatekeeper, Retrain
 from seal_agent.adaptation.gate.judgement import Judgement
@@ -62,6 +63,13 @@ def judge(
         after = judged.candidate.after
         results.append((replace(trained, adapter=judged.candidate.adapter, replies_after=after), judged.judgement))
     return results
+
+
+def was_judged_by(revision: Revision, gate: AnyGate) -> bool:
+    """Whether a revision's checks on record are all that a gate asks for, with its bounds."""
+    if gate is None:
+        return True
+    return isinstance(gate, GateConfig) and are_of(revision.checks, gate)
 
 
 def with_approval(

@@ -17,7 +17,7 @@ from seal_agent.generation.engine import Engine
 from seal_agent.grading.grader import Grader
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.peft_files import export_peft
-from seal_agent.store import files
+from seal_agent.store import budget, files
 from seal_agent.store.entries import check_usable
 from seal_agent.store.importing import read_foreign
 from seal_agent.store.ledger import Ledger
@@ -97,9 +97,11 @@ class StoredAdapters:
     def import_adapter(self, folder: str | Path, *, adapter: str = DEFAULT_ADAPTER, title: str = "") -> Revision:
         """Take a PEFT folder of somebody else's into quarantine: it answers as "ADAPTER@REVISION" until `promote`.
 
-        Raises AdapterError for a folder that is not plainly an adapter of this base model.
+        Raises AdapterError for a folder that is not plainly an adapter of this base model, BudgetError where there may
+        be no more on disk.
         """
         source, name = Path(folder).expanduser(), self.full_name(adapter)
+        budget.check_room(self._ledger, name)
         imported = read_foreign(source)
         check_fits(imported.adapter, self.base)
         with self._ledger.only_writer_of_folders():

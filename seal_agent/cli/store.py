@@ -66,9 +66,15 @@ def forget(
     as_json: Json = False,
 ) -> None:
     """Erase what a revision learnt, for good; what was learnt after it is trained again without it."""
-    from seal_agent.adaptation.forget import erase, plan_forget
+    from seal_agent.adaptation.forget import erase, finish, plan_forget
 
     ledger = open_ledger(home)
+    if finish(ledger, revision):
+        if as_json:
+            print_json(forgotten={revision: None}, before=True)
+        else:
+            console.out.print(f"{revision} was forgotten before, and nothing is left of it")
+        return
     plan = plan_forget(ledger, revision)
     if not yes:
         _confirm_forgetting(plan)

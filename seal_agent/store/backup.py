@@ -13,6 +13,8 @@ from pathlib import Path
 from seal_agent import durable
 from seal_agent.errors import InputError, StoreError, first_line
 from seal_agent.lora.peft_files import CONFIG, WEIGHTS
+from seal_agent.store import files
+from seal_agent.store.cleaning import RESTORING
 from seal_agent.store.files import PROVENANCE
 from seal_agent.store.ledger import Ledger
 from seal_agent.store.verify import verify
@@ -23,17 +25,26 @@ _MEMBER = re.compile(rf"{re.escape(DATABASE)}|adapters/[0-9a-f]{{64}}/({_FILES})
 
 
 def backup(ledger: Ledger, file: Path) -> int:
-    """Write the whole store into a tar file; returns its size in bytes. Raises InputError, StoreError."""
+    """Write the whole store into a tar file; returns its size in bytes.
+
+    Raises InputError where the file exists, StoreError where it cannot be written, or where something in the store is
+    damaged, so that `restore` would refuse it.
+    """
     if file.exists():
         raise InputError(f"{file} exists; choose another name")
     draft = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     try:
         with ledger.only_writer_of_folders(), tempfile.TemporaryDirectory(prefix="seal-backup-") as place:
             copy = Path(place) / DATABASE
-            _copy_database(ledger, copy)
+            folders = _copy_database(ledger, copy)
             with tarfile.open(draft, "w") as archive:
                 archive.add(copy, DATABASE)
-                for folder in sorted(ledger.folders()):
+                for folder in folders:
+                    if wrong := files.flaws(ledger.adapters_folder / folder):
+                        raise StoreError(
+                            f"the weights in {folder[:12]} are damaged ({wrong[0]}), and a backup with them could not "
+                            "be restored; `seal verify` says whose they are: forget that revision, then try again"
+                        )
                     for path in sorted((ledger.adapters_folder / folder).iterdir()):
                         archive.add(path, f"adapters/{folder}/{path.name}", recursive=False)
         durable.flush(draft)
@@ -51,7 +62,7 @@ def restore(file: Path, home: Path) -> Ledger:
     if (home / DATABASE).exists() or (home / "adapters").exists():
         raise InputError(f"{home} holds a store already; give another by --home, or move that one away")
     home.mkdir(parents=True, exist_ok=True)
-    draft = home / f".restore-{uuid.uuid4().hex}"
+    draft = home / f"{RESTORING}{uuid.uuid4().hex}"
     try:
         _unpack(file, draft)
         unpacked = Ledger(draft)
@@ -70,11 +81,13 @@ def restore(file: Path, home: Path) -> Ledger:
     return Ledger(home)
 
 
-def _copy_database(ledger: Ledger, copy: Path) -> None:
+def _copy_database(ledger: Ledger, copy: Path) -> list[str]:
+    """Copy the database; returns the names of the folders that the copy speaks of."""
     target = sqlite3.connect(copy)
     try:
         ledger.database.connection.backup(target)
         target.execute("PRAGMA journal_mode = DELETE")
+        return [folder for (folder,) in target.execute("SELECT DISTINCT folder FROM revisions ORDER BY folder")]
     except sqlite3.Error as err:
         raise StoreError(f"the ledger could not be copied ({err})") from err
     finally:

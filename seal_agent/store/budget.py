@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from pydantic import TypeAdapter
 
@@ -32,8 +33,8 @@ _WHAT = {
 class Run:
     """A training in progress; `tokens`, and its `share` of the seconds, are written down when it ends."""
 
+    share: float
     tokens: int = 0
-    share: float = 1.0
 
 
 def set_limits(ledger: Ledger, scope: str, limits: Limits) -> None:
@@ -49,42 +50,54 @@ def limits_of(ledger: Ledger, scope: str) -> Limits:
 
 def check(ledger: Ledger, adapter: str) -> None:
     """Raises BudgetError where another training of this adapter would break a limit."""
-    _check(ledger, ledger.database.connection, adapter)
+    _check(ledger, ledger.database.connection, adapter, _WHAT)
+
+
+def check_room(ledger: Ledger, adapter: str) -> None:
+    """Raises BudgetError where the adapter, or the store, may take no more of the disk."""
+    _check(ledger, ledger.database.connection, adapter, ("megabytes",))
 
 
 @contextmanager
-def spend(ledger: Ledger, adapter: str) -> Iterator[Run]:
-    """Count a training from now on, so that others see it while it runs. Raises BudgetError before anything is done."""
-    run, started = Run(), time.monotonic()
+def spend(ledger: Ledger, adapters: Sequence[str], *, refuse: bool = True) -> Iterator[list[Run]]:
+    """Count trainings from now on, one for each adapter, so that others see them while they run.
+
+    Raises BudgetError before anything is done or counted, unless they may not be refused.
+    """
+    runs, started = [Run(share=1 / len(adapters)) for _ in adapters], time.monotonic()
+    numbers = []
     with ledger.database.write() as db:
-        _check(ledger, db, adapter)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        number = db.execute(
-            "INSERT INTO runs (adapter, started, process) VALUES (?, ?, ?)", (adapter, now, os.getpid())
-        ).lastrowid
+        for adapter in adapters:
+            if refuse:
+                _check(ledger, db, adapter, _WHAT)
+            row = (adapter, now, os.getpid())
+            numbers.append(db.execute("INSERT INTO runs (adapter, started, process) VALUES (?, ?, ?)", row).lastrowid)
     try:
-        yield run
+        yield runs
     finally:
         with ledger.database.write() as db:
-            spent = ((time.monotonic() - started) * run.share, run.tokens, number)
-            db.execute("UPDATE runs SET seconds = ?, tokens = ? WHERE id = ?", spent)
+            seconds = time.monotonic() - started
+            for run, number in zip(runs, numbers, strict=True):
+                spent = (seconds * run.share, run.tokens, number)
+                db.execute("UPDATE runs SET seconds = ?, tokens = ? WHERE id = ?", spent)
             old = (datetime.now(UTC) - timedelta(days=1)).isoformat()
             db.execute("DELETE FROM runs WHERE started < ?", (old,))
 
 
-def _check(ledger: Ledger, db: sqlite3.Connection, adapter: str) -> None:
+def _check(ledger: Ledger, db: sqlite3.Connection, adapter: str, what: Collection[str]) -> None:
     own = _limits(db, adapter) or _limits(db, EACH)
     for scope, limits in ((adapter, own), (None, _limits(db, STORE))):
         if limits is None:
             continue
         used = _used(ledger, db, scope)
-        for field in fields(limits):
-            most = getattr(limits, field.name)
-            if most is not None and used[field.name] >= most:
+        for name in what:
+            most = getattr(limits, name)
+            if most is not None and used[name] >= most:
                 whose = f"adapter {scope!r}" if scope else "this store"
-                fix = "forget something" if field.name == "megabytes" else "wait"
+                fix = "forget something" if name == "megabytes" else "wait"
                 raise BudgetError(
-                    f"{whose} may take {_WHAT[field.name].format(most)}, and has; {fix}, or raise it by `seal budget`"
+                    f"{whose} may take {_WHAT[name].format(most)}, and has; {fix}, or raise it by `seal budget`"
                 )
 
 
@@ -131,5 +144,12 @@ def _lives(process: int) -> bool:
 def _bytes(ledger: Ledger, db: sqlite3.Connection, adapter: str | None) -> int:
     query = "SELECT DISTINCT folder FROM revisions" + ("" if adapter is None else " WHERE adapter = ?")
     folders = db.execute(query, () if adapter is None else (adapter,)).fetchall()
-    paths = [ledger.adapters_folder / name for (name,) in folders]
-    return sum(file.stat().st_size for path in paths if path.is_dir() for file in path.iterdir() if file.is_file())
+    return sum(_bytes_in(ledger.adapters_folder / name) for (name,) in folders)
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    with suppress(FileNotFoundError):  # it may be forgotten meanwhile
+        for file in folder.iterdir():
+            total += file.stat().st_size if file.is_file() else 0
+    return total

@@ -15,7 +15,9 @@ from datetime import UTC, datetime
 from seal_agent.types import content_hash
 
 START = "0" * 64
-RECORDED = ("recorded", "migrated", "rewritten", "imported")
+REWRITTEN = "rewritten"
+"""The event of a revision whose body names its base model by another identity; its state stays."""
+RECORDED = ("recorded", "migrated", REWRITTEN, "imported")
 """Events that set what a revision holds."""
 ERASED = ("forgotten", "deleted")
 

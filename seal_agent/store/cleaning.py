@@ -1,9 +1,10 @@
-"""Weights that no revision uses: left by a killed process, or by forgetting."""
+"""What a killed process leaves: weights that no revision uses, erased text in old pages, half a restored backup."""
 
 from __future__ import annotations
 
 import re
 import shutil
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from seal_agent import durable
 from seal_agent.errors import StoreError
 from seal_agent.store.ledger import Ledger
 
+RESTORING = ".restore-"
+"""How the folder begins into which a backup is unpacked, in the home of the store."""
+ABANDONED = 3600.0
+"""Seconds after which nobody unpacks a backup any more; not tuned."""
 _OURS = re.compile(r"[0-9a-f]{64}|\.(draft|gone)-.*")
 
 
@@ -32,6 +37,11 @@ def collect(ledger: Ledger) -> None:
     if folder.is_dir() and unused(folder, ledger.folders()):
         with suppress(OSError, StoreError), ledger.only_writer_of_folders(wait=False):
             delete_unused(ledger)
+            ledger.scrub()  # where a `forget` was killed, its text may be left too
+    for half in ledger.path.parent.glob(f"{RESTORING}*"):
+        with suppress(OSError):
+            if time.time() - half.stat().st_mtime > ABANDONED:
+                shutil.rmtree(half)
 
 
 def unused(parent: Path, used: set[str]) -> list[Path]:

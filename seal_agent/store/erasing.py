@@ -31,8 +31,9 @@ def delete(db: sqlite3.Connection, adapter: str) -> None:
         chain.append(db, "forgotten", adapter, revision)
     kept = "SELECT id, adapter, created, ?, NULL FROM revisions WHERE adapter = ?"
     db.execute(f"INSERT OR REPLACE INTO forgotten {kept}", (_now(), adapter))
-    for table in ("revisions", "lessons", "namespaces", "runs"):
+    for table in ("revisions", "lessons", "namespaces"):
         db.execute(f"DELETE FROM {table} WHERE adapter = ?", (adapter,))
+    db.execute("UPDATE runs SET adapter = '' WHERE adapter = ?", (adapter,))  # what the store's limits count
     chain.append(db, "deleted", adapter, "")
 
 

@@ -13,12 +13,12 @@ from typing import Literal
 from filelock import FileLock
 
 from seal_agent.errors import AdapterError, StoreError
-from seal_agent.store import chain, erasing, queue, schema, trajectories
+from seal_agent.store import chain, erasing, queue, schema, states, trajectories
 from seal_agent.store.database import Database
 from seal_agent.store.entries import Entry, check_usable, from_json, revision_of, to_json
 from seal_agent.store.locks import locked
 from seal_agent.store.names import check_name
-from seal_agent.types import Forgotten, Revision, RevisionState
+from seal_agent.types import Forgotten, Revision, content_hash
 
 
 class Ledger:
@@ -42,6 +42,9 @@ class Ledger:
     ) -> Revision:
         """Write a revision down and, if it was accepted, make it the active one, in one transaction.
 
+        What happened while it was trained counts: where its parent was revoked, it is revoked too. One that was revoked
+        stays as it is, and what is learnt again in its place has an id of its own.
+
         Args:
             onto: The revision that must be active for that, None for the base model. If another is, somebody rolled
                 back meanwhile: the revision is kept, says so, and is not made active.
@@ -49,36 +52,35 @@ class Ledger:
         Returns the revision as it was written.
         """
         with self._write() as db:
-            if revision.accepted and onto != "any" and (now := self._active(db, revision.adapter)) != onto:
-                moved = f"{revision.reason}; not in use, since the adapter went to {now or 'the base model'} meanwhile"
-                revision, onto = replace(revision, reason=moved), "elsewhere"
+            while states.state_of(db, revision.id) == "revoked":
+                revision = replace(revision, id=content_hash([revision.id, "learnt again"])[:12])
+            if revision.parent and states.state_of(db, revision.parent) == "revoked":
+                why = f"{revision.reason}; revoked, as {revision.parent} was, which it goes on from"
+                revision = replace(revision, reason=why, state="revoked", accepted=False)
+            now = states.active_of(db, revision.adapter)
+            moved = onto not in ("any", now)
+            if revision.accepted and moved:
+                why = f"{revision.reason}; not in use, since the adapter went to {now or 'the base model'} meanwhile"
+                revision = replace(revision, reason=why)
             self._insert(db, Entry(revision, proposal, folder))
-            if revision.accepted and onto != "elsewhere":
-                self._set_active(db, revision.adapter, revision.id)
+            if revision.accepted and not moved:
+                states.set_active(db, revision.adapter, revision.id)
         return revision
 
-    def set_state(self, revision: str, state: RevisionState, active: str | Literal["same"] | None = "same") -> None:
-        """Change a revision's state and, in the same transaction, the active revision of its adapter."""
-        adapter = self.get(revision).adapter
-        with self._write() as db:
-            db.execute("UPDATE revisions SET state = ? WHERE id = ?", (state, revision))
-            chain.append(db, state, adapter, revision)
-            if active != "same":
-                self._set_active(db, adapter, active)
+    def activate(self, adapter: str, revision: str | None, onto: str | Literal["any"] | None = "any") -> bool:
+        """Point an adapter at one of its revisions, or at the base model (None); whether that was done.
 
-    def activate(self, adapter: str, revision: str | None) -> None:
-        """Point an adapter at one of its revisions, or at the base model (None)."""
+        It is not where another revision than `onto` is active, or where the new one is none that may be.
+        """
         with self._write() as db:
-            self._set_active(db, adapter, revision)
+            usable = revision is None or states.state_of(db, revision) == "active"
+            if done := usable and onto in ("any", states.active_of(db, adapter)):
+                states.set_active(db, adapter, revision)
+        return done
 
     def active(self, adapter: str) -> str | None:
         """Id of the revision in use; None where the adapter is unknown or rolled back to the base."""
-        return self._active(self._db, adapter)
-
-    @staticmethod
-    def _active(db: sqlite3.Connection, adapter: str) -> str | None:
-        row = db.execute("SELECT revision FROM active WHERE adapter = ?", (adapter,)).fetchone()
-        return row[0] if row else None
+        return states.active_of(self._db, adapter)
 
     def get(self, revision: str) -> Revision:
         """A revision by its id. Raises AdapterError."""
@@ -99,6 +101,11 @@ class Ledger:
     def exists(self, revision: str) -> bool:
         """Whether there is such a revision, and nobody has forgotten it. Takes microseconds."""
         return self._db.execute("SELECT 1 FROM revisions WHERE id = ?", (revision,)).fetchone() is not None
+
+    def was_forgotten(self, revision: str) -> bool:
+        """Whether there was such a revision, and it was forgotten with nothing learnt in its place."""
+        query = "SELECT 1 FROM forgotten WHERE id = ? AND became IS NULL"
+        return self._db.execute(query, (revision,)).fetchone() is not None
 
     def count_forgotten(self) -> int:
         """How many revisions were ever forgotten, of all adapters: a number that changes when one is."""
@@ -142,11 +149,9 @@ class Ledger:
     def rollback(self, adapter: str, to: str | None = None) -> Revision | None:
         """Make the parent (or the revision `to`, or "base") active; returns it, None for the base. AdapterError."""
         self.check_known(adapter)
-        target = self._rollback_target(adapter, to)
         with self._write() as db:  # waits for no training: that one sees when it records what became of its parent
-            if target and not db.execute("SELECT 1 FROM revisions WHERE id = ?", (target.id,)).fetchone():
-                raise AdapterError(erasing.why_missing(db, target.id))
-            self._set_active(db, adapter, target.id if target else None)
+            target = self._rollback_target(adapter, to)
+            states.set_active(db, adapter, target.id if target else None)
         return target
 
     def _rollback_target(self, adapter: str, to: str | None) -> Revision | None:
@@ -162,7 +167,10 @@ class Ledger:
         if active is None:
             raise AdapterError(f"adapter {adapter!r} is at the base model already; there is nothing to roll back")
         parent = self.get(active).parent
-        return self.get(parent) if parent else None
+        if parent is None:
+            return None
+        check_usable(self.get(parent))
+        return self.get(parent)
 
     # ------------------------------------------------------------ forgetting
 
@@ -179,8 +187,8 @@ class Ledger:
         with self._write() as db:
             for entry in instead:
                 self._insert(db, entry)
-            if self._active(db, adapter) in gone:  # else it was rolled back meanwhile, to a revision that stays
-                self._set_active(db, adapter, active)
+            if states.active_of(db, adapter) in gone:  # else it was rolled back meanwhile, to a revision that stays
+                states.set_active(db, adapter, active)
             erasing.erase(db, adapter, gone)
             trajectories.follow(db, adapter, gone)
 
@@ -222,7 +230,7 @@ class Ledger:
                 if revision.base == former:
                     body = to_json(replace(revision, base=identity))
                     db.execute("UPDATE revisions SET body = ? WHERE id = ?", (body, revision.id))
-                    chain.record(db, revision.id, revision.adapter, body, event="rewritten")
+                    chain.record(db, revision.id, revision.adapter, body, event=chain.REWRITTEN)
             db.execute("UPDATE lessons SET base = ? WHERE base = ?", (identity, former))
             db.execute("INSERT OR REPLACE INTO identities VALUES (?, ?)", (former, identity))
 
@@ -289,8 +297,3 @@ class Ledger:
             row,
         )
         chain.record(db, new.id, new.adapter, body, event="recorded")
-
-    @staticmethod
-    def _set_active(db: sqlite3.Connection, adapter: str, revision: str | None) -> None:
-        db.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (adapter, revision))
-        chain.append(db, "used", adapter, revision or "")

@@ -67,7 +67,7 @@ def prepare(db: sqlite3.Connection) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise StoreError("this adapter store was written by a newer seal-agent; install that version to open it")
-    if version == 0:
+    if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":  # a new file, or a restored one
         db.execute("PRAGMA journal_mode = WAL")
     for statement in _statements(_TABLES + queue.SCHEMA + trajectories.SCHEMA):
         db.execute(statement)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 from seal_agent.errors import AdapterError, StoreError
 from seal_agent.lora.peft_files import read_peft
 from seal_agent.store import chain, files, trajectories
 from seal_agent.store.chain import Link
 from seal_agent.store.cleaning import unused
+from seal_agent.store.entries import from_json
 from seal_agent.store.ledger import Ledger
 from seal_agent.types import RevisionState
 
@@ -37,21 +40,69 @@ class Report:
 
 
 def verify(ledger: Ledger) -> Report:
-    """Check everything; changes nothing. Raises StoreError where the database cannot be read at all."""
+    """Check everything; changes nothing. Raises StoreError where the database cannot be read at all.
+
+    All is read at one moment, in which nobody saves weights; trainings go on.
+    """
     db = ledger.database.connection
-    (sound,) = db.execute("PRAGMA integrity_check").fetchone()
-    links = chain.links(db)
-    rows = db.execute("SELECT id, adapter, parent, body, salt, state, folder FROM revisions").fetchall()
+    with ledger.only_writer_of_folders(), _snapshot(db):
+        (sound,) = db.execute("PRAGMA integrity_check").fetchone()
+        links = chain.links(db)
+        rows = [_Row(*row) for row in db.execute(_Row.QUERY)]
+        active = ledger.adapters()
+        of_trajectories = trajectories.problems(db, links)
+        stray = unused(ledger.adapters_folder, ledger.folders())
     problems = [] if sound == "ok" else [Problem(f"the database is damaged: {sound}", "seal restore a backup")]
     problems += _chain_problems(links)
     problems += _revision_problems(links, rows)
-    problems += _active_problems(ledger, links)
-    problems += [Problem(what, "seal restore a backup") for what in trajectories.problems(db, links)]
-    for folder in sorted({row[6] for row in rows}):
-        problems += _folder_problems(ledger, folder, [row[0] for row in rows if row[6] == folder])
-    for path in unused(ledger.adapters_folder, ledger.folders()):
+    problems += _active_problems(active, links, {row.id: row.status for row in rows})
+    problems += [Problem(what, "seal restore a backup") for what in of_trajectories]
+    for folder in sorted({row.folder for row in rows}):
+        found = [*_folder_problems(ledger, folder, [row.id for row in rows if row.folder == folder])]
+        if found and folder in ledger.folders():  # else it was forgotten meanwhile
+            problems += found
+    for path in stray:
         problems.append(Problem(f"no revision uses the folder {path.name}", "the next use deletes it"))
     return Report(len(rows), len(links), links[-1].hash if links else chain.START, tuple(problems))
+
+
+@contextmanager
+def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    """What is read inside is of one moment, whatever others write."""
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("ROLLBACK")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of the table of revisions."""
+
+    QUERY: ClassVar[str] = "SELECT id, adapter, parent, body, salt, state, folder, created, proposal FROM revisions"
+
+    id: str
+    adapter: str
+    parent: str | None
+    body: str
+    salt: str
+    state: str
+    folder: str
+    created: str
+    proposal: str
+
+    @property
+    def status(self) -> str:
+        """Its state now; ledgers from before there were states have it in the body only."""
+        return self.state or from_json(self.body).status
+
+    def contradictions(self) -> Iterator[str]:
+        """What stands beside the body and is not as the body says."""
+        said = from_json(self.body)
+        for name in ("id", "adapter", "parent", "created"):
+            if getattr(self, name) != getattr(said, name):
+                yield f"its {name} is {getattr(self, name)}, but was {getattr(said, name)}"
 
 
 def _chain_problems(links: list[Link]) -> Iterator[Problem]:
@@ -66,31 +117,50 @@ def _chain_problems(links: list[Link]) -> Iterator[Problem]:
         previous = link.hash
 
 
-def _revision_problems(links: list[Link], rows: list[tuple[str, ...]]) -> Iterator[Problem]:
-    states = set(get_args(RevisionState))
+def _revision_problems(links: list[Link], rows: list[_Row]) -> Iterator[Problem]:
     digests = {link.revision: link.digest for link in links if link.event in chain.RECORDED}
-    state_of = {link.revision: link.event for link in links if link.event in states}
+    made = _states(links)
     erased = {link.revision for link in links if link.event in chain.ERASED}
-    known = {row[0] for row in rows}
-    for revision, adapter, parent, body, salt, state, _ in rows:
-        if digests.get(revision) != chain.digest_of(salt, body):
-            yield Problem(f"revision {revision} of {adapter!r} was changed", "seal restore a backup, or seal forget it")
-        if revision in state_of and state_of[revision] != state:
-            yield Problem(f"revision {revision} is {state}, but was made {state_of[revision]}", "seal restore a backup")
-        if parent and parent not in known:
-            yield Problem(f"revision {revision} has lost its parent {parent}", "seal restore a backup")
+    known = {row.id for row in rows}
+    for row in rows:
+        if digests.get(row.id) != chain.digest_of(row.salt, row.body):
+            fix = "seal restore a backup, or seal forget it"
+            yield Problem(f"revision {row.id} of {row.adapter!r} was changed", fix)
+            continue
+        if row.status != (before := made.get(row.id) or from_json(row.body).status):
+            yield Problem(f"revision {row.id} is {row.status}, but was made {before}", "seal restore a backup")
+        for what in row.contradictions():
+            yield Problem(f"revision {row.id} was changed: {what}", "seal restore a backup")
+        if row.parent and row.parent not in known:
+            yield Problem(f"revision {row.id} has lost its parent {row.parent}", "seal restore a backup")
     for lost in digests.keys() - known - erased:
         yield Problem(f"revision {lost} has vanished without having been forgotten", "seal restore a backup")
 
 
-def _active_problems(ledger: Ledger, links: list[Link]) -> Iterator[Problem]:
+def _states(links: list[Link]) -> dict[str, str]:
+    """The state that each revision was given last; one that was recorded anew has that of its body."""
+    states, made = set(get_args(RevisionState)), dict[str, str]()
+    for link in links:
+        if link.event in states:
+            made[link.revision] = link.event
+        elif link.event in chain.RECORDED and link.event != chain.REWRITTEN:
+            made.pop(link.revision, None)
+    return made
+
+
+def _active_problems(
+    active: Mapping[str, str | None], links: list[Link], statuses: Mapping[str, str]
+) -> Iterator[Problem]:
     used = {link.adapter: link.revision or None for link in links if link.event in ("used", "deleted")}
-    for adapter, revision in ledger.adapters().items():
-        if used.get(adapter) != revision:
+    for adapter in {**used, **active}:
+        now, last = active.get(adapter), used.get(adapter)
+        back = f"seal rollback --adapter {adapter} --to"
+        if now != last:
             yield Problem(
-                f"adapter {adapter!r} points at {revision}, but was last set to {used.get(adapter)}",
-                f"seal rollback --adapter {adapter} --to {used.get(adapter) or 'base'}",
+                f"adapter {adapter!r} points at {now}, but was last set to {last}", f"{back} {last or 'base'}"
             )
+        elif now and statuses.get(now) not in ("active", None):
+            yield Problem(f"adapter {adapter!r} uses {now}, which is {statuses[now]}", f"{back} base")
 
 
 def _folder_problems(ledger: Ledger, folder: str, revisions: list[str]) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from conftest import random_adapter
 from killed_store import NOTES, QUICK, TEXTS, adapt, answers, opened
 from revisions import revision
 
+from seal_agent.adaptation.reviews import revoke
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import Limits
 from seal_agent.errors import AdapterError, BudgetError, InputError, StoreError
@@ -85,7 +86,7 @@ def test_every_change_is_a_link_and_a_sound_store_has_no_problems(model: SelfAda
 def test_what_was_changed_behind_its_back_is_found(ledger: Ledger, change: str, what: str) -> None:
     ledger.record(revision("r1"), "p1", "f1")
     ledger.record(revision("r2", "r1"), "p2", "f2")
-    ledger.set_state("r2", "revoked", active="r1")
+    revoke(ledger, ledger.get("r2"))
     assert [one for one in problems(ledger) if "weights" not in one] == []
     ledger.database.close()
     with sqlite3.connect(ledger.path) as db:
@@ -193,7 +194,7 @@ def test_limits_hold_for_one_adapter_each_and_all(model: SelfAdaptingModel, tiny
 
 def test_a_training_counts_from_its_beginning_and_one_of_a_dead_process_takes_no_seconds(ledger: Ledger) -> None:
     budget.set_limits(ledger, budget.STORE, Limits(adaptations=2, seconds=100))
-    with budget.spend(ledger, "a"), budget.spend(ledger, "b"), pytest.raises(BudgetError):
+    with budget.spend(ledger, ["a"]), budget.spend(ledger, ["b"]), pytest.raises(BudgetError):
         budget.check(ledger, "c")
     ledger.database.connection.execute("UPDATE runs SET started = '2020', process = 1")
     budget.check(ledger, "c")
@@ -266,7 +267,7 @@ def test_the_ledger_of_a_handle_shows_its_own_and_nothing_else(model: SelfAdapti
         lambda: ledger.delete(other),
         lambda: ledger.claim(other, ("acme", "alice"), "stolen"),
         lambda: ledger.claimed(("acme", "bob")),
-        lambda: ledger.set_state(hers.id, "revoked"),
+        lambda: revoke(ledger, hers),
         lambda: ledger.rollback(name, "base"),
         lambda: budget.set_limits(ledger, budget.STORE, Limits(adaptations=0)),
     ]

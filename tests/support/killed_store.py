@@ -51,6 +51,7 @@ def operations(foreign: Path) -> dict[str, Callable[[SelfAdaptingModel], Any]]:
     return {
         "adapt": lambda model: adapt(model, NEW),
         "rollback": lambda model: model.rollback(to=model.history()[0].id),
+        "revoke": lambda model: model.revoke(model.history()[1].id),
         "forget": forget,
         "import": lambda model: model.import_adapter(foreign, adapter="theirs"),
         "delete": lambda model: model.delete_adapter("default") if "default" in model.adapters() else None,

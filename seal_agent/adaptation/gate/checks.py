@@ -36,6 +36,21 @@ def gains_of(candidate: Candidate) -> list[int]:
     return [int(after) - int(before) for before, after in _graded_pairs(candidate)]
 
 
+def are_of(checks: Sequence[Check], config: GateConfig) -> bool:
+    """Whether these are all the checks that a gate asks for, held to its bounds."""
+    bounds = {
+        LEARNED: config.minimum_gain or 0.0,
+        EARLIER: config.max_forgotten,
+        GUARD: config.max_guard_lost,
+        PERPLEXITY: config.max_perplexity,
+        DRIFT: config.max_drift,
+    }
+    asked = {LEARNED} | ({GUARD} if config.guard_questions else set())
+    asked |= {PERPLEXITY, DRIFT} if config.reference_texts else set()
+    found = {check.name: check.bound for check in checks}
+    return asked <= found.keys() and all(found[name] in (None, bounds[name]) for name in bounds.keys() & found.keys())
+
+
 def _graded_pairs(candidate: Candidate) -> list[tuple[bool, bool]]:
     """Whether each question was known before and after."""
     return [
@@ -59,25 +74,40 @@ def harmless(measured: Measured, config: GateConfig) -> list[Check]:
 
 
 def _earlier(measured: Measured, config: GateConfig) -> Check | None:
-    right = [(question, reply) for question, reply in measured.earlier if question.right and reply.knows is not None]
-    if not right:
+    if not measured.earlier:
         return None
-    lost = [question.question for question, reply in right if not reply.knows]
-    share = len(lost) / len(right)
-    detail = f"{len(right) - len(lost)} of {len(right)} answers to earlier questions are still right"
-    # A single question is lost by chance more often than by harm.
-    return Check(
-        EARLIER, share <= config.max_forgotten or len(lost) == 1, detail + _named(lost), share, config.max_forgotten
-    )
+    asked = [(question, reply.knows) for question, reply in measured.earlier if reply.knows is not None]
+    if not asked:
+        return Check(EARLIER, None, f"none of {len(measured.earlier)} answers could be graded, so it was not checked")
+    lost = [question.question for question, knows in asked if question.right and not knows]
+    right = sum(question.right for question, _ in asked)
+    learned = [knows for question, knows in asked if question.learned]
+    share, lost_in_all = len(lost) / max(1, right), learned.count(False)
+    in_all = lost_in_all / max(1, len(learned))
+    detail = f"{right - len(lost)} of {right} answers to earlier questions are still right"
+    # A single question is lost by chance more often than by harm; what parents lost is not held against a child that
+    # loses nothing more.
+    step_holds = share <= config.max_forgotten or len(lost) == 1
+    all_holds = in_all <= config.max_forgotten_in_all or lost_in_all == 1
+    if not all_holds:
+        detail += f", {learned.count(True)} of the {len(learned)} that were right when they were learned"
+    passed = not lost or (step_holds and all_holds)
+    return Check(EARLIER, passed, detail + _named(lost), share, config.max_forgotten)
 
 
 def _guard(measured: Measured, config: GateConfig) -> list[Check]:
-    if not measured.guard:
+    if not config.guard_questions or measured.guard is None:
         return []
+    graded = [answer for answer in measured.guard if answer.verdict is not Verdict.UNGRADED]
+    if not graded:
+        why = "could be graded" if measured.guard else "is answered by the base model"
+        return [Check(GUARD, None, f"no general question {why}, so it was not checked")]
     step, in_all = guard_lost(measured)
-    wrong = [answer for answer in measured.guard if answer.verdict is Verdict.WRONG]
+    wrong = [answer for answer in graded if answer.verdict is Verdict.WRONG]
     new = [answer for answer in wrong if answer.question.text in measured.known_to_parent]
-    kept = f"{len(measured.guard) - len(wrong)} of {len(measured.guard)} general questions are answered as before"
+    kept = f"{len(graded) - len(wrong)} of {len(graded)} general questions are answered as before"
+    if missing := len(measured.guard) - len(graded):
+        kept += f", {missing} could not be graded"
     passed = step <= config.max_guard_lost and in_all <= config.max_guard_lost_in_all
     checks = [Check(GUARD, passed, kept + _named([a.question for a in wrong]), step, config.max_guard_lost)]
     if measured.own:
@@ -93,9 +123,13 @@ def _guard(measured: Measured, config: GateConfig) -> list[Check]:
 
 
 def guard_lost(measured: Measured) -> tuple[float, float]:
-    """Share of wrong answers to guard questions: of those that the parent answers, and of all that the base answers."""
-    of_parent = [answer for answer in measured.guard if answer.question.text in measured.known_to_parent]
-    step, in_all = (share_of(Verdict.WRONG, (a.verdict for a in each)) for each in (of_parent, measured.guard))
+    """Share of wrong answers to guard questions: of those that the parent answers, and of all that the base answers.
+
+    Answers that could not be graded count in neither; 0 where none is left.
+    """
+    guard = measured.guard or ()
+    of_parent = [answer for answer in guard if answer.question.text in measured.known_to_parent]
+    step, in_all = (share_of(Verdict.WRONG, (a.verdict for a in each)) for each in (of_parent, guard))
     return step or 0.0, in_all or 0.0
 
 

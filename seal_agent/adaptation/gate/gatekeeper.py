@@ -9,6 +9,7 @@ from seal_agent.adaptation.gate import checks as rules
 from seal_agent.adaptation.gate.judgement import Judgement
 from seal_agent.adaptation.gate.measure import Candidate, Measured, Meter
 from seal_agent.adaptation.gate.scaling import scaled
+from seal_agent.errors import TrainingError
 from seal_agent.progress import StageClock
 from seal_agent.types import Check, RevisionState
 
@@ -62,11 +63,22 @@ class Gatekeeper:
             return _passed(candidate, found, measured)
         if failed & NOT_RESCUED:
             return _rejected(candidate, found, measured)
+        again = None
         if rules.EARLIER in failed and retrain is not None and self.meter.config.retrain:
-            (again,) = self.judge([retrain()], clock)
-            retrained = replace(again.judgement, reason=f"trained again with more replay: {again.judgement.reason}")
-            return Judged(again.candidate, retrained)
-        return self.scaled_back(candidate, clock) or _rejected(candidate, found, measured)
+            again = self._trained_again(retrain, clock)
+        return again or self.scaled_back(candidate, clock) or _rejected(candidate, found, measured)
+
+    def _trained_again(self, retrain: Retrain, clock: StageClock) -> Judged | None:
+        """What becomes of a candidate that is trained again with more replay; None where that training fails."""
+        try:
+            candidate = retrain()
+        except TrainingError:
+            return None
+        (again,) = self.judge([candidate], clock)
+        return replace(
+            again,
+            judgement=replace(again.judgement, reason=f"trained again with more replay: {again.judgement.reason}"),
+        )
 
     def scaled_back(self, candidate: Candidate, clock: StageClock) -> Judged | None:
         """The first of a bisection's updates that has learned and does no harm; None where there is none."""
@@ -107,4 +119,5 @@ def _judgement(
     state: RevisionState, reason: str, found: Sequence[Check], measured: Measured, share: float = 1.0
 ) -> Judgement:
     earlier = tuple(reply.answer for _, reply in measured.earlier)
-    return Judgement(state, reason, tuple(found), share, earlier, measured.guard)
+    titles = tuple(question.title for question, _ in measured.earlier)
+    return Judgement(state, reason, tuple(found), share, earlier, titles, measured.guard or ())

@@ -11,7 +11,8 @@ from seal_agent.types import Answer, Check, RevisionState
 class Judgement:
     """The state of a revision, why in a sentence, and what was checked.
 
-    `share` of the update is kept. `earlier` and `guard` are the questions that were asked, with the answers.
+    `share` of the update is kept. `earlier` and `guard` are the questions that were asked, with the answers;
+    `earlier_titles` are the titles under which the former were asked.
     """
 
     state: RevisionState
@@ -19,4 +20,5 @@ class Judgement:
     checks: tuple[Check, ...] = ()
     share: float = 1.0
     earlier: tuple[Answer, ...] = ()
+    earlier_titles: tuple[str, ...] = ()
     guard: tuple[Answer, ...] = ()

@@ -42,12 +42,13 @@ class Candidate:
 class Measured:
     """What was measured on one candidate.
 
-    `earlier` has each earlier question with its new answer, `guard` the general ones; `own` are those of them that the
-    text is about. Perplexities are of the reference texts; None where there are none. `drift` is in nats per token.
+    `earlier` has each earlier question with its new answer, `guard` the general ones, None where none was asked for;
+    `own` are those of them that the text is about. Perplexities are of the reference texts; None where there are none.
+    `drift` is in nats per token.
     """
 
     earlier: tuple[tuple[EarlierQuestion, GradedReply], ...] = ()
-    guard: tuple[Answer, ...] = ()
+    guard: tuple[Answer, ...] | None = None
     own: tuple[Question, ...] = ()
     known_to_parent: frozenset[str] = frozenset()
     perplexity: float | None = None
@@ -147,7 +148,8 @@ class Meter:
     def _perplexity(
         self, candidates: Sequence[Candidate], measured: Sequence[Measured], reference: Reference
     ) -> list[Measured]:
-        missing = [] if "gate perplexity" in self.base.memo else [None]
+        known: dict[tuple[ReferenceText, ...], float] = self.base.memo.setdefault("gate perplexity", {})
+        missing = [] if reference.texts in known else [None]
         adapters = [*missing, *(c.adapter for c in candidates)]
         texts = reference.texts
         scores = self.engine.score(
@@ -157,8 +159,8 @@ class Meter:
         )
         values = [_perplexity(scores[i * len(texts) : (i + 1) * len(texts)]) for i in range(len(adapters))]
         if missing:
-            self.base.memo["gate perplexity"] = values.pop(0)
-        base: float = self.base.memo["gate perplexity"]
+            known[reference.texts] = values.pop(0)
+        base = known[reference.texts]
         return [replace(m, perplexity=v, base_perplexity=base) for m, v in zip(measured, values, strict=True)]
 
     def _drift(

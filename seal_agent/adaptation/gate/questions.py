@@ -18,11 +18,15 @@ FAVOUR = 0.85  # weight of a revision's questions against those of the next one;
 
 @dataclass(frozen=True, slots=True)
 class EarlierQuestion:
-    """A question of an earlier revision, the title it is asked under, and whether it was right when last asked."""
+    """A question of an earlier revision, the title it is asked under, and whether it was right when last asked.
+
+    `learned` is whether it was right when its text had just been learned.
+    """
 
     question: Question
     title: str
     right: bool
+    learned: bool = False
 
 
 def earlier_questions(lineage: Sequence[Revision], new: Context, budget: int) -> list[EarlierQuestion]:
@@ -36,7 +40,7 @@ def earlier_questions(lineage: Sequence[Revision], new: Context, budget: int) ->
     """
     last = _last_verdicts(lineage)
     candidates = [
-        (EarlierQuestion(answer.question, revision.context.title, right), FAVOUR**age)
+        (EarlierQuestion(answer.question, revision.context.title, right, _is_right(answer) is True), FAVOUR**age)
         for age, revision in enumerate(lineage)
         for answer in revision.after
         if (right := last.get((revision.context.title, answer.question.text))) is not None
@@ -55,8 +59,9 @@ def _last_verdicts(lineage: Sequence[Revision]) -> dict[tuple[str, str], bool | 
     titles = {answer.question.text: r.context.title for r in reversed(lineage) for answer in r.after}
     last: dict[tuple[str, str], bool | None] = {}
     for revision in reversed(lineage):
-        for answer in revision.earlier:
-            last[titles.get(answer.question.text, ""), answer.question.text] = _is_right(answer)
+        asked_under = revision.earlier_titles or [titles.get(answer.question.text, "") for answer in revision.earlier]
+        for title, answer in zip(asked_under, revision.earlier, strict=True):
+            last[title, answer.question.text] = _is_right(answer)
         for answer in revision.after:
             last[revision.context.title, answer.question.text] = _is_right(answer)
     return last

@@ -25,9 +25,10 @@ from seal_agent.paths import cache_home, keep_in_cache
 from seal_agent.progress import Progress
 from seal_agent.seeds import derived_seed
 from seal_agent.training.retention.reference_text import reference_prompts
-from seal_agent.types import Answer, Chat, Illustrated, Message, Prompt, Question, Sampling, content_hash
+from seal_agent.types import Answer, Chat, Illustrated, Message, Prompt, Question, Sampling, Verdict, content_hash
 
 GUARD_TOKENS = 32  # of an answer to a guard question; the answers of the bundled model come within twenty
+MOST_UNGRADED = 0.1  # share of the guard questions without a verdict, in a reference that is kept; not tuned
 TEXT_TOKENS = 64  # of a reference text; not tuned
 SHIPPED = Path(str(resources.files("seal_agent") / "data" / "gate"))
 """The reference of the bundled model: the file that `reference_of` leaves in the cache folder where this one is not."""
@@ -71,16 +72,26 @@ def reference_of(
     questions = bundled.guard_questions()
     key = content_hash([[asdict(question) for question in questions], texts, GUARD_TOKENS, TEXT_TOKENS, STRIDE])[:16]
     memo: dict[tuple[str, str], Reference] = base.memo.setdefault("gate", {})
-    place = key, type(grader).__name__
-    if place not in memo:
-        name = f"{base.identity[:32]}-{key}-{place[1]}.json"
-        path = cache_home() / "gate" / name
-        if (found := _read(SHIPPED / name) or _read(path)) is None:
-            found = _make(engine, base, grader, questions, texts, progress)
-            text = json.dumps(json.loads(_REFERENCE.dump_json(found)), ensure_ascii=False)
-            keep_in_cache(path, lambda draft: draft.write_text(text, encoding="utf-8"))
-        memo[place] = found
-    return memo[place]
+    place = key, _name_of(grader)
+    if place in memo:
+        return memo[place]
+    name = f"{base.identity[:32]}-{key}-{place[1]}.json"
+    path = cache_home() / "gate" / name
+    if (found := _read(SHIPPED / name) or _read(path)) is None:
+        found = _make(engine, base, grader, questions, texts, progress)
+        ungraded = sum(answer.verdict is Verdict.UNGRADED for answer in found.guard)
+        if ungraded > MOST_UNGRADED * len(found.guard):
+            return found  # the grader may be back next time
+        text = json.dumps(json.loads(_REFERENCE.dump_json(found)), ensure_ascii=False)
+        keep_in_cache(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+    memo[place] = found
+    return found
+
+
+def _name_of(grader: Grader) -> str:
+    """Tells graders apart in names of files; judges by their models."""
+    judge = getattr(grader, "model", None)
+    return type(grader).__name__ + (f"-{content_hash(judge)[:8]}" if isinstance(judge, str) else "")
 
 
 def ask_guard(engine: Engine, rows: Sequence[tuple[str, LoraAdapter | None]]) -> list[str]:

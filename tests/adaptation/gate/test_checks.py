@@ -22,7 +22,7 @@ from seal_agent.answering.questions import GradedReply
 from seal_agent.config import GateConfig
 from seal_agent.data import bundled
 from seal_agent.lora.adapter import LoraAdapter, LoraPair
-from seal_agent.types import Answer, Context, Question, SoftLabel, Verdict
+from seal_agent.types import Answer, Check, Context, Question, SoftLabel, Verdict
 
 GATE = GateConfig()
 SHIPPED = bundled.guard_questions()
@@ -110,6 +110,7 @@ def test_guard_questions_lost_in_one_step_or_in_all() -> None:
 
 def test_one_lost_fact_that_the_text_speaks_of_is_a_contradiction() -> None:
     measured = guarded(1)
+    assert measured.guard
     own = (measured.guard[0].question,)
     assert names_failed(replace(measured, own=own)) == {checks.FACTS}
     assert names_failed(replace(measured, own=(measured.guard[5].question,))) == set()
@@ -125,6 +126,55 @@ def test_earlier_lessons_may_lose_one_question_but_not_a_third() -> None:
     assert names_failed(asked(*[False] * 2, *[True] * 8)) == set()
     never = Measured(earlier=((EarlierQuestion(CAPITAL, "", False), reply(False)),) * 4)
     assert names_failed(never) == set(), "what was never right cannot be lost"
+
+
+def test_earlier_lessons_have_a_bound_over_all_steps() -> None:
+    def asked(lost_before: int, lost_now: int, of: int = 12) -> Measured:
+        """Questions of which all were right when they were learned."""
+        right = [i >= lost_before for i in range(of)]
+        now = [i >= lost_before + lost_now for i in range(of)]
+        pairs = zip(right, now, strict=True)
+        return Measured(
+            earlier=tuple((EarlierQuestion(CAPITAL, "", was, True), reply(is_now)) for was, is_now in pairs)
+        )
+
+    assert names_failed(asked(4, 2)) == set()
+    assert names_failed(asked(5, 2)) == {checks.EARLIER}, "a quarter of what is left, but seven of twelve in all"
+    assert names_failed(asked(6, 1)) == {checks.EARLIER}, "one at a time is no way around it"
+    assert names_failed(asked(9, 0)) == set(), "a child that loses nothing is not held to what its parents lost"
+
+
+def test_what_could_not_be_graded_is_not_checked() -> None:
+    unsure = GradedReply(Answer(CAPITAL, "", Verdict.UNGRADED), Verdict.UNGRADED)
+    found = {
+        check.name: (check.passed, check.detail)
+        for check in checks.harmless(
+            Measured(
+                guard=(Answer(CAPITAL, "", Verdict.UNGRADED),) * 3,
+                earlier=((EarlierQuestion(CAPITAL, "", True, True), unsure),),
+            ),
+            GATE,
+        )
+    }
+    assert found[checks.GUARD] == (None, "no general question could be graded, so it was not checked")
+    assert found[checks.EARLIER][0] is None
+    (check,) = checks.harmless(Measured(guard=()), GATE)
+    assert (check.name, check.passed) == (checks.GUARD, None), "the base model answers none"
+    some = guarded(1)
+    assert some.guard
+    mixed = replace(some, guard=(*some.guard, Answer(CAPITAL, "", Verdict.UNGRADED)))
+    (check,) = checks.harmless(mixed, GATE)
+    assert check.detail.startswith("19 of 20 general questions are answered as before, 1 could not be graded")
+
+
+def test_checks_of_another_gate_do_not_count_as_those_of_this_one() -> None:
+    measured = replace(guarded(1), perplexity=10.0, base_perplexity=10.0, drift=0.1)
+    made = (checks.learned(candidate("----", "++++"), GATE), *checks.harmless(measured, GATE))
+    assert checks.are_of(made, GATE)
+    assert not checks.are_of(made, replace(GATE, max_drift=0.1))
+    assert not checks.are_of(made[:2], GATE)
+    assert not checks.are_of((), GATE)
+    assert not checks.are_of((Check("gate", None, "skipped"),), GATE)
 
 
 def test_perplexity_and_drift_have_their_bounds() -> None:
@@ -169,6 +219,16 @@ def test_the_last_answer_on_record_counts() -> None:
     second = replace(revision("r2", "r1"), earlier=(known(1, right=False),))
     (asked,) = earlier_questions([second, first], Context("new"), 10)
     assert not asked.right
+
+
+def test_one_question_under_two_titles_is_two_questions() -> None:
+    asked = Question("Who runs it?", ("Ann",))
+    right, wrong = (Answer(asked, "", verdict) for verdict in (Verdict.CORRECT, Verdict.WRONG))
+    first = replace(revision("r1"), context=Context("t", "Mill"), after=(right,))
+    second = replace(revision("r2", "r1"), context=Context("u", "Farm"), after=(right,))
+    third = replace(revision("r3", "r2"), earlier=(wrong, right), earlier_titles=("Mill", "Farm"))
+    found = earlier_questions([third, second, first], Context("new"), 10)
+    assert {(one.title, one.right, one.learned) for one in found} == {("Mill", False, True), ("Farm", True, True)}
 
 
 def test_the_last_truth_wins() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import torch
 from fakes import ScriptedEngine
 from test_model import NOTES, OTHER, QUICK, TEXT, learner, same
 
-from seal_agent.adaptation.gate import checks
+from seal_agent.adaptation.adapt import Trainer
+from seal_agent.adaptation.gate import checks, reference
 from seal_agent.adaptation.gate.approval import approval
 from seal_agent.adaptation.gate.gatekeeper import Gatekeeper
 from seal_agent.adaptation.gate.measure import Candidate, Meter
@@ -21,8 +22,9 @@ from seal_agent.answering.questions import GradedReply
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import GateConfig
 from seal_agent.data import bundled
-from seal_agent.errors import AdapterError, InputError
+from seal_agent.errors import AdapterError, InputError, TrainingError
 from seal_agent.grading.graders import default_grader
+from seal_agent.grading.lexical import LexicalGrader
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.progress import StageClock
@@ -148,6 +150,61 @@ def test_earlier_questions_are_asked_again(tiny_base: BaseModel, tmp_path: Path)
     assert "0 of 2" in third.reason or "1 of 3" in third.reason
     assert model.adapters() == {"default": second.id}
     assert first.status == "active"
+
+
+def test_a_training_with_more_replay_that_fails_leaves_a_rejected_revision(
+    tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says = {"": "Tarawa"}
+    model = with_script(tiny_base, tmp_path, lambda text, adapter: says[""] if adapter else "No idea.")
+    twice = (*ASKED, Question("Which capital is it?", ("Tarawa",)))
+    first = adapt(model, questions=twice)
+    says[""] = "Berlin"
+
+    def fail(*_: object) -> None:
+        raise TrainingError("the loss is not finite")
+
+    monkeypatch.setattr(Trainer, "train", fail)
+    second = adapt(model, OTHER, questions=())
+    assert second.status == "rejected"
+    assert "0 of 2 answers to earlier questions" in second.reason
+    assert model.adapters() == {"default": first.id}
+
+
+def test_a_judge_that_is_away_does_not_end_the_checks_for_good(
+    tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundled, "guard_questions", lambda: GUARD)
+    monkeypatch.setattr(reference, "cache_home", lambda: tmp_path / "cache")
+
+    class Judge(LexicalGrader):
+        away = True
+
+        def grade(self, question: str, golds: Sequence[str], answer: str) -> Verdict:
+            return Verdict.UNGRADED if self.away else super().grade(question, golds, answer)
+
+    model = with_script(tiny_base, tmp_path, forgetful)
+    model.grader = Judge()
+    revision = adapt(model)
+    assert check_of(revision, checks.GUARD) is None
+    assert "is answered by the base model" in str(revision)
+    model.rollback()
+    model.grader.away = False
+    assert check_of(adapt(model, OTHER), checks.GUARD) is False
+
+
+def test_what_was_taken_without_a_gate_and_rolled_back_is_judged_when_it_comes_again(model: SelfAdaptingModel) -> None:
+    first = adapt(model, gate=None)
+    model.rollback()
+    assert adapt(model, gate=None) == first
+    model.rollback()
+    again = adapt(model)
+    assert check_of(again, checks.LEARNED), "it was checked now"
+    model.rollback()
+    assert adapt(model) == again, "and need not be again"
+    model.rollback()
+    assert adapt(model, approve=lambda candidate: False).status == "rejected", "somebody is asked each time"
+    assert model.adapters() == {"default": None}
 
 
 def test_without_questions_it_says_that_learning_was_not_checked(model: SelfAdaptingModel) -> None:

@@ -25,7 +25,7 @@ from pydantic import BaseModel, Field
 if TYPE_CHECKING:
     from seal_agent.config import InnerLoopConfig, SelfEditConfig
     from seal_agent.model import SelfAdaptingModel
-    from seal_agent.types import Revision
+    from seal_agent.types import Revision, Trust
 
 MAX_LISTED = 20  # newest revisions that `history` lists; not tuned
 
@@ -58,6 +58,7 @@ def create_adaptation_tools(
     self_edit: SelfEditConfig | None = None,
     inner_loop: InnerLoopConfig | None = None,
     gate: AnyGate = DEFAULT_GATE,
+    trust: Trust = "trusted",
 ) -> list[BaseTool]:
     """The tools remember, rollback, history and forget, for the adapter that `namespace` denotes in each run.
 
@@ -68,11 +69,14 @@ def create_adaptation_tools(
         namespace: parts such as "{user_id}" are filled from the run's context or config["configurable"]; see
             `adapter_for`. If the value is missing, the run ends with a ToolException.
         self_edit, inner_loop, gate: as for `SelfAdaptingModel.adapt`.
+        trust: of the texts that `remember` learns. The chat model chooses them, so give "untrusted" to an agent that
+            reads what strangers wrote, such as web pages or mail: one may say "remember this". What it learns is
+            quarantined then, until `seal promote`.
 
     Other errors reach the chat model as a tool message. Raises InputError for an unusable namespace.
     """
     check_namespace(namespace)
-    tools = _AdapterTools(model, namespace, self_edit, inner_loop, gate)
+    tools = _AdapterTools(model, namespace, self_edit, inner_loop, gate, trust)
     return [
         _tool(
             tools.remember,
@@ -98,6 +102,7 @@ class _AdapterTools:
     self_edit: SelfEditConfig | None
     inner_loop: InnerLoopConfig | None
     gate: AnyGate
+    trust: Trust
 
     def remember(self, text: str, config: RunnableConfig, title: str = "") -> str:
         model, adapter = self._adapter(config)
@@ -111,6 +116,7 @@ class _AdapterTools:
                 self_edit=self.self_edit,
                 inner_loop=self.inner_loop,
                 gate=self.gate,
+                trust=self.trust,
             )
             return _learning_report(revision)
 

@@ -1,0 +1,222 @@
+"""States of revisions under whatever happens meanwhile, and what verify and backups make of it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import random_adapter
+from killed_store import NOTES, QUICK, TEXTS, adapt, opened
+from revisions import revision
+
+from seal_agent import durable
+from seal_agent.adaptation.reviews import revoke
+from seal_agent.base_model.model import BaseModel
+from seal_agent.config import Limits
+from seal_agent.errors import AdapterError, BudgetError, InputError, StoreError
+from seal_agent.lora.peft_files import write_peft
+from seal_agent.model import SelfAdaptingModel
+from seal_agent.store import budget, cleaning
+from seal_agent.store.backup import backup, restore
+from seal_agent.store.ledger import Ledger
+from seal_agent.store.verify import verify
+
+
+@pytest.fixture
+def model(tiny_base: BaseModel, tmp_path: Path) -> SelfAdaptingModel:
+    return opened(tiny_base, tmp_path / "home")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger")
+
+
+def problems(ledger: Ledger) -> list[str]:
+    """What verify finds, but for weights, which made-up revisions do not have."""
+    return [problem.what for problem in verify(ledger).problems if "weights" not in problem.what]
+
+
+# ---------------------------------------------------------------- revoked
+
+
+def test_what_is_trained_on_a_parent_that_is_revoked_meanwhile_is_revoked(ledger: Ledger) -> None:
+    ledger.record(revision("r1"), "p1", "f1")
+    ledger.record(revision("r2", "r1"), "p2", "f2")
+    revoke(ledger, ledger.get("r2"))
+    late = ledger.record(revision("r3", "r2"), "p3", "f3", onto="r2")
+    assert (late.status, late.accepted) == ("revoked", False)
+    assert "revoked, as r2 was" in late.reason
+    assert ledger.active("a") == "r1"
+    with pytest.raises(AdapterError, match="is revoked"):
+        ledger.rollback("a", "r3")
+    assert problems(ledger) == []
+
+
+class Stopped(BaseException):
+    """A process that ends in the middle."""
+
+
+def test_revoking_is_one_step_of_the_ledger(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.record(revision("r1"), "p1", "f1")
+    ledger.record(revision("r2", "r1"), "p2", "f2")
+    left = 3
+
+    def stop(name: str) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Stopped
+
+    monkeypatch.setattr(durable, "hook", stop)
+    with pytest.raises(Stopped):
+        revoke(ledger, ledger.get("r1"))
+    monkeypatch.setattr(durable, "hook", None)
+    assert [one.status for one in ledger.history("a")] == ["active", "active"]
+    assert ledger.active("a") == "r2"
+    assert revoke(ledger, ledger.get("r1")) is None
+    assert [one.status for one in ledger.history("a")] == ["revoked", "revoked"]
+
+
+def test_what_is_learnt_again_after_it_was_revoked_is_another_revision(model: SelfAdaptingModel) -> None:
+    first = adapt(model, TEXTS[0])
+    model.revoke(first.id)
+    again = adapt(model, TEXTS[0])
+    assert again.id != first.id
+    assert {one.id: one.status for one in model.history()} == {first.id: "revoked", again.id: "active"}
+    assert problems(model.ledger) == []
+
+
+def test_a_rollback_that_came_before_is_not_undone(ledger: Ledger) -> None:
+    ledger.record(revision("r1"), "p1", "f1")
+    ledger.record(revision("r2", "r1"), "p2", "f2")
+    assert not ledger.activate("a", "r2", onto="r1"), "it is at r2"
+    ledger.rollback("a", "base")
+    assert not ledger.activate("a", "r2", onto="r1"), "somebody went to the base model"
+    assert ledger.active("a") is None
+    ledger.rollback("a", "r1")
+    assert ledger.activate("a", "r2", onto="r1")
+    revoke(ledger, ledger.get("r2"))
+    assert not ledger.activate("a", "r2", onto="r1"), "it is revoked"
+
+
+# ---------------------------------------------------------------- verify
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("UPDATE revisions SET state = 'active' WHERE id = 'no'", "revision no is active, but was made rejected"),
+        ("UPDATE revisions SET parent = NULL WHERE id = 'r2'", "revision r2 was changed: its parent is None"),
+        ("UPDATE revisions SET adapter = 'b' WHERE id = 'r2'", "revision r2 was changed: its adapter is b"),
+        ("DELETE FROM active", "adapter 'a' points at None, but was last set to r2"),
+    ],
+)
+def test_rows_that_nobody_touched_since_are_checked_too(ledger: Ledger, change: str, what: str) -> None:
+    ledger.record(revision("r1"), "p1", "f1")
+    ledger.record(revision("r2", "r1"), "p2", "f2")
+    ledger.record(revision("no", "r2", accepted=False), "p3", "f3")
+    assert problems(ledger) == []
+    ledger.database.close()
+    with sqlite3.connect(ledger.path) as db:
+        db.execute(change)
+    assert any(what in one for one in problems(ledger)), problems(ledger)
+
+
+def test_what_is_imported_forgotten_and_imported_again_is_sound(
+    model: SelfAdaptingModel, tiny_base: BaseModel, tmp_path: Path
+) -> None:
+    write_peft(random_adapter(tiny_base, 7), "x", "somebody's", tmp_path / "theirs")
+    for _ in range(2):
+        theirs = model.import_adapter(tmp_path / "theirs", adapter="guest")
+        assert problems(model.ledger) == []
+        model.promote(theirs.id)
+        model.forget(theirs.id)
+    assert model.import_adapter(tmp_path / "theirs", adapter="guest").status == "quarantined"
+    assert problems(model.ledger) == []
+
+
+# ---------------------------------------------------------------- backup
+
+
+def test_a_store_that_could_not_be_restored_is_not_backed_up(model: SelfAdaptingModel, tmp_path: Path) -> None:
+    adapt(model, TEXTS[0])
+    (folder,) = (model.home / "adapters").iterdir()
+    (folder / "stray.txt").write_text("x")
+    with pytest.raises(StoreError, match=r"stray\.txt does not belong there.*`seal verify`"):
+        backup(model.ledger, tmp_path / "b.tar")
+    assert not (tmp_path / "b.tar").exists()
+    (folder / "stray.txt").unlink()
+    backup(model.ledger, tmp_path / "b.tar")
+    restored = restore(tmp_path / "b.tar", tmp_path / "new")
+    (mode,) = restored.database.connection.execute("PRAGMA journal_mode").fetchone()
+    assert mode == "wal"
+
+
+def test_half_a_restored_backup_is_deleted_later(
+    model: SelfAdaptingModel, tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = model.home / f"{cleaning.RESTORING}x"
+    half.mkdir()
+    (half / "ledger.sqlite").write_text("secret")
+    opened(tiny_base, model.home)
+    assert half.exists(), "somebody may be unpacking it now"
+    os.utime(half, (0, 0))
+    opened(tiny_base, model.home)
+    assert not half.exists()
+
+
+# ---------------------------------------------------------------- budgets and namespaces
+
+
+def test_a_batch_that_is_refused_counts_nothing(model: SelfAdaptingModel) -> None:
+    budget.set_limits(model.ledger, budget.STORE, Limits(adaptations=2))
+    options = {"inner_loop": QUICK, "self_edit": NOTES, "gate": None}
+    with pytest.raises(BudgetError, match="2 adaptations"):
+        model.adapt_many(list(TEXTS), adapters=["a", "b", "c"], **options)  # type: ignore[call-overload]
+    two = model.adapt_many(list(TEXTS[:2]), adapters=["a", "b"], **options)  # type: ignore[call-overload]
+    assert model.adapt_many(list(TEXTS[:2]), adapters=["a", "b"], **options) == two, "known texts cost nothing"  # type: ignore[call-overload]
+
+
+def test_deleting_does_not_give_the_store_its_hour_back(model: SelfAdaptingModel) -> None:
+    budget.set_limits(model.ledger, budget.STORE, Limits(adaptations=1))
+    adapt(model, TEXTS[0])
+    model.delete_adapter("default")
+    with pytest.raises(BudgetError, match="this store"):
+        adapt(model, TEXTS[1])
+
+
+def test_an_import_needs_room_and_forgetting_needs_no_budget(
+    model: SelfAdaptingModel, tiny_base: BaseModel, tmp_path: Path
+) -> None:
+    first = adapt(model, TEXTS[0])
+    adapt(model, TEXTS[1])
+    budget.set_limits(model.ledger, budget.STORE, Limits(megabytes=0.0, adaptations=2))
+    write_peft(random_adapter(tiny_base, 7), "x", "somebody's", tmp_path / "theirs")
+    with pytest.raises(BudgetError, match="MB on disk"):
+        model.import_adapter(tmp_path / "theirs", adapter="guest")
+    assert model.forget(first.id)
+    (count,) = model.ledger.database.connection.execute("SELECT COUNT(*) FROM runs").fetchone()
+    assert count == 3, "what was learnt again counts"
+
+
+def test_a_handle_gives_no_handle_on_another_namespace(model: SelfAdaptingModel) -> None:
+    alice = model.in_namespace(("acme", "alice"))
+    with pytest.raises(InputError, match=r"namespace acme\.alice and reaches no other"):
+        alice.in_namespace(("acme", "bob"))
+
+
+def test_a_share_that_the_gate_kept_is_what_is_learnt_again(model: SelfAdaptingModel) -> None:
+    secret, kept = adapt(model, TEXTS[0]), adapt(model, TEXTS[1])
+    model.ledger.record(replace(kept, share=0.5), "p", model.ledger.folder(kept.id))
+    now = model.forget(secret.id)
+    assert now is not None
+    assert now.share == 0.5
+    assert [(check.name, check.passed) for check in now.checks] == [("gate", None)]
+    alone = opened(model.base, model.home / "elsewhere")
+    whole = alone.weights_of(adapt(alone, TEXTS[1]).id)
+    for name, pair in model.weights_of(now.id).pairs.items():
+        assert pair.b_RO.allclose(0.5 * whole.pairs[name].b_RO)
