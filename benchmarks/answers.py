@@ -35,7 +35,7 @@ from parts.recipe_candidates import DEFAULT, REFERENCES
 from parts.recipe_rows import EXPLORED, NOVEL, PLAIN, SHORT, SQUAD, Measurements, Row
 
 from seal_agent.adaptation.lesson import job_of, write_lessons
-from seal_agent.answering.recall import Recalled, closed_book, recall
+from seal_agent.answering.recall import Recalled, closed_book, recall_in_full
 from seal_agent.answering.replies import reply_all
 from seal_agent.config import PLAIN_ANSWERS, AnswerConfig
 from seal_agent.errors import AdapterError
@@ -114,7 +114,10 @@ class Answering(Measurements):
             questions = self._questions(name, domain, number)
             asked = [closed_book(context.title, question.text, adapter) for _, question in questions]
             row[name] = self._read(
-                name, context, questions, recall(self.bench.engine, asked, AnswerConfig().sampling())
+                name,
+                context,
+                questions,
+                recall_in_full(self.bench.engine, self.bench.base, asked, AnswerConfig().sampling()),
             )
         self.add(DEFAULT, [(domain, number)], [row])
 

@@ -49,6 +49,10 @@ class PolicyWarning(UserWarning):
     """A policy was finetuned on a text that has been forgotten since; its weights may still hold something of it."""
 
 
+class JudgeWarning(UserWarning):
+    """A judge gave no verdict; what it was asked counts as not graded."""
+
+
 class MissingDependency(SealError, ImportError):
     """An optional package is not installed; the message names the install command."""
 

@@ -302,11 +302,16 @@ class Outcome:
 
     @classmethod
     def of(cls, before: Sequence[Answer], after: Sequence[Answer]) -> Outcome:
-        ungraded = sum(a.verdict is Verdict.UNGRADED for a in (*before, *after))
-        if ungraded:
-            total = len(before) + len(after)
-            return cls.failed("grading", f"{ungraded} of {total} answers could not be graded")
-        return cls(Reward(adapted=accuracy(after), baseline=accuracy(before)))
+        """The reward of questions that were asked twice, in order; a question without two verdicts is left out.
+
+        It fails where that is more than half of them.
+        """
+        graded = graded_pairs(before, after)
+        if 2 * len(graded) < len(before) or not graded:
+            missing = len(before) - len(graded)
+            return cls.failed("grading", f"the answers to {missing} of {len(before)} questions could not be graded")
+        baseline, adapted = (accuracy(side) for side in zip(*graded, strict=True))
+        return cls(Reward(adapted, baseline))
 
     @classmethod
     def failed(cls, stage: str, reason: str) -> Outcome:
@@ -516,6 +521,12 @@ def accuracy(answers: Sequence[Answer]) -> float:
     if right is None:
         raise ValueError("no graded answers to average")
     return right
+
+
+def graded_pairs(before: Sequence[Answer], after: Sequence[Answer]) -> list[tuple[Answer, Answer]]:
+    """The answers to each question that was asked twice, where both were graded."""
+    pairs = zip(before, after, strict=True)
+    return [pair for pair in pairs if all(answer.verdict is not Verdict.UNGRADED for answer in pair)]
 
 
 def content_hash(value: Any) -> str:

@@ -71,7 +71,16 @@ def test_an_ungraded_answer_makes_the_outcome_a_failure_not_a_zero() -> None:
     outcome = Outcome.of([answer(Verdict.WRONG)], [answer(Verdict.UNGRADED)])
     assert outcome.reward is None
     assert outcome.failed_stage == "grading"
-    assert outcome.reason == "1 of 2 answers could not be graded"
+    assert outcome.reason == "the answers to 1 of 1 questions could not be graded"
+
+
+def test_one_ungraded_answer_leaves_its_question_out_and_not_the_others() -> None:
+    before = [answer(Verdict.WRONG), answer(Verdict.UNGRADED), answer(Verdict.WRONG)]
+    after = [answer(Verdict.CORRECT), answer(Verdict.CORRECT), answer(Verdict.WRONG)]
+    reward = Outcome.of(before, after).reward
+    assert reward is not None
+    assert (reward.baseline, reward.adapted) == (0.0, 0.5)
+    assert Outcome.of(before, [answer(Verdict.UNGRADED)] * 2 + after[2:]).reward is None, "more than half"
 
 
 def test_a_graded_outcome_is_a_reward() -> None:

@@ -6,8 +6,9 @@ The first token decides which sentence of a passage comes, so each likely first 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from seal_agent.base_model.model import BaseModel
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
@@ -16,6 +17,8 @@ from seal_agent.text.reasoning import without_reasoning
 from seal_agent.types import Message, Picture, Prompt, Sampling
 
 BRANCHES = 4  # first tokens that are followed; measured: the right sentence is among four for nearly every question
+COMMON = 0.35  # tokens per character up to which a text is in the tokenizer's own script; English has about 0.25
+LONGEST = 512  # tokens of a sentence that is recalled, in any script; not tuned
 LEAST = 0.02  # least probability of a first token that is followed; not tuned
 
 
@@ -41,6 +44,33 @@ class Recalled:
 def closed_book(title: str, question: str, adapter: LoraAdapter | None, pictures: tuple[Picture, ...] = ()) -> Asked:
     """A question under its title, as the adapter was taught it; or about pictures in view."""
     return Asked((Message("user", question_prompt(title, question), pictures=pictures),), question, title, adapter)
+
+
+def room_for(base: BaseModel, asked: Asked, tokens: int) -> int:
+    """How many tokens a recalled sentence may take: more where the tokenizer cuts the question's script into bytes.
+
+    Sixty tokens are a long sentence in English, and eight words in Hindi. The room is doubled as often as the tokens
+    per character of question and title ask for, up to `LONGEST`.
+    """
+    text = f"{asked.title} {asked.question}".strip()
+    density = len(base.content_ids(text)) / max(1, len(text))
+    room = tokens
+    while density > COMMON and room < LONGEST:
+        density, room = density / 2, 2 * room
+    return min(room, max(tokens, LONGEST))
+
+
+def recall_in_full(
+    engine: Engine, base: BaseModel, asked: Sequence[Asked], sampling: Sampling, progress: Progress | None = None
+) -> list[tuple[Recalled, ...]]:
+    """What `recall` gives, with room for a sentence in the script of each question; one batch for each size of room."""
+    rooms = [room_for(base, one, sampling.max_tokens) for one in asked]
+    found: dict[int, tuple[Recalled, ...]] = {}
+    for room in sorted(set(rooms)):
+        places = [i for i, own in enumerate(rooms) if own == room]
+        texts = recall(engine, [asked[i] for i in places], replace(sampling, max_tokens=room), progress)
+        found.update(zip(places, texts, strict=True))
+    return [found[i] for i in range(len(asked))]
 
 
 def recall(

@@ -10,7 +10,7 @@ from typing import Literal
 from seal_agent.answering.confidence import evidence_for
 from seal_agent.answering.reader import reader_of
 from seal_agent.answering.reading import Reading, read
-from seal_agent.answering.recall import Asked, Recalled, recall
+from seal_agent.answering.recall import Asked, Recalled, recall_in_full
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import AnswerConfig, AnswerStyle
 from seal_agent.generation.engine import Engine, before_stop
@@ -52,7 +52,11 @@ def reply_all(
     taught = {i: None for i, one in enumerate(asked) if one.adapter and config.style != "plain"}
     if taught:
         questions = [asked[i] for i in taught]
-        known = [recalled[i] for i in taught] if recalled else recall(engine, questions, config.sampling(), progress)
+        known = (
+            [recalled[i] for i in taught]
+            if recalled
+            else recall_in_full(engine, base, questions, config.sampling(), progress)
+        )
         answers = answers_of_adapters(engine, base, questions, known, config)
         for i, reply in zip(taught, answers, strict=True):
             replies[i] = reply

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from seal_agent.errors import InputError
@@ -40,6 +41,19 @@ def template_row(message: Message, form: ContentForm, text: Callable[[str], str]
     if message.name:
         row["name"] = text(message.name)
     return row
+
+
+def without_system(messages: Sequence[Message]) -> list[Message]:
+    """The turns for a template that knows no system role: what it says stands before the first turn of the user."""
+    told = "\n\n".join(message.content for message in messages if message.role == "system" and message.content)
+    turns = [message for message in messages if message.role != "system"]
+    if not told:
+        return turns
+    first = next((i for i, turn in enumerate(turns) if turn.role == "user"), None)
+    if first is None:
+        return [Message("user", told), *turns]
+    content = "\n\n".join(filter(None, [told, turns[first].content]))
+    return [*turns[:first], replace(turns[first], content=content), *turns[first + 1 :]]
 
 
 def _arguments(text: str) -> dict[str, Any]:

@@ -29,12 +29,21 @@ class CudaRecorder:
         self._pool = torch.cuda.graph_pool_handle()
 
     def record(self, work: Callable[[], None]) -> Replay:
-        graph = torch.cuda.CUDAGraph()
-        # Other threads may use the device meanwhile, an engine that answers for one.
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            work()
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            # Other threads may use the device meanwhile, an engine that answers for one.
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+                work()
+        finally:
+            torch.cuda.set_stream(stream)  # a capture that fails leaves its own
         replay: Replay = graph.replay
         return replay
+
+
+def free_bytes(device: torch.device) -> int:
+    """Bytes of a CUDA device that can still be allocated: what the system has left, and what torch keeps for reuse."""
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + int(kept)
 
 
 def on_device(device: torch.device) -> AbstractContextManager[object]:

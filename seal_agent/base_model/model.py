@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from seal_agent.base_model.chat import NO_THINKING, ContentForm, template_row, transcript
+from seal_agent.base_model.chat import NO_THINKING, ContentForm, template_row, transcript, without_system
 from seal_agent.base_model.control import Controls, Hidden, Range, broken, controls_of, encode
 from seal_agent.base_model.identity import Settings, former_identity_of
 from seal_agent.base_model.sight import Sight, sight_of
@@ -223,7 +223,9 @@ class BaseModel:
         return self._once("answers behind prompt", differs)
 
     def _render(self, messages: Sequence[Message], answer_next: bool, tools: str, hidden: Hidden) -> str:
-        rows = [self._row(message, hidden) for message in messages]
+        told = any(message.role == "system" for message in messages)
+        turns = without_system(messages) if told and not self._knows_system else messages
+        rows = [self._row(message, hidden) for message in turns]
         try:
             return str(
                 self.tokenizer.apply_chat_template(
@@ -240,6 +242,20 @@ class BaseModel:
             raise InputError(
                 f"the chat template of {self.name!r} refuses these messages ({err}); change their roles or their order"
             ) from err
+
+    @property
+    def _knows_system(self) -> bool:
+        """Whether the chat template shows a system turn; some refuse it, some leave it out. Tried once."""
+
+        def shown() -> bool:
+            turns = Message("system", _PROBE), Message("user", "x")
+            rows = [template_row(turn, self.content_form, str) for turn in turns]
+            try:
+                return _PROBE in self.tokenizer.apply_chat_template(rows, tokenize=False, **NO_THINKING)
+            except Exception:  # a template is a program of somebody else's, and may raise anything
+                return False
+
+        return self._once("knows system", shown)
 
     def _row(self, message: Message, hidden: Hidden) -> dict[str, Any]:
         if message.role != "tool":

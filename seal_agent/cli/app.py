@@ -20,7 +20,7 @@ from seal_agent.cli.train.command import AGENT_EXAMPLE, train
 from seal_agent.cli.train.command import EXAMPLE as TRAIN_EXAMPLE
 from seal_agent.cli.tune.command import EXAMPLE as TUNE_EXAMPLE
 from seal_agent.cli.tune.command import tune
-from seal_agent.errors import BaseModelWarning, InputError, PolicyWarning, SealError
+from seal_agent.errors import BaseModelWarning, InputError, JudgeWarning, PolicyWarning, SealError
 
 app = typer.Typer(
     name="seal",
@@ -51,7 +51,7 @@ _python_shows = warnings.showwarning
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
     """Our own warnings are one line on standard error, without the line of code that Python shows."""
-    if issubclass(category, BaseModelWarning | PolicyWarning):
+    if issubclass(category, BaseModelWarning | JudgeWarning | PolicyWarning):
         console.err.print(f"seal: {message}", style="yellow", markup=False, soft_wrap=True)
     else:
         _python_shows(message, category, *place)

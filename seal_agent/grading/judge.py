@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from seal_agent.errors import JudgeWarning
 from seal_agent.grading.endpoint import JudgeEndpoint, JudgeUsage
 from seal_agent.grading.grader import GradingItem
 from seal_agent.prompts import fill, load_prompt
@@ -20,7 +22,7 @@ _REPLY = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
 class JudgeGrader:
     """Asks a judge model whether an answer says what a gold answer says. Implements BatchGrader.
 
-    A judgement that fails or cannot be read is UNGRADED, never WRONG, and is not cached.
+    A judgement that fails or cannot be read is UNGRADED, never WRONG, and is not cached; a JudgeWarning says why, once.
 
     Args:
         model: the model's name at the endpoint.
@@ -62,6 +64,7 @@ class JudgeGrader:
         )
         self.model, self.concurrency, self.timeout, self.prices = model, concurrency, timeout, prices
         self._template = load_prompt("judge")
+        self._told = set[str]()
 
     @property
     def usage(self) -> JudgeUsage:
@@ -76,8 +79,18 @@ class JudgeGrader:
         prompt = fill(
             self._template, question=question, golds=json.dumps(list(golds), ensure_ascii=False), answer=answer
         )
-        verdict = self._endpoint.ask(prompt, _parse_reply).said
-        return Verdict(verdict) if verdict is not None else Verdict.UNGRADED
+        judgement = self._endpoint.ask(prompt, _parse_reply)
+        if judgement.said is not None:
+            return Verdict(judgement.said)
+        self._warn(judgement.failure)
+        return Verdict.UNGRADED
+
+    def _warn(self, failure: str) -> None:
+        """Say once why there is no verdict."""
+        if failure not in self._told:
+            self._told.add(failure)
+            message = f"the judge {self.model!r} gave no verdict, and such answers are not graded: {failure}"
+            warnings.warn(message, JudgeWarning, stacklevel=3)
 
     def grade_all(self, items: Sequence[GradingItem]) -> list[Verdict]:
         """Verdicts on (question, golds, answer) in order, `concurrency` of them at a time."""

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import torch
 
+from seal_agent.base_model.graphs import free_bytes
+
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+"""What the messages hold of torch's CPU allocators, of CUDA outside torch's allocator, and of cuBLAS."""
+
 
 def available_bytes(device: torch.device) -> int:
     """Bytes that can still be allocated on a device; 1 GiB if the system does not say.
@@ -15,7 +20,7 @@ def available_bytes(device: torch.device) -> int:
     On the processor that is what the system has left or what a container's memory limit leaves, whichever is less.
     """
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        return free_bytes(device)
     return min([_system_bytes(), *cgroup_bytes(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))])
 
 
@@ -65,5 +70,7 @@ def _system_bytes() -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True for CUDA's error, Python's, and that of torch's CPU allocator."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    """True for CUDA's errors and cuBLAS's, Python's, and those of torch's CPU allocators."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)

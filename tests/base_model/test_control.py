@@ -121,6 +121,20 @@ def test_a_template_that_raises_anything_is_one_sentence(tiny_base: BaseModel) -
         tiny_base.turns((Message("user", "x"),), answer_next=True)
 
 
+@pytest.mark.parametrize("system", ["{{ raise_exception('System role not supported') }}", ""])
+def test_a_template_without_a_system_role_shows_what_it_says_in_the_first_turn(
+    tiny_base: BaseModel, system: str
+) -> None:
+    tiny_base.tokenizer.chat_template = (
+        "{% for m in messages %}{% if m['role'] == 'system' %}" + system + "{% else %}<{{ m['role'] }}>"
+        "{{ m['content'] }}{% endif %}{% endfor %}"
+    )
+    turns = (Message("system", "Be brief."), Message("user", "Who?"), Message("assistant", "I."))
+    text = tiny_base.tokenizer.decode(tiny_base.turns(turns, answer_next=True))
+    assert text == "<user>Be brief.\n\nWho?<assistant>I.<assistant>"
+    assert "Be brief." in tiny_base.tokenizer.decode(tiny_base.turns(turns[:1], answer_next=True))
+
+
 @pytest.mark.parametrize("name", ["reasoning", "open thought"])
 def test_a_reasoning_template_is_asked_for_an_answer_without_thoughts(name: str) -> None:
     base = base_of(name)

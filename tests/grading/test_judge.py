@@ -17,7 +17,7 @@ from judge_server import Behaviour, Server, reply, send
 
 from seal_agent.answering.questions import answer_questions
 from seal_agent.base_model.model import BaseModel
-from seal_agent.errors import InputError
+from seal_agent.errors import InputError, JudgeWarning
 from seal_agent.grading import endpoint
 from seal_agent.grading.judge import JudgeGrader
 from seal_agent.grading.model_judge import ModelJudge
@@ -177,7 +177,14 @@ def test_what_fails_is_ungraded_and_not_remembered(behave: Behaviour, tmp_path: 
 
 def test_without_a_server_it_is_ungraded() -> None:
     grader = JudgeGrader("m", "http://127.0.0.1:9/v1", retries=1, pause=0.01, timeout=1)
-    assert ask(grader) is Verdict.UNGRADED
+    with pytest.warns(JudgeWarning, match="'m' gave no verdict, and such answers are not graded: the endpoint gave no"):
+        assert ask(grader) is Verdict.UNGRADED
+
+
+def test_a_wrong_key_is_said_once() -> None:
+    with judge(lambda h, _, __: reply(h, "yes", 401)) as (grader, _), pytest.warns(JudgeWarning, match="401") as told:
+        assert [ask(grader), ask(grader)] == [Verdict.UNGRADED] * 2
+    assert len(told) == 1
 
 
 def test_nothing_is_asked_twice_even_by_another_process(tmp_path: Path) -> None:

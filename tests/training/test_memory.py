@@ -8,9 +8,29 @@ import pytest
 import torch
 
 from seal_agent.training import memory
-from seal_agent.training.memory import available_bytes, cgroup_bytes
+from seal_agent.training.memory import available_bytes, cgroup_bytes, is_out_of_memory
 
 GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("error", "ran_out"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+            True,
+        ),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes"), True),
+        (MemoryError(), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (ValueError("out of memory is a band"), False),
+    ],
+)
+def test_errors_that_mean_that_memory_ran_out(error: BaseException, ran_out: bool) -> None:
+    assert is_out_of_memory(error) is ran_out
 
 
 def group(folder: Path, version: int, limit: str, used: int, cached: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from seal_agent.types import Answer, Outcome
+from seal_agent.types import Answer, Outcome, Verdict, graded_pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def change(before: Sequence[Answer], after: Sequence[Answer]) -> str:
     outcome = Outcome.of(before, after)
     if outcome.reward is None:
         return f"not checked: {outcome.reason}"
-    n = len(before)
-    return (
-        f"{round(outcome.reward.baseline * n)} of {n} questions right before, {round(outcome.reward.adapted * n)} after"
-    )
+    pairs = graded_pairs(before, after)
+    known = [sum(answer.verdict is Verdict.CORRECT for answer in side) for side in zip(*pairs, strict=True)]
+    left_out = f", {len(before) - len(pairs)} could not be graded" if len(pairs) < len(before) else ""
+    return f"{known[0]} of {len(pairs)} questions right before, {known[1]} after{left_out}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seal_agent.base_model.graphs import Recorder, Replay, on_device, recorded
+from seal_agent.base_model.graphs import Recorder, Replay, free_bytes, on_device, recorded
 from seal_agent.base_model.model import BaseModel
 from seal_agent.generation.decoding_state import CacheKind, DecodingState
 from seal_agent.generation.rows import DecodingRow
@@ -65,7 +65,7 @@ class StaticDecoder:
 
     @torch.inference_mode()
     def decode(self, rows: Sequence[DecodingRow], sampling: Sampling, accept: Accept) -> Iterator[None] | None:
-        """Decode rows until all are finished; yields after every step. None where their adapters do not fit.
+        """Decode rows until all are finished; yields after every step. None where they or their adapters do not fit.
 
         Args:
             rows: Prompts; none is constrained by a grammar.
@@ -78,7 +78,7 @@ class StaticDecoder:
             return None
         place_of = {id(adapter): place for adapter, place in zip(adapters, places, strict=True)}
         kept = self._rows_for(rows, sampling, any(adapter is not None for adapter in adapters))
-        return self._run(kept, rows, sampling, accept, place_of)
+        return self._run(kept, rows, sampling, accept, place_of) if kept else None
 
     @torch.inference_mode()
     def _run(
@@ -117,13 +117,14 @@ class StaticDecoder:
 
     def _free_bytes(self) -> int:
         device = self._base.device
-        return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 1 << 62
+        return free_bytes(device) if device.type == "cuda" else 1 << 62
 
-    def _rows_for(self, rows: Sequence[DecodingRow], sampling: Sampling, adapted: bool) -> _Kept:
+    def _rows_for(self, rows: Sequence[DecodingRow], sampling: Sampling, adapted: bool) -> _Kept | None:
+        """Memory for these rows, kept or new; None where there is none, even without what is kept for other sizes."""
         longest = max(len(row.prompt_ids) for row in rows) + sampling.max_tokens
         sizes = RowSizes(
-            rows=1 << (min(len(rows), self._max_rows) - 1).bit_length(),
-            positions=max(MIN_POSITIONS, 1 << longest.bit_length()),
+            rows=min(self._max_rows, 1 << (len(rows) - 1).bit_length()),
+            positions=max(MIN_POSITIONS, 1 << (longest - 1).bit_length()),
             draws=0 if is_greedy(sampling) else DRAWS * -(-sampling.max_tokens // DRAWS),
             adapters=self._residents.version if adapted else 0,
         )
@@ -133,9 +134,21 @@ class StaticDecoder:
             self._kept = {key: value for key, value in self._kept.items() if key.adapters in current}
             while len(self._kept) >= MAX_KEPT:
                 self._kept.pop(next(iter(self._kept)))
-            kept = _Kept(StaticRows(self._base.module, sizes, self._base.device, self._residents))
+            made = self._made(sizes)
+            if made is None:
+                return None
+            kept = _Kept(made)
         self._kept[sizes] = kept  # behind all others: the dictionary is in order of use
         return kept
+
+    def _made(self, sizes: RowSizes) -> StaticRows | None:
+        for _ in range(2):
+            try:
+                return StaticRows(self._base.module, sizes, self._base.device, self._residents)
+            except torch.OutOfMemoryError:
+                self._kept.clear()
+                torch.cuda.empty_cache()
+        return None
 
     def _join(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import chain, islice, zip_longest
+from itertools import chain, zip_longest
 from typing import Any
 
 from seal_agent.adaptation.lesson import Lesson, job_of
@@ -175,9 +175,18 @@ class KnowledgeDomain:
 
 
 def _interleave(edits: Sequence[SelfEdit], formats: Sequence[str], count: int) -> list[SelfEdit]:
-    """The first self-edit of each format, then the second of each, up to `count`."""
-    by_format = [[edit for edit in edits if edit.format == name] for name in formats]
-    return list(islice((edit for edit in chain.from_iterable(zip_longest(*by_format)) if edit), count))
+    """The first self-edit of each format, then the second of each, up to `count`; a format's take all parts in turn."""
+    by_format = []
+    for name in formats:
+        written = [edit for edit in edits if edit.format == name]
+        parts = sorted({edit.part for edit in written})
+        by_format.append(_alternating([[edit for edit in written if edit.part == part] for part in parts]))
+    return _alternating(by_format)[:count]
+
+
+def _alternating(lists: Sequence[Sequence[SelfEdit]]) -> list[SelfEdit]:
+    """The first of each list, then the second of each."""
+    return [edit for edit in chain.from_iterable(zip_longest(*lists)) if edit]
 
 
 def _job(unit: Unit[Passage], passage: Passage, edit: SelfEdit | None, seed: int, worker: Worker) -> TrainJob:

@@ -8,6 +8,7 @@ Dimensions: D inputs of a layer, K kept directions, T tokens.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -146,6 +147,7 @@ class _Moments:
         self.shared_with: dict[str, str] = {}  # the first layer that reads the same input
         self._seen: dict[int, tuple[str, Tensor]] = {}  # holds the tensor, so that no other takes its id
         self._read = set[str]()
+        self._thread = threading.get_ident()
 
     def begin_pass(self) -> None:
         self._seen.clear()
@@ -156,7 +158,8 @@ class _Moments:
 
     def _hook(self, name: str) -> RemovableHandle:
         def before(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            self._add(name, inputs[0])
+            if threading.get_ident() == self._thread:  # others may decode with the same module meanwhile
+                self._add(name, inputs[0])
 
         return self._module.get_submodule(name).register_forward_pre_hook(before)
 

@@ -15,7 +15,7 @@ class LossReading:
         """Begin to copy them; the tensor may be overwritten by later work on the device."""
         self._values: list[float] | None = None
         on_cuda = losses_K.device.type == "cuda"
-        self._host_K = torch.empty(losses_K.shape, pin_memory=on_cuda)
+        self._host_K: Tensor | None = torch.empty(losses_K.shape, pin_memory=on_cuda)
         self._host_K.copy_(losses_K, non_blocking=True)
         self._copied = torch.cuda.Event() if on_cuda else None  # type: ignore[no-untyped-call]
         if self._copied is not None:
@@ -26,7 +26,9 @@ class LossReading:
         if self._values is None:
             if self._copied is not None:
                 self._copied.synchronize()
+            assert self._host_K is not None
             self._values = self._host_K.tolist()
+            self._host_K = self._copied = None  # pinned memory is scarce, and the next pass takes it again
         return self._values[slot]
 
 

@@ -7,13 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import torch
 from conftest import random_adapter
 from engine_contract import GREEDY, PROMPTS, WARM, EngineContract
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.generation import hf as hf_module
 from seal_agent.generation.hf import HFEngine
-from seal_agent.generation.static import trial
+from seal_agent.generation.static import decoder, trial
+from seal_agent.generation.static.decoder import MIN_POSITIONS
 from seal_agent.generation.static.trial import decodes_in_place
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.types import Grammar, Sampling
@@ -86,6 +88,35 @@ def test_more_rows_than_places_say_what_they_say_otherwise(
     assert said(static, prompts, sampling, rows) == want  # and again, with what is resident by now
     assert static._static is not None
     assert (recorder.recordings, recorder.replays > 0) == ((0, False) if sampling.max_tokens == 1 else (1, True))
+
+
+def test_a_row_may_fill_its_memory_to_the_last_place(tiny_base: BaseModel) -> None:
+    prompt = "word " * 20
+    sampling = Sampling(max_tokens=MIN_POSITIONS - len(tiny_base.encode(prompt)))
+    engine = HFEngine(tiny_base, static=True)
+    assert said(engine, [prompt, "x"], sampling) == said(HFEngine(tiny_base, static=False), [prompt, "x"], sampling)
+    assert engine._static is not None
+    assert [sizes.positions for sizes in engine._static._kept] == [MIN_POSITIONS]
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_where_memory_runs_out_others_make_room_or_it_goes_the_other_way(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    engine, left, made = HFEngine(tiny_base, static=True), [0], decoder.StaticRows
+
+    def rows(*sizes: Any) -> Any:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return made(*sizes)
+
+    monkeypatch.setattr(decoder, "StaticRows", rows)
+    want = said(engine, ["a"], GREEDY)
+    left[0] = failures
+    assert said(engine, ["a", "b", "c"], GREEDY)[:1] == want
+    assert engine._static is not None
+    assert len(engine._static._kept) == 2 - failures, "what was kept for other sizes has made room"
 
 
 def test_logprobs_are_those_of_the_other_way(tiny_base: BaseModel) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.lora.targets import find_targets
+from seal_agent.training.packing import Batch
 from seal_agent.training.retention import spectra
 from seal_agent.training.retention.spectra import principal_directions
 
@@ -53,6 +56,22 @@ def test_energy_and_directions_are_those_of_the_moments_text_by_text(tiny_base: 
     for name, spectrum in principal_directions(tiny_base, names, TEXTS).items():
         rebuilt = spectrum.directions_DK * spectrum.energy_K @ spectrum.directions_DK.T
         torch.testing.assert_close(rebuilt, moment(tiny_base, name), atol=1e-4, rtol=1e-3)
+
+
+def test_what_another_thread_computes_meanwhile_is_not_read(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = find_targets(tiny_base.module, ("all",))
+    alone, usual = principal_directions(tiny_base, names, TEXTS), spectra.last_hidden_states
+
+    def in_company(base: BaseModel, batch: Batch) -> torch.Tensor:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(base.module, torch.tensor([ORDINARY[0]])).result()
+        return usual(base, batch)
+
+    monkeypatch.setattr(spectra, "last_hidden_states", in_company)
+    for name, spectrum in principal_directions(tiny_base, names, TEXTS).items():
+        assert torch.equal(spectrum.energy_K, alone[name].energy_K)
 
 
 def test_little_memory_takes_more_rounds_and_changes_nothing(
