@@ -74,7 +74,7 @@ def report(
 ) -> Document:
     """The document; arguments as in `write_report`. Intervals are 95 % bootstrap intervals over contexts, seed 0."""
     sections = [
-        Section("Reward by round", (Paragraph(_reward_definition(manifest)), *_rewards(results))),
+        Section("Reward by round", (Paragraph(_reward_definition(manifest)), *_rewards(results, manifest))),
         Section("By format", tuple(_formats(results))),
         Section("Winners and losers", tuple(_comparisons(results))),
         *pictures,
@@ -91,7 +91,15 @@ def report(
 
 
 def _reward_definition(manifest: Mapping[str, Any]) -> str:
-    match manifest.get("config", {}).get("reward", {}).get("name", "questions"):
+    config = manifest.get("config", {})
+    domain = config.get("domain", {})
+    if domain.get("domain") == "arc":
+        solved = domain.get("measure", "solved") == "solved"
+        reward = (
+            "whether an adapter trained by it solves the task" if solved else "the share of cells that it gets right"
+        )
+        return f"The reward of a self-edit is {reward}, minus the same for the base model, averaged over seeds."
+    match config.get("reward", {}).get("name", "questions"):
         case "rubric":
             return "The reward of a self-edit is the mean score that a judge gives its text by a rubric, 0 to 1."
         case "votes":
@@ -105,7 +113,7 @@ def _reward_definition(manifest: Mapping[str, Any]) -> str:
     )
 
 
-def _rewards(results: Sequence[RoundResult]) -> Iterable[Block]:
+def _rewards(results: Sequence[RoundResult], manifest: Mapping[str, Any]) -> Iterable[Block]:
     lines: tuple[Line, ...] = (
         Line("all, selecting half", tuple(estimate(_by_context(r, "mean")) for r in results)),
         Line("all, reporting half", tuple(estimate(_by_context(r, "reporting_mean")) for r in results)),
@@ -128,7 +136,8 @@ def _rewards(results: Sequence[RoundResult]) -> Iterable[Block]:
             for i, result in enumerate(results)
         ),
     )
-    yield from _changes(results)
+    if not manifest.get("config", {}).get("outer_loop", {}).get("fresh_contexts"):  # else titles may repeat by chance
+        yield from _changes(results)
 
 
 def _changes(results: Sequence[RoundResult]) -> Iterable[Block]:

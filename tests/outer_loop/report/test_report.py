@@ -117,6 +117,20 @@ def test_a_run_of_rubric_rewards_has_a_report_too(tmp_path: Path) -> None:
     assert "context alone" not in markdown.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(("fresh", "paired"), [(False, True), (True, False)])
+def test_rounds_are_paired_only_where_they_have_the_same_contexts(tmp_path: Path, fresh: bool, paired: bool) -> None:
+    manifest = {"config": {"outer_loop": {"fresh_contexts": fresh}}}
+    markdown, _ = write_report(tmp_path, [a_round(), a_round(1)], manifest, {}, {})
+    assert ("paired by context" in markdown.read_text(encoding="utf-8")) is paired, "titles are the same either way"
+
+
+def test_the_reward_of_puzzles_is_about_the_task_and_not_about_halves_of_questions(tmp_path: Path) -> None:
+    markdown, _ = write_report(tmp_path, [a_round()], {"config": {"domain": {"domain": "arc"}}}, {}, {})
+    text = markdown.read_text(encoding="utf-8")
+    assert "whether an adapter trained by it solves the task" in text
+    assert "half of the context's questions" not in text
+
+
 def test_a_writer_that_collapses_shows_in_the_diversity_of_its_notes(tmp_path: Path) -> None:
     def row_of(*completions: str) -> list[str]:
         scored = tuple(
