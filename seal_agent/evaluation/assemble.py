@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from seal_agent.base_model.loading import hub_name
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import Recipe
 from seal_agent.evaluation.contestant import PassageRecord
+from seal_agent.evaluation.journal import Facts
 from seal_agent.evaluation.results import (
     DataFacts,
     ModelFacts,
@@ -67,17 +67,6 @@ class Measured:
     lm_eval: LmEvalFacts = LmEvalFacts()
 
 
-class Stopwatch:
-    """Begins when it is made."""
-
-    def __init__(self) -> None:
-        self._started, self.date = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self._started
-
-
 def assemble(setting: Setting, measured: Measured, run: RunFacts, samples: SamplesFile | None) -> Results:
     """The results of a run. The primary measure must have been measured."""
     facts = measured.lm_eval
@@ -129,21 +118,52 @@ def recipe_facts(name: str, recipe: Recipe, changed: Mapping[str, Any]) -> Recip
     return RecipeFacts(name, recipe.mode, settings, dict(changed))
 
 
-def run_facts(watch: Stopwatch, command: Sequence[str] | None = None) -> RunFacts:
-    """Facts about this machine and this process."""
+def process_facts(base: BaseModel, engine: str) -> dict[str, Any]:
+    """When this process began, on what it measures, and with which versions; JSON values for the journal."""
     machine = describe_machine()
+    device = base.device.type
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": device,
+        "dtype": base.dtype_name,
+        "engine": engine,
+        **machine,
+        "gpu": machine["gpu"] if device == "cuda" else [],
+        "system": machine["system"].split(" ")[0],
+    }
+
+
+def run_facts(
+    own: Facts, makers: Sequence[Facts | None], seconds: float | None, command: Sequence[str] | None = None
+) -> RunFacts:
+    """Facts about how a row was measured, in one process or in several.
+
+    Args:
+        own: Facts of this process, which stand in where the journal has none.
+        makers: Those of the processes that measured the row, in order; None for lines of older versions.
+        seconds: What they took together; None where an older version did not say.
+    """
+    known = [maker for maker in makers if maker] or [own]
+    first, last = known[0], known[-1]
+    packages = {name: _each([maker["packages"].get(name) for maker in known]) for name in last["packages"]}
     return RunFacts(
-        date=watch.date,
+        date=first["date"],
         command=" ".join(command if command is not None else ["seal", *sys.argv[1:]]),
-        seconds=round(watch.seconds, 1),
-        processor=machine["processor"],
-        cores=machine["cores"],
-        gpu=machine["gpu"],
-        system=machine["system"].split(" ")[0],
-        python=machine["python"],
-        packages=machine["packages"],
-        commit=machine["commit"],
+        seconds=None if seconds is None else round(seconds, 1),
+        processor=last["processor"],
+        cores=last["cores"],
+        gpu=list(last["gpu"]),
+        system=last["system"],
+        python=_each([maker["python"] for maker in known]),
+        packages=packages,
+        commit=_each([maker["commit"] for maker in known]) or None,
+        device=last["device"] if makers and None not in makers else None,
     )
+
+
+def _each(values: Sequence[str | None]) -> str:
+    """Every different value, in order."""
+    return ", ".join(dict.fromkeys(value for value in values if value))
 
 
 def cost_figures(records: Sequence[PassageRecord]) -> dict[str, float]:

@@ -9,22 +9,28 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import resources
-from itertools import chain
 from statistics import fmean
 
 from seal_agent.data import bundled
 from seal_agent.evaluation.contestant import BeginStage, Contestant, Learnt
+from seal_agent.evaluation.passages import unit_id
+from seal_agent.evaluation.samples import BASE, Sample
+from seal_agent.evaluation.scoring import CONTAINS, graded_all
 from seal_agent.generation.engine import Engine
-from seal_agent.grading.grader import Grader, grade_all
+from seal_agent.grading.grader import Grader
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.types import Context, Question, Verdict, share_of
 
 NEUTRAL_TEXTS = 8  # whose perplexity is measured; not tuned
-UNRELATED = 12  # questions about other passages, asked with each adapter
 PORTABILITY_FILE = "portability.jsonl"
+BASE_UNIT = "base"
+"""The unit of the base model's own answers."""
+OWN, GUARD, PORTABILITY = "", "guard", "portability"
+"""What a sample's `passage` says of its question; of one about an unrelated passage, that passage's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +39,17 @@ class Surroundings:
 
     neutral: tuple[str, ...]
     perplexity: float
-    guard: Context
-    guard_answers: tuple[str, ...]
-    unrelated: tuple[Context, ...]
-    unrelated_answers: tuple[str, ...]
+    samples: tuple[Sample, ...]
+
+    @classmethod
+    def of(cls, reference: Sequence[Context], perplexity: float, samples: Sequence[Sample]) -> Surroundings:
+        """`reference` are passages that nothing learns."""
+        return cls(neutral_texts(reference), perplexity, tuple(samples))
+
+
+def neutral_texts(reference: Sequence[Context]) -> tuple[str, ...]:
+    """The texts whose perplexity is measured."""
+    return tuple(context.text for context in reference[:NEUTRAL_TEXTS])
 
 
 def portability_questions(title: str) -> tuple[Question, ...]:
@@ -50,51 +63,99 @@ def _read(name: str) -> list[str]:
     return [line for line in text.splitlines() if line]
 
 
-def survey(contestant: Contestant, others: Sequence[Context], begin: BeginStage) -> Surroundings:
-    """Ask the base model first. `others` are passages that nothing learns."""
-    neutral = tuple(context.text for context in others[:NEUTRAL_TEXTS])
-    unrelated = tuple(replace(context, questions=context.questions[:1]) for context in others[:UNRELATED])
-    guard = Context("", "", bundled.guard_questions())
-    guard_answers, *unrelated_answers = _answers(contestant, [guard, *unrelated], None, begin)
-    before = perplexity(contestant.engine, neutral, None)
-    return Surroundings(neutral, before, guard, guard_answers, unrelated, tuple(chain(*unrelated_answers)))
+def surrounding_questions(reference: Sequence[Context]) -> list[tuple[str, Context]]:
+    """What must not change, with the `passage` of its samples: general questions, and one about each passage."""
+    unrelated = [(unit_id(context), replace(context, questions=context.questions[:1])) for context in reference]
+    return [(GUARD, Context("", "", bundled.guard_questions())), *unrelated]
+
+
+def questions_after(context: Context, reference: Sequence[Context]) -> list[tuple[str, Context]]:
+    """Everything that is asked once a passage is learnt."""
+    ported = replace(context, questions=portability_questions(context.title))
+    return [(OWN, context), (PORTABILITY, ported), *surrounding_questions(reference)]
+
+
+def survey(contestant: Contestant, reference: Sequence[Context], grader: Grader, begin: BeginStage) -> Surroundings:
+    """Ask the base model first. `reference` are passages that nothing learns."""
+    sample = partial(Sample, BASE_UNIT, 0, verdict=Verdict.UNGRADED, step=BASE)
+    samples = _answers(contestant, surrounding_questions(reference), None, sample, grader, begin)
+    before = perplexity(contestant.engine, neutral_texts(reference), None)
+    return Surroundings.of(reference, before, samples)
 
 
 def harm_of(
-    contestant: Contestant, context: Context, learnt: Learnt, around: Surroundings, grader: Grader, begin: BeginStage
-) -> dict[str, float]:
-    """The figures of one adapter. Shares are 0..1; `perplexity_ratio` is 1 where nothing changed."""
-    other = replace(context, questions=portability_questions(context.title))
-    asked = [context, other, around.guard, *around.unrelated]
-    own, ported, guard, *unrelated = _answers(contestant, asked, learnt.adapter, begin)
-    before, after = (*around.guard_answers, *around.unrelated_answers), (*guard, *chain(*unrelated))
-    scores = {
-        "perplexity_ratio": perplexity(contestant.engine, around.neutral, learnt.adapter) / around.perplexity,
-        "changed_answers": fmean(_plain(old) != _plain(new) for old, new in zip(before, after, strict=True)),
-        "guard_before": _right(around.guard, around.guard_answers, grader),
-        "guard_after": _right(around.guard, guard, grader),
-        "contains": _right(context, own, grader),
+    contestant: Contestant,
+    context: Context,
+    learnt: Learnt,
+    seed: int,
+    around: Surroundings,
+    reference: Sequence[Context],
+    grader: Grader,
+    begin: BeginStage,
+) -> tuple[float, tuple[Sample, ...]]:
+    """The perplexity with the adapter over that without, and the adapter's answers."""
+    sample = partial(Sample, unit_id(context), seed, verdict=Verdict.UNGRADED, step=0)
+    asked = questions_after(context, reference)
+    samples = _answers(contestant, asked, learnt.adapter, sample, grader, begin)
+    return perplexity(contestant.engine, around.neutral, learnt.adapter) / around.perplexity, samples
+
+
+def _answers(
+    contestant: Contestant,
+    asked: Sequence[tuple[str, Context]],
+    adapter: LoraAdapter | None,
+    sample: partial[Sample],
+    grader: Grader,
+    begin: BeginStage,
+) -> tuple[Sample, ...]:
+    records = contestant.ask([context for _, context in asked], [Learnt(adapter)] * len(asked), begin)
+    samples = [
+        sample(
+            question=question.text,
+            golds=question.golds,
+            answer=answer.answer,
+            prompt_tokens=answer.prompt_tokens,
+            recalled=answer.recalled,
+            confidence=answer.confidence,
+            passage=passage,
+        )
+        for (passage, context), record in zip(asked, records, strict=True)
+        for question, answer in zip(context.questions, record.answers, strict=True)
+    ]
+    return graded_all(samples, grader)
+
+
+# ---------------------------------------------------------------- figures
+
+
+def harm_scores(samples: Sequence[Sample]) -> dict[str, dict[int, dict[str, float]]]:
+    """By passage and seed, the shares that follow from the answers, 0..1; without those that nobody could grade."""
+    before = {(s.passage, s.question): s for s in samples if s.unit == BASE_UNIT}
+    after: dict[str, dict[int, list[Sample]]] = {}
+    for sample in samples:
+        if sample.unit != BASE_UNIT:
+            after.setdefault(sample.unit, {}).setdefault(sample.seed, []).append(sample)
+    return {unit: {seed: _shares(before, of_seed) for seed, of_seed in seeds.items()} for unit, seeds in after.items()}
+
+
+def _shares(before: Mapping[tuple[str, str], Sample], after: Sequence[Sample]) -> dict[str, float]:
+    """Of one passage and seed; a question without a grade on one side of a comparison is left out of both."""
+    both = [(before[key], new) for new in after if (key := (new.passage, new.question)) in before]
+    ungraded = Verdict.UNGRADED
+    guard = [(o, n) for o, n in both if n.passage == GUARD and ungraded not in (o.verdict, n.verdict)]
+    shares = {
+        "changed_answers": fmean(_plain(old.answer) != _plain(new.answer) for old, new in both) if both else None,
+        "guard_before": share_of(Verdict.CORRECT, [old.verdict for old, _ in guard]),
+        "guard_after": share_of(Verdict.CORRECT, [new.verdict for _, new in guard]),
+        CONTAINS: share_of(Verdict.CORRECT, [new.verdict for new in after if new.passage == OWN]),
+        PORTABILITY: share_of(Verdict.CORRECT, [new.verdict for new in after if new.passage == PORTABILITY]),
     }
-    return scores | ({"portability": _right(other, ported, grader)} if other.questions else {})
+    return {name: share for name, share in shares.items() if share is not None}
 
 
 def _plain(answer: str) -> str:
     """An answer without case, punctuation and spacing."""
     return " ".join(re.findall(r"\w+", answer.casefold()))
-
-
-def _answers(
-    contestant: Contestant, contexts: Sequence[Context], adapter: LoraAdapter | None, begin: BeginStage
-) -> list[tuple[str, ...]]:
-    records = contestant.ask(contexts, [Learnt(adapter)] * len(contexts), begin)
-    return [tuple(answer.answer for answer in record.answers) for record in records]
-
-
-def _right(context: Context, answers: Sequence[str], grader: Grader) -> float:
-    """Share of right answers among those that could be graded."""
-    pairs = zip(context.questions, answers, strict=True)
-    verdicts = grade_all(grader, [(question.text, question.golds, answer) for question, answer in pairs])
-    return share_of(Verdict.CORRECT, verdicts) or 0.0
 
 
 def perplexity(engine: Engine, texts: Sequence[str], adapter: LoraAdapter | None) -> float:

@@ -27,7 +27,12 @@ def question_key(context: Context) -> str:
 
 def is_seen(context: Context) -> bool:
     """Whether the search that chose the default recipe has seen the passage."""
-    return unit_id(context) in _seen()
+    return is_seen_id(unit_id(context))
+
+
+def is_seen_id(unit: str) -> bool:
+    """The same of a passage's name in results."""
+    return unit in _seen()
 
 
 @functools.cache

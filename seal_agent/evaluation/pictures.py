@@ -63,6 +63,11 @@ def draw_note_curve(paths: Sequence[Path]) -> list[Path]:
     return written
 
 
+def check_pictures() -> None:
+    """Raises MissingDependency without matplotlib."""
+    _pyplot()
+
+
 def _pyplot() -> Any:
     try:
         import matplotlib

@@ -29,7 +29,10 @@ Settings = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A mean over units with its standard error and 95 % bootstrap interval; None where there is a single unit."""
+    """A mean over units with its standard error and 95 % interval; None where there is a single unit.
+
+    The interval is a bootstrap one; below ten units, Student's.
+    """
 
     __pydantic_config__ = _STRICT
 
@@ -102,7 +105,10 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """When, where and with what the run was made."""
+    """When, where and with what the run was made: when it began, and the seconds of all processes that went on with it.
+
+    Several values of a version or commit, where the run was resumed with another, are joined by commas.
+    """
 
     __pydantic_config__ = _STRICT
 
@@ -118,6 +124,8 @@ class RunFacts:
     commit: str | None
     imported_from: str | None = None
     """The older results file that the row was converted from; None for a row of this runner."""
+    device: str | None = None
+    """What computed it, such as "cpu" or "cuda"; None where an older version did not say."""
 
 
 @dataclass(frozen=True, slots=True)

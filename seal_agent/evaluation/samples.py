@@ -17,13 +17,18 @@ from seal_agent.types import Verdict
 
 _STRICT = ConfigDict(extra="forbid")  # a field that there is not is refused
 SUFFIX = ".samples.jsonl.gz"
+UNANSWERED = "[no answer: "
+"""Prefix of an answer whose context could not be learnt; the reason and "]" follow. It is ungraded, not wrong."""
+BASE = -1
+"""The step before anything is learnt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One answer. `direct` is "" where the grader cannot tell; `seed` is that of the adapter.
 
-    In a sequence of edits, `passage` is asked about after edit number `step`, counted from 0; -1 is the base model.
+    In a sequence of edits, `passage` is asked about after edit number `step`, counted from 0; `BASE` is the base model.
+    In `harm`, `step` is 0 after the passage was learnt, and `passage` says what else the question is about.
     """
 
     __pydantic_config__ = _STRICT
@@ -40,6 +45,11 @@ class Sample:
     confidence: float | None = None
     passage: str = ""
     step: int | None = None
+
+
+def unanswered(sample: Sample) -> str:
+    """Why there is no answer; "" where there is one."""
+    return sample.answer.removeprefix(UNANSWERED).removesuffix("]") if sample.answer.startswith(UNANSWERED) else ""
 
 
 # ---------------------------------------------------------------- files
@@ -63,6 +73,6 @@ def read_samples(path: Path, sha256: str) -> list[Sample]:
         raise InputError(f"{path} is not the file that the results name: its SHA-256 differs")
     adapter: TypeAdapter[Sample] = TypeAdapter(Sample)
     try:
-        return [adapter.validate_json(line) for line in gzip.decompress(data).decode().splitlines() if line]
+        return [adapter.validate_json(line) for line in gzip.decompress(data).decode().split("\n") if line]
     except (OSError, EOFError, ValueError, ValidationError) as err:
         raise InputError(f"{path} holds no samples: {str(err).splitlines()[0]}") from err

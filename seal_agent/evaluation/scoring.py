@@ -11,8 +11,8 @@ from statistics import fmean
 from seal_agent.arc.grids import STYLES, Grid, cell_accuracy
 from seal_agent.arc.text import parse_attempts
 from seal_agent.config import ArcConfig
-from seal_agent.evaluation.samples import Sample
-from seal_agent.grading.grader import DirectnessGrader, Grader
+from seal_agent.evaluation.samples import UNANSWERED, Sample
+from seal_agent.grading.grader import DirectnessGrader, Grader, grade_all
 from seal_agent.types import Verdict
 
 CONTAINS, DIRECT, IS_ANSWER, WORDS = "contains", "direct", "is_answer", "words"
@@ -66,14 +66,40 @@ def mean_scores(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def graded(sample: Sample, grader: Grader) -> Sample:
     """The sample with the grader's verdicts on its answer."""
-    verdict, direct = grader.grade(sample.question, sample.golds, sample.answer), ""
+    (again,) = graded_all([sample], grader)
+    return again
+
+
+def graded_all(samples: Sequence[Sample], grader: Grader) -> tuple[Sample, ...]:
+    """The samples with the grader's verdicts; an answer that was never given stays ungraded."""
+    given = [sample for sample in samples if not sample.answer.startswith(UNANSWERED)]
+    verdicts = iter(grade_all(grader, [(sample.question, sample.golds, sample.answer) for sample in given]))
+    return tuple(
+        replace(sample, verdict=Verdict.UNGRADED, direct="")
+        if sample.answer.startswith(UNANSWERED)
+        else _with_verdict(sample, next(verdicts), grader)
+        for sample in samples
+    )
+
+
+def _with_verdict(sample: Sample, verdict: Verdict, grader: Grader) -> Sample:
+    direct = ""
     if isinstance(grader, DirectnessGrader) and verdict is not Verdict.UNGRADED:
         direct = grader.direct(sample.question, sample.golds, sample.answer).value
     return replace(sample, verdict=verdict, direct=direct)
 
 
+def with_missing_grades(samples: Sequence[Sample], grader: Grader) -> tuple[Sample, ...]:
+    """The samples; those that a grader could not grade, such as a judge that did not answer, are graded again."""
+    missing = [place for place, sample in enumerate(samples) if sample.verdict is Verdict.UNGRADED]
+    again = dict(zip(missing, graded_all([samples[place] for place in missing], grader), strict=True))
+    return tuple(again.get(place, sample) for place, sample in enumerate(samples))
+
+
 def graded_arc(sample: Sample) -> Sample:
     """The sample of a task of ARC with its verdict: one of the attempts equals the output."""
+    if sample.answer.startswith(UNANSWERED):
+        return replace(sample, verdict=Verdict.UNGRADED, direct="")
     gold = Grid.of(json.loads(sample.golds[0]))
     return replace(sample, verdict=Verdict.CORRECT if gold in _attempts(sample) else Verdict.WRONG, direct="")
 

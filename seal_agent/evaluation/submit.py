@@ -6,24 +6,27 @@ checked here; the settings, seed and versions in the row let a reviewer make it 
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jsonschema
 
+from seal_agent.config import RECIPES
 from seal_agent.errors import InputError
 from seal_agent.evaluation.continual import mean_matrix, sequence_scores
-from seal_agent.evaluation.passages import data_hash, unit_id
+from seal_agent.evaluation.expected import check_questions
+from seal_agent.evaluation.harm import harm_scores
+from seal_agent.evaluation.passages import is_seen_id
 from seal_agent.evaluation.results import Measure, Results, published_schema, read_results, to_json
-from seal_agent.evaluation.samples import Sample, read_samples
-from seal_agent.evaluation.scoring import graded, graded_arc, unit_scores
+from seal_agent.evaluation.samples import Sample, read_samples, unanswered
+from seal_agent.evaluation.scoring import graded_all, graded_arc, mean_scores, unit_scores
 from seal_agent.evaluation.statistics import measures_of
-from seal_agent.evaluation.suites import SUITES, contexts_of
+from seal_agent.evaluation.suites import SUITES
 from seal_agent.grading.graders import DEFAULT_GRADER, make_grader
 
-GRADED_AGAIN = 10
 TOLERANCE = 1e-9
+NOT_OF_ANSWERS = ("perplexity_ratio",)
+"""Measures of `harm` that no stored answer shows, besides those of lm-eval's tasks, which have a dot in their name."""
 
 
 def check_submission(path: Path, data: str | None = None) -> tuple[str, ...]:
@@ -37,13 +40,15 @@ def check_submission(path: Path, data: str | None = None) -> tuple[str, ...]:
     if results.suite not in SUITES:
         raise InputError(f"{path} is of the suite {results.suite!r}, which there is not; use {', '.join(SUITES)}")
     checks = ["the file fits the published schema"]
+    _check_facts(results)
     _check_means(results)
     checks.append("the means and intervals follow from the units")
     if results.samples:
         samples = read_samples(path.with_name(results.samples.file), results.samples.sha256)
+        _check_counts(results, samples)
         checks += _check_samples(results, samples)
-        checks += _check_data(results, samples, data)
-    elif SUITES[results.suite].task:
+        checks += check_questions(results, samples, data)
+    elif SUITES[results.suite].kind != "speed":
         raise InputError(f"{path} names no file of answers, so nothing can be graded again; add the one of the run")
     return tuple(checks)
 
@@ -54,6 +59,39 @@ def _check_schema(results: Results, path: Path) -> None:
     except jsonschema.ValidationError as err:
         place = ".".join(map(str, err.absolute_path)) or "the whole"
         raise InputError(f"{path} does not fit the schema at {place}: {err.message}") from err
+
+
+def _check_facts(results: Results) -> None:
+    """Raises InputError where the row contradicts its suite, its recipe or itself."""
+    suite, units = SUITES[results.suite], results.units
+    if (results.primary, results.higher_is_better) != (suite.primary, suite.higher_is_better):
+        more = "more" if suite.higher_is_better else "less"
+        raise InputError(f"{suite.name} is ranked by {suite.primary}, of which {more} is better; the file was changed")
+    if results.primary not in results.measures:
+        raise InputError(f"{suite.name} is ranked by {suite.primary}, which the row has not measured")
+    if len({unit.id for unit in units}) < len(units) or len(set(results.seeds)) < len(results.seeds):
+        raise InputError("a unit or a seed stands in the row twice; write the file with `seal bench`")
+    if results.data.units != len(units):
+        raise InputError(f"data.units is {results.data.units}, but the row has {len(units)}; the file was changed")
+    if results.data.seen != sum(unit.seen for unit in units):
+        raise InputError(f"data.seen is {results.data.seen}, but other units are marked; the file was changed")
+
+
+def _check_counts(results: Results, samples: Sequence[Sample]) -> None:
+    """Raises InputError where a count is not that of the answers, or a passage that was seen is not marked."""
+    assert results.samples
+    if results.samples.count != len(samples):
+        raise InputError(f"samples.count is {results.samples.count}, but there are {len(samples)} answers")
+    harm = SUITES[results.suite].kind == "harm"
+    searched = results.recipe.settings.get("searched")
+    ids = frozenset(searched) if isinstance(searched, list | tuple) else frozenset()
+    recipe = RECIPES.get(results.recipe.name)
+    everywhere = searched is True or (recipe is not None and recipe.searched is True)
+    of_units = {(s.unit, s.unit if harm or not s.passage else s.passage) for s in samples}
+    seen = {unit for unit, passage in of_units if passage in ids or (everywhere and is_seen_id(passage))}
+    unmarked = [unit for unit in results.units if unit.id in seen and not unit.seen]
+    if unmarked:
+        raise InputError(f"the search that chose the recipe has seen {unmarked[0].title!r}; mark it as seen")
 
 
 def _check_means(results: Results) -> None:
@@ -70,58 +108,47 @@ def _check_means(results: Results) -> None:
 
 def _check_samples(results: Results, samples: Sequence[Sample]) -> list[str]:
     """Raises InputError where scores do not follow from the answers, or a verdict is not the grader's."""
-    arc = SUITES[results.suite].kind == "arc"
-    continual = SUITES[results.suite].kind == "continual"
-    scores = sequence_scores(samples) if continual else unit_scores(samples, arc=arc)
-    _check_scores(results, {unit: of_unit for unit, of_unit in scores.items() if of_unit})
-    if continual and mean_matrix(samples) != results.curves:
+    kind = SUITES[results.suite].kind
+    found: Mapping[str, Mapping[str, float]]
+    if kind == "continual":
+        found = sequence_scores(samples)
+    elif kind == "harm":
+        found = {unit: mean_scores(list(seeds.values())) for unit, seeds in harm_scores(samples).items()}
+    else:
+        found = unit_scores(samples, arc=kind == "arc")
+    _check_scores(results, {unit: of_unit for unit, of_unit in found.items() if of_unit}, kind == "harm")
+    if results.curves != (mean_matrix(samples) if kind == "continual" else {}):
         raise InputError("the accuracy matrix does not follow from the answers; the file was changed")
     checks = [f"the scores of {len(results.units)} units follow from {len(samples)} answers"]
-    if not arc and results.grader != DEFAULT_GRADER:
+    if kind != "arc" and results.grader != DEFAULT_GRADER:
         return [*checks, f"the verdicts of the grader {results.grader!r} were not asked for again"]
-    count = _grade_again(samples, arc)
-    return [*checks, f"{count} answers drawn at random were graded again with the same verdict"]
+    _grade_again(samples, kind == "arc")
+    return [*checks, f"all {len(samples)} answers were graded again with the same verdict"]
 
 
-def _check_scores(results: Results, scores: Mapping[str, Mapping[str, float]]) -> None:
+def _check_scores(results: Results, scores: Mapping[str, Mapping[str, float]], harm: bool) -> None:
     if set(scores) != {unit.id for unit in results.units}:
         raise InputError("the answers are not about the units of the results; the files do not belong together")
     for unit in results.units:
-        for name, value in unit.scores.items():
-            found = scores[unit.id].get(name)
-            if found is None or abs(found - value) > TOLERANCE:
-                raise InputError(f"{name} of {unit.title!r} is {value:g}, but its answers give {found}; it was changed")
+        own = {n: v for n, v in unit.scores.items() if not (harm and (n in NOT_OF_ANSWERS or "." in n))}
+        for name in [*own, *scores[unit.id]]:
+            value, found = own.get(name), scores[unit.id].get(name)
+            if value is None or found is None or abs(found - value) > TOLERANCE:
+                said = "missing" if value is None else f"{value:g}"
+                raise InputError(f"{name} of {unit.title!r} is {said}, but its answers give {found}; it was changed")
 
 
-def _grade_again(samples: Sequence[Sample], arc: bool) -> int:
-    """Grade some answers again; how many. Raises InputError for another verdict."""
-    grader = make_grader()
-    drawn = random.Random(len(samples)).sample(list(samples), min(GRADED_AGAIN, len(samples)))
-    for sample in drawn:
-        again = graded_arc(sample) if arc else graded(sample, grader)
-        if (again.verdict, again.direct) != (sample.verdict, sample.direct):
+def _grade_again(samples: Sequence[Sample], arc: bool) -> None:
+    """Raises InputError for an answer with another verdict than the grader's."""
+    again = [graded_arc(sample) for sample in samples] if arc else graded_all(samples, make_grader())
+    for sample, found in zip(samples, again, strict=True):
+        if (found.verdict, found.direct) != (sample.verdict, sample.direct):
+            reason = "was not given" if unanswered(sample) else f"is graded {found.verdict.value}"
             raise InputError(
-                f"the answer {sample.answer[:60]!r} to {sample.question!r} is graded {again.verdict.value}"
-                f"{' and direct' if again.direct == 'correct' else ''}, but the file says {sample.verdict.value}; "
+                f"the answer {sample.answer[:60]!r} to {sample.question!r} {reason}"
+                f"{' and direct' if found.direct == 'correct' else ''}, but the file says {sample.verdict.value}; "
                 "it was changed, or made with another version of the grader"
             )
-    return len(drawn)
-
-
-def _check_data(results: Results, samples: Sequence[Sample], data: str | None) -> list[str]:
-    """That questions and golds are those of the suite. Raises InputError where they are not."""
-    suite = SUITES[results.suite]
-    if suite.kind == "arc" or (suite.needs_data and data is None):
-        return ["the questions were not compared with the suite's passages: give --data"] if suite.needs_data else []
-    of_passage = {sample.passage or sample.unit for sample in samples}
-    contexts = [context for context in contexts_of(suite, data, None) if unit_id(context) in of_passage]
-    if data_hash(contexts) != results.data.hash:
-        raise InputError("the questions are not those of the suite's passages: their hash differs")
-    known = {(unit_id(c), question.text, question.golds) for c in contexts for question in c.questions}
-    for sample in samples:
-        if (sample.passage or sample.unit, sample.question, sample.golds) not in known:
-            raise InputError(f"the question {sample.question!r} or its gold answers are not the suite's")
-    return [f"the questions are those of {len(contexts)} passages of the suite"]
 
 
 def _same_measure(first: Measure, second: Measure) -> bool:

@@ -66,12 +66,18 @@ def groups_of(base: BaseModel, adapters: Sequence[LoraAdapter | None]) -> list[l
     return [list(range(len(adapters)))]
 
 
-def batches_of(lengths: Sequence[int], together: Together, max_rows: int) -> list[list[int]]:
-    """Indices of the rows of each batch; rows are taken by length, the shortest first."""
+def batches_of(
+    lengths: Sequence[int], together: Together, max_rows: int, max_tokens: int | None = None
+) -> list[list[int]]:
+    """Indices of the rows of each batch; rows are taken by length, the shortest first.
+
+    A batch has at most `max_tokens` positions, padding included (None: any number), unless it is one row.
+    """
     batches: list[list[int]] = []
     for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
         last = batches[-1] if batches else []
-        if last and len(last) < max_rows and may_join(lengths[i], lengths[last[0]], together):
+        fits = len(last) < max_rows and (max_tokens is None or (len(last) + 1) * lengths[i] <= max_tokens)
+        if last and fits and may_join(lengths[i], lengths[last[0]], together):
             last.append(i)
         else:
             batches.append([i])

@@ -41,6 +41,7 @@ MAX_BATCH_ROWS = 32  # beyond this, decoding on a CPU gains little and memory gr
 # Of one pass of `score` and `soft_labels`: positions with logits, which take 256 MiB in float32 at 64k vocabulary.
 MAX_SCORED_TOKENS = 1024
 MAX_READ_TOKENS = 8192  # of one pass of `score` and `soft_labels`: input tokens, padding included
+MAX_CACHE_BYTES = 4 << 30  # keys and values of one batch: 32 rows of 1,000 tokens of a model with 8B weights. Not tuned
 _UNFINISHED_CHARACTER = "\ufffd"
 
 
@@ -240,18 +241,23 @@ class HFEngine:
 
     # ------------------------------------------------------------ decoding
 
-    def _batches(self, rows: Sequence[DecodingRow]) -> list[list[DecodingRow]]:
-        """Rows that are decoded together, by length of prompt."""
+    def _batches(self, rows: Sequence[DecodingRow], max_new_tokens: int = 0) -> list[list[DecodingRow]]:
+        """Rows that are decoded together, by length of prompt; their cache takes at most `MAX_CACHE_BYTES`."""
         if not rows:
             return []
         groups = [[rows[i] for i in group] for group in groups_of(self.base, [row.adapter for row in rows])]
         if self._static_decoder() is not None:  # rows join while others finish
             return groups
+        from seal_agent.generation.kv_cache import bytes_per_position
+
         together = decoding_of(self.base).together
+        each = bytes_per_position(self.base.module.config, self.base.dtype)
+        most = MAX_CACHE_BYTES // each if each else None
+        lengths = [[len(row.prompt_ids) + max_new_tokens for row in group] for group in groups]
         return [
             [group[i] for i in batch]
-            for group in groups
-            for batch in batches_of([len(row.prompt_ids) for row in group], together, self.max_rows)
+            for group, of_group in zip(groups, lengths, strict=True)
+            for batch in batches_of(of_group, together, self.max_rows, most)
         ]
 
     def _decode_all(
@@ -259,7 +265,7 @@ class HFEngine:
     ) -> None:
         """Decode rows to their ends, in batches as far as they are decoded in batches."""
         finished = reported = 0
-        for batch in self._batches(rows):
+        for batch in self._batches(rows, sampling.max_tokens):
             for _ in self._steps(batch, sampling, least):
                 done = finished + sum(row.finish is not None for row in batch)
                 if progress and done > reported and len(batch) > self.max_rows:

@@ -39,12 +39,32 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         self.keys, self.values = (buffer[:, :, :new_length] for buffer in buffers)
         return self.keys, self.values
 
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Keep these rows. The old buffers are let go first, so that no layer waits for the others to free its own."""
+        self._buffers = None
+        super().reorder_cache(beam_idx)
+
 
 def new_cache(config: Any) -> Any:
     """An empty cache for a model. Layers that do not keep all keys and values stay as transformers makes them."""
     cache = DynamicCache(config=config)
     cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
+
+
+def bytes_per_position(config: Any, dtype: torch.dtype) -> int:
+    """Bytes that the keys and values of one position of one row take in all layers; 0 where a config does not say.
+
+    Layers with a window are counted as if they kept all positions.
+    """
+    text = config.get_text_config(decoder=True)
+    layers, width = getattr(text, "num_hidden_layers", None), getattr(text, "hidden_size", None)
+    queries = getattr(text, "num_attention_heads", None)
+    if not (isinstance(layers, int) and isinstance(width, int) and isinstance(queries, int) and queries):
+        return 0
+    heads = getattr(text, "num_key_value_heads", None) or queries
+    size = getattr(text, "head_dim", None) or width // queries
+    return 2 * layers * heads * size * dtype.itemsize if isinstance(heads, int) and isinstance(size, int) else 0
 
 
 def keeps_all_positions(cache: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,8 @@ def test_a_tampered_row_is_refused_with_the_reason(call: Call, tmp_path: Path) -
         (("bench", "novel"), "there is no suite 'novel'"),
         (("bench", "novel_n1", "--set", "epochs"), "write --set epochs=2"),
         (("bench", "novel_n1", "--export", "xml"), "use eee or eval_results"),
+        (("bench", "novel_n1", "--export", "eval_results"), "use --export eee instead"),
+        (("bench", "novel_n1", "--set", "grader=model"), "use --grader"),
         (("bench", "squad_n1"), "give --data"),
         (("leaderboard", "nowhere"), "neither a folder nor a results file"),
         (("submit", "nowhere.json"), "cannot be read"),
@@ -116,6 +119,15 @@ def test_misuse_is_one_sentence(call: Call, arguments: tuple[str, ...], says: st
     assert ran.code == 2
     assert says in " ".join(ran.err.split())
     assert "Traceback" not in ran.err
+
+
+def test_pictures_that_cannot_be_drawn_are_refused_before_the_run(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    ran = call("bench", "novel_n1", "--model", "nowhere", "--out", tmp_path, "--pictures")
+    assert ran.code != 0
+    assert "pip install 'seal-agent[bench]'" in " ".join(ran.err.split())
 
 
 @pytest.mark.parametrize("command", ["bench", "leaderboard", "submit", "recipes"])

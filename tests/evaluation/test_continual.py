@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from seal_agent.config import recipe_named
 from seal_agent.data.bundled import novel
+from seal_agent.evaluation.asked import sequences_hash, sequences_of
 from seal_agent.evaluation.assemble import Measured, Setting, assemble, recipe_facts
-from seal_agent.evaluation.continual import BASE, matrix_of, mean_matrix, sequence_scores, sequences_of
+from seal_agent.evaluation.continual import matrix_of, mean_matrix, sequence_scores
 from seal_agent.evaluation.pictures import draw_run
 from seal_agent.evaluation.results import DataFacts, ModelFacts, RunFacts, Unit, write_results
-from seal_agent.evaluation.samples import Sample
+from seal_agent.evaluation.samples import BASE, Sample
 from seal_agent.evaluation.suites import SUITES
 from seal_agent.types import Verdict
 
@@ -65,6 +67,31 @@ def test_ungraded_answers_leave_a_hole_and_no_zero() -> None:
     ]
     assert matrix_of(holed)[1][2] == [0.5, None, 1.0]
     assert sequence_scores(holed)["s"]["final"] == pytest.approx(0.75)
+
+
+def test_a_passage_whose_base_answers_were_not_graded_is_in_no_comparison() -> None:
+    samples = samples_of([[1.0], [0.5, 1.0], [0.5, 0.0, 1.0]], [0.5, 0.5, 0.0])
+    holed = [
+        replace(s, verdict=Verdict.UNGRADED, direct="") if (s.step, s.passage) == (BASE, "p0") else s for s in samples
+    ]
+    assert matrix_of(holed)[0] == [None, 0.5, 0.0]
+    scores = sequence_scores(holed)["s"]
+    assert (scores["base"], scores["final"]) == (pytest.approx(0.25), pytest.approx(0.5))
+    assert scores["smallest_lead"] == pytest.approx(0.25)
+
+
+def test_a_sequence_that_stopped_early_is_in_no_mean() -> None:
+    whole = samples_of(MATRIX, BASE_ROW)
+    stopped = [s for s in samples_of(MATRIX, BASE_ROW, unit="t") if s.step != 2]
+    assert sequence_scores([*whole, *stopped]) == sequence_scores(whole)
+    assert mean_matrix([*whole, *stopped]) == mean_matrix(whole)
+    assert mean_matrix(stopped) == {}
+
+
+def test_other_sequences_of_the_same_passages_have_another_hash() -> None:
+    short, long = sequences_of(novel(), 2, 4), sequences_of(novel(), 8, 1)
+    assert sequences_hash(short) != sequences_hash(long)
+    assert sequences_hash(short) != sequences_hash(short[::-1])
 
 
 def test_matrices_of_sequences_and_seeds_are_averaged() -> None:

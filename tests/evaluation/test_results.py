@@ -10,7 +10,6 @@ import pytest
 from bench_rows import novel_row, three_rows
 
 from seal_agent.errors import InputError
-from seal_agent.evaluation.files import Journal
 from seal_agent.evaluation.results import published_schema, read_results, results_in, schema, to_json
 from seal_agent.evaluation.samples import read_samples
 
@@ -82,27 +81,3 @@ def test_changed_answers_are_refused(tmp_path: Path) -> None:
 def test_the_same_answers_give_the_same_bytes(tmp_path: Path) -> None:
     first, second = (novel_row(tmp_path / name, "default", [4]) for name in ("a", "b"))
     assert read_results(first) == read_results(second)
-
-
-# ---------------------------------------------------------------- the journal
-
-
-def test_a_journal_keeps_what_was_written_before_a_kill(tmp_path: Path) -> None:
-    path = tmp_path / "journal.jsonl"
-    journal = Journal(path, {"recipe": "default"})
-    journal.add("0:a", {"answer": "ä"})
-    journal.add("0:b", [1, 2])
-    with path.open("ab") as file:
-        file.write(b'{"key": "0:c", "val')  # cut off
-    again = Journal(path, {"recipe": "default"})
-    assert again["0:a"] == {"answer": "ä"}
-    assert "0:b" in again
-    assert "0:c" not in again
-    again.add("0:c", 3)
-    assert Journal(path, {"recipe": "default"})["0:c"] == 3
-
-
-def test_a_journal_of_other_settings_is_refused_by_name(tmp_path: Path) -> None:
-    Journal(tmp_path / "journal.jsonl", {"recipe": "default", "size": 1})
-    with pytest.raises(InputError, match=r"other settings \(size\)"):
-        Journal(tmp_path / "journal.jsonl", {"recipe": "default", "size": 2})

@@ -11,46 +11,27 @@ import pytest
 pytest.importorskip("lm_eval")
 pytest.importorskip("bm25s")
 
+from bench_runs import TINY, data_of, knows, request, run, silent
 from conftest import random_adapter
 from fakes import ScriptedEngine
 
+from seal_agent.arc.data import task_to_json
+from seal_agent.arc.toy import toy_tasks
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import Recipe, recipe_named
+from seal_agent.config import recipe_named
 from seal_agent.data.bundled import novel
 from seal_agent.errors import InputError
 from seal_agent.evaluation.contestant import Contestant
-from seal_agent.evaluation.passages import choose_passages
-from seal_agent.evaluation.results import Results
+from seal_agent.evaluation.journal import Journal
+from seal_agent.evaluation.passages import data_hash
 from seal_agent.evaluation.retrieval import PassageSearch, with_passages
 from seal_agent.evaluation.submit import check_submission
 from seal_agent.generation.hf import HFEngine
-from seal_agent.integrations.lm_eval.bench.pace import expected_time
-from seal_agent.integrations.lm_eval.bench.plan import BenchRequest, Plan, plan_run
+from seal_agent.integrations.lm_eval.bench.model import BenchLM
+from seal_agent.integrations.lm_eval.bench.plan import Plan, plan_run
 from seal_agent.integrations.lm_eval.bench.run import run_suite
 from seal_agent.outer_loop.policy import save_policy
 from seal_agent.types import Message
-
-GOLDS = {question.text: question.golds[0] for context in novel() for question in context.questions}
-TINY = {"epochs": 1, "rank": 2, "format": "passage", "answer_style": "plain", "max_tokens": 8}
-
-
-def silent(stage: str):
-    return lambda done, total: None
-
-
-def knows(prompt: str, adapter: object) -> str:
-    """Right where the passage is in the prompt, else nothing."""
-    question = prompt.splitlines()[-1]
-    return GOLDS.get(question, "") if "Read this passage." in prompt else "nobody knows"
-
-
-def run(plan: Plan, base: BaseModel, engine: object, recipe: Recipe | None = None) -> tuple[Path, Results]:
-    contestant = Contestant(base, engine, recipe or plan.recipe, corpus=choose_passages(novel()))
-    return run_suite(plan, silent, contestant)
-
-
-def request(tmp_path: Path, suite: str = "novel_n1", **options: object) -> BenchRequest:
-    return BenchRequest(suite, tmp_path, quiet=True, **options)
 
 
 @pytest.mark.parametrize(("recipe", "right"), [("base", 0.0), ("in_context", 1.0), ("retrieval", 1.0)])
@@ -108,14 +89,8 @@ def test_passages_that_the_search_has_seen_are_marked(tmp_path: Path, tiny_base:
 
 
 def test_many_passages_go_into_one_adapter(tmp_path: Path, tiny_base: BaseModel) -> None:
-    data = tmp_path / "passages.jsonl"
-    rows = [
-        {"title": c.title, "context": c.text, "questions": [{"question": q.text, "answer": list(q.golds)}]}
-        for c in novel()[:3]
-        for q in c.questions[:1]
-    ]
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    plan = plan_run(request(tmp_path, "squad_cpt", recipe="paper", changes=TINY, data=str(data), size=3))
+    data = data_of(tmp_path, novel()[:3])
+    plan = plan_run(request(tmp_path, "squad_cpt", recipe="paper", changes=TINY, data=data, size=3))
     contestant = Contestant(tiny_base, HFEngine(tiny_base), plan.recipe, corpus=plan.contexts, together=True)
     learnt = contestant.learn(plan.contexts, 0, silent)
     assert len({id(one.adapter) for one in learnt}) == 1
@@ -124,15 +99,9 @@ def test_many_passages_go_into_one_adapter(tmp_path: Path, tiny_base: BaseModel)
 
 
 def test_many_passages_are_learnt_by_all_weights_of_a_copy(tmp_path: Path, tiny_base: BaseModel) -> None:
-    data = tmp_path / "passages.jsonl"
-    rows = [
-        {"title": c.title, "context": c.text, "questions": [{"question": q.text, "answer": list(q.golds)}]}
-        for c in novel()[:2]
-        for q in c.questions[:1]
-    ]
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = data_of(tmp_path, novel()[:2])
     changes = {"epochs": 1, "format": "passage", "max_tokens": 8}
-    wanted = request(tmp_path, "squad_cpt", recipe="paper/cpt-full", changes=changes, data=str(data), size=2)
+    wanted = request(tmp_path, "squad_cpt", recipe="paper/cpt-full", changes=changes, data=data, size=2)
     plan = plan_run(wanted)
     before = [weight.clone() for weight in tiny_base.module.parameters()]
     contestant = Contestant(tiny_base, HFEngine(tiny_base), plan.recipe, corpus=plan.contexts, together=True)
@@ -177,49 +146,25 @@ def test_a_policy_writes_the_notes_and_the_row_names_it(tmp_path: Path, tiny_bas
     assert results.recipe.changed["policy"] == name[:8]
 
 
-def test_edits_in_a_row_give_a_matrix_that_can_be_submitted(tmp_path: Path, tiny_base: BaseModel) -> None:
-    data = tmp_path / "passages.jsonl"
-    rows = [
-        {"title": c.title, "context": c.text, "questions": [{"question": q.text, "answer": list(q.golds)}]}
-        for c in novel()[:4]
-        for q in c.questions[:1]
-    ]
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    wanted = request(tmp_path, "squad_continual", recipe="paper", changes=TINY, data=str(data), size=2, limit=2)
-    path, results = run(plan_run(wanted), tiny_base, HFEngine(tiny_base))
-    assert [len(row) for row in results.curves["accuracy"]] == [2, 2]
-    assert results.curves["accuracy"][0][1] is None
-    assert {"base", "final", "just_after", "backward_transfer", "smallest_lead"} <= set(results.measures)
-    assert check_submission(path, str(data))
+def test_many_passages_of_one_adapter_are_measured_together_or_anew(tmp_path: Path, tiny_base: BaseModel) -> None:
+    data = data_of(tmp_path, novel()[:3])
+    plan = plan_run(request(tmp_path / "rows", "squad_cpt", recipe="paper", changes=TINY, data=data, size=3))
+    _, results = run_suite(plan, silent, together(tiny_base, plan))
+    lines = plan.journal_path.read_text().splitlines()
+    (batch,) = [json.loads(line)["rows"] for line in lines if '"rows"' in line]
+    one = dict([next(iter(batch.items()))])
+    plan.journal_path.write_text("\n".join([*lines[:-1], json.dumps({"rows": one, "seconds": 1.0})]) + "\n")
+    asked: list[int] = []
+    contestant = together(tiny_base, plan)
+    learn = contestant.learn
+    contestant.learn = lambda contexts, *rest: asked.append(len(contexts)) or learn(contexts, *rest)  # type: ignore
+    _, again = run_suite(plan, silent, contestant)
+    assert asked == [3]
+    assert again.units == results.units
 
 
-def test_harm_is_measured_against_the_base_model(tmp_path: Path, tiny_base: BaseModel) -> None:
-    plan = plan_run(request(tmp_path, "harm", recipe="paper", changes=TINY, limit=2))
-    _, results = run(plan, tiny_base, HFEngine(tiny_base))
-    assert results.measures["perplexity_ratio"].value > 0
-    assert 0 <= results.measures["changed_answers"].value <= 1
-    assert "portability" in results.measures
-    assert not results.higher_is_better
-
-
-def test_harm_runs_any_task_of_lm_eval_before_and_after(tmp_path: Path, tiny_base: BaseModel) -> None:
-    folder = tmp_path / "tasks"
-    folder.mkdir()
-    (folder / "data.jsonl").write_text(
-        "".join(json.dumps({"q": f"{n} + 1 =", "a": str(n + 1)}) + "\n" for n in range(4))
-    )
-    (folder / "sums.yaml").write_text(
-        f"task: sums\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: {folder / 'data.jsonl'}}}}}\n"
-        "test_split: test\noutput_type: multiple_choice\ndoc_to_text: q\ndoc_to_choice: ['1', '2', '3', '4']\n"
-        "doc_to_target: a\nmetric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]\n"
-    )
-    wanted = request(tmp_path, "harm", recipe="paper", changes=TINY, limit=1, tasks=("sums",), include_path=str(folder))
-    _, results = run(plan_run(wanted), tiny_base, HFEngine(tiny_base))
-    assert {"sums.acc_before", "sums.acc_after"} <= set(results.measures)
-    with pytest.raises(InputError, match="no task 'nothing'"):
-        run(plan_run(replace(wanted, tasks=("nothing",), out=tmp_path / "b")), tiny_base, HFEngine(tiny_base))
-    with pytest.raises(InputError, match="belongs to the suite harm"):
-        plan_run(replace(wanted, suite="novel_n1"))
+def together(base: BaseModel, plan: Plan) -> Contestant:
+    return Contestant(base, HFEngine(base), plan.recipe, corpus=plan.contexts, together=True)
 
 
 def test_speed_is_measured_in_rounds(tmp_path: Path, tiny_base: BaseModel) -> None:
@@ -227,33 +172,44 @@ def test_speed_is_measured_in_rounds(tmp_path: Path, tiny_base: BaseModel) -> No
     _, results = run(plan, tiny_base, HFEngine(tiny_base))
     assert results.measures["inner_loops_per_hour"].count == 2
     assert results.measures["decoded_tokens_per_second"].value > 0
+    assert results.data.hash == data_hash(plan.contexts[:2])
+    assert (results.run.device, results.run.gpu) == ("cpu", [])
+    assert results.run.seconds is not None
+    _, again = run(plan, tiny_base, HFEngine(tiny_base))
+    assert (again.run.seconds, again.run.date) == (results.run.seconds, results.run.date), "nothing was measured anew"
+    text = plan.journal_path.read_text()
+    plan.journal_path.write_text(text.replace('"device":"cpu"', '"device":"cuda"'))
+    with pytest.raises(InputError, match=r"other settings \(device\)"):
+        run(plan, tiny_base, HFEngine(tiny_base))
 
 
-def test_a_dry_run_tries_one_and_says_how_many_are_left(tmp_path: Path, tiny_base: BaseModel) -> None:
-    plan = plan_run(request(tmp_path, recipe="base", limit=5))
-    contestant = Contestant(tiny_base, ScriptedEngine(knows), plan.recipe, corpus=plan.contexts)
-    pace = expected_time(plan, silent, contestant)
-    assert pace.left == 5
-    assert pace.seconds == pytest.approx(5 * pace.seconds_each)
-    assert not plan.journal_path.exists()
+def test_a_journal_of_an_older_version_goes_on_at_its_place(tmp_path: Path, tiny_base: BaseModel) -> None:
+    plan = plan_run(request(tmp_path, recipe="base", limit=1, model="owner/Qwen2.5-7B"))
+    run(plan, tiny_base, ScriptedEngine(knows))
+    old = []
+    for line in map(json.loads, plan.journal_path.read_text().splitlines()):
+        old += [{"key": key, "value": value} for key, value in line.get("rows", {}).items()]
+        old += [line] if "settings" in line else []
+    earlier = tmp_path / "work" / "novel_n1-Qwen2-base" / "journal.jsonl"
+    earlier.parent.mkdir()
+    earlier.write_text("".join(json.dumps(line) + "\n" for line in old))
+    plan.journal_path.unlink()
+    engine = ScriptedEngine(knows)
+    _, results = run(plan, tiny_base, engine)
+    assert engine.calls == []
+    assert (results.run.device, results.run.seconds) == (None, None)
 
 
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        ({"suite": "nothing"}, "there is no suite 'nothing'"),
-        ({"suite": "squad_n1"}, "give --data"),
-        ({"recipe": "ttt"}, "does not fit the suite novel_n1"),
-        ({"suite": "arc_toy", "recipe": "retrieval"}, "does not fit the suite arc_toy"),
-        ({"suite": "harm", "recipe": "base"}, "does not fit the suite harm"),
-        ({"changes": {"epoch": 1}}, "did you mean epochs"),
-        ({"recipe": "nowhere.toml"}, "there is no recipe"),
-        ({"grader": "magic"}, "magic"),
-    ],
-)
-def test_misuse_is_refused_before_a_model_is_loaded(tmp_path: Path, options: dict, complaint: str) -> None:
-    with pytest.raises(InputError, match=complaint):
-        plan_run(BenchRequest(out=tmp_path, **{"suite": "novel_n1", **options}))
+def test_a_puzzle_is_asked_again_unless_all_its_tests_were_answered(tmp_path: Path, tiny_base: BaseModel) -> None:
+    (task,) = toy_tasks(1)
+    doc = {"task_id": task.id, "task": task_to_json(replace(task, test=task.test * 2))}
+    journal = Journal(tmp_path / "journal.jsonl", {})
+    journal.add(f"0:{task.id}:0", "before")
+    contestant = Contestant(tiny_base, HFEngine(tiny_base), recipe_named("base"), corpus=())
+    lm = BenchLM(contestant, (), journal, 0, {"recipe": "base", "views": 1})
+    answers = lm._answer_arc([doc | {"test": 0}, doc | {"test": 1}], True)
+    assert "before" not in answers
+    assert f"0:{task.id}:1" in journal
 
 
 # ---------------------------------------------------------------- retrieval

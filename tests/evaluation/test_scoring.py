@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +13,17 @@ from seal_agent.arc.grids import Grid
 from seal_agent.arc.text import format_attempts
 from seal_agent.data.bundled import novel
 from seal_agent.errors import InputError
+from seal_agent.evaluation.harm import BASE_UNIT, GUARD, harm_scores
 from seal_agent.evaluation.passages import choose_passages, data_hash, is_seen, question_key, unit_id
-from seal_agent.evaluation.samples import Sample
-from seal_agent.evaluation.scoring import graded, graded_arc, scores_of, unit_scores
+from seal_agent.evaluation.samples import BASE, Sample, read_samples, write_samples
+from seal_agent.evaluation.scoring import (
+    graded,
+    graded_all,
+    graded_arc,
+    scores_of,
+    unit_scores,
+    with_missing_grades,
+)
 from seal_agent.evaluation.suites import SUITES, contexts_of, suite_named
 from seal_agent.grading.graders import make_grader
 from seal_agent.self_edits.diversity import note_figures
@@ -97,3 +107,40 @@ def test_repeated_notes_are_less_diverse() -> None:
     assert (same.similarity, different.distinct) == (1.0, 1.0)
     assert different.similarity == 0.0
     assert note_figures([], len).distinct is None
+
+
+class Recovering:
+    """A judge that does not answer at first."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def grade(self, question: str, golds: Sequence[str], answer: str) -> Verdict:
+        self.asked += 1
+        return Verdict.UNGRADED if self.asked < 2 else Verdict.CORRECT
+
+
+def test_only_grades_that_are_missing_are_asked_for_again() -> None:
+    judge = Recovering()
+    samples = graded_all([sample("one"), sample("two"), sample("[no answer: lost]")], judge)
+    assert [s.verdict for s in samples] == [Verdict.UNGRADED, Verdict.CORRECT, Verdict.UNGRADED]
+    assert [s.verdict for s in with_missing_grades(samples, judge)] == [
+        Verdict.CORRECT, Verdict.CORRECT, Verdict.UNGRADED,
+    ]  # fmt: skip
+    assert judge.asked == 3
+
+
+def test_a_guard_question_without_a_grade_is_left_out_of_both_sides() -> None:
+    def answer(unit: str, question: str, verdict: Verdict, step: int) -> Sample:
+        return Sample(unit, 0, question, ("gold",), "same", verdict, passage=GUARD, step=step)
+
+    right, wrong, unknown = Verdict.CORRECT, Verdict.WRONG, Verdict.UNGRADED
+    before = [answer(BASE_UNIT, q, v, BASE) for q, v in (("a", unknown), ("b", right), ("c", wrong))]
+    after = [answer("u", q, v, 0) for q, v in (("a", wrong), ("b", right), ("c", unknown))]
+    assert harm_scores([*before, *after])["u"][0] == {"changed_answers": 0.0, "guard_before": 1.0, "guard_after": 1.0}
+
+
+def test_answers_with_unusual_line_ends_are_read_back(tmp_path: Path) -> None:
+    samples = [sample("one\u2028two\u0085three"), sample("four")]
+    path = tmp_path / "answers.gz"
+    assert read_samples(path, write_samples(samples, path)) == samples

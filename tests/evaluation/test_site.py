@@ -17,6 +17,7 @@ from seal_agent.evaluation.leaderboard.markdown import markdown
 from seal_agent.evaluation.leaderboard.pareto import Point, front, pareto_svg
 from seal_agent.evaluation.leaderboard.quoted import quoted_rows
 from seal_agent.evaluation.leaderboard.site import build_site, entries_of
+from seal_agent.evaluation.submit import check_submission
 from seal_agent.evaluation.suites import SUITES
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -45,7 +46,7 @@ def test_a_page_shows_ranks_gains_and_where_the_answers_are(site: Path) -> None:
     text = (site / "novel_n1.html").read_text()
     assert "91.7 <small>(" in text
     assert "220 %" in text, "of the in-context score"
-    assert len(list((site / "data").glob("*.samples.jsonl.gz"))) == 3
+    assert len(list((site / "data").glob("*/*.samples.jsonl.gz"))) == 3
 
 
 def test_the_overview_names_the_first_row_of_each_suite_with_its_mean(site: Path) -> None:
@@ -212,3 +213,11 @@ def test_narrow_screens_show_cards_without_scrolling_sideways(browser: Any, site
     opened.get_by_label("Sort by").select_option(label="Recipe")
     assert column(opened, "Recipe")[0] == "base"
     context.close()
+
+
+def test_rows_of_two_contributors_keep_their_answers_apart(tmp_path: Path) -> None:
+    rows = [novel_row(tmp_path / name, "default", right) for name, right in (("one", [6, 1]), ("two", [2, 3]))]
+    build_site(entries_of(rows), tmp_path / "site")
+    copies = sorted((tmp_path / "site" / "data").glob("*/*.json"))
+    assert len(copies) == 2
+    assert all(check_submission(copy) for copy in copies)

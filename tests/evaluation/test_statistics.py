@@ -42,10 +42,10 @@ def test_a_measure_is_of_the_units_that_have_it() -> None:
 
 
 def test_rows_are_compared_on_shared_units_only() -> None:
-    first, second = units([1.0, 1.0, 1.0, 0.0]), units([0.0, 0.0, 0.0])
+    first, second = units([1.0] * 6 + [0.0]), units([0.0] * 6)
     found = compare(first, second, "contains")
     assert found
-    assert (found.difference.mean, found.difference.count) == (1.0, 3)
+    assert (found.difference.mean, found.difference.count) == (1.0, 6)
     assert found.certain
     assert compare(first, units([0.0]), "contains") is None
 
@@ -102,3 +102,15 @@ def test_another_grader_or_prompt_is_another_ranking(tmp_path: Path, field: str)
 def test_other_questions_are_another_ranking(tmp_path: Path) -> None:
     eight, four = novel_row(tmp_path, "a", [3]), novel_row(tmp_path, "b", [3], passages=4)
     assert len(rankings([Entry(path, read_results(path)) for path in (eight, four)])) == 2
+
+
+def test_few_units_have_a_wide_interval_and_make_no_rank() -> None:
+    few = measure_of([0.4, 0.5, 0.6])
+    assert few
+    assert few.low is not None
+    assert few.high is not None
+    assert few.high - few.low == pytest.approx(2 * 4.303 * few.stderr)
+    five = compare(units([0.9, 0.8, 0.9, 1.0, 0.9]), units([0.1] * 5), "contains")
+    assert five
+    assert five.difference.low > 0
+    assert not five.certain

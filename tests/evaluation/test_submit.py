@@ -9,12 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_rows import novel_row
+from bench_rows import RUN, novel_row
 
+from seal_agent.arc.text import format_attempts, parse_attempts
 from seal_agent.errors import InputError
-from seal_agent.evaluation.results import read_results
-from seal_agent.evaluation.samples import read_samples, write_samples
+from seal_agent.evaluation.asked import arc_hash, arc_tasks
+from seal_agent.evaluation.assemble import Measured, Setting, assemble
+from seal_agent.evaluation.leaderboard.site import entries_of
+from seal_agent.evaluation.results import (
+    DataFacts,
+    ModelFacts,
+    RecipeFacts,
+    SamplesFile,
+    Unit,
+    read_results,
+    write_results,
+)
+from seal_agent.evaluation.samples import SUFFIX, Sample, read_samples, write_samples
+from seal_agent.evaluation.scoring import graded_arc, unit_scores
+from seal_agent.evaluation.statistics import measures_of
 from seal_agent.evaluation.submit import check_submission
+from seal_agent.evaluation.suites import SUITES
 from seal_agent.types import Verdict
 
 
@@ -40,7 +55,7 @@ def change_answers(path: Path, edit: Callable[[Any], Any]) -> None:
 
 def test_an_honest_row_is_accepted_with_what_was_checked(row: Path) -> None:
     checks = check_submission(row)
-    assert "10 answers drawn at random were graded again with the same verdict" in checks
+    assert "all 48 answers were graded again with the same verdict" in checks
     assert "the questions are those of 8 passages of the suite" in checks
 
 
@@ -57,8 +72,6 @@ def test_a_narrowed_interval_is_refused(row: Path) -> None:
 
 
 def test_raised_units_are_refused_even_if_the_mean_follows(row: Path) -> None:
-    from seal_agent.evaluation.statistics import measures_of
-
     results = read_results(row)
     units = [replace(unit, scores={**unit.scores, "contains": 1.0}) for unit in results.units]
     means = {name: asdict(measure) for name, measure in measures_of(units).items()}
@@ -109,4 +122,129 @@ def test_a_row_without_answers_is_refused(row: Path) -> None:
 def test_an_unknown_suite_is_refused(row: Path) -> None:
     change(row, lambda value: value.update(suite="mine"))
     with pytest.raises(InputError, match="'mine', which there is not"):
+        check_submission(row)
+
+
+def test_a_score_that_was_left_out_of_the_worst_units_is_refused(row: Path) -> None:
+    results = read_results(row)
+    units = [
+        replace(u, scores={name: v for name, v in u.scores.items() if name != "contains" or v > 0.5})
+        for u in results.units
+    ]
+    means = {name: asdict(measure) for name, measure in measures_of(units).items()}
+    change(row, lambda value: value.update(units=[asdict(unit) for unit in units], measures=means))
+    with pytest.raises(InputError, match=r"contains of .* is missing, but its answers give"):
+        check_submission(row)
+
+
+def forge(path: Path, keep: Callable[[Sample], bool], edit: Callable[[Sample], Sample] = lambda s: s) -> None:
+    """Drop or change answers, and make everything else of the row follow from what is left."""
+    stored = read_results(path).samples
+    assert stored
+    answers = path.with_name(stored.file)
+    samples = [edit(sample) for sample in read_samples(answers, stored.sha256) if keep(sample)]
+    scores = unit_scores(samples)
+    units = [replace(unit, scores=scores[unit.id]) for unit in read_results(path).units]
+    means = {name: asdict(measure) for name, measure in measures_of(units).items()}
+    new = {"file": stored.file, "sha256": write_samples(samples, answers), "count": len(samples)}
+    questions = len({(sample.unit, sample.question) for sample in samples})
+    change(path, lambda v: v.update(units=[asdict(u) for u in units], measures=means, samples=new))
+    change(path, lambda v: v["data"].update(questions=questions))
+
+
+def test_answers_that_were_left_out_are_refused(row: Path) -> None:
+    forge(row, lambda sample: sample.verdict is Verdict.CORRECT)
+    with pytest.raises(InputError, match=r"the answer to .* is missing"):
+        check_submission(row)
+
+
+def test_a_seed_without_answers_is_refused(row: Path) -> None:
+    change(row, lambda value: value.update(seeds=[0, 1]))
+    with pytest.raises(InputError, match="with seed 1 is missing"):
+        check_submission(row)
+
+
+def test_wrong_answers_that_are_called_missing_are_refused(row: Path) -> None:
+    def hidden(sample: Sample) -> Sample:
+        wrong = sample.verdict is Verdict.WRONG
+        return replace(sample, answer="[no answer: lost]", verdict=Verdict.UNGRADED, direct="") if wrong else sample
+
+    forge(row, lambda _: True, hidden)
+    with pytest.raises(InputError, match="are missing although it was learnt"):
+        check_submission(row)
+
+
+@pytest.mark.parametrize(
+    ("edit", "complaint"),
+    [
+        (lambda v: v.update(primary="words"), "is ranked by contains"),
+        (lambda v: v.update(higher_is_better=False), "of which more is better"),
+        (lambda v: v["data"].update(units=9), "data.units is 9, but the row has 8"),
+        (lambda v: v["data"].update(questions=9), "data.questions is 9"),
+        (lambda v: v["data"].update(seen=1), "data.seen is 1"),
+        (lambda v: v["samples"].update(count=9), "samples.count is 9"),
+        (lambda v: v.update(seeds=[0, 0]), "stands in the row twice"),
+        (lambda v: v.update(curves={"accuracy": [[1.0]]}), "accuracy matrix does not follow"),
+        (lambda v: v["recipe"].update(settings={"searched": [v["units"][0]["id"]]}), "mark it as seen"),
+    ],
+)
+def test_what_contradicts_the_suite_or_the_row_itself_is_refused(
+    row: Path, edit: Callable[[dict[str, Any]], object], complaint: str
+) -> None:
+    change(row, edit)
+    with pytest.raises(InputError, match=complaint):
+        check_submission(row)
+
+
+def test_a_row_without_what_ranks_it_makes_no_site(row: Path) -> None:
+    change(row, lambda value: value["measures"].pop("contains"))
+    with pytest.raises(InputError, match="has no contains"):
+        entries_of([row])
+
+
+# ---------------------------------------------------------------- ARC
+
+
+def arc_row(folder: Path) -> Path:
+    """A row of arc_toy about its first three tasks, of which the first is solved."""
+    tasks = arc_tasks(SUITES["arc_toy"], 3)
+    samples = [
+        graded_arc(
+            Sample(task.id, 0, f"{task.id} test {number}", (json.dumps(example.output.rows),), answer, Verdict.UNGRADED)
+        )
+        for task in tasks
+        for number, example in enumerate(task.test)
+        for answer in [format_attempts([example.output if task is tasks[0] else example.input], "compact")]
+    ]
+    scores = unit_scores(samples, arc=True)
+    units = tuple(Unit(task.id, task.id, scores[task.id]) for task in tasks)
+    path = folder / "arc_toy.json"
+    answers = path.with_name(path.stem + SUFFIX)
+    stored = SamplesFile(answers.name, write_samples(samples, answers), len(samples))
+    setting = Setting(
+        SUITES["arc_toy"], ModelFacts("m", "f" * 64, 1, "float32", "hf"), RecipeFacts("base", "base", {}), (0,),
+        DataFacts("seal_arc_toy", arc_hash(tasks), 3, len(samples), 0), "exact match", "p",
+    )  # fmt: skip
+    write_results(assemble(setting, Measured(units, {}), RUN, stored), path)
+    return path
+
+
+def test_outputs_of_puzzles_are_compared_with_the_tasks(tmp_path: Path) -> None:
+    row = arc_row(tmp_path)
+    assert "the questions are those of 3 tasks of the suite" in check_submission(row)
+    stored = read_results(row).samples
+    assert stored
+    answers = row.with_name(stored.file)
+
+    def easier(sample: Sample) -> Sample:
+        attempt = parse_attempts(sample.answer, "compact", 1)[0]
+        return graded_arc(replace(sample, golds=(json.dumps(attempt.rows),)))
+
+    samples = [easier(sample) for sample in read_samples(answers, stored.sha256)]
+    scores = unit_scores(samples, arc=True)
+    units = [replace(unit, scores=scores[unit.id]) for unit in read_results(row).units]
+    means = {name: asdict(measure) for name, measure in measures_of(units).items()}
+    change(row, lambda v: v.update(units=[asdict(u) for u in units], measures=means))
+    change(row, lambda v: v["samples"].update(sha256=write_samples(samples, answers)))
+    with pytest.raises(InputError, match="gold answers are not the suite's"):
         check_submission(row)

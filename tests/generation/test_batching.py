@@ -88,6 +88,8 @@ def test_rows_are_batched_by_length() -> None:
     assert batches_of(lengths, Together.PADDED, 4) == [[1, 4, 0, 2], [5, 3]]
     assert batches_of(lengths, Together.EQUAL, 2) == [[1, 4], [0, 2], [5], [3]]
     assert batches_of(lengths, Together.ALONE, 4) == [[1], [4], [0], [2], [5], [3]]
+    assert batches_of(lengths, Together.PADDED, 4, max_tokens=10) == [[1, 4], [0, 2], [5], [3]]
+    assert batches_of(lengths, Together.PADDED, 4, max_tokens=1) == [[1], [4], [0], [2], [5], [3]]
 
 
 def test_adapters_share_a_batch_unless_they_change_a_layer_that_mixes_the_rows(

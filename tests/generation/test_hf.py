@@ -11,7 +11,9 @@ from conftest import random_adapter
 from engine_contract import GREEDY, PROMPTS, EngineContract
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.generation import hf
 from seal_agent.generation.hf import HFEngine
+from seal_agent.generation.kv_cache import bytes_per_position
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.types import Message, Sampling
 
@@ -44,6 +46,20 @@ class TestHFEngineOnGPT2(EngineContract):
     @pytest.fixture
     def adapters(self, tiny_gpt2_base: BaseModel) -> tuple[LoraAdapter, LoraAdapter]:
         return random_adapter(tiny_gpt2_base, 1), random_adapter(tiny_gpt2_base, 2)
+
+
+def test_long_prompts_are_decoded_in_smaller_batches_with_the_same_words(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = HFEngine(tiny_base, static=False)
+    expected = engine.generate(PROMPTS, GREEDY)
+    rows = [engine._row(0, prompt, GREEDY, None) for prompt in PROMPTS]
+    longest = max(len(row.prompt_ids) for row in rows) + GREEDY.max_tokens
+    each = bytes_per_position(tiny_base.module.config, tiny_base.dtype)
+    assert len(engine._batches(rows, GREEDY.max_tokens)) == 1
+    monkeypatch.setattr(hf, "MAX_CACHE_BYTES", longest * each)
+    assert len(engine._batches(rows, GREEDY.max_tokens)) > 1
+    assert [c.text for c in engine.generate(PROMPTS, GREEDY)] == [c.text for c in expected]
 
 
 def test_two_threads_with_two_adapters_never_see_each_others_weights(tiny_base: BaseModel) -> None:

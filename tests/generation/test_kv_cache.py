@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from conftest import gpt2, llama
 from torch.testing import assert_close
-from transformers import Gemma2Config
+from transformers import Gemma2Config, MambaConfig
 from transformers.cache_utils import DynamicLayer
 
-from seal_agent.generation.kv_cache import GROWTH, GrowingLayer, keeps_all_positions, new_cache
+from seal_agent.generation.kv_cache import GROWTH, GrowingLayer, bytes_per_position, keeps_all_positions, new_cache
 from seal_agent.generation.prefixes import SharedPrefixes, group_by_prefix
 
 
@@ -34,6 +34,27 @@ def test_a_step_within_the_room_writes_in_place() -> None:
     first, _ = layer.update(one, one)
     again, _ = layer.update(one, one)
     assert again.data_ptr() == first.data_ptr()
+
+
+def test_no_layer_keeps_what_it_held_before_rows_were_chosen() -> None:
+    ours, theirs = GrowingLayer(), DynamicLayer()
+    states = torch.randn(3, 2, 5, 4)
+    for layer in (ours, theirs):
+        layer.update(states, states)
+        layer.reorder_cache(torch.tensor([2, 0, 0, 1]))
+    assert ours._buffers is None
+    more = torch.randn(4, 2, 1, 4)
+    for left, right in zip(ours.update(more, more), theirs.update(more, more), strict=True):
+        assert_close(left, right, rtol=0, atol=0)
+
+
+def test_the_size_of_a_position_is_that_of_the_keys_and_values_it_fills() -> None:
+    for model in (llama(), gpt2()):
+        cache = new_cache(model.config)
+        model(torch.tensor([[1, 2, 3]]), past_key_values=cache, use_cache=True)
+        kept = sum(states[:, :, :3].nbytes for layer in cache.layers for states in (layer.keys, layer.values))
+        assert bytes_per_position(model.config, torch.float32) == kept / 3
+    assert bytes_per_position(MambaConfig(), torch.float32) == 0
 
 
 def test_layers_with_a_window_keep_their_own_cache() -> None:

@@ -117,10 +117,15 @@ def bench(
         show_suites(as_json)
         return
     from seal_agent.evaluation.exports.formats import check_formats
+    from seal_agent.evaluation.suites import suite_named
     from seal_agent.integrations.lm_eval.bench.plan import plan_run
 
-    check_formats(export or ())
+    check_formats(export or (), suite_named(suite))
     grader_options.check()
+    if pictures and not dry_run:
+        from seal_agent.evaluation.pictures import check_pictures
+
+        check_pictures()
     requests = [
         _request(suite, contestant_options, size_options, grader_options, harm_options, out, as_json, notes)
         for notes in contestant_options.amounts()

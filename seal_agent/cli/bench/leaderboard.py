@@ -43,7 +43,7 @@ def submit(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check a row that is to be contributed: schema, hashes, ten answers graded again, means recomputed."""
+    """Check a row that is to be contributed: schema, hashes, questions, answers graded again, means recomputed."""
     from seal_agent.evaluation.submit import check_submission
 
     with console.waiting("grading answers again", quiet=as_json):

@@ -43,7 +43,7 @@ def show_dry_run(plans: Sequence[Plan], paces: Sequence[Pace], as_json: bool) ->
             f"{plan.suite.name} with {plan.label}: {len(plan.contexts)} passages, {questions} questions, "
             f"{len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}\n"
             f"one took {console.duration(pace.seconds_each)}; {pace.left} are left: about "
-            f"{console.duration(pace.seconds)}",
+            f"{console.duration(pace.seconds)}{f', without {pace.not_counted}' if pace.not_counted else ''}",
             markup=False,
         )
 
@@ -56,7 +56,9 @@ def _dry_run_json(plan: Plan, pace: Pace) -> dict[str, Any]:
         "questions": sum(len(context.questions) for context in plan.contexts),
         "seeds": list(plan.seeds),
         "seconds_each": pace.seconds_each,
+        "left": pace.left,
         "expected_seconds": pace.seconds,
+        "not_counted": pace.not_counted,
     }
 
 

@@ -10,7 +10,7 @@ import yaml
 from seal_agent.errors import InputError
 from seal_agent.evaluation.files import write_atomically
 from seal_agent.evaluation.results import Measure, Results, read_results
-from seal_agent.evaluation.suites import SUITES
+from seal_agent.evaluation.suites import SUITES, Suite
 
 PERCENT = 100.0
 
@@ -25,13 +25,18 @@ def write_eval_results(path: Path) -> list[Path]:
 
 def to_eval_results(results: Results) -> list[dict[str, Any]]:
     """The entries, in per cent. Raises InputError where the hub has no such data set."""
-    dataset = SUITES[results.suite].hub
-    if not dataset:
-        raise InputError(
-            f"the hub's format names a data set of the hub, and {results.suite} has none; use --export eee instead"
-        )
+    dataset = hub_name(SUITES[results.suite])
     shares = {name: m for name, m in results.measures.items() if name in ("contains", "direct", "is_answer", "final")}
     return [_entry(results, dataset, name, measure) for name, measure in shares.items()]
+
+
+def hub_name(suite: Suite) -> str:
+    """The data set that the format names. Raises InputError where the hub has none of the suite."""
+    if not suite.hub:
+        raise InputError(
+            f"the hub's format names a data set of the hub, and {suite.name} has none; use --export eee instead"
+        )
+    return suite.hub
 
 
 def _entry(results: Results, dataset: str, name: str, measure: Measure) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from seal_agent.errors import InputError
 from seal_agent.evaluation.files import write_atomically
 from seal_agent.evaluation.results import Measure, Results, from_json, read_results, to_json
 from seal_agent.evaluation.samples import Sample, read_samples
+from seal_agent.evaluation.statistics import FEW
 from seal_agent.evaluation.suites import SUITES
 from seal_agent.outer_loop.report.interval import DRAWS
 from seal_agent.types import Verdict, content_hash
@@ -152,6 +153,7 @@ def _result(results: Results, name: str, measure: Measure) -> Json:
 def _uncertainty(measure: Measure) -> Json:
     if measure.low is None or measure.high is None or measure.stderr is None:
         return {}
+    bootstrap = measure.count >= FEW
     return {
         "uncertainty": {
             "standard_error": {"value": measure.stderr, "method": "analytic"},
@@ -159,10 +161,10 @@ def _uncertainty(measure: Measure) -> Json:
                 "lower": measure.low,
                 "upper": measure.high,
                 "confidence_level": 0.95,
-                "method": "bootstrap",
+                "method": "bootstrap" if bootstrap else "student_t",
             },
             "num_samples": measure.count,
-            "num_bootstrap_samples": DRAWS,
+            **({"num_bootstrap_samples": DRAWS} if bootstrap else {}),
         }
     }
 

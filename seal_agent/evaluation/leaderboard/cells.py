@@ -111,7 +111,10 @@ def _makers(ranking: Ranking, others: Sequence[Entry]) -> list[tuple[Column, Mak
     """Every column that a table may have, and what fills it."""
     primary = ranking.rows[0].results.primary
     return [
-        (Column("Rank", "1 + the number of rows that are statistically better"), lambda r: Cell(str(r.rank), r.rank)),
+        (
+            Column("Rank", "1 + the number of rows that are statistically better"),
+            lambda r: Cell(str(r.rank), r.rank),
+        ),
         (Column("Model", "The base model", False), _model),
         (Column("Recipe", "How it learns, or what its prompt holds", False), lambda r: _text(r.results.recipe.label)),
         _of_measure(primary, "primary"),
@@ -215,7 +218,7 @@ def _measure(results: Results, name: str, drawn: bool = False) -> Cell:
 
 def _bar(measure: Measure) -> tuple[float, float, float]:
     ends = (measure.low, measure.value, measure.high)
-    low, value, high = (PERCENT * (measure.value if end is None else end) for end in ends)
+    low, value, high = (PERCENT * min(1.0, max(0.0, measure.value if end is None else end)) for end in ends)
     return low, value, high
 
 

@@ -54,7 +54,18 @@ def entries_of(folders: Sequence[str | Path]) -> list[Entry]:
     unknown = [entry for entry in found if entry.results.suite not in SUITES]
     if unknown:
         raise InputError(f"{unknown[0].path} is of the suite {unknown[0].results.suite!r}, which this version lacks")
+    for entry in found:
+        _check_ranked(entry)
     return list({entry.results.id: entry for entry in found}.values())
+
+
+def _check_ranked(entry: Entry) -> None:
+    """Raises InputError for a row that does not have what its suite ranks by."""
+    results, suite = entry.results, SUITES[entry.results.suite]
+    if (results.primary, results.higher_is_better) != (suite.primary, suite.higher_is_better):
+        raise InputError(f"{entry.path} is not ranked by {suite.primary} as {suite.name} is; `seal submit` says more")
+    if results.primary not in results.measures:
+        raise InputError(f"{entry.path} has no {results.primary}, by which {suite.name} is ranked; make the row again")
 
 
 def build_site(entries: Sequence[Entry], out: Path) -> list[Path]:
@@ -88,14 +99,13 @@ def build_site(entries: Sequence[Entry], out: Path) -> list[Path]:
 
 
 def _copy_data(entries: Sequence[Entry], out: Path) -> dict[str, str]:
-    """Copy the results, and the answers beside them, into the site. Returns the links by the row's id."""
+    """Copy the results, and the answers beside them, into the site, a folder for each. Returns the links by id."""
     links = {}
     for entry in entries:
-        name = f"{entry.results.id}-{entry.path.name}"
-        folder = out / DATA
+        folder = out / DATA / entry.results.id
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(entry.path, folder / name)
-        links[entry.results.id] = f"{DATA}/{name}"
+        shutil.copyfile(entry.path, folder / entry.path.name)
+        links[entry.results.id] = f"{DATA}/{entry.results.id}/{entry.path.name}"
         samples = entry.results.samples
         if samples and (answers := entry.path.with_name(samples.file)).is_file():
             shutil.copyfile(answers, folder / samples.file)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seal_agent.errors import InputError
+from seal_agent.evaluation import samples
 
 if TYPE_CHECKING:
     from seal_agent.generation.engine import Engine
@@ -23,7 +24,7 @@ KNOWLEDGE = "knowledge"
 ARC = "arc"
 """Documents with "task" (an ARC task as JSON) and "test" (the index of the test input to answer)."""
 
-UNANSWERED = "[no answer: "
+UNANSWERED = samples.UNANSWERED
 """Prefix of an answer whose context could not be learnt. Tasks leave it ungraded: a failure is not a zero."""
 
 

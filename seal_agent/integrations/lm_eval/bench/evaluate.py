@@ -15,7 +15,8 @@ from lm_eval.utils import hash_string
 
 from seal_agent.evaluation.assemble import LmEvalFacts
 from seal_agent.evaluation.contestant import AnswerRecord, Contestant, PassageRecord
-from seal_agent.evaluation.files import Journal, write_atomically
+from seal_agent.evaluation.files import write_atomically
+from seal_agent.evaluation.journal import Journal
 from seal_agent.evaluation.passages import unit_id
 from seal_agent.evaluation.samples import Sample
 from seal_agent.evaluation.suites import Suite

@@ -10,7 +10,7 @@ from lm_eval.api.instance import Instance
 from tqdm import tqdm
 
 from seal_agent.evaluation.contestant import Contestant, PassageRecord
-from seal_agent.evaluation.files import Journal
+from seal_agent.evaluation.journal import Journal
 from seal_agent.evaluation.passages import question_key, unit_id
 from seal_agent.evaluation.records import record_from_json
 from seal_agent.integrations.lm_eval.arc import TASKS_AT_ONCE
@@ -69,7 +69,9 @@ class BenchLM(SealLM):
     def _measure(self, quiet: bool) -> None:
         """Measure the passages that the journal does not have, and write each batch down."""
         missing = [context for context in self.contexts if self._key(question_key(context)) not in self.journal]
-        size = len(self.contexts) if self.contestant.together else PASSAGES_AT_ONCE
+        size = PASSAGES_AT_ONCE
+        if missing and self.contestant.together:  # one adapter for all: some of them cannot be measured alone
+            missing, size = self.contexts, len(self.contexts)
         with tqdm(
             total=len(self.contexts), initial=len(self.contexts) - len(missing), disable=quiet, unit="passage"
         ) as bar:
@@ -77,8 +79,8 @@ class BenchLM(SealLM):
                 batch = missing[start : start + size]
                 begin = stages_on(bar, f"seed {self.seed}")
                 records = self.contestant.measure(batch, self.seed, begin)
-                for context, record in zip(batch, records, strict=True):
-                    self.journal.add(self._key(question_key(context)), asdict(record))
+                keys = [self._key(question_key(context)) for context in batch]
+                self.journal.add_all(dict(zip(keys, map(asdict, records), strict=True)))
                 bar.update(len(batch))
 
     def _key(self, what: str) -> str:
@@ -86,12 +88,16 @@ class BenchLM(SealLM):
 
     def _answer_arc(self, docs: Sequence[Mapping[str, Any]], quiet: bool) -> list[str]:
         """Answers to ARC's documents, a few tasks at a time, each kept under its task and test."""
-        ids = list(dict.fromkeys(str(doc["task_id"]) for doc in docs))
-        done = [task for task in ids if self._key(f"{task}:0") in self.journal]
-        left = [task for task in ids if task not in done]
+        tests: dict[str, list[str]] = {}
+        for doc in docs:
+            tests.setdefault(str(doc["task_id"]), []).append(self._arc_key(doc))
+        left = [task for task, keys in tests.items() if any(key not in self.journal for key in keys)]
         for start in range(0, len(left), TASKS_AT_ONCE):
             chunk = left[start : start + TASKS_AT_ONCE]
             of_chunk = [doc for doc in docs if str(doc["task_id"]) in chunk]
-            for doc, answer in zip(of_chunk, super()._answer_arc(of_chunk, quiet), strict=True):
-                self.journal.add(self._key(f"{doc['task_id']}:{doc['test']}"), answer)
-        return [str(self.journal[self._key(f"{doc['task_id']}:{doc['test']}")]) for doc in docs]
+            answers = super()._answer_arc(of_chunk, quiet)
+            self.journal.add_all(dict(zip(map(self._arc_key, of_chunk), answers, strict=True)))
+        return [str(self.journal[self._arc_key(doc)]) for doc in docs]
+
+    def _arc_key(self, doc: Mapping[str, Any]) -> str:
+        return self._key(f"{doc['task_id']}:{doc['test']}")

@@ -36,7 +36,7 @@ class OtherTasks:
         self._lm = SealLM(base, mode="base")
 
     def scores(self, adapter: LoraAdapter | None) -> dict[str, float]:
-        """Every metric of every task as "task.metric", without standard errors."""
+        """Every metric of every task, named as `figures_of` does."""
         lm = self._lm
         lm.adapter, lm._route = adapter, serving_route(lm.base.module, [adapter], lm.base.device, lm.base.dtype)
         log = logging.getLogger("lm_eval")
@@ -49,16 +49,14 @@ class OtherTasks:
         finally:
             log.setLevel(level)
         assert found, "lm-eval returns nothing only to the other ranks of a distributed run"
-        return {
-            f"{task}.{name.partition(',')[0]}": float(value)
-            for task, metrics in found["results"].items()
-            for name, value in _numbers(metrics).items()
-        }
+        return figures_of(found["results"])
 
 
-def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+def figures_of(results: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """lm-eval's results by "task.metric", or "task.metric.filter" where a task has filters, without standard errors."""
     return {
-        name: value
+        f"{task}.{name.removesuffix(',none').replace(',', '.')}": float(value)
+        for task, metrics in results.items()
         for name, value in metrics.items()
         if "," in name and "_stderr" not in name and isinstance(value, int | float)
     }

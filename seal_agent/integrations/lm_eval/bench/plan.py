@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,18 @@ from typing import Any
 from seal_agent.base_model.loading import DEFAULT_MODEL
 from seal_agent.config import RECIPES, Recipe, recipe_named
 from seal_agent.errors import InputError
+from seal_agent.evaluation.asked import learnt_and_reference
 from seal_agent.evaluation.suites import Suite, contexts_of, suite_named
 from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.integrations.lm_eval.arguments import read_arguments
+from seal_agent.integrations.lm_eval.bench.changes import Changes, check_changes
+from seal_agent.recipes.runs import RECIPE as RUN_RECIPE
+from seal_agent.recipes.runs import is_run
 from seal_agent.types import Context
 
 WORK = "work"
 """Folder below --out with the journals of runs, which `seal bench` resumes from."""
-Changes = dict[str, Any]
+_MODEL_FILES = (".gguf", ".safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,17 @@ class Plan:
     size: int
 
     @property
+    def limit(self) -> int | None:
+        """Units that the suite is about; None for all."""
+        return self.request.limit or self.suite.limit
+
+    @property
+    def recipe_name(self) -> str:
+        """The recipe's name; that of the package's own for a run of `seal train`, whose policy it then uses."""
+        name = self.request.recipe
+        return RUN_RECIPE if name not in RECIPES and is_run(Path(name).expanduser()) else name
+
+    @property
     def label(self) -> str:
         """The recipe, and what was changed in it."""
         changes = ", ".join(f"{name}={value}" for name, value in self.request.changes.items())
@@ -70,12 +86,26 @@ class Plan:
 
     @property
     def _stem(self) -> str:
-        """Suite, model, recipe and what was changed in it."""
+        """Suite, model, recipe, what was changed in it, and everything else that was asked for by name."""
+        request = self.request
+        name = Path(request.model).name
+        model = name.removesuffix(next((end for end in _MODEL_FILES if name.endswith(end)), ""))
+        named = (
+            (request.grader, DEFAULT_GRADER),
+            (request.engine, "hf"),
+            (request.dtype, "auto"),
+            (request.device, "auto"),
+        )
+        parts = [Path(request.data).stem] if request.data else []
+        parts += [own for own, usual in named if own != usual]
+        return self._stem_of(model, Path(request.recipe).name.removesuffix(".toml"), parts)
+
+    def _stem_of(self, model: str, recipe: str, parts: Sequence[str] = ()) -> str:
         request = self.request
         changes = "".join(f"-{name}-{value}" for name, value in sorted(request.changes.items()))
         size = f"-n{self.size}" if len(self.suite.sizes) > 1 else ""
-        recipe = request.recipe if request.recipe in RECIPES else Path(request.recipe).stem
-        stem = f"{self.suite.name}-{Path(request.model).stem}-{recipe}{changes}{size}"
+        recipe = request.recipe if request.recipe in RECIPES else recipe
+        stem = "-".join([f"{self.suite.name}-{model}-{recipe}{changes}{size}", *parts])
         return "".join(c if c.isalnum() or c in "-_." else "-" for c in stem)
 
     @property
@@ -88,7 +118,15 @@ class Plan:
     @property
     def journal_path(self) -> Path:
         """A run with more passages or seeds goes on from one with fewer."""
-        return self.request.out / WORK / self._stem / "journal.jsonl"
+        return self._journal(self._stem)
+
+    @property
+    def earlier_journal_path(self) -> Path:
+        """Where older versions kept the journal, under a name that other runs may share."""
+        return self._journal(self._stem_of(Path(self.request.model).stem, Path(self.request.recipe).stem))
+
+    def _journal(self, stem: str) -> Path:
+        return self.request.out / WORK / stem / "journal.jsonl"
 
     @property
     def results_path(self) -> Path:
@@ -102,6 +140,7 @@ def plan_run(request: BenchRequest) -> Plan:
         raise InputError(f"a run needs at least one seed, but --seeds is {request.seeds}")
     if request.tasks and suite.kind != "harm":
         raise InputError(f"--task belongs to the suite harm, not to {suite.name}; leave it out")
+    check_changes(request.changes, arc=suite.kind == "arc")
     recipe = _changed(request)
     _check_mode(suite, recipe, request.recipe)
     _check_full(suite, recipe)
@@ -109,7 +148,9 @@ def plan_run(request: BenchRequest) -> Plan:
     contexts: list[Context] = []
     if suite.kind != "arc":
         contexts = contexts_of(suite, request.data, _passages_wanted(suite, request.limit, size))
-        if suite.kind in ("together", "continual") and len(contexts) < size:
+        if suite.kind == "harm":
+            learnt_and_reference(contexts, request.limit or suite.limit or 1)
+        if suite.kind in ("together", "continual", "speed") and len(contexts) < size:
             raise InputError(f"{suite.name} needs {size} passages, but there are {len(contexts)}; give more, or --size")
     learns = recipe.mode in ("self_edit", "ttt")  # nothing is drawn where nothing is learnt
     seeds = tuple(range(request.seeds)) if learns else (0,)
