@@ -1,15 +1,19 @@
-"""Random search and successive halving, over the same recipes and by the same measurements as the archive."""
+"""Random search and successive halving, by the same measurements as the archive.
+
+The archive begins with the named recipes, which are part of what it is. Its rivals begin with the default alone.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from seal_agent.adaptation.provenance import recipe_key
 from seal_agent.config import RECIPES, TuneConfig
 from seal_agent.errors import InputError
 from seal_agent.outer_loop.tuning.archive import Archive, Candidate
+from seal_agent.outer_loop.tuning.budget import CONFIRM_SHARE, FURTHER_SHARE, ROOTS_SHARE
 from seal_agent.outer_loop.tuning.mutations import stepped
 from seal_agent.outer_loop.tuning.search import Laboratory, search
 from seal_agent.outer_loop.tuning.settings import SETTINGS, Change, changed, value_of
@@ -22,11 +26,42 @@ Strategy = Callable[[Sequence[Candidate], Sequence[Context], TuneConfig, Laborat
 """Spends a budget of passages, counted over all recipes, and returns what it measured."""
 
 
+@dataclass(frozen=True, slots=True)
+class Passages:
+    """What a search may do with a budget of passages, shared out as MinutesOrSteps does. Implements Allowance."""
+
+    budget: int
+    config: TuneConfig
+
+    def grows(self, archive: Archive, step: int) -> bool:
+        """While a passage leaves enough for further stages."""
+        return self._room_to_grow(archive) > 0
+
+    def admitted(self, archive: Archive, step: int, probes: Sequence[Probe]) -> list[Probe]:
+        """As many passages as there is room for."""
+        room, growth = self.budget - archive.passages_measured(), self._room_to_grow(archive)
+        if step == 0:
+            growth = max(self.config.stages[0], int(ROOTS_SHARE / (1 - CONFIRM_SHARE) * self.budget))
+        elif any(not probe.candidate.parents and not archive.scores(probe.candidate.id) for probe in probes):
+            growth = 0  # roots had their share in step 0
+        chosen = []
+        for probe in probes:
+            is_first = not archive.scores(probe.candidate.id)
+            fitting = min(len(probe.passages), room, growth if is_first else room)
+            if fitting > 0:
+                chosen.append(Probe(probe.candidate, probe.passages[:fitting]))
+                room, growth = room - fitting, growth - (fitting if is_first else 0)
+        return chosen
+
+    def _room_to_grow(self, archive: Archive) -> int:
+        return int((1 - FURTHER_SHARE) * self.budget) - archive.passages_measured()
+
+
 def clades(
     roots: Sequence[Candidate], passages: Sequence[Context], config: TuneConfig, laboratory: Laboratory, budget: int
 ) -> Archive:
     """The archive of `seal tune`, with the config's rule for parents."""
-    return search(roots, passages, config, laboratory, lambda archive, _: archive.passages_measured() < budget)
+    return search(roots, passages, config, laboratory, Passages(budget, config))
 
 
 def dgm(
@@ -39,29 +74,29 @@ def dgm(
 def random_search(
     roots: Sequence[Candidate], passages: Sequence[Context], config: TuneConfig, laboratory: Laboratory, budget: int
 ) -> Archive:
-    """The named recipes and others drawn from the ranges, each on all passages."""
-    return _measured_fully(roots, _drawn(config.seed), passages, config, laboratory, budget)
+    """The default and others drawn from the ranges, each on all passages."""
+    return _measured_fully(roots[:1], _drawn(config.seed), passages, config, laboratory, budget)
 
 
 def random_steps(
     roots: Sequence[Candidate], passages: Sequence[Context], config: TuneConfig, laboratory: Laboratory, budget: int
 ) -> Archive:
-    """The named recipes and random steps from them, each on all passages."""
-    return _measured_fully(roots, _near(roots, config.seed), passages, config, laboratory, budget)
+    """The default and random steps from it, each on all passages."""
+    return _measured_fully(roots[:1], _near(roots[:1], config.seed), passages, config, laboratory, budget)
 
 
 def halving(
     roots: Sequence[Candidate], passages: Sequence[Context], config: TuneConfig, laboratory: Laboratory, budget: int
 ) -> Archive:
-    """Successive halving over the named recipes and others drawn from the ranges."""
-    return _halved(roots, _drawn(config.seed), passages, config, laboratory, budget)
+    """Successive halving over the default and others drawn from the ranges."""
+    return _halved(roots[:1], _drawn(config.seed), passages, config, laboratory, budget)
 
 
 def halving_steps(
     roots: Sequence[Candidate], passages: Sequence[Context], config: TuneConfig, laboratory: Laboratory, budget: int
 ) -> Archive:
-    """Successive halving over the named recipes and random steps from them."""
-    return _halved(roots, _near(roots, config.seed), passages, config, laboratory, budget)
+    """Successive halving over the default and random steps from it."""
+    return _halved(roots[:1], _near(roots[:1], config.seed), passages, config, laboratory, budget)
 
 
 STRATEGIES: dict[str, Strategy] = {
@@ -137,7 +172,7 @@ def _drawn(seed: int) -> Iterator[Candidate]:
 
 
 def _near(roots: Sequence[Candidate], seed: int) -> Iterator[Candidate]:
-    """Children of the named recipes by random steps."""
+    """Children of recipes by random steps."""
     draw = random.Random(f"near {seed}")
     while True:
         parent = draw.choice(roots)

@@ -11,6 +11,7 @@ from typing import Any
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import OuterLoopConfig, recorded_settings
+from seal_agent.errors import CollapseError
 from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.outer_loop.archive.facts import describe_machine
 from seal_agent.outer_loop.archive.run import MANIFEST, Run
@@ -18,7 +19,7 @@ from seal_agent.outer_loop.collapse import alarms
 from seal_agent.outer_loop.domains.domain import Domain, DrawableDomain
 from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.plan import Plan
-from seal_agent.outer_loop.policies import best_policy, policy_section
+from seal_agent.outer_loop.policies import best_policy, policy_nodes, policy_section
 from seal_agent.outer_loop.policy import mark_last
 from seal_agent.outer_loop.report.alarms import alarm_section
 from seal_agent.outer_loop.report.blocks import Section
@@ -126,7 +127,9 @@ def learn(
 
     try:
         rest_em(domain, reward, config, worker=worker, executor=executor, run=run, progress=progress, on_round=on_round)
-    except BaseException:
+    except BaseException as err:
+        if isinstance(err, CollapseError):
+            _try(lambda: _stand_for(_parent_of_collapsed(results), run.folder / POLICIES))
         _try(tracking.close if tracking else None)
         _try(report if results else None)
         raise
@@ -140,19 +143,29 @@ def learn(
 def _final_policy(results: Sequence[RoundResult], config: OuterLoopConfig, folder: Path) -> str:
     """The policy that a run ends with, which its folder then stands for; "" where there is none.
 
-    The last one; of an archive the best; of a run that ended early the one before the collapse.
+    The last one; of an archive the best; of a run that ended early the parent of the one that collapsed.
     """
     if config.early_stop and results[-1].vote_entropy is not None and any(alarm.stops for alarm in alarms(results)):
-        policy = results[-2].policy if len(results) > 1 else ""
+        policy = _parent_of_collapsed(results)
     elif config.archive:
         policy = best_policy(results)
     else:
         return results[-1].policy if results[-1].next_policy is None else results[-1].next_policy
+    _stand_for(policy, folder)
+    return policy
+
+
+def _parent_of_collapsed(results: Sequence[RoundResult]) -> str:
+    """The policy from which the last round's was finetuned; "" for the base model, and where there is none before."""
+    return next((node.parent or "" for node in policy_nodes(results) if node.name == results[-1].policy), "")
+
+
+def _stand_for(policy: str, folder: Path) -> None:
+    """Let a run's folder stand for a policy; for none where it is ""."""
     if policy:
         mark_last(folder, policy)
     else:
         (folder / LAST).unlink(missing_ok=True)
-    return policy
 
 
 def _try(step: Callable[[], object] | None) -> None:

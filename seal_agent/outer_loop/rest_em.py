@@ -61,22 +61,26 @@ def rest_em(
         trials = stages.evaluate(round_, cases, self_edits)
         scored = stages.score(round_, cases, self_edits, trials)
         selected = stages.select(scored)
+        if watch:
+            result = stages.close_round(round_, selected, trials, policy, None, ())
+            if collapse := _collapse(watch, result):
+                results.append(result)
+                on_round(result)
+                if config.early_stop:
+                    break
+                raise collapse
         next_policy, losses = stages.finetune(round_, cases, selected, policy) if round_ < config.rounds else (None, ())
         results.append(stages.close_round(round_, selected, trials, policy, next_policy, losses))
         on_round(results[-1])
-        if watch and _has_collapsed(watch, results[-1], config.early_stop):
-            break
         policies.add(results[-1], next_policy)
     return results
 
 
-def _has_collapsed(watch: CollapseWatch, result: RoundResult, early_stop: bool) -> bool:
-    """Whether a run ends with a round. Raises CollapseError where it should not end early but with an error."""
+def _collapse(watch: CollapseWatch, result: RoundResult) -> CollapseError | None:
+    """What ends a run with a round; None where nothing does. Alarms that stop nothing are logged."""
     try:
         for alarm in watch.check(result):
             _LOG.warning("round %d: %s", alarm.round + 1, alarm.sign)
-    except CollapseError:
-        if not early_stop:
-            raise
-        return True
-    return False
+    except CollapseError as err:
+        return err
+    return None

@@ -89,6 +89,24 @@ def test_a_run_gives_a_recipe_that_other_commands_take(tune: Call, seal: Call, t
 
 
 @pytest.mark.usefixtures("scripted")
+def test_a_run_without_a_terminal_says_how_far_it_is(tune: Call) -> None:
+    ran = tune("--steps", 0)
+    assert ran.code == 0, ran.err
+    lines = ran.err.splitlines()
+    assert "step 0: 0 of 2 passages learnt" in lines
+    assert "step 0: 2 of 2 passages learnt" in lines
+    assert lines[-1].startswith("confirm: ")
+    assert "recipes: the winner, and all that nothing beats" in ran.out
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_dry_run_warns_of_a_budget_without_room(tune: Call) -> None:
+    ran = tune("--budget", 0.0001, "--dry-run")
+    assert ran.code == 0, ran.err
+    assert "Warning: 0.0001 minutes are too few" in ran.out
+
+
+@pytest.mark.usefixtures("scripted")
 def test_a_dry_run_says_how_long_and_writes_nothing(tune: Call, tmp_path: Path) -> None:
     ran = tune("--budget", 90, "--dry-run")
     assert ran.code == 0, ran.err

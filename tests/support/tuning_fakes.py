@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from outer_loop_fakes import TINY, AdapterEngine, domain
@@ -14,7 +14,10 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.config import PLAIN_ANSWERS, Recipe, SelfEditConfig, TuneConfig
 from seal_agent.grading.lexical import LexicalGrader
 from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.outer_loop.executors.executor import FinishedUnit
 from seal_agent.outer_loop.tuning.archive import Archive, Candidate, PassageScore
+from seal_agent.outer_loop.tuning.costs import relative_cost
+from seal_agent.outer_loop.tuning.measure import TuneResult, TuneUnit
 from seal_agent.outer_loop.tuning.mutations import Propose
 from seal_agent.outer_loop.tuning.passages import Split
 from seal_agent.outer_loop.tuning.stages import Probe, passage_id
@@ -65,6 +68,36 @@ class Landscape:
         accuracy = min(1.0, max(0.0, self.quality(candidate.recipe) + luck))
         harm = 0.5 if candidate.recipe.inner_loop.epochs > self.harmful_epochs else 0.01
         return PassageScore(name, accuracy, harm, 100 * candidate.recipe.inner_loop.epochs)
+
+
+@dataclass
+class ClockedExecutor:
+    """An executor on which a landscape's recipes take time that only the ledger knows of. Implements Executor."""
+
+    landscape: Landscape
+    reference: Recipe
+    seconds_per_passage: float
+    questions: float = 0.2  # of those seconds, that go into questions and texts
+    learnt: int = 0
+
+    def map(
+        self, units: Sequence[TuneUnit], evaluate: Callable[..., TuneResult]
+    ) -> Iterator[FinishedUnit[TuneUnit, TuneResult]]:
+        for unit in units:
+            own = [Candidate.named("", trial.recipe) for trial in unit.trials]
+            counts = [len(trial.passages) for trial in unit.trials]
+            self.learnt += sum(counts)
+            probes = [Probe(each, trial.passages) for each, trial in zip(own, unit.trials, strict=True)]
+            measured = self.landscape.measure(0, probes)
+            seconds = [
+                count * self.seconds_per_passage * relative_cost(trial.recipe, self.reference)
+                for count, trial in zip(counts, unit.trials, strict=True)
+            ]
+            writing = tuple(spent * (1 - self.questions) for spent in seconds)
+            yield FinishedUnit(unit, TuneResult(tuple(measured), writing), sum(seconds))
+
+    def close(self) -> None:
+        """Does nothing."""
 
 
 class TuningEngine(AdapterEngine):

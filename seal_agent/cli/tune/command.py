@@ -12,7 +12,7 @@ from seal_agent.cli import console
 from seal_agent.cli.options import EngineOptions, GraderOptions, Json, ModelOptions, Seed
 from seal_agent.cli.train.command import INTERRUPTED, VERDICTS
 from seal_agent.cli.train.executor import ExecutorOptions
-from seal_agent.cli.tune.show import show_forecast, show_outcome
+from seal_agent.cli.tune.show import SHORT, preparing_line, show_forecast, show_outcome
 from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
@@ -127,8 +127,7 @@ def tune(
     try:
         _start(request, dry_run, as_json)
     except KeyboardInterrupt:
-        message = f"stopped; what is finished stands in {run}: the same command goes on from here"
-        console.err.print(message, markup=False, soft_wrap=True)
+        _say(f"stopped; what is finished stands in {run}: the same command goes on from here")
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -165,7 +164,9 @@ def _start(request: _Request, dry_run: bool, as_json: bool) -> None:
         return
     if request.executor_options.executor == "inline":
         with console.waiting("preparing the model: its reader, and what lessons must not change", quiet=as_json):
-            prepare(worker, request.roots)
+            seconds = prepare(worker, request.roots)
+        if seconds >= SHORT and not as_json:
+            _say(preparing_line(seconds))
     show_outcome(_tune(request, worker, as_json), request.folder, request.make_worker.model, as_json)
 
 
@@ -178,6 +179,7 @@ def _tune(request: _Request, worker: Worker, as_json: bool) -> TuneOutcome:
     base, options = worker.base, request.grader_options
     grader = {"name": options.grader, "judge": options.judge_model or "", "judge_url": options.judge_url or ""}
     run_settings = settings(base, request.roots, request.split, request.config, request.proposes, grader)
+    told: set[tuple[str, int]] = set()
     run = Run(request.folder, run_settings, {"model": base.name, "device": str(base.device), **describe_machine()})
     try:
         executor = request.executor_options.make(request.make_worker, worker)
@@ -185,7 +187,11 @@ def _tune(request: _Request, worker: Worker, as_json: bool) -> TuneOutcome:
             with console.stage_bars(quiet=as_json) as bars:
 
                 def progress(step: int, done: int, total: int) -> None:
-                    bars("confirm" if step == CONFIRMING else f"step {step}", done, total)
+                    stage = "confirm" if step == CONFIRMING else f"step {step}"
+                    bars(stage, done, total)
+                    if not as_json and not console.err.is_terminal and (stage, done) not in told:
+                        told.add((stage, done))
+                        _say(f"{stage}: {done} of {total} passages learnt")
 
                 return tune(
                     request.roots,
@@ -202,3 +208,7 @@ def _tune(request: _Request, worker: Worker, as_json: bool) -> TuneOutcome:
             executor.close()
     finally:
         run.close()
+
+
+def _say(text: str) -> None:
+    console.err.print(text, markup=False, soft_wrap=True)

@@ -22,9 +22,9 @@ Kind = Literal["named", "proposed", "stepped", "crossed"]
 class PassageScore:
     """What one adapter reached on one passage.
 
-    `accuracy` is the share of its questions that it answers, None where nothing could be trained or graded, with the
-    reason in `failure`. `harm` is by how much texts about other things became more perplexing, as a share. `tokens`
-    were trained on.
+    `accuracy` is the share of its questions that it answers: 0 where nothing could be trained, None where no answer
+    could be graded, with the reason in `failure`. `harm` is by how much texts about other things became more
+    perplexing, as a share. `tokens` were trained on.
     """
 
     passage: str
@@ -92,6 +92,10 @@ class Archive:
         self._candidates[candidate.id] = candidate
         self._scores[candidate.id] = {}
 
+    def drop(self, name: str) -> None:
+        """Take out a candidate that nothing came of."""
+        del self._candidates[name], self._scores[name]
+
     def record(self, name: str, scores: Iterable[PassageScore]) -> None:
         self._scores[name].update((score.passage, score) for score in scores)
 
@@ -109,7 +113,7 @@ class Archive:
         return self._left.get(name, "")
 
     def accuracies(self, name: str) -> dict[str, float]:
-        """Accuracy by passage, without those that could not be trained or graded."""
+        """Accuracy by passage, without those that could not be graded; 0 where nothing could be trained."""
         return {s.passage: s.accuracy for s in self._scores[name].values() if s.accuracy is not None}
 
     def accuracy(self, name: str) -> Estimate | None:
@@ -117,16 +121,20 @@ class Archive:
 
     def harm(self, name: str) -> float | None:
         """Mean over the passages that were learnt."""
-        harms = [score.harm for score in self._scores[name].values() if score.accuracy is not None]
+        harms = [score.harm for score in self._learnt(name)]
         return fmean(harms) if harms else None
 
     def tokens(self, name: str) -> float | None:
         """Mean number of tokens trained on for a passage."""
-        tokens = [score.tokens for score in self._scores[name].values() if score.accuracy is not None]
+        tokens = [score.tokens for score in self._learnt(name)]
         return fmean(tokens) if tokens else None
 
+    def _learnt(self, name: str) -> list[PassageScore]:
+        """The scores of the passages that an adapter was trained on and asked about."""
+        return [score for score in self._scores[name].values() if score.accuracy is not None and not score.failure]
+
     def gain(self, name: str, over: str) -> list[float]:
-        """Differences of accuracy from another candidate on the passages that both learnt."""
+        """Differences of accuracy from another candidate on the passages of both that were graded."""
         own, others = self.accuracies(name), self.accuracies(over)
         return [own[passage] - others[passage] for passage in own if passage in others]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from seal_agent.outer_loop.report.interval import Estimate
 from seal_agent.outer_loop.tuning.archive import Archive, Candidate
+from seal_agent.outer_loop.tuning.evidence import LEAST, is_sure, shown
 from seal_agent.outer_loop.tuning.search import Laboratory
 from seal_agent.outer_loop.tuning.stages import Probe
 from seal_agent.types import Context
@@ -25,11 +26,11 @@ class Comparison:
 
     @property
     def is_better(self) -> bool:
-        return self.difference.low > 0
+        return is_sure(self.difference) and self.difference.low > 0
 
     @property
     def is_worse(self) -> bool:
-        return self.difference.high < 0
+        return is_sure(self.difference) and self.difference.high < 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,14 @@ class Confirmation:
 
     @property
     def kept(self) -> Candidate:
-        """The winner if it is better than the default by the whole interval, else the default."""
+        """The winner if it is better than the default by the whole interval and viable, else the default."""
         against = self._against_default()
-        return self.winner if against and against.is_better else self.default
+        return self.winner if against and against.is_better and self.is_viable else self.default
+
+    @property
+    def is_viable(self) -> bool:
+        """Whether the winner does no more harm on the confirming passages than is allowed."""
+        return self.archive.is_viable(self.winner.id)
 
     def verdict(self) -> str:
         """The result in a sentence or two."""
@@ -54,24 +60,41 @@ class Confirmation:
             return f"The winner is {default} itself: of all that was tried, nothing is surer to be good. It stays."
         if against is None:
             return f"{label} could not be compared with {default} on any confirming passage. {default} stays."
-        passages = f"on {against.difference.count} confirming passages: {against.difference}"
-        if against.is_better:
+        count = against.difference.count
+        passages = f"on {count} confirming passages: {shown(against.difference)}"
+        if not is_sure(against.difference):
+            return f"{label} against {default} {passages}. {LEAST} are the least for an interval, so {default} stays."
+        if against.is_better and self.is_viable:
             return f"{label} answers more questions than {default} {passages}."
         finding = "answers fewer questions than" if against.is_worse else "is not surely better than"
-        return f"{label} {finding} {default} {passages}. {default} stays."
+        finding = "answers more questions than" if against.is_better else finding
+        return f"{label} {finding} {default} {passages}.{self._harm()} {default} stays."
+
+    def _harm(self) -> str:
+        """A sentence about harm that is not allowed; "" where there is none."""
+        harm, most = self.archive.harm(self.winner.id), self.archive.max_harm
+        if self.is_viable or harm is None or harm <= most:
+            return ""
+        return f" Texts about other things become {harm:+.0%} more perplexing, which is more than {most:+.0%}."
 
     def _against_default(self) -> Comparison | None:
         return next((c for c in self.comparisons if c.over.id == self.default.id), None)
 
 
-def confirm(winner: Candidate, archive: Archive, passages: Sequence[Context], laboratory: Laboratory) -> Confirmation:
-    """Measure the winner and its references on the confirming passages."""
-    named = [c for name in REFERENCES for c in archive if c.name == name]
-    references = [candidate for candidate in named if candidate.id != winner.id]
+def confirm(
+    winner: Candidate,
+    archive: Archive,
+    passages: Sequence[Context],
+    laboratory: Laboratory,
+    references: Collection[str] = REFERENCES,
+) -> Confirmation:
+    """Measure the winner and its references, the default among them, on the confirming passages."""
+    named = [c for name in REFERENCES if name in references for c in archive if c.name == name]
+    others = [candidate for candidate in named if candidate.id != winner.id]
     confirming = Archive(archive.max_harm)
-    probes = [Probe(candidate, tuple(passages)) for candidate in (winner, *references)]
+    probes = [Probe(candidate, tuple(passages)) for candidate in (winner, *others)]
     for probe, scores in zip(probes, laboratory.measure(CONFIRMING, probes), strict=True):
         confirming.add(probe.candidate)
         confirming.record(probe.candidate.id, scores)
-    pairs = ((other, confirming.compared(winner.id, other.id)) for other in references)
+    pairs = ((other, confirming.compared(winner.id, other.id)) for other in others)
     return Confirmation(winner, named[0], confirming, tuple(Comparison(other, gain) for other, gain in pairs if gain))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from seal_agent.config import TuneConfig
 from seal_agent.outer_loop.archive.run import Run
-from seal_agent.outer_loop.executors.executor import Executor
+from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.tuning.archive import Archive, Candidate, PassageScore
 from seal_agent.outer_loop.tuning.measure import RecipeTrial, TuneResult, TuneUnit, evaluate
 from seal_agent.outer_loop.tuning.mutations import Propose
@@ -24,10 +26,12 @@ from seal_agent.types import Context, Grammar, Message, Sampling, content_hash
 MEASURE, PROPOSE, SECONDS = "measure", "propose", "seconds"
 """Kinds of pieces in the ledger."""
 
+CPU_PASSAGES = 6  # in a unit on a processor, where one takes minutes: what a kill may lose; not tuned
+
 _CHAT_TOKENS = 64  # room for what a chat template adds; not tuned
 
 TuneProgress = Callable[[int, int, int], None]
-"""Called with the step, and with how many of its units are done, of how many."""
+"""Called with the step, and with how many of its passages are learnt, of how many."""
 
 
 def no_progress(step: int, done: int, total: int) -> None:
@@ -75,6 +79,8 @@ class RunLaboratory:
     ) -> None:
         self.worker, self.executor, self.run, self.config = worker, executor, run, config
         self.neutral, self.proposes, self.progress = neutral, proposes, progress
+        on_cpu = worker.base.device.type == "cpu"
+        self._unit_size = min(config.adapters, CPU_PASSAGES) if on_cpu else config.adapters
 
     def measure(self, step: int, probes: Sequence[Probe]) -> list[tuple[PassageScore, ...]]:
         """The scores of each probe's passages, from the ledger or measured now and recorded as they come in."""
@@ -82,12 +88,19 @@ class RunLaboratory:
         units = [self._unit(group) for group in groups]
         group_by_key = {unit.key: group for unit, group in zip(units, groups, strict=True)}
         found = {key: kept for key in group_by_key if (kept := self.run.find(key, _Scores))}
-        self.progress(step, len(found), len(units))
+        total = sum(map(_passages, group_by_key.values()))
+
+        def report(learnt: int = 0, _: int = 0) -> None:
+            """The passages of finished units, and those of the unit at work."""
+            self.progress(step, sum(_passages(group_by_key[key]) for key in found) + learnt, total)
+
+        report()
         missing = [unit for unit in units if unit.key not in found]
-        for finished in self.executor.map(missing, evaluate):
+        is_here = isinstance(self.executor, InlineExecutor)  # elsewhere a unit tells nothing before its end
+        for finished in self.executor.map(missing, partial(evaluate, progress=report) if is_here else evaluate):
             key = finished.unit.key
             found[key] = self._record(step, key, group_by_key[key], finished.result, finished.seconds)
-            self.progress(step, len(found), len(units))
+            report()
         scores: dict[str, tuple[PassageScore, ...]] = {probe.candidate.id: () for probe in probes}
         for unit, group in zip(units, groups, strict=True):
             for probe, of_probe in zip(group, found[unit.key].scores, strict=True):
@@ -117,31 +130,37 @@ class RunLaboratory:
         spent = self.run.seconds().items()
         return sum(seconds for (step, kind), seconds in spent if 0 <= step < before and kind != SECONDS)
 
-    def seconds_writing_and_training(self, before: int) -> float:
-        """Of those seconds, what the candidates took themselves; the rest went into questions and texts."""
-        spent = self.run.seconds().items()
-        return sum(seconds for (step, kind), seconds in spent if 0 <= step < before and kind == SECONDS)
+    def overhead(self, before: int) -> float:
+        """By how much a unit takes longer than writing and training: questions and texts, in all steps before one."""
+        spent = {MEASURE: 0.0, SECONDS: 0.0}
+        for (step, kind), seconds in self.run.seconds().items():
+            if kind in spent and 0 <= step < before:
+                spent[kind] += seconds
+        return spent[MEASURE] / spent[SECONDS] if spent[SECONDS] else 1.0
 
-    def seconds_per_passage(self, name: str, before: int | None = None) -> float | None:
-        """Mean seconds that a candidate took to write and train one passage, in all steps before one (None: in all).
+    def judged(self, step: int) -> set[str]:
+        """The candidates that a step measured, in this run and in those that it goes on from."""
+        return {piece.candidate for piece, _ in self.run.pieces(SECONDS, Timed) if piece.step == step}
 
-        None where it was not measured.
+    def paces(self, before: int | None = None) -> dict[str, float]:
+        """Mean seconds that each candidate took to write and train one passage, in all steps before one (None: in all).
+
+        Confirming counts in all of them alone.
         """
-        own = [
-            (piece.passages, spent)
-            for piece, spent in self.run.pieces(SECONDS, Timed)
-            if piece.candidate == name and (before is None or 0 <= piece.step < before)
-        ]
-        passages = sum(count for count, _ in own)
-        return sum(spent for _, spent in own) / passages if passages else None
+        passages, spent = defaultdict[str, int](int), defaultdict[str, float](float)
+        for piece, seconds in self.run.pieces(SECONDS, Timed):
+            if before is None or 0 <= piece.step < before:
+                passages[piece.candidate] += piece.passages
+                spent[piece.candidate] += seconds
+        return {name: spent[name] / count for name, count in passages.items()}
 
     def _groups(self, probes: Sequence[Probe]) -> list[list[Probe]]:
-        """The probes in parts, `config.adapters` passages in each: what one bank trains, and what a kill may lose."""
+        """The probes in parts of a unit's size: what one bank trains, and what a kill may lose."""
         rows = [(probe.candidate, passage) for probe in probes for passage in probe.passages]
         groups: list[list[Probe]] = []
-        for start in range(0, len(rows), self.config.adapters):
+        for start in range(0, len(rows), self._unit_size):
             passages: dict[str, tuple[Candidate, list[Context]]] = {}
-            for candidate, passage in rows[start : start + self.config.adapters]:
+            for candidate, passage in rows[start : start + self._unit_size]:
                 passages.setdefault(candidate.id, (candidate, []))[1].append(passage)
             groups.append([Probe(candidate, tuple(own)) for candidate, own in passages.values()])
         return groups
@@ -167,3 +186,7 @@ class RunLaboratory:
         sampling = Sampling(MAX_TOKENS, TEMPERATURE, seed=seed, grammar=Grammar("json_schema", json.dumps(schema)))
         (completion,) = self.worker.engine.generate([(Message("user", prompt),)], sampling)
         return completion.text
+
+
+def _passages(group: Sequence[Probe]) -> int:
+    return sum(len(probe.passages) for probe in group)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -11,16 +12,24 @@ from statistics import fmean
 from seal_agent.adaptation.lesson import Lesson, job_of, write_lessons
 from seal_agent.answering.questions import answer_questions
 from seal_agent.config import AnswerConfig, Recipe, SelfEditConfig
-from seal_agent.errors import TrainingError
+from seal_agent.errors import AdapterError, EngineError, MissingDependency, ModelError, TrainingError, first_line
 from seal_agent.generation.engine import Engine, resting
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.outer_loop.tuning.archive import PassageScore
 from seal_agent.outer_loop.tuning.stages import passage_id
 from seal_agent.outer_loop.units import Worker
+from seal_agent.progress import Progress
 from seal_agent.training.train import train_each
 from seal_agent.types import Answer, Context, Verdict, content_hash
 
+_LOG = logging.getLogger(__name__)
+
 WORST_LOSS = 50.0  # nats per token, for an adapter that says infinity: JSON has no number for it
+
+OF_THE_MACHINE = (AdapterError, EngineError, MissingDependency, ModelError)
+"""Errors that say nothing about a recipe or a passage: they end the run."""
+
+_SPECIAL = 16  # tokens of the window that a cut text leaves to special ones; not tuned
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +83,61 @@ class _Trained:
     failure: str = ""
 
 
-def evaluate(unit: TuneUnit, worker: Worker) -> TuneResult:
-    """Write all lessons, train the adapters, ask each its passage's questions, and see what else it changed."""
+def evaluate(unit: TuneUnit, worker: Worker, progress: Progress | None = None) -> TuneResult:
+    """Write all lessons, train the adapters, ask each its passage's questions, and see what else it changed.
+
+    Where that fails for one recipe or passage, each is tried alone, and the failing one has its failure as its score.
+
+    Args:
+        progress: Called with how many of the unit's passages are learnt, of how many.
+    """
+    try:
+        rows, trained, seconds = _learn(unit, worker, progress)
+        return _result(rows, _scores(rows, trained, unit, worker), seconds)
+    except OF_THE_MACHINE:
+        raise
+    except Exception as err:
+        _LOG.warning("%s: %s; its passages are tried one by one", type(err).__name__, first_line(err))
+    trials: list[TuneResult] = []
+    for trial in unit.trials:
+        alone = [_alone(replace(unit, trials=(RecipeTrial(trial.recipe, (p,)),)), worker) for p in trial.passages]
+        scores = tuple(score for result in alone for score in result.scores[0])
+        trials.append(TuneResult((scores,), (sum(result.seconds[0] for result in alone),)))
+    return TuneResult(tuple(each.scores[0] for each in trials), tuple(each.seconds[0] for each in trials))
+
+
+def _alone(unit: TuneUnit, worker: Worker) -> TuneResult:
+    """The result of one recipe on one passage; a failure is lost where the recipe failed, unknown where grading did."""
+    started = time.perf_counter()
+    lost: float | None = 0.0
+    try:
+        rows, trained, seconds = _learn(unit, worker)
+        lost = None
+        return _result(rows, _scores(rows, trained, unit, worker), seconds)
+    except OF_THE_MACHINE:
+        raise
+    except Exception as err:
+        failure = f"{type(err).__name__}: {first_line(err)}"
+        score = PassageScore(passage_id(unit.trials[0].passages[0]), lost, failure=failure)
+        return TuneResult(((score,),), (time.perf_counter() - started,))
+
+
+def _learn(
+    unit: TuneUnit, worker: Worker, progress: Progress | None = None
+) -> tuple[list[_Row], list[_Trained], list[float]]:
+    """The rows of a unit, their adapters, and the seconds of each trial."""
     rows, seconds = _write(unit, worker)
-    trained = _train(rows, unit, worker)
-    scores: list[list[PassageScore]] = [[] for _ in unit.trials]
-    for row, each, score in zip(rows, trained, _scores(rows, trained, unit, worker), strict=True):
-        scores[row.trial].append(score)
+    trained = _train(rows, unit, worker, progress)
+    for row, each in zip(rows, trained, strict=True):
         seconds[row.trial] += each.seconds
-    return TuneResult(tuple(map(tuple, scores)), tuple(seconds))
+    return rows, trained, seconds
+
+
+def _result(rows: Sequence[_Row], scores: Sequence[PassageScore], seconds: Sequence[float]) -> TuneResult:
+    of_trials: list[list[PassageScore]] = [[] for _ in seconds]
+    for row, score in zip(rows, scores, strict=True):
+        of_trials[row.trial].append(score)
+    return TuneResult(tuple(map(tuple, of_trials)), tuple(seconds))
 
 
 def _write(unit: TuneUnit, worker: Worker) -> tuple[list[_Row], list[float]]:
@@ -103,7 +158,7 @@ def _write(unit: TuneUnit, worker: Worker) -> tuple[list[_Row], list[float]]:
     return rows, seconds
 
 
-def _train(rows: Sequence[_Row], unit: TuneUnit, worker: Worker) -> list[_Trained]:
+def _train(rows: Sequence[_Row], unit: TuneUnit, worker: Worker, progress: Progress | None = None) -> list[_Trained]:
     """The adapter of each row. Those that train the same layers share a bank, and its time by their tokens."""
     trained: dict[int, _Trained] = {}
     for targets in dict.fromkeys(row.recipe.inner_loop.targets for row in rows):
@@ -113,8 +168,13 @@ def _train(rows: Sequence[_Row], unit: TuneUnit, worker: Worker) -> list[_Traine
             job_of(worker.engine, worker.base, rows[i].lesson, replace(rows[i].recipe.inner_loop, seed=unit.seed))
             for i in places
         ]
+
+        def report(done: int, total: int, places: Sequence[int] = places) -> None:
+            if progress:
+                progress(len(trained) + len(places) * done // max(1, total), len(rows))
+
         with resting(worker.engine):
-            results, _ = train_each(worker.base, jobs)
+            results, _ = train_each(worker.base, jobs, report)
         spent = time.perf_counter() - started
         tokens = [0 if isinstance(result, TrainingError) else result.summary.tokens for result in results]
         for i, result, count in zip(places, results, tokens, strict=True):
@@ -127,17 +187,18 @@ def _train(rows: Sequence[_Row], unit: TuneUnit, worker: Worker) -> list[_Traine
 
 
 def _scores(rows: Sequence[_Row], trained: Sequence[_Trained], unit: TuneUnit, worker: Worker) -> list[PassageScore]:
-    """What each adapter reaches; those that could not be trained have their failure."""
+    """What each adapter reaches; those that could not be trained have lost, with their failure."""
     alive = [i for i, each in enumerate(trained) if each.adapter]
     adapters = [trained[i].adapter for i in alive]
-    before, *after = _losses(worker.engine, unit.neutral, [None, *adapters])
+    neutral = [_fitting(text, worker) for text in unit.neutral]
+    before, *after = _losses(worker.engine, neutral, [None, *adapters])
     losses = dict(zip(alive, after, strict=True))
     answers = _answers([rows[i] for i in alive], adapters, worker)
     accuracies = dict(zip(alive, map(accuracy_of, answers), strict=True))
     return [
         PassageScore(
             passage_id(row.context),
-            accuracies.get(i),
+            0.0 if each.failure else accuracies[i],
             math.expm1(losses[i] - before) if i in losses else 0.0,
             each.tokens,
             each.failure or ("" if accuracies[i] is not None else "no answer could be graded"),
@@ -185,6 +246,13 @@ def _mean_loss(scores: Sequence[tuple[float, ...]]) -> float:
     flat = [score for of_text in scores for score in of_text]
     mean = -fmean(flat) if flat else 0.0
     return min(mean, WORST_LOSS) if math.isfinite(mean) else WORST_LOSS
+
+
+def _fitting(text: str, worker: Worker) -> str:
+    """The text without blanks around it, cut where it is longer than the model's window."""
+    text, room = text.strip(), max(1, worker.base.window - _SPECIAL)
+    ids = worker.base.content_ids(text)
+    return text if len(ids) <= room else str(worker.base.tokenizer.decode(ids[:room])).strip()
 
 
 def _split_first_word(text: str) -> tuple[str, str]:

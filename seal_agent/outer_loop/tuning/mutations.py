@@ -34,7 +34,12 @@ Propose = Callable[[Candidate], str]
 
 
 def make_child(
-    archive: Archive, step: int, rule: ParentRule, draw: random.Random, propose: Propose | None
+    archive: Archive,
+    step: int,
+    rule: ParentRule,
+    draw: random.Random,
+    propose: Propose | None,
+    refused: Callable[[Candidate], bool] = lambda _: False,
 ) -> Candidate | None:
     """A new candidate of a viable parent drawn by the rule, of any parent where none is; None without a new recipe.
 
@@ -42,6 +47,7 @@ def make_child(
 
     Args:
         propose: None where no model proposes.
+        refused: Whether a child is not to be tried, such as one that costs too much.
     """
     viable = archive.viable() or [candidate.id for candidate in archive]
     nodes = archive.nodes()
@@ -55,11 +61,13 @@ def make_child(
         other = archive[draw_parent(nodes, rule, draw, [name for name in viable if name != parent.id])]
         partner, changes = (other.id,), crossed(parent, other, draw)
     if kind != "stepped":
-        if child := _child(archive, parent, changes, kind, partner, step):
+        child = _child(archive, parent, changes, kind, partner, step)
+        if child and not refused(child):
             return child
         archive.failed_mutations[kind] += 1
     for _ in range(TRIES):
-        if child := _child(archive, parent, stepped(parent, draw), "stepped", (), step):
+        child = _child(archive, parent, stepped(parent, draw), "stepped", (), step)
+        if child and not refused(child):
             return child
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,25 +25,47 @@ class Split:
 def split_passages(contexts: Sequence[Context], config: TuneConfig) -> Split:
     """Divide the data by the seed. Texts that show harm come from what is left, then from the package.
 
+    Confirming passages are drawn from all titles; where that leaves too few titles to select from, title by title.
     Raises InputError where there are too few passages with questions.
     """
     usable = list({(context.title, context.text): context for context in contexts if context.questions}.values())
     shuffled = random.Random(config.seed).sample(usable, len(usable))
     confirming = shuffled[: config.confirming]
-    topics = {_topic(context) for context in confirming}
-    selecting = [context for context in shuffled if _topic(context) not in topics][: config.stages[-1]]
+    selecting = _about_others(shuffled, confirming)[: config.stages[-1]]
+    if len(selecting) < config.stages[-1] and (fewest := _fewest(shuffled, config.confirming)):
+        confirming = [context for context in shuffled if _topic(context) in fewest][: config.confirming]
+        selecting = [context for context in shuffled if _topic(context) not in fewest][: config.stages[-1]]
     if len(confirming) < config.confirming or len(selecting) < config.stages[-1]:
         raise InputError(
             f"tuning needs {config.confirming} passages that confirm and {config.stages[-1]} with other titles that "
             f"select, and the data has {len(usable)} with questions, of {len({_topic(c) for c in usable})} titles; add "
             "some, or lower --confirm and --stages"
         )
-    topics |= {_topic(context) for context in selecting}
-    others = [context.text for context in shuffled if _topic(context) not in topics]
+    topics = {_topic(context) for context in (*confirming, *selecting)}
+    others = [context.text for context in _about_others(shuffled, [*confirming, *selecting])]
     others += [context.text for context in bundled.novel() if _topic(context) not in topics]
     others += [text.completion for text in bundled.reference_texts() if not text.in_chat]
     texts = [text for text in dict.fromkeys(others) if len(text.split()) > 1]
     return Split(tuple(selecting), tuple(confirming), tuple(texts[: config.neutral]))
+
+
+def _about_others(contexts: Sequence[Context], chosen: Sequence[Context]) -> list[Context]:
+    """Those with other titles than any of the chosen."""
+    topics = {_topic(context) for context in chosen}
+    return [context for context in contexts if _topic(context) not in topics]
+
+
+def _fewest(contexts: Sequence[Context], count: int) -> frozenset[str]:
+    """Titles with at least so many passages between them, and as few more as can be; none where there are not so many.
+
+    What they hold beyond is lost, so that the other titles keep as many as can be.
+    """
+    reached: dict[int, frozenset[str]] = {0: frozenset()}
+    for topic, size in Counter(map(_topic, contexts)).items():
+        for total, chosen in list(reached.items()):
+            if total < count:
+                reached.setdefault(total + size, chosen | {topic})
+    return reached[min(totals)] if (totals := [total for total in reached if total >= count]) else frozenset()
 
 
 def _topic(context: Context) -> str:

@@ -15,6 +15,7 @@ from seal_agent.outer_loop.tuning.archive import Archive, Candidate, success_of
 from seal_agent.outer_loop.tuning.attribution import attributions
 from seal_agent.outer_loop.tuning.clades import clade_outcomes
 from seal_agent.outer_loop.tuning.confirm import Confirmation
+from seal_agent.outer_loop.tuning.evidence import shown
 from seal_agent.outer_loop.tuning.front import Point, front_of, points_of
 from seal_agent.outer_loop.tuning.mutations import KINDS
 
@@ -32,9 +33,10 @@ def write_report(
     seconds: SecondsOf,
     manifest: Mapping[str, Any],
     config: TuneConfig,
+    judged: int = 1,
 ) -> tuple[Path, Path]:
     """Write report.md and report.html; returns their paths."""
-    document = report(archive, confirmation, seconds, manifest, config)
+    document = report(archive, confirmation, seconds, manifest, config, judged)
     paths = folder / MARKDOWN, folder / HTML
     for path, text in zip(paths, (markdown(document), page(document)), strict=True):
         path.write_text(text, encoding="utf-8")
@@ -47,10 +49,15 @@ def report(
     seconds: SecondsOf,
     manifest: Mapping[str, Any],
     config: TuneConfig,
+    judged: int = 1,
 ) -> Document:
-    """The document. Intervals are 95 % bootstrap intervals over passages, or over children where it says so, seed 0."""
+    """The document. Intervals are 95 % bootstrap intervals over passages, or over children where it says so, seed 0.
+
+    Args:
+        judged: How many winners the confirming passages have judged in this run's folder.
+    """
     sections = (
-        Section("Result", tuple(_result(confirmation, seconds))),
+        Section("Result", tuple(_result(confirmation, seconds, config, judged))),
         Section("Front", tuple(_front(archive, seconds, config))),
         Section("Lineage", (Paragraph(_LINEAGE), Listing(tree(archive)))),
         Section("Which settings mattered", (Paragraph(_ATTRIBUTION), _attributions(archive))),
@@ -76,9 +83,9 @@ _ATTRIBUTION = (
 # ---------------------------------------------------------------- the result
 
 
-def _result(confirmation: Confirmation, seconds: SecondsOf) -> Iterable[Block]:
+def _result(confirmation: Confirmation, seconds: SecondsOf, config: TuneConfig, judged: int) -> Iterable[Block]:
     yield Paragraph(confirmation.verdict())
-    differences = {comparison.over.id: str(comparison.difference) for comparison in confirmation.comparisons}
+    differences = {comparison.over.id: shown(comparison.difference) for comparison in confirmation.comparisons}
     yield Table(
         ("recipe", "accuracy", "passages", "the winner's difference from it", "harm", "seconds per passage"),
         tuple(
@@ -95,17 +102,33 @@ def _result(confirmation: Confirmation, seconds: SecondsOf) -> Iterable[Block]:
     yield Paragraph(
         "Accuracy is the share of the questions about a passage that are answered without seeing it, on passages that "
         "selected nothing. Harm is by how much texts about other things became more perplexing. Seconds are of writing "
-        "and training, over all passages of the run."
+        "and training, over all passages of the run; adapters that trained in one bank share its seconds by the tokens "
+        "that they trained on. Where fewer than five values were measured, no interval is shown."
     )
+    passages = len(confirmation.archive.scores(confirmation.winner.id))
+    if passages < config.confirming:
+        yield Paragraph(
+            f"The budget had room for {passages} of {config.confirming} confirming passages for each recipe; paper is "
+            "left out before they are too few. A larger budget on the same folder goes on from here."
+        )
+    if judged > 1:
+        yield Paragraph(
+            f"The confirming passages have judged {judged} winners in this folder, as it was given larger budgets. The "
+            "best of several is good by luck more often than its interval says."
+        )
 
 
 # ---------------------------------------------------------------- the front
 
 
+def front(archive: Archive, seconds: SecondsOf, config: TuneConfig) -> list[Point]:
+    """The candidates that no other beats, among those that went beyond the first stage."""
+    return front_of(points_of(archive, seconds), config.stages[min(1, len(config.stages) - 1)])
+
+
 def _front(archive: Archive, seconds: SecondsOf, config: TuneConfig) -> Iterable[Block]:
-    points = points_of(archive, seconds)
-    front = front_of(points, config.stages[min(1, len(config.stages) - 1)])
-    numbers = {point.name: str(number) for number, point in enumerate(front, 1)}
+    points, first = points_of(archive, seconds), front(archive, seconds, config)
+    numbers = {point.name: str(number) for number, point in enumerate(first, 1)}
     if points:
         dots = tuple(_dot(archive[point.name], point, numbers.get(point.name)) for point in points)
         yield Scatter("Accuracy against seconds; the front is joined", "seconds per passage", "accuracy", dots)
@@ -119,12 +142,13 @@ def _front(archive: Archive, seconds: SecondsOf, config: TuneConfig) -> Iterable
                 _seconds(point.seconds),
                 _percent(point.harm),
             )
-            for point in front
+            for point in first
         ),
     )
     yield Paragraph(
         "No other recipe beats these in accuracy, seconds and harm at once, on the selecting passages. Those that "
-        "were measured on the first stage's passages alone are drawn, but not compared."
+        "were measured on the first stage's passages alone are drawn, but not compared. Each has its file in recipes/, "
+        "which --recipe takes."
     )
 
 
@@ -157,7 +181,7 @@ def tree(archive: Archive) -> str:
 
 def _described(archive: Archive, candidate: Candidate, outcome: tuple[float, float]) -> str:
     accuracy = archive.accuracy(candidate.id)
-    measured = f"{accuracy.mean:.2f} [{accuracy.low:.2f}, {accuracy.high:.2f}] on {accuracy.count}" if accuracy else "?"
+    measured = f"{shown(accuracy, '.2f')} on {accuracy.count}" if accuracy else "?"
     changes = f" · {', '.join(map(str, candidate.changes))}" if candidate.changes else ""
     left = " · left" if archive.left(candidate.id) else ""
     partner = f" with {archive[candidate.parents[1]].label}" if len(candidate.parents) > 1 else ""
@@ -173,7 +197,7 @@ def _described(archive: Archive, candidate: Candidate, outcome: tuple[float, flo
 def _attributions(archive: Archive) -> Table:
     return Table(
         ("setting", "mean gain of its children", "children", "of them changed nothing else"),
-        tuple((a.setting, str(a.gain), str(a.gain.count), str(a.alone)) for a in attributions(archive)),
+        tuple((a.setting, shown(a.gain), str(a.gain.count), str(a.alone)) for a in attributions(archive)),
     )
 
 
@@ -213,7 +237,7 @@ def _accuracy(archive: Archive, candidate: Candidate) -> Sequence[str]:
     accuracy = archive.accuracy(candidate.id)
     if accuracy is None:
         return MISSING, "0"
-    return f"{accuracy.mean:.3f} [{accuracy.low:.3f}, {accuracy.high:.3f}]", str(accuracy.count)
+    return shown(accuracy, ".3f"), str(accuracy.count)
 
 
 def _settings(values: Mapping[str, Any]) -> Table:

@@ -9,17 +9,19 @@ from typing import Any
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES, Recipe, TuneConfig, recipe_named
-from seal_agent.errors import InputError
+from seal_agent.errors import InputError, TrainingError
 from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.executors.executor import Executor
 from seal_agent.outer_loop.tuning.archive import Archive, Candidate
-from seal_agent.outer_loop.tuning.confirm import REFERENCES, Confirmation, confirm
-from seal_agent.outer_loop.tuning.files import write_archive, write_recipe
+from seal_agent.outer_loop.tuning.budget import MinutesOrSteps
+from seal_agent.outer_loop.tuning.confirm import CONFIRMING, REFERENCES, Confirmation, confirm
+from seal_agent.outer_loop.tuning.files import write_archive, write_recipe, write_recipes
 from seal_agent.outer_loop.tuning.laboratory import RunLaboratory, TuneProgress, no_progress
 from seal_agent.outer_loop.tuning.passages import Split
-from seal_agent.outer_loop.tuning.report import write_report
+from seal_agent.outer_loop.tuning.report import SecondsOf, front, write_report
 from seal_agent.outer_loop.tuning.search import best, search
+from seal_agent.outer_loop.tuning.stages import passage_id
 from seal_agent.outer_loop.units import Worker
 from seal_agent.types import content_hash
 
@@ -40,11 +42,15 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class TuneOutcome:
-    """The result of a run. `recipe` is the file of the recipe that it ends with; the run's folder stands for it too."""
+    """The result of a run. `recipe` is the file of the recipe that it ends with; the run's folder stands for it too.
+
+    `recipes` is the folder of the winner's and of all that nothing beats.
+    """
 
     archive: Archive
     confirmation: Confirmation
     recipe: Path
+    recipes: Path
     markdown: Path
     html: Path
     digest: str
@@ -113,40 +119,52 @@ def tune(
 
     Args:
         roots: The recipes that the archive begins with, the default first.
-        budget: Minutes are of finished work, as the ledger has it. What a kill lost does not count, and a run of
-            `steps` ends with the same archive however often it was killed.
+        budget: Minutes are of finished work, as the ledger has it. What a kill lost does not count, and a run ends
+            with the same archive however often it was killed.
         proposes: Whether the model proposes changes, beside random steps and crossovers.
     """
     laboratory = RunLaboratory(worker, executor, run, config, split.neutral, proposes=proposes, progress=progress)
-
-    def go_on(archive: Archive, step: int) -> bool:
-        if budget.steps is not None and step > budget.steps:
-            return False
-        if budget.minutes is None:
-            return True
-        spent = laboratory.seconds(before=step)
-        return spent + reserve(archive, laboratory, config, step) < budget.minutes * MINUTE
+    allowance = MinutesOrSteps(budget.minutes, budget.steps, config, laboratory)
 
     def keep(archive: Archive, step: int) -> None:
         write_archive(run.folder, archive)
+        _check_reference(archive, roots[0])
 
-    archive = search(roots, split.selecting, config, laboratory, go_on, keep)
-    confirmation = confirm(best(archive, config.percentile), archive, split.confirming, laboratory)
+    archive = search(roots, split.selecting, config, laboratory, allowance, keep)
+    plan = allowance.confirming(archive)
+    passages = split.confirming[: plan.passages]
+    confirmation = confirm(best(archive, config.percentile), archive, passages, laboratory, plan.references)
     write_archive(run.folder, archive)
-    recipe = write_recipe(run.folder, confirmation.kept.recipe, _summary(confirmation, worker.base))
-    paths = write_report(run.folder, archive, confirmation, laboratory.seconds_per_passage, run.manifest, config)
-    return TuneOutcome(archive, confirmation, recipe, *paths, run.digest())
+    searched = [passage_id(context) for context in (*split.selecting, *passages)]
+    summary = f"Tuned on {worker.base.name}: {confirmation.verdict()}"
+    recipe = write_recipe(run.folder, confirmation.kept.recipe, summary, searched)
+    seconds = laboratory.paces().get
+    recipes = write_recipes(run.folder, _of_note(archive, confirmation, seconds, config, worker.base), searched)
+    judged = len(laboratory.judged(CONFIRMING) - {root.id for root in roots if root.name in REFERENCES})
+    paths = write_report(run.folder, archive, confirmation, seconds, run.manifest, config, judged)
+    return TuneOutcome(archive, confirmation, recipe, recipes, *paths, run.digest())
 
 
-def reserve(archive: Archive, laboratory: RunLaboratory, config: TuneConfig, step: int) -> float:
-    """Seconds that confirming will take, and the step before it, by what was measured in all steps before one."""
-    written = sum(
-        config.confirming * (laboratory.seconds_per_passage(name, before=step) or 0.0)
-        for name in {best(archive, config.percentile).id, *(c.id for c in archive if c.name in REFERENCES)}
-    )
-    spent, counted = laboratory.seconds(before=step), laboratory.seconds_writing_and_training(before=step)
-    return (written * spent / counted if counted else 0.0) + spent / max(1, step)
+def _check_reference(archive: Archive, reference: Candidate) -> None:
+    """Raise TrainingError where the default could learn nothing: nothing can be compared with it then."""
+    failures = [score.failure for score in archive.scores(reference.id)]
+    if failures and all(failures):
+        raise TrainingError(
+            f"the recipe {reference.label} could learn none of the first {len(failures)} passages ({failures[0]}), and "
+            "all others are compared with it; mend that, and begin in another --run"
+        )
 
 
-def _summary(confirmation: Confirmation, base: BaseModel) -> str:
-    return f"Tuned on {base.name}: {confirmation.verdict()}"
+def _of_note(
+    archive: Archive, confirmation: Confirmation, seconds: SecondsOf, config: TuneConfig, base: BaseModel
+) -> list[tuple[Candidate, str]]:
+    """The winner and the front, each with a summary."""
+    names = dict.fromkeys([confirmation.winner.id, *(point.name for point in front(archive, seconds, config))])
+    return [(archive[name], _described(archive, archive[name], base)) for name in names]
+
+
+def _described(archive: Archive, candidate: Candidate, base: BaseModel) -> str:
+    accuracy, changes = archive.accuracy(candidate.id), ", ".join(map(str, candidate.changes))
+    reached = f"answers {accuracy.mean:.0%} of the questions about {accuracy.count} passages" if accuracy else "unknown"
+    origin = f"{archive[candidate.parent].label} with {changes}" if candidate.parent else candidate.label
+    return f"Tried on {base.name}: {reached}, on passages that selected it. {origin}"

@@ -9,9 +9,12 @@ from statistics import fmean
 from seal_agent.config import TuneConfig
 from seal_agent.outer_loop.report.interval import estimate
 from seal_agent.outer_loop.tuning.archive import Archive, Candidate
+from seal_agent.outer_loop.tuning.costs import MAX_COST, cost_of, is_too_dear
+from seal_agent.outer_loop.tuning.evidence import is_sure
 from seal_agent.types import Context, content_hash
 
 _ID_DIGITS = 16
+_MOST = f"more than {MAX_COST:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +43,22 @@ def next_probe(archive: Archive, candidate: Candidate, passages: Sequence[Contex
 
 
 def leave_early(archive: Archive, candidate: Candidate, reference: str) -> None:
-    """Let a candidate leave that is not viable, or whose accuracy lies below its parent's by the whole interval.
+    """Let a candidate leave that is not viable, too dear, or less accurate than its parent by the whole interval.
 
     Args:
-        reference: Whom candidates without a parent are compared with.
+        reference: Whom candidates without a parent are compared with, and whose cost is the measure of every other's.
     """
     if not archive.is_viable(candidate.id):
         archive.leave(candidate.id, _why_not_viable(archive, candidate.id))
         return
+    if is_too_dear(archive, candidate, reference):
+        cost = cost_of(archive, candidate, reference)
+        archive.leave(candidate.id, f"trains on {cost:.1f} times the tokens of {archive[reference].label}, {_MOST}")
+        return
     other = candidate.parent or reference
     gains = archive.gain(candidate.id, other) if other != candidate.id and other in archive else []
     gain = estimate(gains) if gains and fmean(gains) < 0 else None
-    if gain and gain.high < 0:
+    if gain and is_sure(gain) and gain.high < 0:
         archive.leave(candidate.id, f"below {archive[other].label} by {gain} on {gain.count} passages")
 
 

@@ -20,7 +20,7 @@ from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.collapse import CollapseWatch, alarms, diversity
 from seal_agent.outer_loop.domains.knowledge import KnowledgeDomain
 from seal_agent.outer_loop.executors.executor import InlineExecutor
-from seal_agent.outer_loop.learn import learn, settings
+from seal_agent.outer_loop.learn import _parent_of_collapsed, learn, settings
 from seal_agent.outer_loop.policy import divergence
 from seal_agent.outer_loop.rest_em import rest_em
 from seal_agent.outer_loop.rewards.reward import RewardInput
@@ -210,6 +210,8 @@ def test_a_simulated_collapse_is_stopped_in_the_round_it_happens(
         )
     run.close()
     assert [result.round for result in seen] == [0, 1]
+    assert seen[1].next_policy is None, "nothing is finetuned on what a collapsed policy wrote"
+    assert len(list((tmp_path / "policy").glob("*/adapter_config.json"))) == 1
     assert seen[0].vote_entropy is not None
     assert seen[0].next_policy
 
@@ -254,3 +256,14 @@ def test_an_error_in_the_report_does_not_hide_the_collapse(
         learn(domain(), reward, config, worker=worker, executor=InlineExecutor(worker), run=run)
     run.close()
     assert (tmp_path / "report.md").is_file() == (broken is None)
+    assert not (tmp_path / "policy" / "last").exists(), "the folder does not stand for the policy that collapsed"
+
+
+def test_after_a_collapse_an_archives_run_stands_for_the_parent_and_not_for_the_round_before() -> None:
+    """The second round began again from the base model, and the third from the first round's policy."""
+    rounds = [a_round(0, 0.1, 0.1), a_round(1, 0.1, 0.1), a_round(2, 0.1, 0.1)]
+    names = [("", "a"), ("", "b"), ("a", "c")]
+    results = [replace(r, policy=p, next_policy=n) for r, (p, n) in zip(rounds, names, strict=True)]
+    collapsed = replace(a_round(3, 0.1, 0.1), policy="b", next_policy=None)
+    assert _parent_of_collapsed([*results, collapsed]) == ""
+    assert _parent_of_collapsed([*results, replace(collapsed, policy="c")]) == "a"

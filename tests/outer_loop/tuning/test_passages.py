@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tuning_fakes import CONFIG, passages
 
@@ -32,3 +34,18 @@ def test_texts_that_show_harm_come_from_the_package_where_the_data_has_none_left
 def test_too_little_data_is_refused_with_what_there_is():
     with pytest.raises(InputError, match="the data has 3 with questions, of 3 titles"):
         split_passages([*passages(3), Context("no question", "t")], CONFIG)
+
+
+@pytest.mark.parametrize("sizes", [(30, 30), (24, 10, 14), (40, 26, 3)])
+def test_few_titles_are_enough_where_they_hold_enough_passages(sizes: tuple[int, ...]) -> None:
+    contexts = [
+        Context(f"{c.text} Part {part}.", c.title, c.questions)
+        for c, size in zip(passages(len(sizes)), sizes, strict=True)
+        for part in range(size)
+    ]
+    for seed in range(4):
+        split = split_passages(contexts, TuneConfig(seed=seed))
+        assert (len(split.selecting), len(split.confirming)) == (24, 24)
+        assert not {c.title for c in split.selecting} & {c.title for c in split.confirming}
+    with pytest.raises(InputError, match="of 1 titles"):
+        split_passages([replace(context, title="one") for context in contexts], TuneConfig())

@@ -13,6 +13,7 @@ from seal_agent.adaptation.provenance import recipe_key
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES, recipe_named
 from seal_agent.errors import InputError
+from seal_agent.evaluation.passages import unit_id
 from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.executors.executor import InlineExecutor
 from seal_agent.outer_loop.tuning.archive import Archive, Candidate, PassageScore
@@ -46,6 +47,11 @@ def test_a_run_ends_with_a_recipe_and_a_report_and_goes_on_where_it_was(tiny_bas
     page = outcome.html.read_text(encoding="utf-8")
     assert "<circle" in page
     assert re.search(r"<pre>default .*named", page)
+    files = {file.stem: recipe_key(recipe_named(str(file))) for file in outcome.recipes.iterdir()}
+    assert outcome.confirmation.winner.id in files
+    assert all(name == key for name, key in files.items()), "each file is the recipe that it is named by"
+    learnt = {unit_id(context) for context in (*split().selecting, *split().confirming)}
+    assert set(recipe_named(str(tmp_path)).searched) == learnt, "the passages that chose it are marked as seen"
     again = tuned(tiny_base, tmp_path, Budget(steps=2))
     assert again.digest == outcome.digest
     further = tuned(tiny_base, tmp_path, Budget(steps=3))
@@ -55,7 +61,7 @@ def test_a_run_ends_with_a_recipe_and_a_report_and_goes_on_where_it_was(tiny_bas
 
 def test_a_budget_in_minutes_ends_the_search(tiny_base: BaseModel, tmp_path: Path) -> None:
     outcome = tuned(tiny_base, tmp_path, Budget(minutes=1e-6))
-    assert len(outcome.archive) == len(ROOTS), "the first step is always done"
+    assert [candidate.name for candidate in outcome.archive] == ["default"], "the first stage of the default is done"
     with pytest.raises(InputError, match="needs an end"):
         Budget()
 
@@ -75,12 +81,15 @@ def test_a_unit_scores_each_recipe_as_if_it_were_alone(tiny_base: BaseModel) -> 
 class Told:
     """A laboratory that knows the accuracy of each candidate."""
 
-    def __init__(self, **accuracies: tuple[float, ...]) -> None:
-        self._accuracies = accuracies
+    def __init__(self, harm: dict[str, float] | None = None, **accuracies: tuple[float, ...]) -> None:
+        self._accuracies, self._harm = accuracies, harm or {}
 
     def measure(self, step: int, probes: list[Probe]) -> list[tuple[PassageScore, ...]]:
         return [
-            tuple(PassageScore(str(i), a) for i, a in enumerate(self._accuracies[probe.candidate.name]))
+            tuple(
+                PassageScore(str(i), accuracy, self._harm.get(probe.candidate.name, 0.0))
+                for i, accuracy in enumerate(self._accuracies[probe.candidate.name])
+            )
             for probe in probes
         ]
 
@@ -91,9 +100,10 @@ class Told:
 @pytest.mark.parametrize(
     ("accuracies", "kept", "words"),
     [
-        ((0.9, 0.8, 0.9, 0.7), "best", "answers more questions than default on 4 confirming passages"),
-        ((0.5, 0.7, 0.3, 0.5), "default", "is not surely better than default"),
-        ((0.1, 0.1, 0.2, 0.1), "default", "answers fewer questions than default"),
+        ((0.9, 0.8, 0.9, 0.7, 0.9), "best", "answers more questions than default on 5 confirming passages"),
+        ((0.5, 0.7, 0.3, 0.5, 0.5), "default", "is not surely better than default"),
+        ((0.1, 0.1, 0.2, 0.1, 0.1), "default", "answers fewer questions than default"),
+        ((0.9, 0.8, 0.9, 0.7), "default", "on 4 confirming passages: +0.325. 5 are the least for an interval"),
     ],
 )
 def test_a_winner_that_is_not_better_says_so_and_the_default_stays(
@@ -103,12 +113,24 @@ def test_a_winner_that_is_not_better_says_so_and_the_default_stays(
     best = Candidate("best", DEFAULT, "stepped", "best", (ROOTS[0].id,))
     for candidate in (*ROOTS, best):
         archive.add(candidate)
-    told = Told(best=accuracies, default=(0.5, 0.5, 0.5, 0.5), paper=(0.1, 0.1, 0.1, 0.1))
+    told = Told(best=accuracies, default=(0.5,) * 5, paper=(0.1,) * 5)
     confirmation = confirm(best, archive, split().confirming, told)
     assert confirmation.kept.label == kept
     assert words in confirmation.verdict()
     assert ("default stays" in confirmation.verdict()) == (kept == "default")
     assert [comparison.over.name for comparison in confirmation.comparisons] == ["default", "paper"]
+
+
+def test_a_winner_that_harms_too_much_on_the_confirming_passages_is_not_kept() -> None:
+    archive = Archive(0.25)
+    best = Candidate("best", DEFAULT, "stepped", "best", (ROOTS[0].id,))
+    for candidate in (*ROOTS, best):
+        archive.add(candidate)
+    told = Told(harm={"best": 0.4}, best=(0.9,) * 5, default=(0.5,) * 5, paper=(0.1,) * 5)
+    confirmation = confirm(best, archive, split().confirming, told)
+    assert confirmation.kept.label == "default"
+    assert "Texts about other things become +40% more perplexing, which is more than +25%." in confirmation.verdict()
+    assert confirmation.verdict().endswith("default stays.")
 
 
 def test_a_default_that_wins_stays_and_says_so() -> None:

@@ -12,8 +12,10 @@ from seal_agent.config import TuneConfig
 from seal_agent.errors import InputError
 from seal_agent.outer_loop.tuning.archive import Archive, Candidate, PassageScore
 from seal_agent.outer_loop.tuning.attribution import attributions
+from seal_agent.outer_loop.tuning.costs import cost_of, is_too_dear
+from seal_agent.outer_loop.tuning.evidence import shown
 from seal_agent.outer_loop.tuning.front import Point, front_of
-from seal_agent.outer_loop.tuning.search import best, search
+from seal_agent.outer_loop.tuning.search import Steps, best, search
 from seal_agent.outer_loop.tuning.settings import Change
 from seal_agent.outer_loop.tuning.stages import leave_early
 
@@ -24,7 +26,7 @@ CONFIG = TuneConfig()
 def grown(steps: int = 40, landscape: Landscape | None = None, **changes: object) -> tuple[Archive, Landscape]:
     landscape = landscape or Landscape()
     config = replace(CONFIG, **changes)
-    return search(ROOTS, PASSAGES, config, landscape, lambda archive, step: step <= steps), landscape
+    return search(ROOTS, PASSAGES, config, landscape, Steps(steps)), landscape
 
 
 def test_the_same_seed_grows_the_same_archive_and_another_another():
@@ -55,17 +57,56 @@ def test_who_lies_below_its_parent_leaves_but_stays_in_the_archive():
     for candidate, accuracy in ((parent, 0.8), (child, 0.2), (good, 0.75)):
         archive.add(candidate)
         spread = (-0.1, 0.1) if candidate is good else (0, 0)
-        archive.record(candidate.id, [PassageScore(p, accuracy + d) for p, d in zip("pq", spread, strict=True)])
+        archive.record(candidate.id, [PassageScore(p, accuracy + d) for p, d in zip("pqrstu", 3 * spread, strict=True)])
         leave_early(archive, candidate, parent.id)
-    assert archive.left(child.id).startswith("below default by -0.600")
+    assert archive.left(child.id).startswith("below default by -0.600 [-0.600, -0.600] on 6")
     assert not archive.left(good.id)
     assert not archive.left(parent.id)
     assert child.id in archive.viable(), "a child may come of it all the same"
 
 
+def test_nobody_leaves_by_the_interval_of_two_passages():
+    archive = Archive(1.0)
+    child = Candidate("a", DEFAULT, "stepped", "", (ROOTS[0].id,))
+    for candidate, accuracy in ((ROOTS[0], 0.8), (child, 0.2)):
+        archive.add(candidate)
+        archive.record(candidate.id, [PassageScore(p, accuracy) for p in "pq"])
+        leave_early(archive, candidate, ROOTS[0].id)
+    assert not archive.left("a")
+
+
+def test_a_child_that_costs_too_much_is_refused_and_one_that_turns_out_so_leaves():
+    archive = Archive(1.0)
+    archive.add(ROOTS[0])
+    archive.record(ROOTS[0].id, [PassageScore("p", 0.5, tokens=100)])
+    long = replace(DEFAULT, inner_loop=replace(DEFAULT.inner_loop, epochs=6))
+    child = Candidate("long", long, "stepped", "", (ROOTS[0].id,))
+    assert cost_of(archive, child, ROOTS[0].id) == 6, "six epochs instead of one, known before anything is trained"
+    assert is_too_dear(archive, child, ROOTS[0].id)
+    assert not is_too_dear(archive, replace(child, kind="named", parents=()), ROOTS[0].id), "it was asked for"
+    grown_, _ = grown()
+    assert max(candidate.recipe.inner_loop.epochs for candidate in grown_) == 5, "epochs are one in the default"
+    surprise = Candidate("surprise", DEFAULT, "stepped", "", (ROOTS[0].id,))
+    archive.add(surprise)
+    archive.record("surprise", [PassageScore("p", 0.5, tokens=700)])
+    leave_early(archive, surprise, ROOTS[0].id)
+    assert archive.left("surprise") == "trains on 7.0 times the tokens of default, more than 5"
+
+
+def test_of_recipes_that_are_as_good_the_cheapest_wins():
+    archive = Archive(1.0)
+    dear, cheap = ROOTS[0], Candidate("cheap", DEFAULT, "stepped", "", (ROOTS[0].id,))
+    for candidate, accuracy, tokens in ((dear, 0.501, 900), (cheap, 0.5, 300)):
+        archive.add(candidate)
+        archive.record(candidate.id, [PassageScore(str(p), accuracy, tokens=tokens) for p in range(6)])
+    assert best(archive, 0.05) is cheap
+    archive.record(dear.id, [PassageScore(str(p), 0.9, tokens=900) for p in range(6)])
+    assert best(archive, 0.05) is dear
+
+
 def test_who_harms_too_much_is_not_viable_and_loses_every_passage():
-    archive, _ = grown(landscape=Landscape(harmful_epochs=4))
-    harmful = [candidate for candidate in archive if candidate.recipe.inner_loop.epochs > 4]
+    archive, _ = grown(landscape=Landscape(harmful_epochs=2))
+    harmful = [candidate for candidate in archive if candidate.recipe.inner_loop.epochs > 2]
     assert harmful
     for candidate in harmful:
         assert archive.left(candidate.id).startswith("harm of +50%")
@@ -73,14 +114,17 @@ def test_who_harms_too_much_is_not_viable_and_loses_every_passage():
     assert best(archive, 0.05) not in harmful
 
 
-def test_what_could_not_be_trained_is_no_zero():
+def test_what_could_not_be_trained_is_lost_and_what_could_not_be_graded_is_unknown():
     archive = Archive(1.0)
     archive.add(ROOTS[0])
-    archive.record(ROOTS[0].id, [PassageScore("p", None, failure="the loss is nan"), PassageScore("q", 0.5)])
-    assert archive.accuracy(ROOTS[0].id).mean == 0.5
-    assert archive.node(ROOTS[0].id).wins + archive.node(ROOTS[0].id).losses == 1
+    lost, unknown = PassageScore("p", 0.0, failure="the loss is nan"), PassageScore("r", None, 0.3, 9, "not graded")
+    archive.record(ROOTS[0].id, [lost, PassageScore("q", 0.5, 0.1, 10), unknown])
+    assert archive.accuracy(ROOTS[0].id).mean == 0.25
+    assert (archive.node(ROOTS[0].id).wins, archive.node(ROOTS[0].id).losses) == (0.5, 1.5)
+    assert (archive.harm(ROOTS[0].id), archive.tokens(ROOTS[0].id)) == (0.1, 10), "of adapters that were trained"
     archive.add(ROOTS[1])
-    archive.record(ROOTS[1].id, [PassageScore("p", None, failure="the loss is nan")])
+    archive.record(ROOTS[1].id, [PassageScore("p", 0.0, failure="the loss is nan")])
+    assert not archive.is_viable(ROOTS[1].id)
     leave_early(archive, ROOTS[1], ROOTS[0].id)
     assert archive.left(ROOTS[1].id) == "nothing could be measured: the loss is nan"
 
@@ -112,6 +156,7 @@ def test_the_attribution_finds_the_setting_that_matters():
     first, second = attributions(archive)
     assert (first.setting, first.gain.count, first.alone) == ("inner_loop.epochs", 2, 1)
     assert first.gain.mean == pytest.approx(0.3)
+    assert shown(first.gain) == "+0.300", "two children are no interval"
     assert (second.setting, second.gain.mean) == ("inner_loop.rank", pytest.approx(0.05))
 
 

@@ -1,0 +1,93 @@
+"""A unit that fails in part: what fails is a score with a failure, and the rest is measured all the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tuning_fakes import CONFIG, DEFAULT, ROOTS, TuningEngine, split, worker
+
+from seal_agent.base_model.model import BaseModel
+from seal_agent.errors import EngineError, TrainingError
+from seal_agent.generation.hf import HFEngine
+from seal_agent.grading.lexical import LexicalGrader
+from seal_agent.outer_loop.archive.run import Run
+from seal_agent.outer_loop.executors.executor import InlineExecutor
+from seal_agent.outer_loop.tuning.laboratory import CPU_PASSAGES, MEASURE, RunLaboratory
+from seal_agent.outer_loop.tuning.measure import RecipeTrial, TuneUnit, evaluate
+from seal_agent.outer_loop.tuning.run import Budget, tune
+from seal_agent.outer_loop.tuning.stages import Probe
+from seal_agent.outer_loop.units import Worker
+from seal_agent.types import Context
+
+GOOD = split().selecting
+DIVERGING = replace(DEFAULT, inner_loop=replace(DEFAULT.inner_loop, learning_rate=1e30, epochs=3))
+
+
+def test_what_diverges_is_lost_and_has_its_failure(tiny_base: BaseModel) -> None:
+    trials = (RecipeTrial(DEFAULT, GOOD), RecipeTrial(DIVERGING, GOOD))
+    good, lost = evaluate(TuneUnit("b", trials, split().neutral, 0), worker(tiny_base)).scores
+    assert [score.failure for score in good] == ["", ""]
+    assert [score.accuracy for score in lost] == [0.0, 0.0]
+    assert all("loss" in score.failure for score in lost)
+
+
+def test_one_bad_passage_costs_no_other_its_score(tiny_base: BaseModel) -> None:
+    empty = Context("   ", "Nothing", GOOD[0].questions)
+    trials = (RecipeTrial(DEFAULT, (GOOD[0], empty)), RecipeTrial(ROOTS[1].recipe, GOOD))
+    result = evaluate(TuneUnit("b", trials, split().neutral, 0), worker(tiny_base))
+    (first, bad), others = result.scores
+    assert first.accuracy is not None
+    assert not first.failure
+    assert bad.accuracy == 0.0
+    assert "InputError" in bad.failure
+    assert not any(score.failure for score in others)
+    assert len(result.seconds) == 2
+
+
+class BrokenEngine(TuningEngine):
+    """Cannot be reached."""
+
+    def generate(self, *args: object, **more: object) -> list[object]:
+        raise EngineError("nothing answers at this address")
+
+
+def test_an_engine_that_fails_ends_the_run(tiny_base: BaseModel) -> None:
+    unit = TuneUnit("b", (RecipeTrial(DEFAULT, GOOD),), split().neutral, 0)
+    with pytest.raises(EngineError):
+        evaluate(unit, Worker(tiny_base, BrokenEngine(), LexicalGrader()))
+
+
+def test_texts_that_show_harm_are_cut_to_the_window(tiny_base: BaseModel) -> None:
+    neutral = ("  Tarawa is in Kiribati.  ", "The river is long and slow. " * tiny_base.window)
+    unit = TuneUnit("b", (RecipeTrial(DEFAULT, GOOD[:1]),), neutral, 0)
+    at_work = Worker(tiny_base, HFEngine(tiny_base), LexicalGrader())
+    ((score,),) = evaluate(unit, at_work).scores
+    assert not score.failure
+    assert score.harm != 0
+
+
+def test_a_default_that_learns_nothing_ends_the_run_with_the_reason(tiny_base: BaseModel, tmp_path: Path) -> None:
+    roots = (replace(ROOTS[0], recipe=DIVERGING), ROOTS[1])
+    run, at_work = Run(tmp_path, {}, {}), worker(tiny_base)
+    with pytest.raises(TrainingError, match=r"default could learn none of the first 1 passages .*another --run"):
+        tune(roots, split(), CONFIG, Budget(steps=1), worker=at_work, executor=InlineExecutor(at_work), run=run)
+    run.close()
+
+
+def test_on_a_processor_units_are_small_and_progress_is_told_within_them(tiny_base: BaseModel, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    run, at_work = Run(tmp_path, {}, {}), worker(tiny_base)
+    config = replace(CONFIG, adapters=16)
+    laboratory = RunLaboratory(
+        at_work, InlineExecutor(at_work), run, config, (), progress=lambda step, done, total: told.append((done, total))
+    )
+    contexts = tuple(replace(GOOD[0], text=f"{GOOD[0].text} Part {part}.") for part in range(8))
+    laboratory.measure(0, [Probe(ROOTS[0], contexts)])
+    assert run.counts()[0, MEASURE] == 2, f"eight passages, {CPU_PASSAGES} in a unit"
+    run.close()
+    assert told[0] == (0, 8)
+    assert told[-1] == (8, 8)
+    assert {done for done, _ in told} - {0, CPU_PASSAGES, 8}, "and between the units"
+    assert sorted(told) == told
