@@ -3,9 +3,9 @@
 A folder stands for the `recipe.toml` in it, such as the folder of a run of `seal tune`.
 
 A file has `summary`, `mode`, `extends` (the recipe whose settings it starts from), `searched` (whether its settings
-were chosen on the passages of the recipe search), `policy` (a folder of `seal train`, whose policy writes the notes),
-and a table for each config: `self_edit`, `inner_loop`, `answer`, `retrieval` and `arc`. Relative paths are read from
-the folder of the file that names them.
+were chosen on the passages of the recipe search, or the ids of the passages that chose them), `policy` (a folder of
+`seal train`, whose policy writes the notes), and a table for each config: `self_edit`, `inner_loop`, `answer`,
+`retrieval` and `arc`. Relative paths are read from the folder of the file that names them.
 
 A folder of `seal train` is a recipe too: its policy writes, and the settings are those that it was rewarded under.
 """

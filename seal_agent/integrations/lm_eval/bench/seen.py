@@ -16,13 +16,16 @@ Seen = Callable[[Context], bool]
 
 
 def seen_by(recipe: Recipe) -> Seen:
-    """What tells the passages that a recipe was made on."""
+    """What tells the passages that a recipe was made on.
+
+    A recipe that names its own passages began from the default, so those of the default's search count too.
+    """
     learnt = _learnt_by(recipe.policy)
     units = frozenset() if isinstance(recipe.searched, bool) else frozenset(recipe.searched)
 
     def seen(context: Context) -> bool:
-        of_the_search = is_seen(context) if recipe.searched is True else unit_id(context) in units
-        return of_the_search or text_hash(context.text) in learnt
+        of_a_search = bool(recipe.searched) and is_seen(context)
+        return of_a_search or unit_id(context) in units or text_hash(context.text) in learnt
 
     return seen
 
