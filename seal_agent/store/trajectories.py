@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,7 +23,14 @@ CREATE TABLE IF NOT EXISTS trajectories (
     salt TEXT NOT NULL,
     PRIMARY KEY (adapter, id)
 );
+CREATE TABLE IF NOT EXISTS trained (
+    adapter TEXT NOT NULL,
+    id TEXT NOT NULL,
+    revision TEXT NOT NULL,
+    PRIMARY KEY (adapter, id, revision)
+);
 """
+"""`learnt` is the last revision that learnt a trajectory; `trained` has every one that saw it, refused ones too."""
 STORED, DROPPED = "trajectory", "trajectory forgotten"
 """Events of the chain."""
 
@@ -38,12 +46,18 @@ class StoredTrajectory:
     body: str
 
 
-def put(database: Database, adapter: str, id_: str, outcome: str, body: str) -> bool:
-    """Store a trajectory, or what is new about one. False where this very row is there already."""
+def put(
+    database: Database, adapter: str, id_: str, outcome: str, body: str, keep: Callable[[str], bool] = lambda _: False
+) -> str:
+    """Store a trajectory, or what is new about one; returns the body that is there now.
+
+    Args:
+        keep: Whether the body that is there already stays.
+    """
     with database.write() as db:
         row = db.execute("SELECT body FROM trajectories WHERE adapter = ? AND id = ?", (adapter, id_)).fetchone()
-        if row and row[0] == body:
-            return False
+        if row and (row[0] == body or keep(row[0])):
+            return str(row[0])
         salt, now = secrets.token_hex(16), datetime.now(UTC).isoformat(timespec="milliseconds")
         db.execute(
             "INSERT INTO trajectories VALUES (?, ?, ?, ?, '', ?, ?) ON CONFLICT (adapter, id) DO UPDATE SET "
@@ -51,7 +65,7 @@ def put(database: Database, adapter: str, id_: str, outcome: str, body: str) -> 
             (adapter, id_, now, outcome, body, salt),
         )
         chain.append(db, STORED, adapter, id_, chain.digest_of(salt, body))
-    return True
+    return body
 
 
 def rows(database: Database, adapter: str) -> list[StoredTrajectory]:
@@ -60,11 +74,35 @@ def rows(database: Database, adapter: str) -> list[StoredTrajectory]:
     return [StoredTrajectory(*row) for row in database.connection.execute(query, (adapter,))]
 
 
-def mark_learnt(database: Database, adapter: str, ids: Sequence[str], revision: str) -> None:
-    """Write down which revision learnt some trajectories."""
+def mark_trained(database: Database, adapter: str, ids: Sequence[str], revision: str, learnt: bool) -> None:
+    """Write down that a revision was trained on some trajectories, and whether they count as learnt."""
     with database.write() as db:
-        pairs = [(revision, adapter, id_) for id_ in ids]
-        db.executemany("UPDATE trajectories SET learnt = ? WHERE adapter = ? AND id = ?", pairs)
+        rows = [(revision, adapter, id_) for id_ in ids]
+        db.executemany("INSERT OR IGNORE INTO trained (revision, adapter, id) VALUES (?, ?, ?)", rows)
+        if learnt:
+            db.executemany("UPDATE trajectories SET learnt = ? WHERE adapter = ? AND id = ?", rows)
+
+
+def trained(database: Database, adapter: str) -> dict[str, set[str]]:
+    """The revisions that were trained on each trajectory, by its id."""
+    return _trained(database.connection, adapter)
+
+
+def sharing(database: Database, adapter: str, revision: str) -> set[str]:
+    """The revisions that were trained on a trajectory on which this one was; itself among them if it was on any."""
+    return {other for revisions in trained(database, adapter).values() if revision in revisions for other in revisions}
+
+
+def release(database: Database, adapter: str, forgotten: str, gone: Collection[str]) -> None:
+    """Before revisions are erased: what they learnt, but the forgotten one did not, can be learnt again."""
+    with database.write() as db:
+        for id_, revisions in _trained(db, adapter).items():
+            if forgotten in revisions:
+                continue
+            for revision in revisions & set(gone):
+                row = (adapter, id_, revision)
+                db.execute("DELETE FROM trained WHERE adapter = ? AND id = ? AND revision = ?", row)
+                db.execute("UPDATE trajectories SET learnt = '' WHERE adapter = ? AND id = ? AND learnt = ?", row)
 
 
 def drop(database: Database, adapter: str, ids: Sequence[str]) -> None:
@@ -76,18 +114,21 @@ def drop(database: Database, adapter: str, ids: Sequence[str]) -> None:
 def follow(db: sqlite3.Connection, adapter: str, gone: Mapping[str, str | None]) -> None:
     """After revisions were forgotten, inside their transaction: what became another revision was learnt by that now;
     the trajectories of the others are deleted with them."""
+    before = _trained(db, adapter)
     for revision, became in gone.items():
         if became:
-            change = "UPDATE trajectories SET learnt = ? WHERE adapter = ? AND learnt = ?"
-            db.execute(change, (became, adapter, revision))
+            row = (became, adapter, revision)
+            db.execute("UPDATE trajectories SET learnt = ? WHERE adapter = ? AND learnt = ?", row)
+            db.execute("UPDATE OR REPLACE trained SET revision = ? WHERE adapter = ? AND revision = ?", row)
             continue
-        query = "SELECT id FROM trajectories WHERE adapter = ? AND learnt = ?"
-        _drop(db, adapter, [id_ for (id_,) in db.execute(query, (adapter, revision)).fetchall()])
+        _drop(db, adapter, [id_ for id_, revisions in before.items() if revision in revisions])
+        db.execute("DELETE FROM trained WHERE adapter = ? AND revision = ?", (adapter, revision))
 
 
 def drop_all(db: sqlite3.Connection, adapter: str) -> None:
     """Delete all trajectories of an adapter, inside a transaction."""
     _drop(db, adapter, [id_ for (id_,) in db.execute("SELECT id FROM trajectories WHERE adapter = ?", (adapter,))])
+    db.execute("DELETE FROM trained WHERE adapter = ?", (adapter,))
 
 
 def problems(db: sqlite3.Connection, links: Sequence[chain.Link]) -> list[str]:
@@ -106,6 +147,18 @@ def problems(db: sqlite3.Connection, links: Sequence[chain.Link]) -> list[str]:
         f"trajectory {id_} of {adapter!r} has vanished without having been forgotten" for adapter, id_ in expected
     ]
     return found + vanished
+
+
+def _trained(db: sqlite3.Connection, adapter: str) -> dict[str, set[str]]:
+    """As `trained`. Ledgers from before that table was there say only which revision learnt a trajectory last."""
+    query = (
+        "SELECT id, revision FROM trained WHERE adapter = ? "
+        "UNION SELECT id, learnt FROM trajectories WHERE adapter = ? AND learnt != ''"
+    )
+    found: dict[str, set[str]] = defaultdict(set)
+    for id_, revision in db.execute(query, (adapter, adapter)).fetchall():
+        found[id_].add(revision)
+    return found
 
 
 def _drop(db: sqlite3.Connection, adapter: str, ids: Sequence[str]) -> None:

@@ -10,7 +10,9 @@ import pytest
 from command_line import Call, caller
 from fakes import ScriptedEngine
 
+from seal_agent.adaptation.gate.decision import MinimumGain
 from seal_agent.agents.trajectories.conversation import encode_trajectory, turns_before
+from seal_agent.agents.trajectories.lesson import in_words
 from seal_agent.agents.trajectories.lines import read_trajectories, to_lines
 from seal_agent.agents.trajectories.trajectory import Step, Trajectory
 from seal_agent.base_model.model import BaseModel
@@ -20,6 +22,8 @@ from seal_agent.generation.answer_form.form import Form, Tool
 from seal_agent.generation.answer_form.prompt import prompt_in_form
 from seal_agent.generation.hf import HFEngine
 from seal_agent.model import SelfAdaptingModel
+from seal_agent.outer_loop.policy import save_policy
+from seal_agent.store.policies import flagged_policies, register_policies, text_hash
 from seal_agent.store.verify import verify
 from seal_agent.types import ToolCall
 
@@ -65,6 +69,60 @@ def test_only_verified_successes_are_learnt_and_all_are_kept(model: SelfAdapting
 def test_what_was_learnt_is_not_learnt_again(model: SelfAdaptingModel) -> None:
     first = model.learn([success("red")], adapter="work", inner_loop=QUICK, gate=None)
     assert model.learn([success("red")], adapter="work", inner_loop=QUICK, gate=None) == first
+
+
+def test_of_a_file_that_grows_only_what_is_new_is_learnt(model: SelfAdaptingModel) -> None:
+    first = model.learn([success("red")], adapter="work", inner_loop=QUICK, gate=None)
+    grown = model.learn([success("red"), success("blue")], adapter="work", inner_loop=QUICK, gate=None)
+    assert grown.parent == first.id
+    assert "blue" in grown.context.text
+    assert "red" not in grown.context.text
+    assert model.learn([success("red"), success("blue")], adapter="work", inner_loop=QUICK, gate=None) == grown
+    longer = replace(QUICK, epochs=4)
+    assert "red" in model.learn([success("red")], adapter="work", inner_loop=longer, gate=None).context.text
+
+
+def test_what_was_rolled_back_is_learnt_again_and_forgotten_everywhere(model: SelfAdaptingModel) -> None:
+    """It stands in two revisions then; what only the other learnt is not forgotten, and can be learnt again."""
+    first = model.learn([success("red"), success("green")], adapter="work", inner_loop=QUICK, gate=None)
+    model.rollback("work", to="base")
+    second = model.learn([success("red"), success("blue")], adapter="work", inner_loop=QUICK, gate=None)
+    assert second.parent is None
+    model.forget(first.id)
+    assert model.adapters()["work"] is None
+    assert [(kept.trajectory.goal, kept.learnt) for kept in model.trajectories("work").all()] == [
+        ("Open the blue door.", "")
+    ]
+    assert [each.goal for each in model.trajectories("work").untried()] == ["Open the blue door."]
+    stored = model.ledger.path.read_bytes()
+    assert b"Open the red door" not in stored
+    assert b"Open the green door" not in stored
+    assert not verify(model.ledger).problems
+
+
+def test_what_the_gate_refused_is_not_learnt_and_offered_again(model: SelfAdaptingModel) -> None:
+    refused = model.learn([success("red")], adapter="work", inner_loop=QUICK, gate=MinimumGain())
+    assert refused.status == "rejected"
+    store = model.trajectories("work")
+    assert [each.goal for each in store.to_learn()] == ["Open the red door."]
+    assert store.untried() == []
+    learnt = model.learn(store.to_learn(), adapter="work", inner_loop=QUICK, gate=None)
+    assert [kept.learnt for kept in store.all()] == [learnt.id]
+    model.forget(refused.id)
+    assert store.all() == []
+    assert model.adapters()["work"] is None, "the text that was refused first had been learnt since"
+
+
+def test_policies_of_a_run_are_flagged_where_one_of_their_lessons_is_forgotten(
+    model: SelfAdaptingModel, tmp_path: Path
+) -> None:
+    two = success("red", goal="Open the red door.\n\nQuickly.")
+    revision = model.learn([two, success("blue")], adapter="work", inner_loop=QUICK, gate=None)
+    folder = tmp_path / "run"
+    name = save_policy(model.adapter("work"), ("actions",), model.base, folder / "policy", {text_hash(in_words(two))})
+    register_policies(model.ledger, folder)
+    model.forget(revision.id)
+    assert list(flagged_policies(folder)) == [name]
 
 
 def test_a_strangers_trajectory_is_quarantined(model: SelfAdaptingModel) -> None:

@@ -58,7 +58,7 @@ class Environment(Protocol):
         ...
 
     def success(self) -> bool:
-        """Whether the task is done, judged by the environment's state."""
+        """Whether the task is done, judged by the environment's state. It counts once an observation says `done`."""
         ...
 
     def screenshot(self) -> bytes | None:

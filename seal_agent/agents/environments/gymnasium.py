@@ -62,7 +62,7 @@ class AsGymnasium(gymnasium.Env[str, str]):
         shown = self.environment.step(action_from_json(action))
         self._steps += 1
         truncated = not shown.done and self._steps >= self.environment.max_steps
-        success = (shown.done or truncated) and self.environment.success()
+        success = shown.done and self.environment.success()
         return self._text(shown), float(success), shown.done, truncated, {"success": success}
 
     def close(self) -> None:

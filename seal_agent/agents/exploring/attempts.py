@@ -40,10 +40,14 @@ class Path:
         return self.seen.done or self.stuck or len(self.steps) >= max_steps or going_in_circles
 
     def rollout(self) -> Rollout:
-        """The ended attempt with the environment's verdict."""
+        """The ended attempt with the environment's verdict.
+
+        It succeeded where the environment says both that the task is over and that it is done. One that was ended from
+        outside, since it went in circles or took too many steps, did not: what it did would be learnt with it.
+        """
         task, seen = self.start.task, self.seen
         given = len(self.start.calls)
-        success = seen.success and not self.stuck
+        success = seen.done and seen.success
         return Rollout(task.id, task.goal, self.start.seed, self.steps, seen.text, success, seen.shortcut, given)
 
 

@@ -1,4 +1,4 @@
-"""The scorer protocol, and the scorer that is trusted above all: the environment's own verdict."""
+"""The scorer protocol. A scorer chooses among candidates; only the environment says what succeeded."""
 
 from __future__ import annotations
 
@@ -19,14 +19,12 @@ MAX_CALLS = 12  # calls before a step that a scorer reads, the latest; not tuned
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A call to be scored, with what the agent was to do, did before, and saw. `verdict` is the environment's, where
-    the call ended the task."""
+    """A call to be scored, with what the agent was to do, did before, and saw."""
 
     goal: str
     steps: tuple[Step, ...]
     observation: str
     call: ToolCall
-    verdict: bool | None = None
 
 
 class Scorer(Protocol):
@@ -38,33 +36,6 @@ class Scorer(Protocol):
     def score(self, attempts: Sequence[Attempt]) -> list[float | None]:
         """For each call the probability, 0..1, that it leads to its goal; None where that cannot be said."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class EnvironmentScorer:
-    """The environment's verdict on the call that ended a task; it says nothing of other calls."""
-
-    name: str = "environment"
-
-    def score(self, attempts: Sequence[Attempt]) -> list[float | None]:
-        return [None if attempt.verdict is None else float(attempt.verdict) for attempt in attempts]
-
-
-@dataclass(frozen=True, slots=True)
-class VerdictFirst:
-    """Another scorer, asked only where the environment has not said whether the task is done."""
-
-    other: Scorer
-
-    @property
-    def name(self) -> str:
-        return f"environment, else {self.other.name}"
-
-    def score(self, attempts: Sequence[Attempt]) -> list[float | None]:
-        verdicts = EnvironmentScorer().score(attempts)
-        open_ = [attempt for attempt, verdict in zip(attempts, verdicts, strict=True) if verdict is None]
-        scores = iter(self.other.score(open_) if open_ else ())
-        return [next(scores) if verdict is None else verdict for verdict in verdicts]
 
 
 def step_prompt(name: str, attempt: Attempt) -> str:

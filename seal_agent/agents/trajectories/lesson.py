@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
+from seal_agent.adaptation.adapt import settings_of
 from seal_agent.agents.trajectories.conversation import conversation_of, fitted
 from seal_agent.agents.trajectories.trajectory import Trajectory
 from seal_agent.base_model.model import BaseModel
+from seal_agent.config import InnerLoopConfig
 from seal_agent.errors import InputError
 from seal_agent.training.conversations import CONVERSATION, to_json
-from seal_agent.types import Context, Proposal, SelfEdit, Trust
+from seal_agent.types import Context, Proposal, Revision, SelfEdit, Trust
 
 
 def lessons_among(trajectories: Sequence[Trajectory]) -> list[Trajectory]:
@@ -24,9 +29,27 @@ def lessons_among(trajectories: Sequence[Trajectory]) -> list[Trajectory]:
     return lessons
 
 
+def not_learnt_yet(
+    lessons: Sequence[Trajectory],
+    trained: Mapping[str, AbstractSet[str]],
+    lineage: Sequence[Revision],
+    config: InnerLoopConfig,
+) -> tuple[list[Trajectory], Revision | None]:
+    """The lessons that no revision in use has learnt with these settings, and the newest that learnt any of the others.
+
+    Args:
+        trained: The revisions that were trained on each trajectory, by its id.
+        lineage: The active revision and its ancestors, newest first.
+    """
+    same = [revision for revision in lineage if _was_trained_with(revision, config)]
+    knows = {lesson.id: [each for each in same if each.id in trained.get(lesson.id, ())] for lesson in lessons}
+    newest = next((revision for revision in same if any(revision in each for each in knows.values())), None)
+    return [lesson for lesson in lessons if not knows[lesson.id]], newest
+
+
 def context_of(lessons: Sequence[Trajectory]) -> Context:
-    """The lessons in words, as history shows them and as `forget` recognises them."""
-    text = "\n\n".join(map(_in_words, lessons))
+    """The lessons in words, with a blank line between them: history shows them, `forget` recognises them."""
+    text = "\n\n".join(map(in_words, lessons))
     trust: Trust = "untrusted" if any(lesson.trust == "untrusted" for lesson in lessons) else "trusted"
     goal = " ".join(lessons[0].goal.split())
     goal = goal if len(goal) <= 60 else goal[:59] + "…"
@@ -51,8 +74,15 @@ def proposal_of(
     return Proposal(adapter, context, (context.text,), edits, parent, base.identity)
 
 
-def _in_words(trajectory: Trajectory) -> str:
+def _was_trained_with(revision: Revision, config: InnerLoopConfig) -> bool:
+    """Whether a revision has these settings; its replay may be another, since the gate trains again with more."""
+    settings = settings_of(revision)
+    return settings is not None and replace(settings, replay=config.replay) == config
+
+
+def in_words(trajectory: Trajectory) -> str:
+    """A lesson in words, without a blank line in it."""
     calls = [f"> {step.call.name} {step.call.arguments}" for step in trajectory.steps]
     closing = [trajectory.answer] if trajectory.answer else []
     verified = f"(success, verified by {trajectory.verified_by})"
-    return "\n".join([f"Goal: {trajectory.goal} {verified}", *calls, *closing])
+    return re.sub(r"\n\s*\n", "\n", "\n".join([f"Goal: {trajectory.goal} {verified}", *calls, *closing]))

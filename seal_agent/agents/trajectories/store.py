@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
@@ -44,19 +45,19 @@ class TrajectoryStore:
 
     def prepared(self, trajectory: Trajectory) -> Trajectory:
         """A trajectory as it would be kept. Raises InputError for one that is too long or has no steps."""
-        kept = bounded(trajectory, self.limits)
-        return redacted(kept, self.redact) if self.redact else kept
+        return bounded(redacted(trajectory, self.redact) if self.redact else trajectory, self.limits)
 
     def add(self, trajectories: Iterable[Trajectory]) -> list[Trajectory]:
-        """Keep some trajectories; returns them as they are kept. Raises InputError before anything is written."""
+        """Keep some trajectories; returns them as they are kept. Raises InputError before anything is written.
+
+        One that somebody verified stays as it is where the same comes again and nobody has verified that.
+        """
         prepared = [self.prepared(trajectory) for trajectory in trajectories]
-        for each in prepared:
-            body = _TRAJECTORY.dump_json(each).decode()
-            table.put(self.ledger.database, self.adapter, each.id, each.outcome, body)
+        added = [self._put(each, keep=_is_verified if not each.is_verified else None) for each in prepared]
         kept = table.rows(self.ledger.database, self.adapter)
         excess = [row.id for row in kept[: max(0, len(kept) - self.limits.trajectories)]]
         table.drop(self.ledger.database, self.adapter, excess)
-        return prepared
+        return added
 
     def all(self) -> list[Kept]:
         """Every trajectory, oldest first."""
@@ -68,32 +69,62 @@ class TrajectoryStore:
         kept = next((kept for kept in self.all() if kept.id == id_), None)
         if kept is None:
             raise self._unknown(id_)
-        verified = replace(kept.trajectory, outcome=outcome, verified_by=by)
-        table.put(self.ledger.database, self.adapter, id_, outcome, _TRAJECTORY.dump_json(verified).decode())
-        return verified
+        return self._put(replace(kept.trajectory, outcome=outcome, verified_by=by))
 
     def to_learn(self) -> list[Trajectory]:
         """Verified successes that no revision has learnt yet, oldest first."""
         return [kept.trajectory for kept in self.all() if not kept.learnt and kept.trajectory.is_lesson]
 
+    def untried(self) -> list[Trajectory]:
+        """Of those to learn, the ones that no revision was trained on yet, not even one that the gate refused."""
+        trained = self.trained()
+        return [each for each in self.to_learn() if each.id not in trained]
+
+    def trained(self) -> Mapping[str, AbstractSet[str]]:
+        """The revisions that were trained on each trajectory, by its id; those that the gate refused among them."""
+        return table.trained(self.ledger.database, self.adapter)
+
     def mark_learnt(self, trajectories: Sequence[Trajectory], revision: str) -> None:
         """Write down which revision learnt some of them."""
-        table.mark_learnt(self.ledger.database, self.adapter, [each.id for each in trajectories], revision)
+        ids = [each.id for each in trajectories]
+        table.mark_trained(self.ledger.database, self.adapter, ids, revision, learnt=True)
+
+    def mark_tried(self, trajectories: Sequence[Trajectory], revision: str) -> None:
+        """Write down which revision was trained on some of them and refused: they are still to be learnt."""
+        ids = [each.id for each in trajectories]
+        table.mark_trained(self.ledger.database, self.adapter, ids, revision, learnt=False)
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Delete some trajectories for good. Raises AdapterError for one that is not there or that was learnt."""
+        """Delete some trajectories for good.
+
+        Raises AdapterError for one that is not there, and for one that a revision was trained on, whose text has it.
+        """
         known = {row.id: row.learnt for row in table.rows(self.ledger.database, self.adapter)}
+        trained = self.trained()
         for id_ in ids:
             if id_ not in known:
                 raise self._unknown(id_)
-            if known[id_]:
+            if id_ in trained:
+                revision = known[id_] or min(trained[id_])
+                done = "has learnt" if known[id_] else "was trained on"
                 raise AdapterError(
-                    f"revision {known[id_]} has learnt trajectory {id_}; `seal forget {known[id_]}` takes it back and "
-                    "deletes it"
+                    f"revision {revision} {done} trajectory {id_}; `seal forget {revision}` takes it back and deletes "
+                    "what it was trained on"
                 )
         table.drop(self.ledger.database, self.adapter, ids)
         self.ledger.scrub()
 
+    def _put(self, trajectory: Trajectory, keep: Callable[[str], bool] | None = None) -> Trajectory:
+        """Write a trajectory down; returns what is kept of it."""
+        body = _TRAJECTORY.dump_json(trajectory).decode()
+        keep = keep or (lambda _: False)
+        kept = table.put(self.ledger.database, self.adapter, trajectory.id, trajectory.outcome, body, keep)
+        return trajectory if kept == body else _TRAJECTORY.validate_json(kept)
+
     @staticmethod
     def _unknown(id_: str) -> AdapterError:
         return AdapterError(f"there is no trajectory {id_!r} of this adapter; `seal trajectories` lists them")
+
+
+def _is_verified(body: str) -> bool:
+    return _TRAJECTORY.validate_json(body).is_verified

@@ -62,7 +62,10 @@ class Trajectory:
 
 
 def redacted(trajectory: Trajectory, redact: Redact) -> Trajectory:
-    """The trajectory with every text that an agent, a user or a tool wrote passed through `redact`."""
+    """The trajectory with every text that an agent, a user or a tool wrote passed through `redact`.
+
+    Of the calls' arguments names and numbers too; a number that `redact` changes becomes a text.
+    """
     return replace(
         trajectory,
         goal=redact(trajectory.goal),
@@ -70,15 +73,25 @@ def redacted(trajectory: Trajectory, redact: Redact) -> Trajectory:
         system=redact(trajectory.system),
         result=redact(trajectory.result),
         answer=redact(trajectory.answer),
+        source=redact(trajectory.source),
     )
 
 
 def bounded(trajectory: Trajectory, limits: TrajectoryLimits) -> Trajectory:
-    """The trajectory with long texts cut. Raises InputError for one with too many steps, or without any."""
+    """The trajectory with long texts cut, but for the arguments of calls: half a call is not to be learnt.
+
+    Raises InputError for one with too many steps, without any, or with arguments that are too long.
+    """
     if not trajectory.steps:
         raise InputError("the trajectory has no steps; give at least one action")
     if len(trajectory.steps) > limits.steps:
         raise InputError(f"the trajectory has {len(trajectory.steps)} steps, but {limits.steps} is the limit; cut it")
+    for number, step in enumerate(trajectory.steps, 1):
+        if (length := len(step.call.arguments)) > limits.characters:
+            raise InputError(
+                f"the arguments of step {number} have {length} characters, but {limits.characters} is the limit; leave "
+                "the trajectory out, or raise TrajectoryLimits.characters"
+            )
 
     def cut(text: str) -> str:
         return text if len(text) <= limits.characters else text[: limits.characters - 1] + "…"
@@ -90,6 +103,7 @@ def bounded(trajectory: Trajectory, limits: TrajectoryLimits) -> Trajectory:
         system=cut(trajectory.system),
         result=cut(trajectory.result),
         answer=cut(trajectory.answer),
+        source=cut(trajectory.source),
     )
 
 
@@ -99,7 +113,7 @@ def calls_of(steps: Sequence[Step]) -> tuple[ToolCall, ...]:
 
 
 def _redacted_call(call: ToolCall, redact: Redact) -> ToolCall:
-    """The call with the text values of its arguments redacted; it stays JSON."""
+    """The call with its arguments redacted; it stays JSON."""
     return ToolCall(call.name, json.dumps(_redacted_value(json.loads(call.arguments), redact), ensure_ascii=False))
 
 
@@ -109,5 +123,9 @@ def _redacted_value(value: object, redact: Redact) -> object:
     if isinstance(value, list):
         return [_redacted_value(part, redact) for part in value]
     if isinstance(value, dict):
-        return {key: _redacted_value(part, redact) for key, part in value.items()}
-    return value
+        return {redact(key): _redacted_value(part, redact) for key, part in value.items()}
+    if isinstance(value, bool) or value is None:
+        return value
+    number = json.dumps(value)
+    changed = redact(number)
+    return value if changed == number else changed

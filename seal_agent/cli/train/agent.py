@@ -12,12 +12,14 @@ import typer
 from seal_agent.cli import console
 from seal_agent.cli.options import GraderOptions, print_json
 from seal_agent.cli.train.executor import ExecutorOptions
+from seal_agent.cli.train.folders import check_merge, tell_store
 from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
     from seal_agent.agents.exploring.worlds import MakeEnvironment
     from seal_agent.config import AgentLoopConfig
     from seal_agent.outer_loop.agents.plan import AgentPace, AgentPlan
+    from seal_agent.outer_loop.agents.rounds import AgentResults, AgentRound
     from seal_agent.outer_loop.agents.run import AgentRunResult
     from seal_agent.outer_loop.agents.stages import AgentWorld
     from seal_agent.outer_loop.agents.units import ScorerChoice
@@ -72,17 +74,25 @@ class AgentOptions:
         exploration = replace(config.exploration, **_given(exploring))
         return replace(config, exploration=exploration, **_given(loop))
 
-    def choice(self, judge: GraderOptions) -> ScorerChoice:
-        """Who scores. Raises InputError for a judge without a name, and for a name without a judge."""
+    def choice(self, judge: GraderOptions, cache: Path | None = None) -> ScorerChoice:
+        """Who scores. Raises InputError for a judge without a name, and for a name or an address without a judge.
+
+        Args:
+            cache: A SQLite file of the judge's verdicts.
+        """
+        from seal_agent.agents.scoring.judge import OPENAI
+        from seal_agent.grading.graders import check_grader
         from seal_agent.outer_loop.agents.units import ScorerChoice
 
         if self.scorer not in ("learnt", "judge", "none"):
             raise InputError(f"there is no scorer {self.scorer!r}; use learnt, judge or none")
-        if (self.scorer == "judge") != bool(judge.judge_model):
-            raise InputError("--scorer judge and --judge-model belong together; give both or neither")
+        if self.scorer != "judge" and (judge.judge_model or judge.judge_url):
+            raise InputError("--judge-model and --judge-url are for --scorer judge; add it, or leave them out")
         if self.scorer == "judge":
-            url = {"judge_url": judge.judge_url} if judge.judge_url else {}
-            return ScorerChoice("judge", judge.judge_model or "", **url)
+            if not judge.judge_model:
+                raise InputError("--scorer judge and --judge-model belong together; give both or neither")
+            check_grader("judge", judge.judge_model, judge.judge_url)
+            return ScorerChoice("judge", judge.judge_model, judge.judge_url or OPENAI, cache)
         return ScorerChoice("learnt" if self.scorer == "learnt" else "none")
 
 
@@ -97,15 +107,17 @@ class AgentRequest:
     make_worker: MakeWorker
     executor: ExecutorOptions
     merge: Path | None
+    home: Path | None
 
 
 def start_agent(request: AgentRequest, dry_run: bool, as_json: bool) -> None:
-    """Run the loop, or only show its plan."""
+    """Run the loop, or only show its plan. Raises InputError for unusable options before a model is loaded."""
     from seal_agent.outer_loop.agents.plan import calibrate_agent, plan_agent
     from seal_agent.outer_loop.agents.run import world_of
     from seal_agent.outer_loop.learn import resumed_base
 
     request.executor.check()
+    check_merge(request.merge)
     world = world_of(environment_maker(request.environment), request.config)
     planned = plan_agent(world, request.config)
     with console.waiting("loading the model"):
@@ -133,11 +145,13 @@ def _run(request: AgentRequest, world: AgentWorld, planned: AgentPlan, worker: W
 
     settings = agent_settings(worker.base, world, request.scorer, request.config)
     run = Run(request.folder, settings, agent_facts(worker.base, asdict(planned)))
+    tell_store(request.home, request.folder)
     try:
         executor = request.executor.make(request.make_worker, worker)
         try:
             with console.round_bars(planned.rounds, lambda _, done: float(done), quiet=as_json) as bars:
-                result = learn_agent(AgentStages(world, request.scorer, request.config, worker, executor, run, bars))
+                stages = AgentStages(world, request.scorer, request.config, worker, executor, run, bars)
+                result = learn_agent(stages, _no_line if as_json or console.err.is_terminal else _tell_round)
         finally:
             executor.close()
         if request.merge and result.policy:
@@ -166,7 +180,10 @@ def _show_plan(planned: AgentPlan, pace: AgentPace, config: AgentLoopConfig, as_
     _print(
         f"  attempts       at most {planned.explored} that explore, {planned.rerolled} again, {planned.greedy} greedy"
     )
-    _print(f"  learnt         at most {planned.lessons} attempts, and {planned.labels} labels for the scorer")
+    _print(
+        f"  learnt         at most {planned.lessons} attempts, and {planned.labels} labels for the scorer, "
+        f"which judges at most {planned.scored} steps"
+    )
     _print(f"  expected time  at most {console.duration(seconds)} on one worker like this machine")
     _print(
         f"That is from {console.duration(pace.spent)} of calibration just now: {pace.call:.2f} s a call, "
@@ -193,13 +210,8 @@ def _show_result(result: AgentRunResult, request: AgentRequest, as_json: bool) -
         )
         return
     _print(f"the base model: {sum(each.success for each in results.base)} of {len(results.base)} held-out tasks done")
-    for row in map(summary_of, results.rounds):
-        f1 = "no F1 yet" if row["scorer_f1"] is None else f"F1 {row['scorer_f1']:.2f}"
-        _print(
-            f"round {row['round'] + 1}: {row['tasks_done']} of {row['tasks']} tasks done, {row['lessons']} attempts "
-            f"learnt, {'promoted' if row['promoted'] else 'not promoted'}; held out {row['held_out_done']} of "
-            f"{row['held_out']}; scorer {f1}"
-        )
+    for round_ in results.rounds:
+        _print(_round_line(round_))
     _print(f"gain on held-out tasks of the trained grades  {rise or 'not measured'}")
     _print(f"report   {result.markdown}\n         {result.html}")
     if result.policy is None:
@@ -209,6 +221,26 @@ def _show_result(result: AgentRunResult, request: AgentRequest, as_json: bool) -
     _print(f"policy   {result.policy}")
     _print(f"use it   seal import {result.policy} --adapter {results.environment} --model {model}, then seal promote")
     _print(f"         seal learn --trajectories {result.trajectories} --adapter NAME --model {model}")
+
+
+def _round_line(round_: AgentRound) -> str:
+    from seal_agent.outer_loop.agents.report import f1_of, summary_of
+
+    row, quality = summary_of(round_), round_.scorer.quality
+    return (
+        f"round {row['round'] + 1}: {row['tasks_done']} of {row['tasks']} tasks done, {row['lessons']} attempts "
+        f"learnt, {'promoted' if row['promoted'] else 'not promoted'}; held out {row['held_out_done']} of "
+        f"{row['held_out']}; scorer {f'F1 {f1_of(quality)}' if quality else 'no F1 yet'}"
+    )
+
+
+def _tell_round(results: AgentResults) -> None:
+    """A line about the round that has just ended, where there are no bars."""
+    console.err.print(_round_line(results.rounds[-1]), markup=False, soft_wrap=True)
+
+
+def _no_line(results: AgentResults) -> None:
+    """Says nothing: bars show how far it is, or the result is all that is wanted."""
 
 
 def show_agent_status(folder: Path, as_json: bool) -> None:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seal_agent.cli import console
-from seal_agent.cli.options import EngineOptions, GraderOptions, Home, Json, ModelOptions, Seed, open_ledger
+from seal_agent.cli.options import EngineOptions, GraderOptions, Home, Json, ModelOptions, Seed
 from seal_agent.cli.train.agent import AgentOptions, AgentRequest, show_agent_status, start_agent
 from seal_agent.cli.train.executor import ExecutorOptions
+from seal_agent.cli.train.folders import check_merge, tell_store
 from seal_agent.cli.train.options import EditOptions, RewardOptions, SearchOptions, check_agent
 from seal_agent.cli.train.pictures import PictureVoteOptions, learn_from_pictures
 from seal_agent.cli.train.show import show_plan, show_result, show_status
-from seal_agent.errors import InputError, StoreError
+from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
     from seal_agent.config import OuterLoopConfig
@@ -101,7 +102,10 @@ def train(
     if agent_options.agent:
         check_agent(search_options, edit_options, reward_options, grader_options, report_to)
     config = replace(edit_options.config(search_options, arc, seed), early_stop=reward_options.early_stop)
-    rubric = reward_options.reward == "rubric"  # the judge's options are the reward's then
+    # the judge's options are then the reward's, or the scorer's
+    not_graders = reward_options.reward == "rubric" or agent_options.agent is not None
+    # none in a dry run, which writes nothing; none on a cluster, whose machines may not have the folder
+    verdicts = None if dry_run or executor_options.address else (run / VERDICTS).resolve()
     make_worker = MakeWorker(
         model_options.model,
         model_options.device,
@@ -111,15 +115,15 @@ def train(
         engine=engine_options.name,
         vllm=engine_options.config(),
         grader=grader_options.grader,
-        judge_model=None if rubric else grader_options.judge_model,
-        judge_url=None if rubric else grader_options.judge_url,
-        # none in a dry run, which writes nothing; none on a cluster, whose machines may not have the folder
-        judge_cache=None if dry_run or executor_options.address else (run / VERDICTS).resolve(),
+        judge_model=None if not_graders else grader_options.judge_model,
+        judge_url=None if not_graders else grader_options.judge_url,
+        judge_cache=verdicts,
     )
     request: _RunRequest | AgentRequest
     if agent_options.agent:
-        loop, scorer = agent_options.config(search_options.rounds, seed), agent_options.choice(grader_options)
-        request = AgentRequest(agent_options.agent, run, loop, scorer, make_worker, executor_options, merge)
+        loop = agent_options.config(search_options.rounds, seed)
+        scorer = agent_options.choice(grader_options, verdicts)
+        request = AgentRequest(agent_options.agent, run, loop, scorer, make_worker, executor_options, merge, home)
     else:
         request = _RunRequest(
             data,
@@ -168,8 +172,7 @@ def _check(request: _RunRequest) -> None:
     if request.config.guard and rewarding.reward != "questions":
         raise InputError(f"--guard lowers the reward of questions, not of {rewarding.reward}; leave one of them out")
     _check_grader(request.grader_options, rewarding.reward, request.arc)
-    if request.merge and request.merge.exists() and (not request.merge.is_dir() or any(request.merge.iterdir())):
-        raise InputError(f"{request.merge} exists and is not an empty folder; choose another --merge")
+    check_merge(request.merge)
     if request.report_to:
         check_tracker(request.report_to)
 
@@ -249,17 +252,6 @@ def _reward(request: _RunRequest, worker: Worker) -> RewardModel:
     return QuestionReward(request.config.guard_penalty if request.config.guard else 0.0)
 
 
-def _tell_store(request: _RunRequest) -> None:
-    """Let the adapter store know of the run, so that `seal forget` can flag its policies; a store is not needed."""
-    from seal_agent.store.policies import register_policies
-
-    try:
-        register_policies(open_ledger(request.home), request.folder)
-    except StoreError as err:
-        message = f"seal: the policies of this run will not be flagged when a text of theirs is forgotten, since {err}"
-        console.err.print(message, style="yellow", markup=False, soft_wrap=True)
-
-
 def _learn(
     request: _RunRequest, domain: Domain[Any], reward: RewardModel, worker: Worker, planned: Plan, as_json: bool
 ) -> RunResult:
@@ -277,7 +269,7 @@ def _learn(
         judge_settings |= reward.options
     run_settings = settings(worker.base, domain, reward, request.config, grader=grader, **judge_settings)
     run = Run(request.folder, run_settings, facts(worker.base, planned))
-    _tell_store(request)
+    tell_store(request.home, request.folder)
     try:
         executor = request.executor_options.make(request.make_worker, worker)
         try:

@@ -8,7 +8,7 @@ from seal_agent.outer_loop.agents.rounds import GateReport, TaskResult
 
 
 def decide(before: Sequence[TaskResult], after: Sequence[TaskResult], max_lost: float) -> GateReport:
-    """Compare two policies on the same tasks. A single lost task is forgiven: it is lost by chance more often.
+    """Compare two policies on the same tasks.
 
     Args:
         before: The tasks as the last policy does them.
@@ -21,7 +21,7 @@ def decide(before: Sequence[TaskResult], after: Sequence[TaskResult], max_lost: 
     gained = sum(result.success for result in after) - len(done) + len(lost)
     if not done:
         return GateReport(True, f"the last policy did none of {len(before)} tasks, so none could be lost")
-    promoted = len(lost) <= 1 or len(lost) <= max_lost * len(done)
+    promoted = len(lost) <= max_lost * len(done)
     reason = f"{len(done) - len(lost)} of {len(done)} tasks that the last policy did are still done, {gained} are new"
     return GateReport(
         promoted, reason if promoted else f"{reason}; at most {max_lost:.0%} may be lost", len(done), lost

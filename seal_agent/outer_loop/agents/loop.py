@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from seal_agent.agents.environments.environment import Task
 from seal_agent.agents.trajectories.rollout import Rollout
-from seal_agent.outer_loop.agents.lessons import exploration_of
+from seal_agent.outer_loop.agents.lessons import exploration_of, lessons_of
 from seal_agent.outer_loop.agents.rounds import AgentResults, AgentRound
 from seal_agent.outer_loop.agents.stages import AgentStages
 from seal_agent.outer_loop.agents.units import Weights
@@ -26,10 +26,10 @@ from seal_agent.types import content_hash
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A finished loop: its rounds, every attempt of them, and the last policy that was promoted."""
+    """A finished loop: its rounds, the last policy that was promoted, and the attempts that it learnt."""
 
     results: AgentResults
-    rollouts: tuple[Rollout, ...]
+    lessons: tuple[Rollout, ...]
     policy: Weights
 
 
@@ -43,6 +43,7 @@ def agent_loop(stages: AgentStages, on_round: Callable[[AgentResults], None] = l
     held_out = world.tasks.measured(config.rounds)
     base = stages.measure(0, "measure", held_out, Weights())
     policy, scorer, may_select = Weights(), Weights(), False
+    learnt = list[Rollout]()
     rollouts, seen, results = list[Rollout](), list[Task](), AgentResults(world.name, base, ())
     for round_ in range(config.rounds):
         tasks = world.tasks.draw(round_, config.tasks, config.seed)
@@ -54,6 +55,8 @@ def agent_loop(stages: AgentStages, on_round: Callable[[AgentResults], None] = l
         candidate, losses, lessons = stages.finetune(round_, rollouts, policy)
         seen += [task for task in tasks if task not in seen]
         gate = stages.gate(round_, _earlier(seen, rollouts, config.earlier_tasks), policy, candidate)
+        if gate.promoted:
+            learnt = lessons_of(rollouts, config.kept)
         next_policy = candidate if gate.promoted else policy
         result = AgentRound(
             round=round_,
@@ -74,7 +77,7 @@ def agent_loop(stages: AgentStages, on_round: Callable[[AgentResults], None] = l
         results = AgentResults(world.name, base, (*results.rounds, result))
         on_round(results)
         policy, scorer, may_select = next_policy, refreshed.weights, refreshed.report.selects
-    return Finished(results, tuple(rollouts), policy)
+    return Finished(results, tuple(learnt), policy)
 
 
 def _earlier(seen: Sequence[Task], rollouts: Sequence[Rollout], most: int) -> list[Task]:

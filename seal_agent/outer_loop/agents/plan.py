@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, replace
 
+from seal_agent.agents.scoring.learnt import LearntScorer
 from seal_agent.agents.trajectories.conversation import encode_trajectory
 from seal_agent.agents.trajectories.rollout import Start
 from seal_agent.config import AgentLoopConfig
-from seal_agent.outer_loop.agents.stages import AgentWorld
+from seal_agent.outer_loop.agents.refresh import EXAMINED
+from seal_agent.outer_loop.agents.stages import AgentWorld, end_of
 from seal_agent.outer_loop.agents.units import AgentUnit, Weights, run_unit
 from seal_agent.outer_loop.units import Worker
 from seal_agent.training.jobs import TrainJob
@@ -32,24 +34,28 @@ class AgentPlan:
     """Attempts learnt, over all rounds: each round learns those of the earlier ones again."""
     labels: int
     """Labelled steps that the scorers are trained on."""
+    scored: int
+    """Steps that scorers judge: candidates, labels that measure them, and labels among which hard ones are looked for.
+    """
     max_steps: int
 
 
 @dataclass(frozen=True, slots=True)
 class AgentPace:
-    """Seconds measured on this machine: per call of an attempt, and per token and epoch of training."""
+    """Seconds measured on this machine: per call of an attempt, per token and epoch of training, per scored step."""
 
     call: float
     token: float
     tokens_per_attempt: float
+    score: float
     spent: float
 
     def expected(self, plan: AgentPlan, config: AgentLoopConfig) -> float:
         """Seconds of the whole run at most, on one worker like this machine."""
         calls = plan.explored + plan.rerolled + plan.greedy
         learnt = plan.lessons * self.tokens_per_attempt * config.policy.epochs
-        scored = plan.labels * SCORED_TOKENS * config.scorer.epochs
-        return calls * plan.max_steps * self.call + (learnt + scored) * self.token
+        labelled = plan.labels * SCORED_TOKENS * config.scorer.epochs
+        return calls * plan.max_steps * self.call + (learnt + labelled) * self.token + plan.scored * self.score
 
 
 SAMPLE = 3  # tasks that are tried to measure the pace; not tuned
@@ -65,15 +71,18 @@ def plan_agent(world: AgentWorld, config: AgentLoopConfig) -> AgentPlan:
     tasks = min(config.tasks, len(world.tasks.training))
     held_out = len(world.tasks.measured(config.rounds))
     gate = min(config.earlier_tasks, tasks * config.rounds)
+    candidates = tasks * config.exploration.paths * config.exploration.candidates
+    chosen = candidates * max_steps + EXAMINED * config.scorer_labels  # of a round that has a scorer already
     return AgentPlan(
         rounds=config.rounds,
         tasks=tasks,
         held_out=held_out,
-        explored=config.rounds * tasks * config.exploration.paths * config.exploration.candidates,
+        explored=config.rounds * candidates,
         rerolled=config.rounds * tasks * config.rerolled * config.tries,
         greedy=held_out * (config.rounds + 1) + 2 * gate * config.rounds,
         lessons=tasks * config.kept * config.rounds * (config.rounds + 1) // 2,
         labels=config.scorer_labels * config.rounds,
+        scored=(config.rounds - 1) * chosen + config.rounds * config.scorer_labels,
         max_steps=max_steps,
     )
 
@@ -99,9 +108,18 @@ def calibrate_agent(world: AgentWorld, config: AgentLoopConfig, worker: Worker) 
     began = time.perf_counter()
     if sample:
         train(worker.base, [TrainJob(sample, replace(config.policy, epochs=1))])
-    training, ended = time.perf_counter() - began, time.perf_counter()
+    training, began = time.perf_counter() - began, time.perf_counter()
+    attempts = [end_of(rollout) for rollout in rollouts]
+    LearntScorer(worker.engine, None, worker.base).score(attempts)
+    scoring, ended = time.perf_counter() - began, time.perf_counter()
     per_attempt = sum(len(sequence.input_ids) for sequence in sequences) / max(1, len(trajectories))
-    return AgentPace(acting / max(1, calls), training / max(1, tokens), per_attempt, ended - started)
+    return AgentPace(
+        call=acting / max(1, calls),
+        token=training / max(1, tokens),
+        tokens_per_attempt=per_attempt,
+        score=scoring / max(1, len(attempts)),
+        spent=ended - started,
+    )
 
 
 def counts_of(plan: AgentPlan) -> dict[str, int]:

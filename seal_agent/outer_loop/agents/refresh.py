@@ -8,7 +8,7 @@ from pathlib import Path
 
 from seal_agent.agents.scoring.labels import Label, balanced, corrupted, hard_negatives, labels_of, picked
 from seal_agent.agents.scoring.learnt import LearntScorer, train_scorer
-from seal_agent.agents.scoring.quality import ScorerQuality, held_out_task, quality_of
+from seal_agent.agents.scoring.quality import ScorerQuality, held_out_tasks, quality_of
 from seal_agent.agents.scoring.scorer import Scorer
 from seal_agent.agents.trajectories.rollout import Rollout
 from seal_agent.config import AgentLoopConfig
@@ -52,9 +52,9 @@ class Refresher:
         if self.choice.kind == "none":
             return ScorerReport("none")
         labels = [*labels_of(rollouts, config.tries), *corrupted(rollouts, config.seed)]
-        held, training = list[Label](), list[Label]()
-        for label in labels:
-            (held if held_out_task(label.task, config.held_out_labels, config.seed) else training).append(label)
+        held_out = held_out_tasks(labels, config.held_out_labels, config.seed)
+        held = [label for label in labels if label.task in held_out]
+        training = [label for label in labels if label.task not in held_out]
         measured = balanced(held, set(), config.bad_per_good, config.scorer_labels, config.seed)
         if self.choice.kind == "judge":
             judge = self.choice.make(self.worker, last)
@@ -68,15 +68,16 @@ class Refresher:
     ) -> ScorerReport:
         config, worker = self.config, self.worker
         examined = picked(labels, set(), len(labels), EXAMINED * config.scorer_labels, config.seed)
-        hard = hard_negatives(examined, LearntScorer(worker.engine, last.adapter)) if last.name else set()
+        hard = hard_negatives(examined, LearntScorer(worker.engine, last.adapter, worker.base)) if last.name else set()
         chosen = balanced(examined, hard, config.bad_per_good, config.scorer_labels, config.seed)
         adapter = train_scorer(worker.engine, worker.base, chosen, config.scorer, progress)
         name = files.save(adapter, worker.base.name, worker.base.identity, self.folder / SCORERS)
-        return self._report(LearntScorer(worker.engine, adapter), measured, name, len(chosen), len(hard))
+        scorer = LearntScorer(worker.engine, adapter, worker.base)
+        return self._report(scorer, measured, name, len(chosen), len(hard))
 
     def _report(self, scorer: Scorer, measured: Sequence[Label], adapter: str, labels: int, hard: int) -> ScorerReport:
         quality: ScorerQuality | None = quality_of(scorer, measured)
-        selects = quality is not None and quality.f1 >= self.config.least_f1
+        selects = quality is not None and quality.is_enough and quality.f1 >= self.config.least_f1
         return ScorerReport(scorer.name, adapter, labels, hard, quality, selects)
 
     def is_lost(self, report: ScorerReport) -> bool:

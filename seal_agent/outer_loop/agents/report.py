@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seal_agent.agents.scoring.quality import LEAST_LABELS, LEAST_TASKS, ScorerQuality
 from seal_agent.outer_loop.agents.rounds import AgentResults, AgentRound, TaskResult
 from seal_agent.outer_loop.archive.facts import flat
 from seal_agent.outer_loop.report.blocks import Chart, Document, Line, Paragraph, Picture, Section, Table
@@ -132,14 +133,21 @@ def _exploration(results: AgentResults) -> Iterable[Paragraph | Table]:
 
 def _scorer(results: AgentResults) -> Iterable[Paragraph | Table]:
     yield Paragraph(
-        "F1 of accepting steps, on labels of tasks that the scorer was not trained on. Hard labels are bad steps that "
-        "the last scorer had accepted. A scorer whose F1 is below the bound chooses nothing in the next round."
+        "F1 of accepting steps, on labels of tasks that the scorer was not trained on, with its 95 % bootstrap "
+        "interval over these tasks. Hard labels are bad steps that the last scorer had accepted. A scorer may choose "
+        f"in the next round where its F1 reaches the bound, on at least {LEAST_LABELS} good and {LEAST_LABELS} bad "
+        f"labels of at least {LEAST_TASKS} tasks each."
     )
     rows = []
     for round_ in results.rounds:
         scorer, quality = round_.scorer, round_.scorer.quality
         figures = (
-            (f"{quality.f1:.2f}", f"{quality.precision:.2f}", f"{quality.recall:.2f}", str(quality.labels))
+            (
+                f1_of(quality),
+                f"{quality.precision:.2f}",
+                f"{quality.recall:.2f}",
+                f"{quality.labels} of {quality.tasks or 'some'} tasks",
+            )
             if quality
             else (MISSING,) * 4
         )
@@ -226,6 +234,12 @@ def _text(value: Estimate | None) -> str:
     return MISSING if value is None else str(value)
 
 
+def f1_of(quality: ScorerQuality) -> str:
+    """A scorer's F1 with its interval, where that was measured."""
+    interval = "" if quality.low is None else f" [{quality.low:.2f}, {quality.high:.2f}]"
+    return f"{quality.f1:.2f}{interval}"
+
+
 def summary_of(round_: AgentRound) -> dict[str, Any]:
     """A round's figures, as JSON values."""
     quality = round_.scorer.quality
@@ -237,6 +251,8 @@ def summary_of(round_: AgentRound) -> dict[str, Any]:
         "held_out": len(round_.held_out),
         "held_out_done": sum(each.success for each in round_.held_out),
         "scorer_f1": quality.f1 if quality else None,
+        "scorer_f1_interval": [quality.low, quality.high] if quality else None,
+        "scorer_tasks": quality.tasks if quality else 0,
         "scorer_selected": round_.selected,
         "promoted": round_.gate.promoted,
         "shortcuts": round_.shortcuts.taken,

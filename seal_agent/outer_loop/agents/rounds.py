@@ -40,7 +40,7 @@ class ScorerReport:
     """The scorer after a round: its adapter's folder, what it was trained on, and its quality on held-out labels.
 
     `hard` labels are bad steps that the last scorer had accepted. `selects` says whether it may choose among candidates
-    in the next round.
+    in the next round: its quality is good enough, on enough labels of enough tasks.
     """
 
     name: str

@@ -17,7 +17,6 @@ from seal_agent.config import AgentLoopConfig
 from seal_agent.errors import InputError
 from seal_agent.generation.answer_form.form import tool_of_function
 from seal_agent.outer_loop.agents.curriculum import split_tasks
-from seal_agent.outer_loop.agents.lessons import lessons_of
 from seal_agent.outer_loop.agents.loop import Finished, agent_loop
 from seal_agent.outer_loop.agents.report import Screenshot, write_agent_report
 from seal_agent.outer_loop.agents.rounds import AgentResults
@@ -29,7 +28,7 @@ from seal_agent.store.policies import POLICIES
 from seal_agent.types import content_hash
 
 TRAJECTORIES = "trajectories.jsonl"
-"""In the run's folder: what the last policy learnt, for `seal learn --trajectories`."""
+"""In the run's folder: what the last promoted policy learnt, for `seal learn --trajectories`; empty without one."""
 
 MAX_SCREENSHOTS = 6  # per report; not tuned
 
@@ -68,7 +67,7 @@ def agent_settings(base: BaseModel, world: AgentWorld, scorer: ScorerChoice, con
     return {
         "agent_loop": loop,
         "environment": {"name": world.name, "data": content_hash([tasks, [asdict(tool) for tool in world.tools]])},
-        "scorer": asdict(scorer),
+        "scorer": scorer.facts,
         "base": base.identity,
         "dtype": base.dtype_name,
     }
@@ -91,9 +90,8 @@ def learn_agent(stages: AgentStages, on_round: Callable[[AgentResults], None] = 
     results = finished.results
     markdown, html = _report(run, results, screenshots(stages, finished))
     trajectories = run.folder / TRAJECTORIES
-    lessons = lessons_of(finished.rollouts, stages.config.kept)
     source = f"run:{run.folder.name}"
-    text = to_lines(lesson.trajectory(world.name, world.tools, source) for lesson in lessons)
+    text = to_lines(lesson.trajectory(world.name, world.tools, source) for lesson in finished.lessons)
     durable.write(trajectories, text.encode())
     last = results.rounds[-1].next_policy
     policy = run.folder / POLICIES / last if last else None

@@ -11,6 +11,7 @@ from seal_agent.agents.environments.environment import Task
 from seal_agent.agents.exploring.worlds import MakeEnvironment
 from seal_agent.agents.scoring.scorer import ACCEPTED, Attempt
 from seal_agent.agents.trajectories.conversation import encode_trajectory
+from seal_agent.agents.trajectories.lesson import in_words
 from seal_agent.agents.trajectories.rollout import Rollout, Start
 from seal_agent.config import AgentLoopConfig
 from seal_agent.generation.answer_form.form import Tool
@@ -22,15 +23,17 @@ from seal_agent.outer_loop.agents.refresh import RefreshedScorer, Refresher
 from seal_agent.outer_loop.agents.rounds import GateReport, ShortcutCounts, TaskResult
 from seal_agent.outer_loop.agents.units import AgentUnit, AgentUnitResult, ScorerChoice, Weights, run_unit
 from seal_agent.outer_loop.archive.run import Run
-from seal_agent.outer_loop.executors.executor import Executor
+from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.policy import load_policy, mark_last, save_policy
 from seal_agent.outer_loop.stages import RoundProgress, no_progress
 from seal_agent.outer_loop.units import Worker
 from seal_agent.seeds import derived_seed
-from seal_agent.store.policies import POLICIES
+from seal_agent.store.policies import POLICIES, text_hash
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.train import train
 from seal_agent.types import content_hash
+
+UNSCORED_TASKS = 2  # explored in one unit where nobody chooses, so that a kill loses little; not tuned
 
 FORMAT = "actions"
 """What a policy of an agent writes, as its folder says."""
@@ -112,6 +115,8 @@ class AgentStages:
     ) -> list[Rollout]:
         """The attempts from the starts of several tasks, in units of a few tasks each."""
         size = self.config.tasks_per_unit if temperature else self.config.measured_per_unit
+        if kind == "explore" and scorer_weights is None:
+            size = min(size, UNSCORED_TASKS)
         seed = self.config.seed
         units = [
             AgentUnit(
@@ -135,11 +140,21 @@ class AgentStages:
         """Results of the units, in order: from the ledger, or made now and recorded as they come in."""
         results = {unit.key: found for unit in units if (found := self.run.find(unit.key, AgentUnitResult))}
         missing = [unit for unit in units if unit.key not in results]
-        self.progress(round_, stage, len(results), len(units))
-        for finished in self.executor.map(missing, run_unit):
+        starts = {unit.key: len(unit.starts) for unit in units}
+
+        def report(within: int = 0) -> None:
+            self.progress(round_, stage, sum(starts[key] for key in results) + within, sum(starts.values()))
+
+        def run_here(unit: AgentUnit, worker: Worker) -> AgentUnitResult:
+            return run_unit(unit, worker, lambda ended, of: report(len(unit.starts) * ended // max(1, of)))
+
+        report()
+        # only what runs in this process can tell how far a unit is
+        run_one = run_here if isinstance(self.executor, InlineExecutor) else run_unit
+        for finished in self.executor.map(missing, run_one):
             self.run.record(finished.result.unit, stage, round_, finished.result, finished.seconds)
             results[finished.result.unit] = finished.result
-            self.progress(round_, stage, len(results), len(units))
+            report()
         return [results[unit.key] for unit in units]
 
     # ------------------------------------------------------------ the scorer
@@ -147,7 +162,7 @@ class AgentStages:
     def refresh(self, round_: int, rollouts: Sequence[Rollout], last: Weights) -> RefreshedScorer:
         """The scorer trained on all that the rollouts proved so far, and its quality on held-out labels."""
         refresher = Refresher(self.worker, self.scorer, self.config, self.run.folder)
-        facts = [self.worker.base.identity, asdict(self.scorer), last.name, _facts(rollouts), self._label_settings()]
+        facts = [self.worker.base.identity, self.scorer.facts, last.name, _facts(rollouts), self._label_settings()]
         progress = partial(self.progress, round_, "scorer")
         report = self.run.recorded(
             "scorer",
@@ -173,14 +188,11 @@ class AgentStages:
 
         def count() -> ShortcutCounts:
             scorer = self.scorer.make(self.worker, weights) if taken else None
-            ends = [
-                Attempt(each.goal, each.steps[:-1], each.steps[-1].observation, each.steps[-1].call) for each in taken
-            ]
-            scores = scorer.score(ends) if scorer else [None] * len(ends)
+            scores = scorer.score(list(map(end_of, taken))) if scorer else [None] * len(taken)
             accepted = sum(score is not None and score >= ACCEPTED for score in scores)
             return ShortcutCounts(len(rollouts), len(taken), accepted, sum(each.success for each in taken))
 
-        facts = [asdict(self.scorer), weights.name, _facts(rollouts)]
+        facts = [self.scorer.facts, weights.name, _facts(rollouts)]
         return self.run.recorded("shortcuts", round_, facts, ShortcutCounts, self._shown("shortcuts", round_, count))
 
     # ------------------------------------------------------------ the policy
@@ -204,7 +216,9 @@ class AgentStages:
                     [TrainJob(tuple(sequences), config)],
                     lambda done, total: self.progress(round_, "finetune", done, total),
                 )
-            return _Finetuned(save_policy(trained.adapter, (FORMAT,), base, folder), trained.summary.epoch_losses)
+            texts = {text_hash(in_words(each)) for each in trajectories}
+            name = save_policy(trained.adapter, (FORMAT,), base, folder, texts)
+            return _Finetuned(name, trained.summary.epoch_losses)
 
         facts = [base.identity, [each.id for each in trajectories], asdict(config), room]
         finetuned = self.run.recorded(
@@ -241,6 +255,12 @@ class AgentStages:
             return value
 
         return shown
+
+
+def end_of(rollout: Rollout) -> Attempt:
+    """The last step of an attempt, as a scorer sees it."""
+    last = rollout.steps[-1]
+    return Attempt(rollout.goal, rollout.steps[:-1], last.observation, last.call)
 
 
 def _facts(rollouts: Sequence[Rollout]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from seal_agent.agents.exploring.actor import Actor
 from seal_agent.agents.exploring.beam import explore
@@ -13,7 +14,7 @@ from seal_agent.agents.exploring.roll_out import roll_out
 from seal_agent.agents.exploring.worlds import MakeEnvironment, Worlds
 from seal_agent.agents.scoring.judge import OPENAI, JudgeScorer
 from seal_agent.agents.scoring.learnt import LearntScorer
-from seal_agent.agents.scoring.scorer import Scorer, VerdictFirst
+from seal_agent.agents.scoring.scorer import Scorer
 from seal_agent.agents.trajectories.rollout import Rollout, Start
 from seal_agent.config import ExplorationConfig
 from seal_agent.generation.answer_form.form import tool_of_function
@@ -41,14 +42,21 @@ class ScorerChoice:
     kind: ScorerKind = "learnt"
     judge: str = ""
     judge_url: str = OPENAI
+    cache: Path | None = field(default=None, compare=False)
+    """A SQLite file of the judge's verdicts, which decides no result; None keeps none."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What decides scores, as JSON values."""
+        return {"kind": self.kind, "judge": self.judge, "judge_url": self.judge_url}
 
     def make(self, worker: Worker, weights: Weights) -> Scorer | None:
-        """The scorer; the environment's verdict comes first. Raises InputError."""
+        """The scorer; None where nobody scores. Raises InputError."""
         if self.kind == "none":
             return None
         if self.kind == "judge":
-            return VerdictFirst(JudgeScorer(self.judge, self.judge_url))
-        return VerdictFirst(LearntScorer(worker.engine, weights.adapter))
+            return JudgeScorer(self.judge, self.judge_url, cache=self.cache)
+        return LearntScorer(worker.engine, weights.adapter, worker.base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ class AgentUnit:
     def key(self) -> str:
         """Content hash: two units with the same key have the same result."""
         facts = [self.kind, self.base, self.environment, [asdict(start) for start in self.starts], self.policy.name]
-        scorer = [asdict(self.scorer), self.scorer_weights.name] if self.scorer else None
+        scorer = [self.scorer.facts, self.scorer_weights.name] if self.scorer else None
         exploration = asdict(self.config)
         del exploration["environments"]  # how many are open at once decides nothing
         return content_hash([*facts, exploration, self.temperature, self.seed, scorer])

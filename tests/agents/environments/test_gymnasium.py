@@ -47,6 +47,13 @@ def test_an_agent_that_never_ends_is_stopped_without_reward() -> None:
     assert "There is no tool 'not a call'" in steps[0][0]
     assert [truncated for *_, truncated, _ in steps] == [False] * (MAX_STEPS - 1) + [True]
     assert sum(reward for _, reward, *_ in steps) == 0
+    apps = AppsEnvironment()
+    env = AsGymnasium(apps)
+    _, info = env.reset(seed=0, options={"task": "settings-value-1"})
+    solved = [*apps.spec(next(task for task in apps.tasks if task.id == info["task"])).solution[:-1]]
+    rewards = [env.step(call(action))[1] for action in [*solved, *[Action("look", {})] * MAX_STEPS][:MAX_STEPS]]
+    assert apps.success()
+    assert sum(rewards) == 0, "it never said that it was done"
 
 
 def test_a_seed_draws_the_same_task_and_an_unknown_task_is_refused() -> None:

@@ -9,7 +9,7 @@ import pytest
 from doors import COLOURS, Doors, DoorsEngine, call
 from fakes import ScriptedEngine
 
-from seal_agent.agents.environments.environment import Action, Task
+from seal_agent.agents.environments.environment import Action, Observation, Task
 from seal_agent.agents.exploring.actor import Actor, View
 from seal_agent.agents.exploring.beam import explore
 from seal_agent.agents.exploring.roll_out import roll_out
@@ -114,6 +114,28 @@ def test_an_attempt_ends_after_as_many_steps_as_the_environment_allows(tiny_base
     with Worlds(Doors, 1) as worlds:
         (rollout,) = roll_out(actor(tiny_base, engine), worlds, [EASY])
     assert (rollout.success, len(rollout.steps)) == (False, Doors.max_steps)
+
+
+class Patient(Doors):
+    """A door that is open ends nothing: the agent has to say that it is done."""
+
+    def step(self, action: Action) -> Observation:
+        return replace(super().step(action), done=action.name == "win")
+
+
+def test_an_attempt_that_goes_in_circles_or_takes_too_long_fails_even_where_its_goal_is_reached(
+    tiny_base: BaseModel,
+) -> None:
+    """What it did would be learnt with it; an attempt that says that it is done succeeds."""
+    door, key = call("open", door="red"), call("take", key="red")
+    with Worlds(Patient, 4) as worlds:
+        (looping,) = roll_out(actor(tiny_base, saying(door)), worlds, [EASY])
+        (long,) = roll_out(actor(tiny_base, saying(door, key, door, key, door)), worlds, [EASY])
+        (done,) = roll_out(actor(tiny_base, saying(door, call("win"))), worlds, [EASY])
+        assert worlds.look(replace(EASY, calls=calls_of(looping.steps))).success
+    assert (looping.success, len(looping.steps)) == (False, 3)
+    assert (long.success, len(long.steps)) == (False, Patient.max_steps)
+    assert (done.success, len(done.steps)) == (True, 2)
 
 
 def test_an_agent_that_writes_no_call_is_stuck_and_fails(tiny_base: BaseModel) -> None:

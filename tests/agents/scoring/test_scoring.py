@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
 from fakes import ScriptedEngine
 from judge_server import Server, reply
+from pydantic import TypeAdapter
 
+from seal_agent.agents.scoring import learnt
 from seal_agent.agents.scoring.judge import JudgeScorer
 from seal_agent.agents.scoring.labels import Label, balanced, corrupted, hard_negatives, labels_of, picked
 from seal_agent.agents.scoring.learnt import LearntScorer, train_scorer
-from seal_agent.agents.scoring.quality import held_out_task, quality_of
-from seal_agent.agents.scoring.scorer import Attempt, EnvironmentScorer, VerdictFirst, step_prompt
+from seal_agent.agents.scoring.quality import ScorerQuality, held_out_tasks, quality_of
+from seal_agent.agents.scoring.scorer import Attempt, step_prompt
 from seal_agent.agents.trajectories.rollout import Rollout
 from seal_agent.agents.trajectories.trajectory import Step
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import PLAIN_LORA
 from seal_agent.generation.hf import HFEngine
+from seal_agent.outer_loop.agents.report import f1_of
 from seal_agent.types import ToolCall
 
 
@@ -36,22 +40,28 @@ OTHER = rollout("b", call("take", key="blue"), call("open", door="blue"))
 ATTEMPT = Attempt("Do a.", GOOD.steps[:1], "state 1", OPEN)
 
 
-def test_the_environments_verdict_comes_before_any_other() -> None:
-    engine = ScriptedEngine(likelihood=lambda prompt, said: -0.1 if said == "no" else -2.0)
-    scorer = VerdictFirst(LearntScorer(engine, None))
-    refused, done, lost = scorer.score([ATTEMPT, replace(ATTEMPT, verdict=True), replace(ATTEMPT, verdict=False)])
-    assert (done, lost) == (1.0, 0.0)
-    assert refused is not None
-    assert refused < 0.2
-    assert EnvironmentScorer().score([ATTEMPT]) == [None]
-
-
 def test_a_learnt_scorer_weighs_yes_against_no() -> None:
     engine = ScriptedEngine(likelihood=lambda prompt, said: 0.0 if (said == "yes") == ("open" in prompt) else -5.0)
     scores = LearntScorer(engine, None).score([ATTEMPT, replace(ATTEMPT, call=WAIT, steps=())])
     assert scores[0] is not None
     assert scores[0] > 0.99
     assert len(LearntScorer(engine, None).score([ATTEMPT] * 70)) == 70
+
+
+def test_a_prompt_is_read_once_where_the_answers_are_single_tokens(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = HFEngine(tiny_base)
+    monkeypatch.setattr(learnt, "YES", "y")
+    monkeypatch.setattr(learnt, "NO", "n")
+    assert [len(tiny_base.content_ids(answer)) for answer in "yn"] == [1, 1]
+    attempts = [replace(ATTEMPT, goal=f"goal {number}") for number in range(5)]
+    twice = LearntScorer(engine, None).score(attempts)
+    rare = LearntScorer(engine, None, tiny_base).score(attempts)
+    assert rare == pytest.approx(twice, abs=1e-5), "of those that are not among the likeliest tokens, each is read"
+    monkeypatch.setattr(learnt, "TOP", 10**6)
+    monkeypatch.setattr(HFEngine, "score", lambda *_: pytest.fail("it was read again"))
+    assert LearntScorer(engine, None, tiny_base).score(attempts) == pytest.approx(twice, abs=1e-5)
 
 
 def test_a_judge_says_yes_no_or_nothing() -> None:
@@ -130,16 +140,68 @@ def test_quality_is_measured_on_both_kinds_of_labels() -> None:
     assert quality is not None
     assert (quality.recall, round(quality.precision, 2), round(quality.f1, 2)) == (1.0, 0.33, 0.5)
     assert quality_of(yes_to_all, [good]) is None
-    silent = quality_of(EnvironmentScorer(), [good, bad])
+
+    class Silent:
+        name = "silent"
+
+        def score(self, attempts: list[Attempt]) -> list[float | None]:
+            return [None] * len(attempts)
+
+    silent = quality_of(Silent(), [good, bad])
     assert silent is not None
     assert (silent.f1, silent.unscored) == (0.0, 2)
 
 
-def test_the_labels_of_a_task_are_always_on_one_side() -> None:
-    tasks = [f"task {number}" for number in range(200)]
-    held = [task for task in tasks if held_out_task(task, 0.3, 0)]
-    assert 40 < len(held) < 80
-    assert held == [task for task in tasks if held_out_task(task, 0.3, 0)]
+def labelled(tasks: int, each: int = 2, wrong: int = 0) -> list[Label]:
+    """Good and bad labels of some tasks; those of the first `wrong` tasks lead a scorer by names astray."""
+    return [
+        Label(
+            replace(ATTEMPT, goal=f"{task}.{number}", call=WAIT if good is (task < wrong) else OPEN),
+            good,
+            f"task {task}",
+            "success" if good else "dead end",
+        )
+        for task in range(tasks)
+        for number in range(each)
+        for good in (True, False)
+    ]
+
+
+def test_an_f1_counts_only_on_enough_labels_of_enough_tasks_and_has_an_interval_over_them() -> None:
+    by_name = LearntScorer(
+        ScriptedEngine(likelihood=lambda prompt, said: 0.0 if (said == "yes") == ("open {" in prompt) else -3.0), None
+    )
+    one, enough, few = (quality_of(by_name, labels) for labels in (labelled(1, 20), labelled(3), labelled(5, 1)))
+    assert one is not None
+    assert enough is not None
+    assert few is not None
+    assert [quality.is_enough for quality in (one, enough, few)] == [False, True, False]
+    assert (enough.f1, enough.low, enough.high, enough.tasks, enough.scarcest) == (1.0, 1.0, 1.0, 3, 6)
+    mixed = quality_of(by_name, labelled(6, 2, wrong=2))
+    assert mixed is not None
+    assert mixed.low is not None
+    assert mixed.high is not None
+    assert mixed.low < mixed.f1 < mixed.high
+    assert round(mixed.f1, 3) == round(8 / 12, 3)
+
+
+def test_a_quality_that_an_older_version_wrote_is_read() -> None:
+    written = {"precision": 1.0, "recall": 0.5, "f1": 0.67, "labels": 8, "unscored": 0}
+    quality = TypeAdapter(ScorerQuality).validate_python(written)
+    assert (f1_of(quality), quality.is_enough) == ("0.67", False)
+
+
+def test_solved_tasks_are_on_both_sides_and_the_labels_of_a_task_on_one() -> None:
+    good, bad = Label(ATTEMPT, True, "", "success"), Label(ATTEMPT, False, "", "dead end")
+    for solved, held in ((0, 0), (1, 0), (2, 1), (6, 3), (8, 3), (20, 6)):
+        labels = [replace(good, task=f"solved {number}") for number in range(solved)]
+        labels += [replace(bad, task=f"solved {number}") for number in range(solved)]
+        labels += [replace(bad, task=f"failed {number}") for number in range(100)]
+        tasks = held_out_tasks(labels, 0.3, 0)
+        assert sum(task.startswith("solved") for task in tasks) == held
+        assert 15 < sum(task.startswith("failed") for task in tasks) < 45
+        assert tasks == held_out_tasks(labels[::-1], 0.3, 0)
+    assert held_out_tasks(labels, 0.0, 0) == set()
 
 
 def test_a_scorer_of_the_base_model_learns_to_tell_steps_apart(tiny_base: BaseModel) -> None:

@@ -51,6 +51,20 @@ def test_the_same_run_is_kept_once_and_can_be_verified_later(ledger: Ledger) -> 
         store.verify("none", "success", "person")
 
 
+@pytest.mark.parametrize("again", [{"outcome": "unknown", "verified_by": ""}, {"verified_by": ""}])
+def test_the_same_run_again_does_not_take_back_what_a_person_verified(ledger: Ledger, again: dict[str, str]) -> None:
+    store = TrajectoryStore(ledger, "work")
+    unknown = replace(TRAJECTORY, outcome="unknown", verified_by="")
+    store.add([unknown])
+    store.verify(unknown.id, "failure", "person")
+    (kept,) = store.add([replace(TRAJECTORY, **again)])
+    assert (kept.outcome, kept.verified_by) == ("failure", "person")
+    assert [each.trajectory for each in store.all()] == [kept]
+    store.add([TRAJECTORY])
+    assert [each.verified_by for each in store.to_learn()] == ["environment:doors"], "the last to verify it has its say"
+    assert not verify(ledger).problems
+
+
 def test_the_oldest_are_deleted_beyond_the_limit(ledger: Ledger) -> None:
     store = TrajectoryStore(ledger, "work", limits=TrajectoryLimits(trajectories=2))
     store.add([made(1)])
@@ -74,6 +88,14 @@ def test_what_is_redacted_is_nowhere_on_disk(ledger: Ledger) -> None:
         assert b"The red door" not in path.read_bytes()
 
 
+def test_a_secret_is_redacted_before_it_could_be_cut_in_two(ledger: Ledger) -> None:
+    limits = TrajectoryLimits(characters=30)
+    store = TrajectoryStore(ledger, "work", redact=lambda text: text.replace("4711-0815", "***"), limits=limits)
+    (kept,) = store.add([replace(TRAJECTORY, result="x" * 24 + "4711-0815")])
+    assert "4711" not in kept.result
+    assert kept.result == "x" * 24 + "***"
+
+
 def test_forgetting_leaves_no_text_and_a_whole_chain(ledger: Ledger) -> None:
     store = TrajectoryStore(ledger, "work")
     store.add([TRAJECTORY, made(2)])
@@ -91,6 +113,16 @@ def test_one_that_was_learnt_is_forgotten_through_its_revision(ledger: Ledger) -
     store.mark_learnt([TRAJECTORY], "abc")
     assert store.to_learn() == []
     with pytest.raises(AdapterError, match="seal forget abc"):
+        store.forget([TRAJECTORY.id])
+
+
+def test_what_a_refused_revision_was_trained_on_is_still_to_be_learnt(ledger: Ledger) -> None:
+    store = TrajectoryStore(ledger, "work")
+    store.add([TRAJECTORY, made(2)])
+    store.mark_tried([TRAJECTORY], "abc")
+    assert [each.goal for each in store.to_learn()] == [TRAJECTORY.goal, "Open door 2."]
+    assert [each.goal for each in store.untried()] == ["Open door 2."]
+    with pytest.raises(AdapterError, match="abc was trained on trajectory"):
         store.forget([TRAJECTORY.id])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
@@ -11,14 +11,16 @@ from seal_agent.adaptation.judging import DEFAULT_GATE, AnyGate
 from seal_agent.agents.trajectories.store import DEFAULT_LIMITS, TrajectoryStore
 from seal_agent.agents.trajectories.trajectory import Redact, Trajectory
 from seal_agent.errors import InputError, MissingDependency, SealError
+from seal_agent.generation.answer_form.form import tool_of_function
 from seal_agent.integrations.langchain.agent.runs import trajectory_in
 from seal_agent.integrations.langchain.chat.calls import tool_of
 from seal_agent.integrations.namespaces import DEFAULT_NAMESPACE
 
 try:
     from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
-    from langchain.agents.middleware.types import OmitFromSchema
+    from langchain.agents.middleware.types import ExtendedModelResponse, OmitFromSchema, PrivateStateAttr
     from langgraph.runtime import Runtime
+    from langgraph.types import Command
 
     from seal_agent.integrations.langchain.agent.routing import RunAdapter, run_config
 except ImportError as err:
@@ -28,7 +30,6 @@ except ImportError as err:
 
 if TYPE_CHECKING:
     from seal_agent.config import InnerLoopConfig, TrajectoryLimits
-    from seal_agent.generation.answer_form.form import Tool
     from seal_agent.model import SelfAdaptingModel
     from seal_agent.types import Trust
 
@@ -38,7 +39,10 @@ Verify = Callable[[Trajectory], bool | None]
 
 @dataclass(frozen=True, slots=True)
 class TrajectoryOutcome:
-    """What became of a run: its trajectory's id and outcome, and the revision where the adapter then learnt."""
+    """What became of a run: its trajectory's id and outcome, and the revision where the adapter then learnt.
+
+    `trajectory` is "" where the run could not be read; `error` then says why.
+    """
 
     adapter: str
     trajectory: str
@@ -54,6 +58,8 @@ class TrajectoryState(AgentState[Any]):
 
     trajectories: NotRequired[Annotated[list[dict[str, Any]], OmitFromSchema(input=True, output=False)]]
     """Output: what became of this run, as TrajectoryOutcome dictionaries; none where no tool was called."""
+    trajectory_agent: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]
+    """The agent as this run's last model call had it: its system prompt, and its tools as OpenAI functions."""
 
 
 class TrajectoryMiddleware(AgentMiddleware[TrajectoryState, Any, Any]):
@@ -88,7 +94,8 @@ class TrajectoryMiddleware(AgentMiddleware[TrajectoryState, Any, Any]):
                 `SelfAdaptingModel.trajectories(…).verify` says later how they ended.
             namespace: whose adapter is trained; see `adapter_for`.
             verified_by: who `verify` is, for the ledger.
-            learn_after: successes that wait before the adapter learns them; None: `seal learn` does it.
+            learn_after: new successes that wait before the adapter learns them, with those of revisions that the gate
+                refused; None: `seal learn` does it.
             trust: "untrusted" quarantines what is learnt.
             route: pass the adapter to every chat model call as the model setting `adapter`, which ChatSeal reads.
             redact: called with every text before it is written or learnt.
@@ -106,29 +113,27 @@ class TrajectoryMiddleware(AgentMiddleware[TrajectoryState, Any, Any]):
         self._trust, self._route, self._redact = trust, route, redact
         self._limits = limits or DEFAULT_LIMITS
         self._inner_loop, self._gate = inner_loop, gate
-        self._tools: dict[str, Tool] = {}
-        self._system = ""
 
     # ------------------------------------------------------------ the agent's steps
 
     def before_agent(self, state: TrajectoryState, runtime: Runtime[Any]) -> dict[str, Any]:
         """Raises InputError where the run does not identify the adapter."""
         self._adapter(runtime)
-        return {"trajectories": []}
+        return {"trajectories": [], "trajectory_agent": {}}
 
     async def abefore_agent(self, state: TrajectoryState, runtime: Runtime[Any]) -> dict[str, Any]:
         return self.before_agent(state, runtime)
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
-    ) -> ModelResponse[Any]:
+    ) -> ExtendedModelResponse[Any]:
         """Note the tools, and answer with the user's adapter; one without lessons gets the chat model's default."""
-        return handler(self._noted(request))
+        return ExtendedModelResponse(handler(self._routed(request)), _noted(request))
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
-    ) -> ModelResponse[Any]:
-        return await handler(self._noted(request))
+    ) -> ExtendedModelResponse[Any]:
+        return ExtendedModelResponse(await handler(self._routed(request)), _noted(request))
 
     def after_agent(self, state: TrajectoryState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Keep the run, and learn where enough successes wait."""
@@ -141,17 +146,25 @@ class TrajectoryMiddleware(AgentMiddleware[TrajectoryState, Any, Any]):
     # ------------------------------------------------------------ learning
 
     def _finish(self, state: TrajectoryState, adapter: str, source: str) -> dict[str, Any] | None:
-        tools = list(self._tools.values())
-        trajectory = trajectory_in(state["messages"], tools, system=self._system, source=source, trust=self._trust)
-        if trajectory is None:
-            return None
         store = TrajectoryStore(self._model.ledger, adapter, self._redact, self._limits)
+        outcome = TrajectoryOutcome(adapter, "", "unknown")
         try:
+            trajectory = self._trajectory(state, source)
+            if trajectory is None:
+                return None
+            outcome = replace(outcome, trajectory=trajectory.id)
             (kept,) = store.add([self._verified(trajectory)])
-            outcome = self._learnt(store, TrajectoryOutcome(adapter, kept.id, kept.outcome))
+            outcome = self._learnt(store, replace(outcome, trajectory=kept.id, outcome=kept.outcome))
         except SealError as error:  # the run itself went well
-            outcome = TrajectoryOutcome(adapter, trajectory.id, trajectory.outcome, error=str(error))
+            outcome = replace(outcome, error=str(error))
         return {"trajectories": [asdict(outcome)]}
+
+    def _trajectory(self, state: TrajectoryState, source: str) -> Trajectory | None:
+        """The run as a trajectory; None where no tool was called. Raises InputError for content that is not text."""
+        agent: Mapping[str, Any] = state.get("trajectory_agent") or {}
+        tools = [tool_of_function(function) for function in agent.get("tools", ())]
+        system = str(agent.get("system", ""))
+        return trajectory_in(state["messages"], tools, system=system, source=source, trust=self._trust)
 
     def _verified(self, trajectory: Trajectory) -> Trajectory:
         said = self._verify(trajectory) if self._verify else None
@@ -160,27 +173,40 @@ class TrajectoryMiddleware(AgentMiddleware[TrajectoryState, Any, Any]):
         return replace(trajectory, outcome="success" if said else "failure", verified_by=self._verified_by)
 
     def _learnt(self, store: TrajectoryStore, outcome: TrajectoryOutcome) -> TrajectoryOutcome:
-        """The outcome, after the adapter learnt what waits if that is enough."""
-        waiting = store.to_learn() if self._learn_after else []
-        if not self._learn_after or len(waiting) < self._learn_after:
+        """The outcome, after the adapter learnt what waits if enough of it is new.
+
+        What the gate has refused waits for as many new successes, since the same alone would be refused again.
+        """
+        if not self._learn_after or len(store.untried()) < self._learn_after:
             return outcome
         revision = self._model.learn(
-            waiting, adapter=store.adapter, inner_loop=self._inner_loop, gate=self._gate, limits=self._limits
+            store.to_learn(), adapter=store.adapter, inner_loop=self._inner_loop, gate=self._gate, limits=self._limits
         )
         return replace(outcome, revision=revision.id, accepted=revision.accepted, reason=revision.reason)
 
     # ------------------------------------------------------------ the user's adapter
 
-    def _noted(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
-        """Note the agent's tools and system prompt, and choose the adapter."""
-        noted = map(tool_of, request.tools)
-        self._tools = {tool.name: tool for tool in noted}
-        self._system = request.system_prompt or ""
+    def _routed(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
         adapter = self._adapter(request.runtime)
         return self._run_adapter.route(request, adapter) if self._route else request
 
     def _adapter(self, runtime: Runtime[Any]) -> str:
         return self._run_adapter.name(runtime)
+
+
+def _noted(request: ModelRequest[Any]) -> Command[Any]:
+    """The agent of this call, for the run's state: one middleware serves many runs at once.
+
+    Tools that cannot be described, such as those that a provider runs itself, are left out.
+    """
+    tools = {}
+    for tool in request.tools:
+        try:
+            described = tool_of(tool)
+        except InputError:
+            continue
+        tools[described.name] = described.openai["function"]
+    return Command(update={"trajectory_agent": {"system": request.system_prompt or "", "tools": [*tools.values()]}})
 
 
 def _source() -> str:

@@ -12,10 +12,12 @@ import pytest
 from agent_session import ALICE, BOB, Talker, Who
 from fakes import ScriptedEngine
 from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
+from seal_agent.adaptation.gate.decision import MinimumGain
 from seal_agent.agents.trajectories.trajectory import Trajectory
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES, TrajectoryLimits
@@ -105,6 +107,72 @@ def test_users_learn_apart(model: SelfAdaptingModel) -> None:
     assert model.trajectories("bob").all() == []
     session.say("Order two pears.", BOB)
     assert set(model.adapters()) == {"alice", "bob"}
+
+
+def test_runs_that_overlap_keep_their_own_tools_and_system_prompts(model: SelfAdaptingModel) -> None:
+    """Bob's whole run happens after Alice's last model call, and before her run is kept."""
+    bob = Session(model, [orders(("pears", 2)), AIMessage("Ordered.")])
+    inner = bob.middleware
+
+    class Between(AgentMiddleware):
+        """Runs Bob's agent when Alice's model has said its last word."""
+
+        def after_model(self, state: Any, runtime: Any) -> None:
+            if not state["messages"][-1].tool_calls:
+                bob.say("Order two pears.", BOB)
+
+    @tool
+    def wait(item: str) -> str:
+        """Wait for an item."""
+        return f"there is {item}"
+
+    waits = AIMessage("", tool_calls=[{"name": "wait", "args": {"item": "tea"}, "id": "1"}])
+    alice = create_agent(
+        Talker(turns=[waits, AIMessage("Here it is.")]),
+        [wait],
+        system_prompt="You serve Alice.",
+        middleware=[inner, Between()],
+        context_schema=Who,
+    )
+    alice.invoke({"messages": [HumanMessage("Bring tea.")]}, context=ALICE)
+    runs = [model.trajectories(user).all()[0].trajectory for user in ("alice", "bob")]
+    assert [(run.system, [each.name for each in run.tools]) for run in runs] == [
+        ("You serve Alice.", ["wait"]),
+        ("You order.", ["order"]),
+    ]
+
+
+def test_what_the_gate_refused_waits_for_new_successes(model: SelfAdaptingModel) -> None:
+    turns = [each for count in range(1, 6) for each in (orders(("pears", count)), AIMessage("Ordered."))]
+    even = lambda run: "3" not in run.result  # noqa: E731
+    session = Session(model, turns, verify=even, learn_after=2, gate=MinimumGain())
+    outcomes = [session.say(f"Order {count} pears.")["trajectories"][0] for count in range(1, 6)]
+    assert [bool(outcome["revision"]) for outcome in outcomes] == [False, True, False, False, True]
+    assert [outcome["accepted"] for outcome in outcomes] == [False] * 5
+    assert len(model.trajectories("alice").to_learn()) == 4
+    assert [revision.context.text.count("Goal: ") for revision in model.history("alice")] == [2, 4]
+
+
+def test_a_run_that_cannot_be_read_is_told_of_and_ends_well(model: SelfAdaptingModel) -> None:
+    """Such as one whose goal is spoken."""
+    middleware = TrajectoryMiddleware(model, namespace=("alice",), route=False)
+    chat = Talker(turns=[orders(("pears", 2)), AIMessage("Ordered.")])
+    agent = create_agent(chat, [order], middleware=[middleware])
+    speech = {"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"}
+    state = agent.invoke({"messages": [HumanMessage([{"type": "text", "text": "Order these."}, speech])]})
+    assert state["messages"][-1].content == "Ordered."
+    (outcome,) = state["trajectories"]
+    assert outcome["error"]
+    assert (outcome["trajectory"], outcome["outcome"]) == ("", "unknown")
+
+
+def test_a_tool_that_a_provider_runs_itself_is_left_out(model: SelfAdaptingModel) -> None:
+    middleware = TrajectoryMiddleware(model, namespace=("alice",), route=False)
+    chat = Talker(turns=[orders(("pears", 2)), AIMessage("Ordered.")])
+    agent = create_agent(chat, [order, {"type": "web_search"}], middleware=[middleware])
+    agent.invoke({"messages": [HumanMessage("Order two pears.")]})
+    (kept,) = model.trajectories("alice").all()
+    assert [each.name for each in kept.trajectory.tools] == ["order"]
 
 
 def test_what_is_redacted_reaches_neither_disk_nor_training(model: SelfAdaptingModel) -> None:
