@@ -21,7 +21,7 @@ def mcp(
     allow_writes: Annotated[bool, typer.Option("--allow-writes", help="Offer remember, rollback and forget.")] = False,
     trust_client: Annotated[
         bool,
-        typer.Option("--trust-client", help="Do not quarantine texts that no person could be asked about."),
+        typer.Option("--trust-client", help="Do not quarantine texts, and forget, where no person can be asked."),
     ] = False,
     http: Annotated[bool, typer.Option("--http", help="Streamable HTTP at /mcp in place of stdio.")] = False,
     host: Annotated[str, typer.Option(help="Address to listen on; others than loopback need a key.")] = "127.0.0.1",

@@ -277,6 +277,10 @@ class Ledger:
         """Every adapter's active revision, by name; None is the base model."""
         return dict(self._db.execute("SELECT adapter, revision FROM active ORDER BY adapter"))
 
+    def names(self) -> list[str]:
+        """Every adapter that has revisions, in use or not, sorted."""
+        return [name for (name,) in self._db.execute("SELECT DISTINCT adapter FROM revisions ORDER BY adapter")]
+
     # ------------------------------------------------------------ connections
 
     @property

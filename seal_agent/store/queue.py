@@ -101,6 +101,11 @@ class LessonQueue:
             query = "UPDATE lessons SET attempts = attempts + 1 WHERE ticket = ?"
             return db.execute(query, (lesson.ticket,)).rowcount == 1
 
+    def postpone(self, lesson: Lesson) -> None:
+        """Take back the attempt that `begin` counted: it failed for now, and the process goes on."""
+        with self._database.write() as db:
+            db.execute("UPDATE lessons SET attempts = attempts - 1 WHERE ticket = ?", (lesson.ticket,))
+
     def remove(self, lesson: Lesson) -> None:
         """Delete a lesson that was learnt, or that cannot be."""
         with self._database.write() as db:

@@ -18,7 +18,12 @@ STEPS = {"adapt": 15, "rollback": 3, "revoke": 6, "forget": 25, "import": 12, "d
 @pytest.mark.alone
 @pytest.mark.parametrize(
     "operation",
-    ["adapt", "rollback", "revoke", *(pytest.param(name, marks=pytest.mark.slow) for name in ("delete", "forget", "import"))],
+    [
+        "adapt",
+        "rollback",
+        "revoke",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("delete", "forget", "import")),
+    ],
 )
 def test_a_kill_at_any_step_loses_and_mixes_nothing(operation: str, tmp_path: Path) -> None:
     paths = [str(TESTS.parent), str(TESTS), str(TESTS / "support"), os.environ.get("PYTHONPATH", "")]

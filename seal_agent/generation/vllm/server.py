@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from seal_agent.base_model.loading import hub_name, identity_of_source
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import VLLMConfig
-from seal_agent.errors import AdapterError, EngineError, InputError
+from seal_agent.errors import AdapterError, BaseModelWarning, EngineError, InputError, ModelError
 from seal_agent.generation.vllm.requests import AdaptersLost, Done, Request, ServedAdapter, Written, apart
 from seal_agent.generation.vllm.turns import Turns
 
@@ -46,7 +49,31 @@ class ServedVLLM:
         """The name of the base model at the server, and its window in tokens."""
         models = self._asked("GET", "/v1/models")["data"]
         first = next(model for model in models if not model.get("parent"))
+        self._check_served(str(first.get("root") or ""))
         return str(first["id"]), int(first.get("max_model_len") or self.base.window)
+
+    def _check_served(self, root: str) -> None:
+        """Raises InputError where the server is known to serve another model; warns where its hub id is another.
+
+        What cannot be compared, such as a folder of another machine, passes.
+        """
+        own = {self.base.name, hub_name(self.base.name), self.base.source}
+        if not root or not self.base.source or root in own:
+            return
+        if Path(root).is_dir():
+            with suppress(ModelError):
+                if not self.base.is_same_as(identity_of_source(root)):
+                    raise InputError(
+                        f"the vLLM server at {self.url} serves {root}, which is not {self.base.name!r}; start it with "
+                        f"{self.base.source}, or load its model here"
+                    )
+        elif _is_hub_id(root) and _is_hub_id(hub_name(self.base.name)):
+            warnings.warn(
+                f"the vLLM server at {self.url} serves {root!r}, and this model is {hub_name(self.base.name)!r}; "
+                "their answers are not those of one model",
+                BaseModelWarning,
+                stacklevel=2,
+            )
 
     @property
     def window(self) -> int:
@@ -194,6 +221,11 @@ class ServedVLLM:
             raise EngineError(
                 f"what answers at {self.url} is no vLLM server; give the address of `vllm serve`"
             ) from err
+
+
+def _is_hub_id(name: str) -> bool:
+    """Whether a name is one of the hub's, "owner/model", and no folder."""
+    return name.count("/") == 1 and not name.startswith((".", "/", "~")) and not Path(name).exists()
 
 
 def _extend(written: Written, body: Mapping[str, Any]) -> None:

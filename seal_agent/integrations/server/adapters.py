@@ -45,8 +45,9 @@ def routes(seal: SelfAdaptingModel, jobs: Jobs, draining: asyncio.Event) -> APIR
 def _add_provenance(router: APIRouter, seal: SelfAdaptingModel) -> None:
     @router.get("", response_model=None)
     def adapters() -> Response:
-        """All adapters."""
-        rows = [{"name": name, "active": active} for name, active in seal.adapters().items()]
+        """All adapters, also those whose revisions are all quarantined or rejected."""
+        active = {**dict.fromkeys(seal.ledger.names()), **seal.adapters()}
+        rows = [{"name": name, "active": active[name]} for name in sorted(active)]
         return json_response({"object": "list", "data": rows})
 
     @router.get("/{name}", response_model=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from seal_agent.config import ServerConfig
@@ -91,19 +91,31 @@ class ContinuousDecoder:
                 self._advance()
             except Exception as err:
                 _log.exception("decoding failed")
-                self._fail_all(EngineError(f"decoding failed ({first_line(err)}); try again"))
-        self._fail_all(EngineError("the server has ended; try again"))
+                self._engine.clear()
+                self._fail(list(self._choices.values()), err)
+        self._engine.clear()
+        with self._changed:
+            unanswered = [*self._choices.values(), *self._waiting]
+        for choice in unanswered:
+            choice.deliver(Failed(EngineError("the server has ended; try again")))
 
     def _advance(self) -> None:
         """Let waiting rows join, as far as there is room, and decode one token of each."""
-        joining = self._joining()
-        self._choices |= {id(choice.live): choice for choice in joining}
-        if joining:
-            self._engine.join([choice.live for choice in joining])
+        self._join(self._joining())
         for live in self._engine.step():
-            choice = self._choices[id(live)]
-            self._deliver(choice)
+            if choice := self._choices.get(id(live)):
+                self._deliver(choice)
         self._choices = {key: choice for key, choice in self._choices.items() if not _ended(choice.live)}
+
+    def _join(self, joining: list[_Choice]) -> None:
+        """Let rows join; where that fails, they alone fail."""
+        self._choices |= {id(choice.live): choice for choice in joining}
+        try:
+            if joining:
+                self._engine.join([choice.live for choice in joining])
+        except Exception as err:
+            _log.exception("reading prompts failed")
+            self._fail(joining, err)
 
     def _joining(self) -> list[_Choice]:
         room, tokens = self._config.max_rows - len(self._choices), self._config.max_joining_tokens
@@ -146,13 +158,12 @@ class ContinuousDecoder:
             if row.generated[i] not in base.stop_ids
         )
 
-    def _fail_all(self, error: Exception) -> None:
-        self._engine.clear()
-        with self._changed:
-            choices = [*self._choices.values(), *self._waiting]
-            self._choices, self._waiting = {}, deque()
+    def _fail(self, choices: Sequence[_Choice], error: Exception) -> None:
+        """Give these rows up: whatever of them is in the batch leaves it before the next token."""
         for choice in choices:
-            choice.deliver(Failed(error))
+            choice.live.left = True
+            self._choices.pop(id(choice.live), None)
+            choice.deliver(Failed(EngineError(f"decoding failed ({first_line(error)}); try again")))
 
 
 def _ended(live: LiveRow) -> bool:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from seal_agent.config import InnerLoopConfig, SelfEditConfig, ServerConfig
 from seal_agent.errors import InputError, SealError, StoreError
 from seal_agent.integrations.server.errors import ApiError
-from seal_agent.integrations.server.journal import ENDED, JobRecord, Journal, now
+from seal_agent.integrations.server.journal import ENDED, JobRecord, Journal, now, summary_of
 from seal_agent.integrations.server.metrics import Metrics
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.store.names import check_name
@@ -194,6 +194,8 @@ class Jobs:
             revision = job.work(job)
         except Cancelled as stopped:
             self._end(job, state="interrupted" if self._closed else "cancelled", detail=str(stopped))
+        except InputError as err:
+            self._end(job, "the text cannot be learnt", state="failed", detail=str(err))  # the error may quote it
         except SealError as err:
             self._end(job, state="failed", detail=str(err))
         except Exception:
@@ -201,17 +203,27 @@ class Jobs:
             self._end(job, state="failed", detail="it failed, and nothing was changed; the server's log says why")
         else:
             changes = {"revision": revision.id, "status": revision.status} if revision else {}
-            self._end(job, state="finished", detail=revision.reason if revision else "forgotten", **changes)
+            self._end(job, state="finished", detail=summary_of(revision) if revision else "forgotten", **changes)
 
-    def _end(self, job: _Job, **changes: Any) -> None:
+    def _end(self, job: _Job, written: str | None = None, **changes: Any) -> None:
+        """End a job, and let go of its text. `written` is what the journal says in place of the detail."""
         assert changes["state"] in ENDED
-        job.candidate = None
+        job.candidate, job.work = None, _nothing
         job.update(ended=now(), **changes)
         self._metrics.job_ended(job.record.kind, job.record.state)
         try:
-            self._journal.write(job.record)
+            self._journal.write(job.record if written is None else replace(job.record, detail=written))
+            self._drop_oldest()
         except StoreError as err:
             _log.error("%s", err)
+
+    def _drop_oldest(self) -> None:
+        """Keep as many ended jobs as the limit says."""
+        with self._changed:
+            ended = [job.record.id for job in self._jobs.values() if job.record.has_ended]
+            for id_ in ended[: -self._config.kept_jobs]:
+                self._journal.delete(id_)
+                del self._jobs[id_]
 
     def _asked(self, job: _Job, candidate: Revision) -> bool:
         """Implements Approve: wait for an answer over HTTP. Silence is a no."""
@@ -230,7 +242,7 @@ def _nothing(_: _Job) -> None:
 
 def _only_server(seal: SelfAdaptingModel) -> FileLock:
     """One server at a time may change a store's adapters, so that each knows what became of its jobs."""
-    lock = FileLock(seal.home / "server" / "lock")
+    lock = FileLock(seal.home / "server" / "lock", thread_local=False)  # another thread may release it
     try:
         lock.acquire(timeout=0)
     except Timeout as err:

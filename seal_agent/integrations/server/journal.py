@@ -1,6 +1,7 @@
 """The journal of jobs, by which a restarted server says what became of those of a killed one.
 
-One small file each, under the store. It holds no text that is learnt: `forget` erases that from the store alone.
+One small file each, under the store. It holds no text that is learnt, nor questions about it: `forget` erases those
+from the store alone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from seal_agent import durable
 from seal_agent.errors import StoreError
 from seal_agent.store.ledger import Ledger
+from seal_agent.types import Revision
 
 JobState = Literal["queued", "running", "asking", "finished", "failed", "cancelled", "interrupted"]
 ENDED: tuple[JobState, ...] = ("finished", "failed", "cancelled", "interrupted")
@@ -78,9 +80,13 @@ class Journal:
         ended = [record for record in records if record.has_ended]
         dropped = {record.id for record in ended[: max(0, len(ended) - self._kept)]}
         for id_ in dropped:
-            with suppress(OSError):
-                (self._folder / f"{id_}.json").unlink()
+            self.delete(id_)
         return [record for record in records if record.id not in dropped]
+
+    def delete(self, id_: str) -> None:
+        """Delete the record of a job, where it can be."""
+        with suppress(OSError):
+            (self._folder / f"{id_}.json").unlink()
 
     def _read(self) -> Iterator[JobRecord]:
         for path in self._folder.glob("*.json"):
@@ -91,7 +97,7 @@ class Journal:
 
     def recover(self, ledger: Ledger) -> list[JobRecord]:
         """All jobs; those that a server left unended are now finished, if the store says so, or interrupted."""
-        records = [record if record.has_ended else _settled(record, ledger) for record in self.records()]
+        records = [_settled(record, ledger) for record in self.records()]
         for record in records:
             self.write(record)
         return records
@@ -101,7 +107,15 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def summary_of(revision: Revision) -> str:
+    """The state of a revision and the checks that it failed, without what they say: that may quote the text."""
+    failed = [check.name for check in revision.checks if check.passed is False]
+    return f"{revision.status}; checks that failed: {', '.join(failed)}" if failed else revision.status
+
+
 def _settled(record: JobRecord, ledger: Ledger) -> JobRecord:
+    if record.has_ended:
+        return _without_reason(record)
     ended = replace(record, ended=now())
     if record.kind == "forget":
         if record.revision and not ledger.exists(record.revision):
@@ -109,7 +123,13 @@ def _settled(record: JobRecord, ledger: Ledger) -> JobRecord:
         return replace(ended, state="interrupted", detail="the server was stopped; nothing has changed: ask again")
     for revision in ledger.history(record.adapter):
         if ("job", record.id) in revision.metadata:
-            return replace(
-                ended, state="finished", revision=revision.id, status=revision.status, detail=revision.reason
-            )
+            detail = summary_of(revision)
+            return replace(ended, state="finished", revision=revision.id, status=revision.status, detail=detail)
     return replace(ended, state="interrupted", detail="the server was stopped; nothing was learnt: send the text again")
+
+
+def _without_reason(record: JobRecord) -> JobRecord:
+    """An ended job without the gate's reason, which earlier versions wrote down with it."""
+    if record.status is None or f"{record.detail};".startswith(f"{record.status};"):
+        return record
+    return replace(record, detail=record.status)

@@ -17,7 +17,9 @@ from seal_agent.integrations.server.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 _GUARDED = "/v1/"
-_JSON_PARTS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+_JSON_PARTS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)  # possessive: keeps nothing of a long string
+_WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
+_LONG = 65_536  # bytes of a body that is looked through in a thread; others wait less than a millisecond
 
 
 class Limits:
@@ -90,8 +92,8 @@ class Limits:
 
     async def _with_body(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Receive:
         """The whole body, read within its limits, and after it what the connection says."""
-        if scope["method"] not in ("POST", "PUT", "PATCH", "DELETE"):
-            return receive
+        if scope["method"] not in _WITH_BODY or not scope["path"].startswith(_GUARDED):
+            return receive  # no other route reads one
         limit = self._config.max_body_bytes
         too_large = ApiError(413, f"the request has more than {limit} bytes; send less", code="request_too_large")
         length = headers.get("content-length", "")
@@ -111,9 +113,11 @@ class Limits:
                         raise too_large
         except TimeoutError:
             raise ApiError(408, f"the request was not sent within {self._config.body_seconds:g} seconds") from None
-        if depth_of(bytes(body)) > self._config.max_depth:
+        whole = bytes(body)
+        depth = depth_of(whole) if len(whole) < _LONG else await asyncio.to_thread(depth_of, whole)
+        if depth > self._config.max_depth:
             raise ApiError(400, f"the request nests more than {self._config.max_depth} lists and objects")
-        return _replayed(bytes(body), receive)
+        return _replayed(whole, receive)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -93,8 +93,10 @@ class StreamingDecoder:
         return deliver(Finished(index, completion))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
+    """A question; equal to itself alone, since the weights in two calls cannot be compared."""
+
     call: Call
     deliver: Deliver
     reader: _Reader
@@ -140,28 +142,46 @@ class RecallDecoder:
                     self._changed.wait()
                 if self._closed:
                     break
-                batch = self._batch()
-                self._running = len(batch)
             try:
-                self._answer(batch)
+                self._answer(self._batch())
             except Exception as err:
-                for asked in batch:
-                    asked.deliver(Failed(as_seal_error(err)))
+                _log.exception("recalling failed")
+                self._fail_all(as_seal_error(err))
             self._running = 0
-        for asked in self._waiting:
-            asked.deliver(Failed(EngineError("the server has ended; try again")))
+        self._fail_all(EngineError("the server has ended; try again"))
 
     def _batch(self) -> list[_Asked]:
         """The questions that wait with the settings of the first, as many as are decoded at once."""
-        waiting = [asked for asked in self._waiting if not asked.reader.left]
-        alike = [asked for asked in waiting if _settings(asked.call) == _settings(waiting[0].call)]
-        batch = alike[: self._config.max_rows]
-        self._waiting = deque(asked for asked in waiting if asked not in batch)
+        with self._changed:
+            waiting = [asked for asked in self._waiting if not asked.reader.left]
+            alike = [asked for asked in waiting if _settings(asked.call) == _settings(waiting[0].call)]
+            batch = alike[: self._config.max_rows]
+            self._waiting = deque(asked for asked in waiting if asked not in batch)
+            self._running = len(batch)
         return batch
 
     def _answer(self, batch: list[_Asked]) -> None:
-        if not batch:
-            return
+        """Answer a batch; where that fails, each of its questions alone, since one may be what failed."""
+        reading = [asked for asked in batch if not asked.reader.left]
+        try:
+            completions = self._completions(reading) if reading else []
+        except Exception as err:
+            self._answer_apart(reading, err)
+        else:
+            for asked, completion in zip(reading, completions, strict=True):
+                for index in range(asked.call.choices):
+                    asked.deliver(Piece(index, completion.text))
+                    asked.deliver(Finished(index, completion))
+
+    def _answer_apart(self, batch: list[_Asked], error: Exception) -> None:
+        if len(batch) == 1:
+            return batch[0].deliver(Failed(as_seal_error(error)))
+        _log.warning("recalling %d answers failed (%s); asking one by one", len(batch), first_line(error))
+        for asked in batch:
+            self._answer([asked])
+        return None
+
+    def _completions(self, batch: Sequence[_Asked]) -> list[Completion]:
         chats = [
             (asked.call.prompt, asked.call.weights)
             for asked in batch
@@ -169,10 +189,14 @@ class RecallDecoder:
         ]
         first = batch[0].call
         replies = replies_in_chats(self._engine, self._base, chats, first.sampling, first.style)
-        for asked, (_, completion) in zip(batch, replies, strict=True):
-            for index in range(asked.call.choices):
-                asked.deliver(Piece(index, completion.text))
-                asked.deliver(Finished(index, completion))
+        return [completion for _, completion in replies]
+
+    def _fail_all(self, error: SealError) -> None:
+        """Give up what waits."""
+        with self._changed:
+            waiting, self._waiting = self._waiting, deque()
+        for asked in waiting:
+            asked.deliver(Failed(error))
 
 
 def _settings(call: Call) -> tuple[object, ...]:

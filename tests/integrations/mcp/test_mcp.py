@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -124,6 +125,77 @@ async def test_other_adapters_are_not_there(seal: SelfAdaptingModel) -> None:
         with pytest.raises(MCPError):
             await client.read_resource(f"seal://revisions/{other.id}")
     assert seal.ledger.active("bob") == other.id
+
+
+async def test_no_client_learns_other_adapters_names_or_where_the_store_lies(
+    seal: SelfAdaptingModel,
+) -> None:
+    other = seal.adapt(TEXT, adapter="bob", self_edit=PASSAGE, inner_loop=QUICK, gate=None)
+    seal.adapt(TEXT, adapter="default", self_edit=PASSAGE, inner_loop=QUICK, gate=None)
+    server = create_server(seal, "alice", allow_writes=True, teaching=Teaching(PASSAGE, QUICK, None, trust_client=True))
+    async with Client(server) as client:
+        new = await client.call_tool("ask", {"question": "Who keeps the light?"})
+        said = [str(new), str(await client.call_tool("history", {}))]
+        said += [str(await client.call_tool("rollback", {"to": to})) for to in ("", "base", other.id, "none")]
+        learnt = await client.call_tool("remember", {"text": TEXT})
+        refused = [await client.call_tool("rollback", {"to": to}) for to in (other.id, "none")]
+        shutil.rmtree(seal.home / "adapters")
+        seal._loaded.drop([*seal._loaded])
+        broken = await client.call_tool("ask", {"question": "Who keeps the light?"})
+    assert new.structured_content
+    assert new.structured_content["answer"] == SelfAdaptingModel(seal.base, home=seal.home / "new").ask(
+        "Who keeps the light?"
+    )
+    assert new.structured_content["from_adapter"] is False
+    assert not learnt.is_error
+    assert all(answer.is_error for answer in (*refused, broken))
+    for text in (*said, *map(str, (*refused, broken))):
+        assert "bob" not in text
+        assert str(seal.home) not in text
+    assert seal.ledger.active("bob") == other.id
+
+
+async def test_what_is_quarantined_is_shown_and_can_be_forgotten(seal: SelfAdaptingModel) -> None:
+    server = create_server(seal, "alice", allow_writes=True, teaching=QUICKLY)
+    async with Client(server) as client:
+        learnt = await client.call_tool("remember", {"text": TEXT})
+        assert learnt.structured_content
+        revision = learnt.structured_content["revision"]
+        shown = await client.call_tool("history", {})
+        assert shown.structured_content
+        assert [row["revision"] for row in shown.structured_content["revisions"]] == [revision]
+        assert (await client.read_resource(f"seal://revisions/{revision}")).contents
+    async with Client(server, elicitation_callback=person("yes", [])) as client:
+        assert not (await client.call_tool("forget", {"revision": revision})).is_error
+    assert not seal.history("alice")
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_without_a_person_to_ask_nothing_is_forgotten(seal: SelfAdaptingModel, trusted: bool) -> None:
+    revision = seal.adapt(TEXT, adapter="alice", self_edit=PASSAGE, inner_loop=QUICK, gate=None)
+    teaching = Teaching(PASSAGE, QUICK, None, trust_client=trusted)
+    async with Client(create_server(seal, "alice", allow_writes=True, teaching=teaching)) as client:
+        answer = await client.call_tool("forget", {"revision": revision.id})
+    assert answer.is_error == (not trusted)
+    assert ("--trust-client" in str(answer.content)) == (not trusted)
+    assert bool(seal.history("alice")) == (not trusted)
+
+
+async def test_a_handle_serves_its_own_adapter(seal: SelfAdaptingModel) -> None:
+    handle = seal.in_namespace(("acme", "alice"))
+    server = create_server(handle, allow_writes=True, teaching=Teaching(PASSAGE, QUICK, None, trust_client=True))
+    async with Client(server) as client:
+        learnt = await client.call_tool("remember", {"text": TEXT})
+        assert not learnt.is_error, learnt.content
+        answer = await client.call_tool("ask", {"question": "Who keeps the light?"})
+        shown = await client.call_tool("history", {})
+        assert not (await client.call_tool("rollback", {})).is_error
+    assert learnt.structured_content
+    assert answer.structured_content
+    assert shown.structured_content
+    revision = learnt.structured_content["revision"]
+    assert (answer.structured_content["revision"], shown.structured_content["active"]) == (revision, revision)
+    assert seal.adapters() == {"acme.alice": None}
 
 
 async def test_over_stdio(tiny_base: BaseModel, save_model: Any, tmp_path: Path) -> None:

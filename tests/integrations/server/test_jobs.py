@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,13 @@ import pytest
 from served import ADMIN_KEY, PASSAGE, QUICK, Served, ended, serving
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.config import ServerConfig
 from seal_agent.errors import InputError
 from seal_agent.integrations.keys import Keys
 from seal_agent.integrations.server.app import Settings, create_app
-from seal_agent.integrations.server.journal import Journal
+from seal_agent.integrations.server.jobs import Jobs
+from seal_agent.integrations.server.journal import JobRecord, Journal
+from seal_agent.integrations.server.metrics import Metrics
 from seal_agent.model import SelfAdaptingModel
 
 TEXT = "Tarnby Light stands on Ossel. <script>alert(1)</script>"
@@ -64,6 +69,46 @@ def test_a_text_is_learnt_beside_serving_and_undone(served: Served, seal: SelfAd
         assert http.get(f"/v1/adapters/alice/revisions/{revision}").status_code == 404
         assert http.get("/v1/adapters/alice").json()["forgotten"][0]["id"] == revision
     assert "Ossel" not in "".join(path.read_text() for path in (seal.home / "server").rglob("*.json"))
+
+
+def test_what_is_quarantined_is_listed_and_can_be_forgotten(served: Served) -> None:
+    with served.http(ADMIN_KEY) as http:
+        begun = http.post("/v1/adapters/alice/adapt", json={"text": TEXT, "trust": "untrusted"})
+        job = ended(http, begun.headers["location"])
+        assert job["detail"] == "quarantined"
+        assert http.get("/v1/adapters").json()["data"] == [{"name": "alice", "active": None}]
+        assert [row["id"] for row in http.get("/v1/adapters/alice").json()["revisions"]] == [job["revision"]]
+        gone = http.post("/v1/adapters/alice/forget", json={"revision": job["revision"]})
+        assert ended(http, gone.headers["location"])["state"] == "finished"
+
+
+def test_no_record_holds_what_is_learnt_or_asked_about_it(tiny_base: BaseModel, tmp_path: Path) -> None:
+    question = {"question": "Where does Tarnby Light stand?", "answer": "on Ossel"}
+    strict = replace(SETTINGS, limits=ServerConfig(kept_jobs=2))
+    with serving(SelfAdaptingModel(tiny_base, home=tmp_path), strict) as served, served.http(ADMIN_KEY) as http:
+        places = [
+            http.post("/v1/adapters/alice/adapt", json={"text": text, "questions": [question]}).headers["location"]
+            for text in ("?!", TEXT, TEXT)
+        ]
+        jobs = [ended(http, place) for place in places[1:]]
+        assert {job["status"] for job in jobs} == {"rejected"}
+        assert all(job["detail"].startswith("rejected; checks that failed: ") for job in jobs)
+        assert http.get(places[0]).status_code == 404, "the oldest of those that ended is dropped"
+        kept = [path.read_text() for path in (tmp_path / "server" / "jobs").glob("*.json")]
+    assert len(kept) == 2
+    assert not any(word in "".join(kept) for word in ("Tarnby", "Ossel"))
+
+
+def test_reasons_that_earlier_versions_wrote_down_are_dropped(tmp_path: Path, seal: SelfAdaptingModel) -> None:
+    journal = Journal(tmp_path, kept=5)
+    said = "learned: 'Where does Tarnby Light stand?' is answered wrongly"
+    old = JobRecord(
+        "a", "adapt", "alice", "2026", "finished", revision="r", status="rejected", detail=said, ended="2026"
+    )
+    journal.write(old)
+    (read,) = journal.recover(seal.ledger)
+    assert read == replace(old, detail="rejected")
+    assert "Tarnby" not in (tmp_path / "server" / "jobs" / "a.json").read_text()
 
 
 def test_a_job_is_cancelled_and_nothing_is_changed(served: Served, seal: SelfAdaptingModel) -> None:
@@ -112,6 +157,14 @@ def test_names_and_bodies_are_checked(served: Served, tmp_path: Path) -> None:
 def test_one_server_changes_a_store_at_a_time(served: Served, seal: SelfAdaptingModel) -> None:
     with pytest.raises(InputError, match="another server"):
         create_app(seal, SETTINGS)
+
+
+def test_the_store_is_free_again_whichever_thread_ends_the_server(seal: SelfAdaptingModel) -> None:
+    jobs = Jobs(seal, ServerConfig(), Metrics(), "tiny")
+    ending = threading.Thread(target=jobs.close)
+    ending.start()
+    ending.join()
+    Jobs(seal, ServerConfig(), Metrics(), "tiny").close()
 
 
 PROGRAM = """

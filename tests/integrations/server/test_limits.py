@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -147,6 +148,29 @@ class TestSizes:
                 assert http.post("/v1/completions", content=body, headers=headers).status_code == 400
             for body in ("", "{", "[]", '"x"', "nul", '{"model": NaN}'):
                 assert error_of(http.post("/v1/completions", content=body, headers=headers))
+
+    @pytest.mark.parametrize("text", ["x" * 2_000_000, "x\\\\n" * 700_000, "\\\\n" * 1_000_000])
+    def test_a_long_text_takes_no_memory_to_look_through(self, text: str) -> None:
+        body = f'{{"a": ["{text}"], "b": "[[["}}'.encode()
+        tracemalloc.start()
+        try:
+            assert depth_of(body) == 2
+            assert tracemalloc.get_traced_memory()[1] < 10_000_000
+        finally:
+            tracemalloc.stop()
+
+    def test_a_long_body_is_answered(self, seal: SelfAdaptingModel) -> None:
+        with serving(seal) as served, served.http() as http:
+            answer = http.post("/v1/completions", json={"model": "tiny", "prompt": "x" * 900_000})
+        assert answer.status_code == 400
+        assert error_of(answer)["code"] == "context_length_exceeded"
+
+    def test_no_body_is_read_where_no_route_takes_one(self, locked: Served) -> None:
+        host, _, port = locked.address.removeprefix("http://").partition(":")
+        for path in ("/", "/health", "/nowhere"):
+            with socket.create_connection((host, int(port)), timeout=20) as connection:
+                connection.sendall(f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 2000\r\n\r\n[".encode())
+                assert connection.recv(100).split()[1] in (b"404", b"405"), "at once, without the rest of it"
 
     def test_a_full_queue(self, locked: Served) -> None:
         body = {"model": "tiny", "prompt": "One", "max_tokens": 300}

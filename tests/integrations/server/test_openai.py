@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,7 +14,9 @@ import pytest
 from served import FACTS, PASSAGE, PLAIN, QUESTION, QUICK, Served, serving, teach_facts
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.errors import InputError
 from seal_agent.generation.hf import HFEngine
+from seal_agent.integrations.server.app import create_app
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.types import Message, Sampling
 
@@ -106,6 +109,25 @@ def test_an_adapter_answers_as_in_the_library_and_by_revision(served: Served, se
     for unknown in ("alice@bob-0", "../alice", "alice@", "nobody", "alice@nobody"):
         with pytest.raises(openai.NotFoundError):
             client.chat.completions.create(model=unknown, messages=TURNS)
+
+
+def test_a_model_that_cannot_answer_says_why(served: Served, seal: SelfAdaptingModel) -> None:
+    client = served.openai()
+    seal.revoke("carol-0")
+    with pytest.raises(openai.ConflictError, match="'carol@carol-0' is revoked"):
+        client.chat.completions.create(model="carol@carol-0", messages=TURNS)
+    shutil.rmtree(seal.home / "adapters")
+    seal._loaded.drop([*seal._loaded])
+    for name in ("alice", "alice@alice-0"):
+        with pytest.raises(openai.ConflictError, match=f"model '{name}' cannot answer: ") as refused:
+            client.chat.completions.create(model=name, messages=TURNS)
+        assert str(seal.home) not in refused.value.message
+    assert client.chat.completions.create(model="carol", messages=TURNS, max_tokens=4).choices
+
+
+def test_a_handle_is_no_model_to_serve(seal: SelfAdaptingModel) -> None:
+    with pytest.raises(InputError, match="not a handle"):
+        create_app(seal.in_namespace(("acme", "alice")))
 
 
 def test_a_rollback_counts_from_the_next_request_on(served: Served, seal: SelfAdaptingModel) -> None:

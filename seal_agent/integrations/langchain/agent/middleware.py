@@ -8,7 +8,7 @@ the interrupt: nothing is drafted or trained twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, get_args
 
@@ -20,6 +20,7 @@ from seal_agent.integrations.langchain.agent.documents import as_context, docume
 from seal_agent.integrations.langchain.agent.documents import is_correction as is_correction
 from seal_agent.integrations.langchain.agent.tools import find_learnt, find_tried
 from seal_agent.integrations.namespaces import DEFAULT_NAMESPACE
+from seal_agent.store import budget
 from seal_agent.store.queue import LessonQueue
 from seal_agent.types import Context
 
@@ -51,14 +52,19 @@ class AdaptationState(AgentState[Any]):
     """Output: what this run learnt or failed to learn, as LearningOutcome dictionaries."""
     adaptation_drafts: NotRequired[Annotated[list[str], OmitFromSchema()]]
     adaptation_seen: NotRequired[Annotated[list[str], OmitFromSchema()]]
+    adaptation_retry: NotRequired[Annotated[list[str], OmitFromSchema()]]
+    """Those of adaptation_seen that the next run tries again, since an error may have passed."""
+    adaptation_owners: NotRequired[Annotated[dict[str, str], OmitFromSchema()]]
+    """The adapter that each text was first seen for, by the text's hash: a thread may have several users."""
 
 
 class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
     """Trains each user's adapter on their documents and corrections, and answers with that adapter.
 
     Learns from state["documents"], texts attached to user messages, and turns that `is_correction` recognises. Each
-    text is learnt once. What tools return is not learnt unless `learn_from_tools` says so: strangers may have written
-    it. With `approve` a person sees the notes before anything is trained.
+    text is learnt once, and in a thread with several users only for the one in whose run it first appeared. What tools
+    return is not learnt unless `learn_from_tools` says so: strangers may have written it. With `approve` a person sees
+    the notes before anything is trained.
     """
 
     state_schema = AdaptationState
@@ -113,11 +119,18 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
     # ------------------------------------------------------------ the agent's steps
 
     def before_agent(self, state: AdaptationState, runtime: Runtime[Any]) -> dict[str, Any]:
-        """Check the run's input. Raises InputError if it does not identify the adapter, or for an unusable document."""
-        self._adapter(runtime)
+        """Check the run's input, and note whose documents are in it.
+
+        Raises InputError if it does not identify the adapter, or for an unusable document.
+        """
+        adapter, owners = self._adapter(runtime), dict(state.get("adaptation_owners") or {})
         for document in state.get("documents") or ():
             as_context(document)
-        return {"adaptations": []}
+        for context in self._documents(state):
+            owners.setdefault(Draft(adapter, "documents", context).text_id, adapter)
+        retry = set(state.get("adaptation_retry") or ())
+        seen = [id_ for id_ in state.get("adaptation_seen") or () if id_ not in retry]
+        return {"adaptations": [], "adaptation_owners": owners, "adaptation_seen": seen, "adaptation_retry": []}
 
     async def abefore_agent(self, state: AdaptationState, runtime: Runtime[Any]) -> dict[str, Any]:
         return self.before_agent(state, runtime)
@@ -144,40 +157,49 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
         """Ask for approval if required, then learn the drafts."""
         adapter = self._adapter(runtime)
         drafts = self._approved(self._pending(state, adapter))
-        return self._finish(state, adapter, self._learn_all(drafts, adapter))
+        return self._finish(state, adapter, drafts, self._learn_all(drafts, adapter))
 
     async def aafter_agent(self, state: AdaptationState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         adapter = self._adapter(runtime)
         drafts = self._approved(self._pending(state, adapter))
-        return self._finish(state, adapter, await asyncio.to_thread(self._learn_all, drafts, adapter))
+        return self._finish(state, adapter, drafts, await asyncio.to_thread(self._learn_all, drafts, adapter))
 
     # ------------------------------------------------------------ learning
 
     def to_learn(self, state: AdaptationState) -> Iterable[tuple[Source, Context]]:
         """Everything in a conversation that may be learnt, old and new. Override it to find more or less."""
-        messages = state["messages"]
-        if "documents" in self._on:
-            for document in state.get("documents") or ():
-                yield "documents", as_context(document)
-            for context in documents_in(messages, self._learn_from_tools):
-                yield "documents", context
-        if "corrections" in self._on and (text := self._is_correction(up_to_last_turn(messages))):
+        for context in self._documents(state):
+            yield "documents", context
+        if "corrections" in self._on and (text := self._is_correction(up_to_last_turn(state["messages"]))):
             yield "corrections", Context(text)
+
+    def _documents(self, state: AdaptationState) -> Iterator[Context]:
+        if "documents" in self._on:
+            yield from map(as_context, state.get("documents") or ())
+            yield from documents_in(state["messages"], self._learn_from_tools)
 
     def wait(self, timeout: float | None = None) -> list[LearningOutcome]:
         """Wait at most `timeout` seconds for background learning. Returns outcomes that are new since the last call.
 
-        Errors are among the outcomes. The adapter's next run also lists them in its state, under `adaptations`.
+        Errors are among the outcomes; a draft whose outcome says `will_retry` is tried again later. The adapter's next
+        run also lists the outcomes in its state, under `adaptations`.
         """
         return self._learner.wait(timeout)
 
+    def close(self) -> None:
+        """End background learning after the lesson that is being learnt; those that wait stay on disk.
+
+        A process that ends does this by itself. The next one with the same home learns what was left.
+        """
+        self._learner.close()
+
     def _draft(self, state: AdaptationState, adapter: str) -> dict[str, Any] | None:
         """The state update with new drafts; None if there is nothing new."""
-        seen = dict.fromkeys(state.get("adaptation_seen") or ())
-        drafts, failures, seen_before = [], [], len(seen)
+        seen, owners = dict.fromkeys(state.get("adaptation_seen") or ()), dict(state.get("adaptation_owners") or {})
+        drafts, failures, retry, seen_before = [], [], list(state.get("adaptation_retry") or ()), len(seen)
         for source, context in self.to_learn(state):
             draft = Draft(adapter, source, context)
-            if draft.id in seen:
+            if draft.id in seen or owners.setdefault(draft.text_id, adapter) != adapter:
                 continue
             seen[draft.id] = None
             tried = context.trust == "untrusted" and find_tried(self._model, adapter, context.text, "")
@@ -186,16 +208,20 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
             try:
                 drafts.append(draft if self._background and not self._approve else self._with_notes(draft))
             except SealError as error:
-                failures.append(LearningOutcome.failed(draft, str(error)))
+                failures.append(LearningOutcome.failed(draft, error))
+                retry += [draft.id] if failures[-1].will_retry else []
         if len(seen) == seen_before:
             return None
         return {
             "adaptation_seen": list(seen),
+            "adaptation_owners": owners,
+            "adaptation_retry": retry,
             "adaptation_drafts": [*(state.get("adaptation_drafts") or ()), *map(to_json, drafts)],
             "adaptations": [*(state.get("adaptations") or ()), *map(asdict, failures)],
         }
 
     def _with_notes(self, draft: Draft) -> Draft:
+        budget.check(self._model.ledger, draft.adapter)
         proposal = self._model.propose(draft.context, adapter=draft.adapter, self_edit=self._self_edit)
         return replace(draft, proposal=proposal)
 
@@ -232,7 +258,7 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
             with self._queue.only_learner_of(draft.adapter):
                 revision = self._learnt(draft, queued) or self._commit(draft)
         except SealError as error:
-            return LearningOutcome.failed(draft, str(error))
+            return LearningOutcome.failed(draft, error)
         subject = draft.subject
         return LearningOutcome(draft.adapter, draft.source, subject, revision.id, revision.accepted, revision.reason)
 
@@ -247,11 +273,16 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
         metadata = {"learnt_from": draft.source}
         return self._model.commit(proposal, inner_loop=self._inner_loop, gate=self._gate, metadata=metadata)
 
-    def _finish(self, state: AdaptationState, adapter: str, outcomes: Sequence[LearningOutcome]) -> dict[str, Any]:
+    def _finish(
+        self, state: AdaptationState, adapter: str, drafts: Sequence[Draft], outcomes: Sequence[LearningOutcome]
+    ) -> dict[str, Any]:
         """The state update after learning: other adapters' drafts remain, and the outcomes are reported."""
         remaining = [text for text in state.get("adaptation_drafts") or () if from_json(text).adapter != adapter]
+        tried = [] if self._background else zip(drafts, outcomes, strict=True)
+        retry = [draft.id for draft, outcome in tried if outcome.will_retry]
         return {
             "adaptation_drafts": remaining,
+            "adaptation_retry": [*(state.get("adaptation_retry") or ()), *retry],
             "adaptations": [*(state.get("adaptations") or ()), *map(asdict, outcomes)],
         }
 

@@ -167,7 +167,7 @@ def find_tried(model: SelfAdaptingModel, adapter: str, text: str, since: str) ->
 
 def _check_ownership(model: SelfAdaptingModel, adapter: str, revision_id: str) -> None:
     """Raises ToolException for a revision that is not this adapter's, without saying whether another adapter has it."""
-    exists = adapter in model.adapters()
+    exists = model.ledger.is_known(model.full_name(adapter))
     if exists and revision_id in {revision.id for revision in model.history(adapter)}:
         return
     if exists and revision_id in {forgotten.id for forgotten in model.forgotten(adapter)}:
@@ -185,7 +185,7 @@ def _learning_report(revision: Revision) -> str:
 
 def _history_text(model: SelfAdaptingModel, adapter: str) -> str:
     """One line per revision, oldest first; only the newest MAX_LISTED of a long history."""
-    if adapter not in model.adapters():
+    if not model.ledger.is_known(model.full_name(adapter)):
         return "Nothing has been learnt yet."
     in_use = {revision.id for revision in model.ledger.lineage(model.full_name(adapter))}
     lines = [

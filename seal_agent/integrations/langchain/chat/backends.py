@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seal_agent.errors import AdapterError, InputError
-from seal_agent.store.names import check_name
 
 if TYPE_CHECKING:
     from seal_agent.base_model.model import BaseModel
@@ -63,7 +62,7 @@ def active_revision(seal: SelfAdaptingModel, adapter: str | None) -> str | None:
     """The adapter's active revision; None for the base model. Raises InputError for an invalid name."""
     if adapter is not None and not isinstance(adapter, str):
         raise InputError(f"adapter is a name, or None for the base model, but it is {adapter!r}")
-    return None if adapter is None else seal.ledger.active(check_name(adapter))
+    return None if adapter is None else seal.ledger.active(seal.full_name(adapter))
 
 
 def adapter_in_use(seal: SelfAdaptingModel, adapter: str | None, revision: str | None) -> AdapterInUse:
@@ -92,4 +91,4 @@ def _check_exists(seal: SelfAdaptingModel, adapter: str) -> None:
     from seal_agent.adaptation.stored_adapters import DEFAULT_ADAPTER
 
     if adapter != DEFAULT_ADAPTER:
-        seal.ledger.check_known(adapter)
+        seal.ledger.check_known(seal.full_name(adapter))

@@ -23,10 +23,12 @@ from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import ValidationError
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.errors import InputError, MissingDependency, TrainingError
+from seal_agent.config import Limits
+from seal_agent.errors import EngineError, InputError, MissingDependency, TrainingError
 from seal_agent.integrations.drafts import Draft, from_json, to_json
 from seal_agent.integrations.langchain.agent.middleware import AdaptationMiddleware, is_correction
 from seal_agent.model import SelfAdaptingModel
+from seal_agent.store import budget
 from seal_agent.types import Context
 
 
@@ -365,6 +367,86 @@ def test_what_another_user_drafted_in_the_same_thread_waits_for_them(model: Self
     assert asked.value["adapter"] == "alice"
     session.answer(True)
     assert set(model.adapters()) == {"alice"}
+
+
+# ---------------------------------------------------------------- several users in a thread
+
+ATTACHED: list[Any] = [
+    {"type": "text", "text": "Read this."},
+    {"type": "text-plain", "text": OTHER, "mime_type": "text/plain"},
+]
+
+
+@both
+@pytest.mark.parametrize("background", [False, True], ids=["inline", "background"])
+def test_one_users_documents_are_never_anothers(model: SelfAdaptingModel, asynchronous: bool, background: bool) -> None:
+    session = Session(model, asynchronous, background=background)
+    session.say(ATTACHED, documents=[TEXT])
+    session.say("Hello", BOB)
+    session.say("Hello again", BOB)
+    session.middleware.wait()
+    assert sorted(learnt(model)) == sorted([TEXT, OTHER])
+    assert learnt(model, "bob") == []
+    session.say("Read mine.", BOB, documents=["Island number 3 is green."])
+    session.say("Hello")
+    session.middleware.wait()
+    assert learnt(model, "bob") == ["Island number 3 is green."]
+    assert len(learnt(model)) == 2
+
+
+def test_documents_of_a_run_that_failed_are_still_its_users(
+    model: SelfAdaptingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ConnectionError("no answer")
+
+    session = Session(model)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(session.chat), "_generate", fail)
+        with pytest.raises(ConnectionError):
+            session.say(ATTACHED, documents=[TEXT])
+    session.say("Hello", BOB)
+    assert model.adapters() == {}
+    session.say("Hello")
+    assert sorted(learnt(model)) == sorted([TEXT, OTHER])
+
+
+# ---------------------------------------------------------------- errors that pass
+
+
+@both
+@pytest.mark.parametrize("method", ["propose", "commit"])
+def test_after_an_error_that_may_pass_the_next_run_tries_again(
+    model: SelfAdaptingModel, monkeypatch: pytest.MonkeyPatch, asynchronous: bool, method: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise EngineError("the engine rests")
+
+    session = Session(model, asynchronous)
+    with monkeypatch.context() as patched:
+        patched.setattr(model, method, fail)
+        for documents in ({"documents": [TEXT]}, {}):
+            (told,) = session.say("Read this.", **documents)["adaptations"]
+            assert (told["error"], told["will_retry"]) == ("the engine rests", True)
+        session.say("Hello", BOB)
+    (told,) = session.say("Hello")["adaptations"]
+    assert (told["revision"], told["will_retry"]) == (model.adapters()["alice"], False)
+    assert session.say("Hello")["adaptations"] == []
+    assert learnt(model) == [TEXT]
+
+
+def test_where_the_budget_is_used_up_no_notes_are_written(model: SelfAdaptingModel, counted: Counted) -> None:
+    budget.set_limits(model.ledger, budget.EACH, Limits(adaptations=1))
+    session = Session(model)
+    told = session.say("Read these.", documents=[TEXT, OTHER])["adaptations"]
+    assert [outcome["will_retry"] for outcome in told] == [False, True]
+    written = len(counted.proposed)
+    (told,) = session.say("Hello")["adaptations"]
+    assert "budget" in told["error"] or "adaptations an hour" in told["error"]
+    assert len(counted.proposed) == written
+    budget.set_limits(model.ledger, budget.EACH, Limits())
+    session.say("Hello")
+    assert learnt(model) == [TEXT, OTHER]
 
 
 # ---------------------------------------------------------------- whose adapter

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from test_model import NOTES, OTHER, QUICK, TEXT, learner
 
 from seal_agent.adaptation.gate import MinimumGain
 from seal_agent.base_model.model import BaseModel
+from seal_agent.errors import EngineError
+from seal_agent.integrations import drafts
 from seal_agent.integrations.drafts import Draft, to_json
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.model import SelfAdaptingModel
@@ -49,6 +53,29 @@ if when != "writing":
     LessonQueue.remove = end
 gate = MinimumGain(1.0) if when == "refused" else None
 Session(model, background=True, gate=gate).say("Read these.", documents=[TEXT, OTHER])
+"""
+
+ENDING = """
+import sys, threading, time
+sys.path[:0] = sys.argv[2:]
+from conftest import llama, tokenizer
+from agent_session import Session
+from test_model import OTHER, TEXT, learner
+from fakes import ScriptedEngine
+from seal_agent.base_model.model import BaseModel
+from seal_agent.model import SelfAdaptingModel
+writes = threading.Event()
+
+def slowly(*call):
+    if not writes.is_set():
+        writes.set()
+        time.sleep(1)
+    return learner(*call)
+
+base = BaseModel("tiny", llama(), tokenizer(chat=True), "tiny-identity")
+model = SelfAdaptingModel(base, home=sys.argv[1], engine=ScriptedEngine(slowly))
+Session(model, background=True).say("Read these.", documents=[TEXT, OTHER])
+writes.wait()
 """
 
 
@@ -83,6 +110,18 @@ def test_a_killed_process_loses_no_lesson_and_none_is_learnt_twice(
     assert Session(model, background=True).middleware.wait() == []
 
 
+def test_a_process_that_ends_waits_for_the_running_lesson_alone(tiny_base: BaseModel, tmp_path: Path) -> None:
+    places = [str(TESTS), str(TESTS / "support")]
+    command = [sys.executable, "-c", ENDING, str(tmp_path), *places]
+    ran = subprocess.run(command, env=os.environ, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    model = SelfAdaptingModel(tiny_base, home=tmp_path, engine=ScriptedEngine(learner))
+    assert learnt(model) == [TEXT]
+    assert len(queue_of(model)) == 1
+    Session(model, background=True).middleware.wait()
+    assert learnt(model) == [TEXT, OTHER]
+
+
 class Slow:
     """A script that waits, while it writes, until it may go on."""
 
@@ -93,6 +132,65 @@ class Slow:
         self.writes.set()
         assert self.may_go_on.wait(60)
         return learner(text, adapter)
+
+
+class Resting:
+    """A script that raises an error that may pass, as long as it rests, and counts how often."""
+
+    def __init__(self) -> None:
+        self.rests, self.refused = True, 0
+
+    def __call__(self, text: str, adapter: LoraAdapter | None) -> str:
+        if self.rests:
+            self.refused += 1
+            raise EngineError("the engine rests")
+        return learner(text, adapter)
+
+
+@pytest.fixture
+def resting(model: SelfAdaptingModel, monkeypatch: pytest.MonkeyPatch) -> Resting:
+    monkeypatch.setattr(drafts, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(drafts, "LAST_RETRY", 0.02)
+    script = Resting()
+    model.engine = ScriptedEngine(script)
+    return script
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_after_an_error_that_may_pass_a_lesson_is_tried_again(model: SelfAdaptingModel, resting: Resting) -> None:
+    middleware = (session := Session(model, background=True)).middleware
+    session.say("Read this.", documents=[TEXT])
+    (told,) = middleware.wait()
+    assert (told.error, told.will_retry) == ("the engine rests", True)
+    until(lambda: resting.refused > MAX_ATTEMPTS)
+    assert middleware.wait() == [], "it is told once"
+    resting.rests = False
+    until(lambda: [outcome.error for outcome in middleware.wait()] == [""])
+    assert learnt(model) == [TEXT]
+    assert len(queue_of(model)) == 0
+    assert [outcome["will_retry"] for outcome in session.say("Hello")["adaptations"]] == [True, False]
+
+
+def test_what_was_to_be_tried_again_is_left_to_the_next_process(model: SelfAdaptingModel, resting: Resting) -> None:
+    session = Session(model, background=True)
+    session.say("Read this.", documents=[TEXT])
+    until(lambda: resting.refused > MAX_ATTEMPTS)
+    session.middleware.close()
+    assert len(queue_of(model)) == 1
+    session.say("And this.", documents=[OTHER])
+    assert len(session.middleware.wait()) == 1, "nothing is begun after close"
+    alive = session.middleware._queue._alive
+    assert alive is not None
+    alive.release()
+    resting.rests = False
+    assert [outcome.error for outcome in Session(model, background=True).middleware.wait()] == ["", ""]
+    assert learnt(model) == [TEXT, OTHER]
 
 
 def test_lessons_of_a_process_that_lives_are_left_to_it(model: SelfAdaptingModel, tiny_base: BaseModel) -> None:

@@ -190,6 +190,16 @@ def test_something_forgotten_is_not_forgotten_again(model: SelfAdaptingModel, to
     assert "was forgotten before" in tools["forget"].invoke({"revision": gone.id}, ALICE)
 
 
+def test_what_is_quarantined_is_listed_and_can_be_forgotten(model: SelfAdaptingModel) -> None:
+    options: Any = {"self_edit": NOTES, "inner_loop": QUICK, "gate": None, "trust": "untrusted"}
+    tools = {tool.name: tool for tool in create_adaptation_tools(model, **options)}
+    assert tools["remember"].invoke({"text": TEXT}, ALICE).startswith("Quarantined: ")
+    (revision,) = model.ledger.history("alice")
+    assert tools["history"].invoke({}, ALICE).endswith("not in use")
+    assert tools["forget"].invoke({"revision": revision.id}, ALICE).startswith(f"Forgot {revision.id}")
+    assert not model.ledger.history("alice")
+
+
 # ---------------------------------------------------------------- whose adapter it is
 
 

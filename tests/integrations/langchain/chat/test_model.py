@@ -323,6 +323,18 @@ def test_langchain_s_own_configurable_field_works_too(llm: ChatSeal, seal: SelfA
     assert configurable.invoke(QUESTION, with_adapter("alice")).content == said(seal, "alice")
 
 
+def test_a_handle_answers_with_its_own_adapters(seal: SelfAdaptingModel) -> None:
+    handle = seal.in_namespace(("acme", "alice"))
+    store(seal, handle.full_name("work"), random_adapter(seal.base, 3))
+    seal.ledger.claim(handle.full_name("work"), ("acme", "alice"), "work")
+    llm = ChatSeal(backend=handle, max_tokens=8, style="plain")
+    said = ChatSeal(backend=seal, max_tokens=8, style="plain", adapter=handle.full_name("work")).invoke(QUESTION)
+    assert llm.bind(adapter="work").invoke(QUESTION).content == said.content
+    assert llm.bind(adapter="default").invoke(QUESTION).content == llm.invoke(QUESTION).content
+    with pytest.raises(AdapterError):
+        llm.bind(adapter="bob").invoke(QUESTION)
+
+
 def test_an_unknown_adapter_is_an_error_and_default_is_the_base_until_it_has_learnt(
     llm: ChatSeal, seal: SelfAdaptingModel
 ) -> None:
