@@ -12,6 +12,7 @@ from seal_agent.data.documents.read import structure_of
 from seal_agent.errors import InputError
 from seal_agent.images.blocks import split_blocks
 from seal_agent.images.pictures import as_pictures
+from seal_agent.text.inflection import composed
 from seal_agent.types import Context, Message, Question, Trust
 from seal_agent.validation import check_whole_characters
 
@@ -25,6 +26,8 @@ def as_context(
     trust: Trust | None = None,
 ) -> tuple[Context, Document | None]:
     """A context with the title and questions that are given beside it, if any, and its sections, if it has any.
+
+    Accents are composed (NFC), as they are in what is asked later.
 
     Raises InputError for what cannot be learnt.
     """
@@ -43,11 +46,20 @@ def as_context(
     if whole.images:
         whole = replace(whole, images=as_pictures(whole.images))
     check_context(whole)
+    whole = _composed(whole)
     document = document or structure_of(whole.text)
     if document is None or not document.has_structure:
         return whole, None
     document = replace(document, title=whole.title or document.title)
     return replace(whole, title=document.title), document
+
+
+def _composed(context: Context) -> Context:
+    questions = tuple(
+        replace(question, text=composed(question.text), golds=tuple(map(composed, question.golds)))
+        for question in context.questions
+    )
+    return replace(context, text=composed(context.text), title=composed(context.title), questions=questions)
 
 
 def check_context(context: Context) -> None:
@@ -76,10 +88,11 @@ def _check_text(what: str, text: str) -> None:
 
 
 def as_messages(messages: Sequence[MessageLike]) -> tuple[Message, ...]:
-    """Chat turns. Raises InputError."""
+    """Chat turns, with composed accents (NFC) but for the assistant's, which stay as given. Raises InputError."""
     if isinstance(messages, (str, Mapping, Message)) or not isinstance(messages, Iterable):
         raise InputError(f'messages are a list of {{"role": …, "content": "…"}}, but they are {messages!r}')
-    return tuple(_as_message(message) for message in messages)
+    turns = map(_as_message, messages)
+    return tuple(turn if turn.role == "assistant" else replace(turn, content=composed(turn.content)) for turn in turns)
 
 
 def _as_message(message: MessageLike) -> Message:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import unicodedata
 from pathlib import Path
 
 from seal_agent.errors import InputError
@@ -33,7 +34,7 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def decode_text(raw: bytes, source: str) -> str:
-    """The text in the bytes of a text file; InputError names it as `source`."""
+    """The text in the bytes of a text file, with composed accents (NFC); InputError names it as `source`."""
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if raw.startswith(mark)), "utf-8-sig")
     if encoding == "utf-8-sig" and b"\0" in raw:
         raise InputError(f"{source} is a binary file, or UTF-16 without a byte order mark; {_BINARY}")
@@ -46,4 +47,4 @@ def decode_text(raw: bytes, source: str) -> str:
         raise InputError(f"{source} is a binary file, since it holds NUL characters; {_BINARY}")
     if not text.strip():
         raise InputError(f"{source} is empty; give a text to learn from")
-    return text
+    return unicodedata.normalize("NFC", text)

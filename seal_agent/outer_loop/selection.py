@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from seal_agent.text.scripts import JOINERS, LETTERS_PER_WORD, MARKS, UNSPACED
 from seal_agent.types import Outcome, Question, SelfEdit
 
 LEAK_WORDS = 8  # a self-edit does not share a run of this many words with a question by chance
+WHOLE_WORDS = 6  # nor all of a question that has fewer than LEAK_WORDS, but at least this many
+_CHINESE_LETTERS, _OTHER_LETTERS = LETTERS_PER_WORD, 4  # per word, in Chinese and Japanese; in Thai, Khmer and the like
+_WORD = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})[\w{MARKS}{JOINERS}])+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +57,36 @@ def select(scored: Sequence[ScoredEdit], floor: float, keep: int) -> list[Scored
 def leaked_words(edit: SelfEdit, passage: str, questions: Iterable[Question]) -> str:
     """The first run of words that a self-edit shares with a question but not with the passage; "" for none.
 
-    A self-edit that repeats its test questions would be rewarded for knowing them.
+    A self-edit that repeats its test questions would be rewarded for knowing them. A run has LEAK_WORDS words, or all
+    of a shorter question's; letters stand for words in scripts that do not separate words.
     """
-    suspect = set(_runs(edit.completion)) - set(_runs(passage))
-    return next((" ".join(run) for question in questions for run in _runs(question.text) if run in suspect), "")
+    for question in questions:
+        words = _WORD.findall(question.text.casefold())
+        letters = _letters_per_word(words)
+        size = min(LEAK_WORDS * letters, len(words))
+        if size >= WHOLE_WORDS * letters:
+            suspect = _runs_of(edit.completion, size) - _runs_of(passage, size)
+            for run in _runs(words, size):
+                if run in suspect:
+                    return ("" if letters > 1 else " ").join(run)
+    return ""
 
 
-def _runs(text: str) -> list[tuple[str, ...]]:
-    words = re.findall(r"\w+", text.casefold())
-    return [tuple(words[i : i + LEAK_WORDS]) for i in range(len(words) - LEAK_WORDS + 1)]
+@functools.lru_cache(maxsize=64)
+def _runs_of(text: str, size: int) -> frozenset[tuple[str, ...]]:
+    return frozenset(_runs(_WORD.findall(text.casefold()), size))
+
+
+def _runs(words: Sequence[str], size: int) -> list[tuple[str, ...]]:
+    return [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
+
+
+def _letters_per_word(words: Sequence[str]) -> int:
+    """How many letters stand for a word of a question; 1 where spaces separate its words."""
+    unspaced = [word for word in words if UNSPACED.match(word)]
+    if len(unspaced) * 2 <= len(words):
+        return 1
+    return _CHINESE_LETTERS if unspaced[0] >= "\u3000" else _OTHER_LETTERS
 
 
 def advantage(kept: Mapping[str, Sequence[ScoredEdit]], scored: Mapping[str, Sequence[ScoredEdit]]) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,9 @@ def fill_turns(name_or_path: str, **values: str) -> tuple[Message, ...]:
 
 
 def question_prompt(title: str, question: str) -> str:
-    """A closed-book question, both for asking and for training (SEAL: topic, then question)."""
-    return fill(load_prompt("question" if title else "question-untitled"), title=title, question=question)
+    """A closed-book question, both for asking and for training (SEAL: topic, then question), with composed accents."""
+    prompt = fill(load_prompt("question" if title else "question-untitled"), title=title, question=question)
+    return unicodedata.normalize("NFC", prompt)
 
 
 def question_with_passage(title: str, passage: str, question: str) -> str:

@@ -19,7 +19,7 @@ from seal_agent.text.phrases import names_of, phrases_of
 from seal_agent.text.reasoning import without_reasoning
 from seal_agent.text.scripts import UNSPACED, word_count
 from seal_agent.text.sentences import is_question, sentences_of
-from seal_agent.text.words import content_words, first_sentence, has_number, is_number, words_of
+from seal_agent.text.words import content_words, has_number, is_number, words_of
 from seal_agent.types import CheckedNote, Note, Prompt, Sampling
 
 MIN_SENTENCE_WORDS = 5  # a small model writes no good question about a shorter sentence
@@ -98,7 +98,10 @@ def ask_and_answer(
     rows = [(i, question) for i, of_sentence in enumerate(asked) for question in of_sentence]
     prompts = [answer_prompt(sources[i], question) for i, question in rows]
     completions = engine.generate(prompts, _ANSWER_SAMPLING, progress=progress)
-    answers = [first_sentence(without_reasoning(completion.text).strip()) for completion in completions]
+    answers = [
+        next(iter(sentences_of(without_reasoning(completion.text), sources[i].language)), "")
+        for (i, _), completion in zip(rows, completions, strict=True)
+    ]
     notes: list[list[CheckedNote]] = [[] for _ in sources]
     for (i, question), answer in zip(rows, answers, strict=True):
         source, sentence_notes = sources[i], notes[i]

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from seal_agent.errors import InputError
+from seal_agent.text.layout import PARAGRAPH, is_laid_out
+from seal_agent.text.sentences import SPEAKER
 
 MAX_DOCUMENT_TOKENS = 131_072  # not tuned; training on more in one adapt call would take hours
-LAYOUT_SHARE = 0.25  # not tuned: of a block's lines that must look laid out, for its line breaks to mean something
-_PARAGRAPH = re.compile(r"\n\s*\n")
 _LINE = re.compile(r"\n")
-_SENTENCE = re.compile(r"(?<=[.!?。！？])\s+")
+_SENTENCE = re.compile(  # Chinese, Japanese, Khmer and Burmese need no white space after a sentence
+    rf"(?<=[.!?।॥۔؟։።])\s+|(?<=[。！？។။])(?![。！？」』”’）])\s*|(?<=[。！？][」』”’）])(?!{SPEAKER.pattern})\s*"
+)
+_CLAUSE = re.compile(r"(?<=[，、；])\s*")
 _SPACE = re.compile(r"\s+")
-_LAID_OUT = re.compile(
-    r"\s|.*(?:\t|[^\s.!?] {2,}\S|\|)|[-*+•>]\s|\d+[.)]\s"
-)  # indented, in columns, or an item of a list
 _INDENT = re.compile(r"(?:^|\n)([ \t]*)\Z")
 _INDENTED_LINE = re.compile(r"\n[ \t]+\S")
 
@@ -28,8 +28,8 @@ def split_document(text: str, count_tokens: Callable[[str], int], limit: int) ->
     """Split a text into passages of at most `limit` tokens.
 
     Cuts fall between paragraphs where possible, else between sentences (in tables, lists and source code: lines), else
-    between words. Nothing is lost but the white space at the cuts. Raises InputError for an empty text or one over
-    MAX_DOCUMENT_TOKENS.
+    between words (in Chinese and Japanese: behind commas). Nothing is lost but the white space at the cuts. Raises
+    InputError for an empty text or one over MAX_DOCUMENT_TOKENS.
     """
     if not text.strip():
         raise InputError("the context is empty; give a text to learn from")
@@ -49,7 +49,7 @@ class _Splitter:
     limit: int
 
     def passages(self) -> list[str]:
-        return [self._passage(span) for span in self._split(self._stripped(0, len(self.text)), [_PARAGRAPH])]
+        return [self._passage(span) for span in self._split(self._stripped(0, len(self.text)), [PARAGRAPH])]
 
     def _split(self, span: Span, separators: list[re.Pattern[str]]) -> list[Span]:
         """Split at the first separator, and with the finer ones where a part is still too long."""
@@ -68,13 +68,14 @@ class _Splitter:
 
     def _finer(self, block: Span, separator: re.Pattern[str]) -> list[re.Pattern[str]]:
         """How to split a paragraph: where it has lines, at these before sentences if they are laid out, else after."""
-        if separator is not _PARAGRAPH:
+        if separator is not PARAGRAPH:
             return []
         lines = self.text[slice(*block)].split("\n")
         if len(lines) == 1:
-            return [_SENTENCE, _SPACE]
-        laid_out = sum(bool(_LAID_OUT.match(line)) for line in lines)
-        return [_LINE, _SENTENCE, _SPACE] if laid_out >= LAYOUT_SHARE * len(lines) else [_SENTENCE, _LINE, _SPACE]
+            return [_SENTENCE, _CLAUSE, _SPACE]
+        if is_laid_out(lines):
+            return [_LINE, _SENTENCE, _CLAUSE, _SPACE]
+        return [_SENTENCE, _LINE, _CLAUSE, _SPACE]
 
     def _blocks(self, span: Span, separator: re.Pattern[str]) -> Iterator[Span]:
         """What stands between the separators, without surrounding white space."""

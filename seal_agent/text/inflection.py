@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
 import unicodedata
+from typing import Any
 
 import snowballstemmer
 from text_to_num import alpha2digit
@@ -62,26 +64,56 @@ _NEGATIONS = {
     "pt": "não nunca jamais nenhum nenhuma",
     "ru": "не нет никогда ни",
 }
+_FIRST_WITH_MARKS = "\u0780"  # letters below are Latin, Greek, Cyrillic, Hebrew or Arabic: marks are accents and vowels
+_NO_JAMO = re.compile("[^\u1100-\u11ff]+")  # Korean words are compared by their letters, not by their syllables
 _AND = {"en": "and", "de": "und", "fr": "et", "es": "y|e", "it": "e|ed", "pt": "e", "nl": "en", "ru": "и"}
 
 
-@functools.cache
-def _stemmer(language: str) -> object:
-    return snowballstemmer.stemmer(_STEMMERS[language])
+class _Stemmers(threading.local):
+    """Each thread's own: a stemmer keeps the word that it is at."""
+
+    def __init__(self) -> None:
+        self.by_language: dict[str, Any] = {}
+
+    def of(self, language: str) -> Any:
+        if language not in self.by_language:
+            self.by_language[language] = snowballstemmer.stemmer(_STEMMERS[language])
+        return self.by_language[language]
 
 
+_stemmers = _Stemmers()
+
+
+@functools.lru_cache(maxsize=65536)
 def stem(word: str, language: str = ENGLISH) -> str:
     """The stem of a lower-case word by its language's Snowball stemmer; the word itself if there is none."""
     if language not in _STEMMERS:
         return word
-    return str(_stemmer(language).stemWord(word))  # type: ignore[attr-defined]
+    return str(_stemmers.of(language).stemWord(word))
 
 
 def fold(text: str) -> str:
-    """A text in lower case without accents, in compatible forms; й keeps its breve, being a letter of its own."""
+    """A text in lower case without accents, in compatible forms.
+
+    Marks that tell letters apart stay: й keeps its breve, and Japanese, Thai and the scripts of India keep theirs.
+    """
     folded = unicodedata.normalize("NFKD", text.encode(errors="replace").decode()).casefold()
-    plain = "".join(char for char in folded.replace("и\u0306", "й") if not unicodedata.combining(char))
-    return plain if plain.isascii() else _ascii_digits(plain)
+    if folded.isascii():
+        return folded
+    kept, base = [], ""
+    for char in folded.replace("и\u0306", "й"):
+        if not unicodedata.combining(char):
+            base = char
+        elif base < _FIRST_WITH_MARKS:
+            continue
+        kept.append(char)
+    plain = "".join(kept)
+    return plain if plain.isascii() else _ascii_digits(_NO_JAMO.sub(lambda part: composed(part[0]), plain))
+
+
+def composed(text: str) -> str:
+    """A text with each accent in one character with its letter, as keyboards write it (NFC)."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _ascii_digits(text: str) -> str:

@@ -7,6 +7,7 @@ import re
 import sentencex
 
 from seal_agent.text.languages import ENGLISH, function_words, language_of
+from seal_agent.text.layout import units_of
 
 _CAMEL_CASE = r"[a-z]{1,3}[A-Z]"  # a name such as iPhone or eBay begins a sentence as it stands
 _ENGLISH_END = re.compile(
@@ -34,32 +35,38 @@ _ABBREVIATIONS = {  # those that sentencex lacks
     "it": "sig sig.ra dott prof",
 }
 _CLOSING = ("」", "』", "”")
-_SPEAKER = re.compile(r"と|って|[^。！？，,\s]{0,6}[说說问問答喊]")
+SPEAKER = re.compile(r"と|って|[^。！？，,\s]{0,6}[说說问問答喊]")
+"""What goes on behind what was said, and says who said it."""
 _OPENING = "\"'“„«‹(‘「『¿¡"
 
 
 def sentences_of(text: str, language: str = "") -> list[str]:
     """The sentences of a text, without white space around them.
 
+    None goes beyond a paragraph; nor, where lines are items, rows, source code or verse, beyond a line.
+
     Args:
         text: One or several sentences.
         language: ISO 639 code; "" to tell it from the text.
     """
     language = language or language_of(text)
-    if language == ENGLISH:
-        parts = _ENGLISH_END.split(text)
-    else:
-        whole = text.encode(errors="replace").decode()  # sentencex takes no lone surrogates
-        joined = _joined(list(sentencex.segment(language, whole)), language)
-        parts = [part for sentence in joined for part in _MISSED_END.split(sentence)]
-        if language in _CLAUSE_LANGUAGES:
-            parts = [clause for part in parts for clause in _clauses(part)]
+    parts = (part for unit in units_of(text) for part in _split(unit, language))
     return [stripped for part in parts if (stripped := part.strip())]
 
 
 def is_question(text: str, language: str = ENGLISH) -> bool:
     """Whether a text ends with the question mark of its script."""
     return text.rstrip("\"'”’»」』)").endswith((";", "\u037e") if language == "el" else ("?", "？", "؟", "՞", "፧"))
+
+
+def _split(unit: str, language: str) -> list[str]:
+    """The sentences of one paragraph or line."""
+    if language == ENGLISH:
+        return _ENGLISH_END.split(unit)
+    whole = unit.encode(errors="replace").decode()  # sentencex takes no lone surrogates
+    joined = _joined(list(sentencex.segment(language, whole)), language)
+    parts = [part for sentence in joined for part in _MISSED_END.split(sentence)]
+    return [clause for part in parts for clause in _clauses(part)] if language in _CLAUSE_LANGUAGES else parts
 
 
 def _joined(pieces: list[str], language: str) -> list[str]:
@@ -76,7 +83,7 @@ def _joined(pieces: list[str], language: str) -> list[str]:
 def _goes_on(before: str, after: str, language: str) -> bool:
     """Whether a sentence goes on after a full stop."""
     end, word = before.rstrip(), after.lstrip().lstrip(_OPENING)
-    if end.endswith(_CLOSING) and _SPEAKER.match(after):  # what was said, and who said it
+    if end.endswith(_CLOSING) and SPEAKER.match(after):  # what was said, and who said it
         return True
     if before == end and end[-1:] in ".．" and after[:1].isalnum():  # "3.5", "U.S.A"
         return True

@@ -45,11 +45,19 @@ _SPELLING_RULES = (  # spelling variants and their normal form, applied in this 
 _OTHER_RULES = (  # the same for languages other than English
     (re.compile(r"\b(?:l|d|qu|n|s|j|c|m|t|dell|all|nell|sull|un)['’](?=\w)"), " "),
     (re.compile(r"[-–—/]"), " "),
-    (re.compile(r"(?<=\d)[.\u00a0\u202f ](?=\d{3}\b)"), ""),
-    (re.compile(r"(?<=\d),(?=\d)"), "."),
+    (re.compile(r"(?<=\d)[\u00a0\u202f ](?=\d{3}\b)"), ""),
     (re.compile(r"%|\b(?:prozent|por ciento|pour cent|per cento|por cento|процент\w*)\b"), " percent "),
     (re.compile(r"\$"), " dollar "),
     (re.compile(r"\b([^\W\d_])\.\s?(?=[^\W\d_]\b)"), r"\1"),
+)
+_COMMA_DECIMALS = "de fr es it pt nl sv da nb fi pl cs sk hu ro ca id tr vi ru uk bg el hy ka"
+_COMMA_DECIMAL_RULES = (  # 1.234,5
+    (re.compile(r"(?<=\d)\.(?=\d{3}\b)"), ""),
+    (re.compile(r"(?<=\d),(?=\d)"), "."),
+)
+_POINT_DECIMAL_RULES = (  # 1,234.5; in India 1,50,000; between Arabic digits ٬ and ٫
+    (re.compile(r"(?<=\d)[,٬](?=(?:\d\d[,٬])*\d{3}(?!\d))"), ""),
+    (re.compile(r"(?<=\d)[,٫](?=\d)"), "."),
 )
 _SCALED = re.compile(r"\b(\d+(?:\.\d+)?) (thousand|million|billion|trillion)\b")
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
@@ -116,9 +124,13 @@ def _english_words(text: str) -> tuple[str, ...]:
 def _other_words(text: str, language: str) -> tuple[str, ...]:
     lowered = text.encode(errors="replace").decode().lower()
     plain = fold(with_english_months(with_digits(lowered, language), language))
-    for pattern, replacement in _OTHER_RULES:
+    for pattern, replacement in (*_number_rules(language), *_OTHER_RULES):
         plain = pattern.sub(replacement, plain)
     return tuple(_normal_form(word, language) for word in _WORD.findall(plain))
+
+
+def _number_rules(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    return _COMMA_DECIMAL_RULES if language in _COMMA_DECIMALS.split() else _POINT_DECIMAL_RULES
 
 
 def content_words(text: str, language: str = ENGLISH) -> tuple[str, ...]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import unicodedata
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from seal_agent.adaptation.inputs import as_messages
+from seal_agent.adaptation.inputs import as_context, as_messages
+from seal_agent.data.text_files import read_text
 from seal_agent.errors import InputError
-from seal_agent.types import Message
+from seal_agent.prompts import question_prompt
+from seal_agent.types import Context, Message, Question
 
 
 @pytest.mark.parametrize("messages", [None, 3, "hello", {"role": "user", "content": "hello"}, Message("user", "hello")])
@@ -26,3 +30,21 @@ def test_each_message_has_a_role_and_a_text(message: Any) -> None:
 def test_mappings_and_messages_may_be_mixed() -> None:
     turns = as_messages([{"role": "user", "content": "hi"}, Message("assistant", "hello")])
     assert turns == (Message("user", "hi"), Message("assistant", "hello"))
+
+
+def test_accents_are_composed_on_entry_but_not_in_what_the_assistant_wrote(tmp_path: Path) -> None:
+    plain = "Émile fährt für Zoë im März"
+    apart = unicodedata.normalize("NFD", plain)
+    context, _ = as_context(Context(apart, apart, (Question(apart, (apart,)),)), None, None)
+    assert context == Context(plain, plain, (Question(plain, (plain,)),))
+    with_heading, document = as_context(f"# {apart}\n\n{apart} nach Bonn.", None, None)
+    assert document is not None
+    assert with_heading.title == document.title == plain
+    assert document.sections[0].text == f"{plain} nach Bonn."
+    assert as_messages([Message("user", apart), Message("assistant", apart)]) == (
+        Message("user", plain),
+        Message("assistant", apart),
+    )
+    assert question_prompt(apart, apart) == question_prompt(plain, plain)
+    (tmp_path / "a.txt").write_text(apart, "utf-8")
+    assert read_text(tmp_path / "a.txt") == plain

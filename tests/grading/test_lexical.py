@@ -70,6 +70,7 @@ def verdict(golds: tuple[str, ...], answer: str, question: str = "Which?") -> Ve
         ("서울", "서울은 수도이다."),
         ("Москва", "Столица — Москва."),
         ("#P", "The class #P."),
+        ("1234人", "参加者は1,234人です。"),
     ],
 )
 def test_right_answers(gold: str, answer: str) -> None:
@@ -109,6 +110,7 @@ def test_right_answers(gold: str, answer: str) -> None:
         ("#P", "Classes like IP and AM are interactive proof systems."),
         ("King's Cross", "The CrossCountry trains stop there."),
         ("北京", "首都是東京。"),
+        ("パリ", "それはバリです。"),
     ],
 )
 def test_wrong_answers(gold: str, answer: str) -> None:

@@ -14,7 +14,7 @@ from seal_agent.self_edits.formats.cloze import GAP, cloze_notes
 from seal_agent.self_edits.formats.evidence import evidence_notes
 from seal_agent.self_edits.parsing import parse
 from seal_agent.self_edits.question_words import describe_languages, localized, question_words_of
-from seal_agent.self_edits.questions import ask, question_flaw, question_words, statements_of
+from seal_agent.self_edits.questions import Sentence, ask, ask_and_answer, question_flaw, question_words, statements_of
 from seal_agent.self_edits.synonyms import LANGUAGES, synonyms_of
 from seal_agent.types import Note, SelfEdit
 
@@ -140,3 +140,18 @@ def test_which_languages_were_used_is_said() -> None:
     )
     assert describe_languages(["fr"], asked=False) == "fr"
     assert describe_languages(["und"], asked=True) == "not recognised (cues without question words)"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "question", "answer", "language"),
+    [
+        ("The old mill was bought by Dr. Tamsin Vole in spring.", "Who bought the old mill?", "Dr. Tamsin Vole", "en"),
+        ("Die alte Mühle wurde am 3. Oktober 1907 verkauft.", "Wann wurde die Mühle verkauft?", "am 3. Oktober", "de"),
+    ],
+)
+def test_an_answer_does_not_end_at_an_abbreviation(sentence: str, question: str, answer: str, language: str) -> None:
+    completions = iter([question, f"{answer}. She is old."])
+    engine = ScriptedEngine(lambda prompt, adapter: next(completions))
+    ((checked,),) = ask_and_answer(engine, [Sentence("", sentence, language=language)], 1)
+    assert checked.note.answer is not None
+    assert checked.note.answer.startswith(answer)

@@ -64,6 +64,29 @@ def test_every_part_is_a_slice(text: str, limit: int) -> None:
         at = start + len(part)
 
 
+@pytest.mark.parametrize(
+    ("sentence", "between"),
+    [
+        ("安娜住在北京的老磨坊里。", ""),
+        ("彼は「はい。」と言った。", ""),
+        ("“你好！”她说。", ""),
+        ("अन्ना दिल्ली में रहती है।", " "),
+        ("انا لاہور میں رہتی ہے۔", " "),
+        ("أين تعمل آنا؟", " "),
+        ("Աննան ապրում է Երևանում։", " "),
+    ],
+)
+def test_long_paragraphs_of_every_script_are_cut_between_sentences(sentence: str, between: str) -> None:
+    parts = split_document(between.join([sentence] * 40), len, 100)
+    assert len(parts) > 3
+    assert all(part == between.join([sentence] * (len(part) // len(sentence))) for part in parts)
+
+
+def test_a_chinese_sentence_that_is_too_long_is_cut_behind_its_commas() -> None:
+    clause = "安娜住在北京，"
+    assert set(split_document(clause * 20 + "好。", len, 16)[:-1]) == {clause * 2}
+
+
 # ---------------------------------------------------------------- prose
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from seal_agent.text import inflection
+from seal_agent.text.inflection import fold
 from seal_agent.text.phrases import names_of, phrases_of
 from seal_agent.text.scripts import word_count
 from seal_agent.text.words import content_words, has_number, words_of
@@ -51,6 +56,51 @@ def test_german_nouns_are_no_names_and_names_are() -> None:
 )
 def test_two_writings_of_one_thing_have_the_same_words(language: str, left: str, right: str) -> None:
     assert words_of(left, language) == words_of(right, language)
+
+
+@pytest.mark.parametrize(
+    ("language", "left", "right"),
+    [
+        ("zh", "1,234人", "1234人"),
+        ("ja", "1,234,567", "1234567"),
+        ("ko", "1,234", "1234"),
+        ("hi", "1,50,000", "150000"),
+        ("hi", "१,५०,०००", "150000"),
+        ("ar", "1,234", "1234"),
+        ("ar", "١٬٢٣٤٫٥", "1234.5"),
+        ("he", "1,234", "1234"),
+        ("th", "1,234", "1234"),
+        ("und", "1,234.5", "1234.5"),
+        ("de", "1.234,5", "1234.5"),
+        ("ru", "1.234.567,5", "1234567.5"),
+    ],
+)
+def test_the_separators_of_a_number_are_those_of_its_language(language: str, left: str, right: str) -> None:
+    assert words_of(left, language) == words_of(right, language)
+
+
+def test_a_decimal_is_no_number_of_thousands_where_a_point_is_decimal() -> None:
+    assert words_of("3.125", "zh") == ("3.125",)
+    assert words_of("3,125", "de") == ("3.125",)
+
+
+@pytest.mark.parametrize(
+    ("language", "left", "right"),
+    [("ja", "パリ", "バリ"), ("th", "ไก่", "ไก้"), ("hi", "सड़क", "सडक"), ("hi", "अन्न", "अनन"), ("ja", "ガ", "カ")],
+)
+def test_marks_that_tell_words_apart_stay(language: str, left: str, right: str) -> None:
+    assert words_of(left, language) != words_of(right, language)
+    assert words_of(unicodedata.normalize("NFD", left), language) == words_of(left, language)
+
+
+def test_accents_and_vowel_points_are_folded() -> None:
+    assert fold("Émile Ἀθήνα ёлка שָׁלוֹם كِتَاب") == "emile αθηνα елка שלום كتاب"
+
+
+def test_each_thread_has_its_own_stemmer() -> None:
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(inflection._stemmers.of, "de").result() is not inflection._stemmers.of("de")
+    assert inflection._stemmers.of("de") is inflection._stemmers.of("de")
 
 
 def test_marks_stay_in_their_words_and_function_words_are_no_content() -> None:

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from seal_agent.text.lines import ends_a_sentence
+
+_SIGNS = ")]%‰°€$£¥\"'“”’»」』）"  # what a sentence that lacks its full stop may end in, besides letters and digits
 MAX_HEADING_WORDS = 15  # a longer line is a paragraph, whatever its type looks like
 
 
@@ -118,9 +121,10 @@ def _under_its_title(document: Document) -> Iterator[Section]:
 
 
 def sentence(text: str) -> str:
-    """A paragraph, with a full stop where it ends in a word: what follows is another sentence."""
+    """A paragraph, with a full stop where it ends in a word, a bracket or a sign: what follows is another sentence."""
     text = text.strip()
-    return f"{text}." if text and text[-1].isalnum() else text
+    open_ended = text and (text[-1] in _SIGNS or unicodedata.category(text[-1])[0] in "LMN")
+    return f"{text}." if open_ended and not ends_a_sentence(text) else text
 
 
 def single_line(text: str) -> str:
@@ -138,7 +142,7 @@ def is_heading_like(text: str) -> bool:
 
 
 def _cleaned(part: Heading | Block) -> Heading | Block:
-    text = part.text.encode("utf-8", "ignore").decode()
+    text = unicodedata.normalize("NFC", part.text.encode("utf-8", "ignore").decode())
     if isinstance(part, Heading):
         return Heading(part.level, single_line(text))
     kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")

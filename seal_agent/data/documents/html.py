@@ -10,10 +10,12 @@ from seal_agent.data.documents.document import Block, Document, Heading, documen
 from seal_agent.data.documents.tables import table_blocks
 from seal_agent.errors import InputError, MissingDependency
 
-_LEFT_OUT = re.compile("head|script|style|template|noscript|nav|svg|math|iframe|object|button|select|form")
+_LEFT_OUT = re.compile(  # of a form only its controls: some pages stand in one as a whole
+    "head|script|style|template|noscript|nav|svg|math|iframe|object|button|select|textarea|input|datalist|label|legend"
+)
 _LEFT_OUT_CLASSES = {"headerlink", "admonition-title"}  # of Sphinx and docutils
 _INLINE = re.compile(
-    r"a|abbr|acronym|bd[io]|b|big|cite|code|data|del|dfn|em|font|i|img|ins|kbd|label|mark|output|q|ruby|s|samp|small"
+    r"a|abbr|acronym|bd[io]|b|big|cite|code|data|del|dfn|em|font|i|img|ins|kbd|mark|output|q|ruby|s|samp|small"
     r"|span|strike|strong|su[bp]|time|tt|u|var|wbr"
 )
 _LISTS = ("ul", "ol", "menu")

@@ -13,12 +13,18 @@ from typing import Any
 
 from seal_agent.data.documents.document import Block, Document, Heading, document_of, is_heading_like, sentence
 from seal_agent.errors import InputError, MissingDependency
+from seal_agent.text.layout import ITEM
+from seal_agent.text.lines import ends_a_sentence
+from seal_agent.text.scripts import UNSPACED, word_count
 
 HEADING_SIZE = 1.12  # not tuned; type this much larger than that of most of the text is a heading's
 MARGIN = 0.1  # share of a page's height at its top and bottom where page numbers and running titles stand
 _PAGE_NUMBER = re.compile(r"(?:page |p\. ?)?[\divxlc]+(?: ?(?:of|/) ?\d+)?|[-–—] ?\d+ ?[-–—]", re.IGNORECASE)
 _FILE_NAME = re.compile(r"microsoft word|untitled|.*\.\w{2,4}$", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"[.!?:。！？：][\"'”’)\]]*$")
+MIN_CUT_WORDS = 8  # not tuned; fewer words without a full stop are a caption or a cell rather than half a sentence
+_COLON = re.compile(r"[:：][\"'”’)\]]*$")
+_JOINT = re.compile(r"(?:und|oder|bzw|sowie|and)\b")  # "Vor- und Nachteile"
+_UNSPACED_EDGE = re.compile(rf"{UNSPACED.pattern}|[\u3000-\u303f\uff00-\uff65]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +158,9 @@ def _paragraph(lines: Sequence[str]) -> str:
     """Lines joined to one, with words that were divided at the end of a line whole again."""
     text = lines[0]
     for line in lines[1:]:
-        divided = text.endswith(("-", "‐")) and text[-2:-1].islower() and line[:1].islower()
-        text = text[:-1] + line if divided else f"{text} {line}"
+        divided = text.endswith(("-", "‐")) and text[-2:-1].islower() and line[:1].islower() and not _JOINT.match(line)
+        unspaced = _UNSPACED_EDGE.match(text[-1:]) and _UNSPACED_EDGE.match(line)
+        text = text[:-1] + line if divided else f"{text}{'' if unspaced else ' '}{line}"
     return text
 
 
@@ -162,13 +169,17 @@ def _joined_over_pages(parts: list[Heading | Block]) -> list[Heading | Block]:
     joined: list[Heading | Block] = []
     for part in parts:
         last = joined[-1] if joined else None
-        if (
-            isinstance(part, Block)
-            and isinstance(last, Block)
-            and not _SENTENCE_END.search(last.text)
-            and part.text[:1].islower()
-        ):
+        if isinstance(part, Block) and isinstance(last, Block) and _goes_on(last.text, part.text):
             joined[-1] = replace(last, text=_paragraph([last.text, part.text]))
         else:
             joined.append(part)
     return [replace(part, text=sentence(part.text)) if isinstance(part, Block) else part for part in joined]
+
+
+def _goes_on(text: str, after: str) -> bool:
+    """Whether a paragraph goes on in the next: with a small letter, or behind many words with any, but for an item."""
+    if ends_a_sentence(text) or _COLON.search(text):
+        return False
+    if after[:1].islower():
+        return True
+    return word_count(text) >= MIN_CUT_WORDS and not ITEM.match(text) and not ITEM.match(after)

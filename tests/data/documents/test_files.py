@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from document_files import docx, epub, pdf
 
+from seal_agent.data.documents.pdf import _goes_on, _paragraph
 from seal_agent.data.documents.read import read_document
 from seal_agent.errors import InputError, MissingDependency
 
@@ -47,6 +48,36 @@ def test_a_pdf_is_read_column_by_column_over_its_pages(tmp_path: Path) -> None:
         "The captain of it is named Bo Wren. She sails on Mondays.",
     ]
     assert document.sections[1].text == "Leave is granted."
+
+
+def test_a_sentence_of_a_pdf_goes_on_with_a_capital_and_a_hyphen_stays_before_and(tmp_path: Path) -> None:
+    first = column(72, ["The captain of the old ferry that sails from Vell is", "named"])
+    second = column(72, ["Tamsin Vole. She knows the Vor-", "und Nachteile of the river."])
+    document = read_document(written(tmp_path, "ferry.pdf", pdf(first, second)))
+    assert document.text == (
+        "The captain of the old ferry that sails from Vell is named Tamsin Vole. "
+        "She knows the Vor- und Nachteile of the river."
+    )
+
+
+def test_captions_and_items_of_a_pdf_end_where_they_end(tmp_path: Path) -> None:
+    caption = [(72, 700, 11, "Figure 1: the mill")]
+    items = [
+        (72, 600, 11, "- a rope that the miller of Orrin keeps in the old mill"),
+        (72, 500, 11, "- a torch"),
+    ]
+    document = read_document(written(tmp_path, "mill.pdf", pdf(caption, items)))
+    assert [block.text for section in document.sections for block in section.blocks] == [
+        "Figure 1: the mill.",
+        "- a rope that the miller of Orrin keeps in the old mill.",
+        "- a torch.",
+    ]
+
+
+def test_lines_without_spaces_are_joined_without_one() -> None:
+    assert _paragraph(["老磨坊，", "由约纳斯建造，用", "Python", "控制。"]) == "老磨坊，由约纳斯建造，用 Python 控制。"
+    assert _goes_on("布伦尼克的老磨坊由木匠约纳斯于一七八二", "年建造。")
+    assert not _goes_on("पुरानी चक्की १७८२ में बढ़ई जोनास ने बनाई थी।", "इसके चार पंख हैं।")
 
 
 def test_a_pdf_without_text_asks_for_text_recognition(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from seal_agent.data.documents.document import Document
+from seal_agent.data.documents.document import Document, sentence
 from seal_agent.data.documents.html import read_html
 from seal_agent.data.documents.markdown import read_markdown
 from seal_agent.data.documents.read import structure_of
@@ -142,10 +142,35 @@ def test_steps_nested_lists_and_definitions_become_sentences() -> None:
     assert section.text == "Toll, Fee: A tenth.\n\nToll, Fee: Paid in flour.\n\nRye: A grain."
 
 
+@pytest.mark.parametrize(
+    ("text", "ended"),
+    [
+        ("Ask Ann (room 3)", "Ask Ann (room 3)."),
+        ("It costs 20 €", "It costs 20 €."),
+        ("The share is 5 %", "The share is 5 %."),
+        ("The ship is “Mirabel”", "The ship is “Mirabel”."),
+        ("अन्ना दिल्ली में रहती है", "अन्ना दिल्ली में रहती है."),
+        ("She said “Come.”", "She said “Come.”"),
+        ("It holds:", "It holds:"),
+        ("他走了。", "他走了。"),
+    ],
+)
+def test_a_paragraph_without_an_end_gets_a_full_stop(text: str, ended: str) -> None:
+    assert sentence(text) == ended
+
+
 def test_a_page_title_that_only_adds_to_the_heading_is_not_said_twice() -> None:
     page = "<html><head><title>Leave - Orrin Mills</title></head><body><h1>Leave</h1><p>Ask Ann.</p></body></html>"
     document = read_html(page)
     assert document.title_of(document.sections[0]) == "Leave"
+
+
+def test_a_page_inside_a_form_is_read_without_the_forms_controls() -> None:
+    page = (
+        "<html><body><form><h1>Leave</h1><p>Ask Ann.</p><label>Name</label><input value='x'><textarea>y</textarea>"
+        "<select><option>z</option></select><button>Send</button><p>Then wait.</p></form></body></html>"
+    )
+    assert read_html(page).text == "Ask Ann.\n\nThen wait."
 
 
 def test_roles_of_sphinx_become_their_text() -> None:

@@ -1,0 +1,102 @@
+"""Tells text whose line breaks mean something, such as tables, lists and verse, from prose that is only wrapped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from seal_agent.text.lines import ends_a_sentence
+from seal_agent.text.scripts import UNSPACED
+
+LAYOUT_SHARE = 0.25  # not tuned: of a block's lines that must look laid out, for its line breaks to mean something
+ROW_SHARE = 0.5  # not tuned: of a table's lines that look like rows, more than those that some double spaces make so
+FULL_SHARE = 0.75  # not tuned: of the lines of wrapped prose that the next word would not have fitted on
+MIN_WRAPPED = 30  # letters; prose is not wrapped to lines shorter than that
+MAX_SHORT = 100  # letters; what is broken into longer lines is paragraphs
+PARAGRAPH = re.compile(r"\n\s*\n")
+"""What separates paragraphs."""
+_BULLET = re.compile(r"\s*[-–—*+•◦▪●·>]\s+")
+ITEM = re.compile(rf"{_BULLET.pattern}|\s*(?:\d{{1,3}}[.)]|\([a-z\d]{{1,2}}\)|[a-z]\))\s+")
+"""What an item of a list begins with."""
+_ROW = re.compile(  # in columns, or of a file of comma-separated values
+    r"\s*\S[^\t]*\t|.*(?:[^\s.!?] {2,}\S|\|)|(?!.*[,;]\s)(?:[^,;]*[,;]){2}"
+)
+_OPENING = "\"'“„«‹(‘「『¿¡"
+
+
+def is_laid_out(lines: Sequence[str]) -> bool:
+    """Whether lines are a table, a list or source code: many are indented, in columns, or items."""
+    return _share(line[:1].isspace() or bool(ITEM.match(line) or _ROW.match(line)) for line in lines) >= LAYOUT_SHARE
+
+
+def units_of(text: str) -> list[str]:
+    """The parts of a text that no sentence goes beyond, in order: paragraphs, or lines where breaks mean something.
+
+    Items of lists come without their bullets. A text of one line is its own only part.
+    """
+    if "\n" not in text:
+        return [text]
+    units = (unit for paragraph in PARAGRAPH.split(text) for unit in _units(paragraph))
+    return [bare for unit in units if (bare := _BULLET.sub("", unit, count=1) if _BULLET.match(unit) else unit).strip()]
+
+
+def _units(paragraph: str) -> list[str]:
+    lines = [line for line in paragraph.split("\n") if line.strip()]
+    if len(lines) < 2:
+        return lines
+    bullets, rows = (_share(bool(pattern.match(line)) for line in lines) for pattern in (_BULLET, _ROW))
+    if bullets >= LAYOUT_SHARE or rows > ROW_SHARE:
+        return _joined(lines, _is_in_item)
+    if _is_wrapped([line.strip() for line in lines]):  # a line of it may begin with a number, as in "3. Oktober"
+        return [paragraph]
+    if ITEM.match(lines[0]) or _share(_are_indented(lines)) >= LAYOUT_SHARE:
+        return _joined(lines, _is_in_item)
+    return [paragraph] if max(map(len, lines)) > MAX_SHORT else _joined(lines, _begins_small)
+
+
+def _joined(lines: Sequence[str], goes_on: Callable[[str, str], bool]) -> list[str]:
+    """Lines; one that goes on from what stands before it is joined to that."""
+    units: list[str] = []
+    for line in lines:
+        if units and goes_on(units[-1], line):
+            units[-1] += f"\n{line}"
+        else:
+            units.append(line)
+    return units
+
+
+def _is_in_item(before: str, line: str) -> bool:
+    """Whether a line that is indented, or begins with a small letter, stands below the first line of an item."""
+    goes_on = line[:1].isspace() or _begins_small(before, line)
+    return goes_on and bool(ITEM.match(before)) and not (ITEM.match(line) or _ROW.match(line))
+
+
+def _begins_small(_: str, line: str) -> bool:
+    return line.lstrip().lstrip(_OPENING)[:1].islower()
+
+
+def _are_indented(lines: Sequence[str]) -> Iterator[bool]:
+    """For each line but the first, whether it stands further in than others."""
+    indents = [len(line) - len(line.lstrip()) for line in lines]
+    return (indent > min(indents) for indent in indents[1:])
+
+
+def _is_wrapped(lines: Sequence[str]) -> bool:
+    """Whether lines are as full as words allow. Where each ends a sentence, there is no telling."""
+    width = max(map(len, lines))
+    unspaced = any(map(UNSPACED.search, lines))
+    breaks = [(line, after) for line, after in pairwise(lines) if not ends_a_sentence(line)]
+    if not breaks or width < (MIN_WRAPPED // 2 if unspaced else MIN_WRAPPED):
+        return False
+    return _share(len(line) + 1 + _first_word(after) > width for line, after in breaks) >= FULL_SHARE
+
+
+def _first_word(line: str) -> int:
+    """The letters that have to fit on the line before for this one to begin there."""
+    return 1 if UNSPACED.match(line) else len(line.split()[0])
+
+
+def _share(flags: Iterable[bool]) -> float:
+    values = list(flags)
+    return sum(values) / len(values)
