@@ -249,7 +249,7 @@ class SelfAdaptingModel(StoredAdapters):
         lineage = self._ledger.lineage(self.full_name(adapter))
         if known := learned_already(lineage, whole, inner_loop or self._inner_loop):
             return known
-        budget.check(self._ledger, self.full_name(adapter))
+        self.check_budget(adapter)
         proposal = self.propose(
             context,
             adapter=adapter,
@@ -421,7 +421,7 @@ class SelfAdaptingModel(StoredAdapters):
             if known := learned_already(self._ledger.lineage(self.full_name(adapter)), whole, config):
                 found[i] = known
                 continue
-            budget.check(self._ledger, self.full_name(adapter))
+            self.check_budget(adapter)
             part = part_of(progress, i, len(contexts))
             proposals.append(self.propose(context, adapter=adapter, trust=trust, self_edit=self_edit, progress=part))
         committed = iter(self._commit_each(proposals, config, gate, approve, metadata, progress))

@@ -112,6 +112,10 @@ class StoredAdapters:
                 return self._ledger.get(revision.id)
             return self._ledger.record(revision, imported.sha256, stored)
 
+    def check_budget(self, adapter: str = DEFAULT_ADAPTER) -> None:
+        """Raises BudgetError where another training of this adapter would break a limit; see `seal budget`."""
+        budget.check(self._ledger, self.full_name(adapter))
+
     def diff(self, left: str, right: str) -> list[Change]:
         """The questions that two revisions (or "base") answer differently: their own, and general ones."""
         sides = [None if side == "base" else self._own_revision(side) for side in (left, right)]

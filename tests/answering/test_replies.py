@@ -6,8 +6,9 @@ import pytest
 from fakes import BRANCH, ScriptedEngine
 
 from seal_agent.answering.reader import NOT_STATED
-from seal_agent.answering.recall import closed_book
+from seal_agent.answering.recall import closed_book, room_for
 from seal_agent.answering.replies import is_question, is_recall, reply_all, reply_in_chat
+from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import AnswerConfig
 from seal_agent.lora.adapter import LoraAdapter, new_adapter
@@ -45,6 +46,20 @@ def engine_of(reader: LoraAdapter, recalled: str, read: dict[str, str]) -> Scrip
 def ask(engine: ScriptedEngine, base: BaseModel, adapter: LoraAdapter | None, **config: object) -> object:
     (reply,) = reply_all(engine, base, [closed_book("Steam", QUESTION, adapter)], AnswerConfig(**config))  # type: ignore[arg-type]
     return reply
+
+
+@pytest.mark.real_model
+def test_a_sentence_has_room_in_scripts_that_are_cut_into_bytes() -> None:
+    base = load_model()
+    questions = {
+        QUESTION: 64,
+        "Wann schließt das Büro am Montag?": 128,
+        "Когда закрывается офис в понедельник?": 256,
+        "कार्यालय सोमवार को कब बंद होता है?": 256,
+        "办公室什么时候关门？": 512,
+    }
+    assert {text: room_for(base, closed_book("", text, None), 64) for text in questions} == questions
+    assert room_for(base, closed_book("", "办公室什么时候关门？", None), 600) == 600
 
 
 def test_an_adapter_answers_in_the_few_words_that_were_asked_for(

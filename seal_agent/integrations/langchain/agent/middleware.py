@@ -20,7 +20,6 @@ from seal_agent.integrations.langchain.agent.documents import as_context, docume
 from seal_agent.integrations.langchain.agent.documents import is_correction as is_correction
 from seal_agent.integrations.langchain.agent.tools import find_learnt, find_tried
 from seal_agent.integrations.namespaces import DEFAULT_NAMESPACE
-from seal_agent.store import budget
 from seal_agent.store.queue import LessonQueue
 from seal_agent.types import Context
 
@@ -221,7 +220,7 @@ class AdaptationMiddleware(AgentMiddleware[AdaptationState, Any, Any]):
         }
 
     def _with_notes(self, draft: Draft) -> Draft:
-        budget.check(self._model.ledger, draft.adapter)
+        self._model.check_budget(draft.adapter)
         proposal = self._model.propose(draft.context, adapter=draft.adapter, self_edit=self._self_edit)
         return replace(draft, proposal=proposal)
 
