@@ -18,8 +18,6 @@ from seal_agent.types import Message, Picture, Prompt, Sampling
 
 BRANCHES = 4  # first tokens that are followed; measured: the right sentence is among four for nearly every question
 COMMON = 1.8  # tokens per character relative to English that ask for no more room; 99 % of SQuAD's questions have less
-    1.8  # tokens per character, relative to English, that ask for no more room; 99 % of SQuAD's questions have less
-)
 ENGLISH = "The first keeper of the lighthouse was a fisherman from the village, who lived there for thirty years."
 LONGEST = 512  # tokens of a sentence that is recalled, in any script; not tuned
 LEAST = 0.02  # least probability of a first token that is followed; not tuned
