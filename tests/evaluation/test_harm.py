@@ -46,6 +46,7 @@ def test_the_surroundings_of_harm_do_not_depend_on_how_much_is_learnt(tmp_path: 
         plan_run(request(tmp_path, "harm", recipe="paper", limit=29))
 
 
+@pytest.mark.slow
 def test_harm_runs_any_task_of_lm_eval_before_and_after(tmp_path: Path, tiny_base: BaseModel) -> None:
     folder = tmp_path / "tasks"
     folder.mkdir()
