@@ -372,7 +372,7 @@ class SelfAdaptingModel(StoredAdapters):
             return known
         revision = learned_already(lineage, context_of(lessons), config)
         if revision is None:
-            budget.check(self._ledger, store.adapter)
+            self.check_budget(adapter)
             parent = lineage[0].id if lineage else None
             proposal = proposal_of(lessons, self.base, store.adapter, parent, store.limits.context_tokens)
             revision = self.commit(

@@ -53,7 +53,9 @@ def room_for(base: BaseModel, asked: Asked, tokens: int) -> int:
     Sixty tokens are a long sentence in English, and eight words in Hindi. The room is doubled as often as the tokens
     per character of question and title ask for, relative to English, up to `LONGEST`.
     """
-    density = _density(base, f"{asked.title} {asked.question}".strip()) / _density(base, ENGLISH)
+    if "english density" not in base.memo:
+        base.memo["english density"] = _density(base, ENGLISH)
+    density = _density(base, f"{asked.title} {asked.question}".strip()) / base.memo["english density"]
     room = tokens
     while density > COMMON and room < LONGEST:
         density, room = density / 2, 2 * room

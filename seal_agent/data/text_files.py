@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import codecs
-import unicodedata
 from pathlib import Path
 
 from seal_agent.errors import InputError
+from seal_agent.text.inflection import composed
 
 _BYTE_ORDER_MARKS = (  # that of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -47,4 +47,4 @@ def decode_text(raw: bytes, source: str) -> str:
         raise InputError(f"{source} is a binary file, since it holds NUL characters; {_BINARY}")
     if not text.strip():
         raise InputError(f"{source} is empty; give a text to learn from")
-    return unicodedata.normalize("NFC", text)
+    return composed(text)

@@ -16,12 +16,12 @@ from seal_agent.errors import TrainingError
 from seal_agent.evaluation.asked import sequence_id
 from seal_agent.evaluation.contestant import BeginStage, Contestant, Learnt, PassageRecord
 from seal_agent.evaluation.samples import BASE, Sample
-from seal_agent.evaluation.scoring import CONTAINS, graded_all, mean_scores, scores_of
+from seal_agent.evaluation.scoring import CONTAINS, answer_samples, mean_scores, scores_of
 from seal_agent.generation.engine import resting
 from seal_agent.grading.grader import Grader
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.training.train import train
-from seal_agent.types import Context, Verdict
+from seal_agent.types import Context
 
 Matrix = list[list[float | None]]
 
@@ -108,24 +108,8 @@ def _ask_base(
 def _samples(
     contexts: Sequence[Context], records: Sequence[PassageRecord], unit: str, seed: int, step: int, grader: Grader
 ) -> tuple[Sample, ...]:
-    samples = [
-        Sample(
-            unit,
-            seed,
-            question.text,
-            question.golds,
-            answer.answer,
-            Verdict.UNGRADED,
-            prompt_tokens=answer.prompt_tokens,
-            recalled=answer.recalled,
-            confidence=answer.confidence,
-            passage=record.unit,
-            step=step,
-        )
-        for context, record in zip(contexts, records, strict=True)
-        for question, answer in zip(context.questions, record.answers, strict=True)
-    ]
-    return graded_all(samples, grader)
+    asked = [(record.unit, context) for context, record in zip(contexts, records, strict=True)]
+    return answer_samples(unit, seed, step, asked, records, grader)
 
 
 # ---------------------------------------------------------------- figures

@@ -11,15 +11,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib import resources
 from statistics import fmean
 
 from seal_agent.data import bundled
-from seal_agent.evaluation.contestant import BeginStage, Contestant, Learnt
+from seal_agent.evaluation.contestant import BeginStage, Contestant, Learnt, PassageRecord
 from seal_agent.evaluation.passages import unit_id
 from seal_agent.evaluation.samples import BASE, Sample
-from seal_agent.evaluation.scoring import CONTAINS, graded_all
+from seal_agent.evaluation.scoring import CONTAINS, answer_samples
 from seal_agent.generation.engine import Engine
 from seal_agent.grading.grader import Grader
 from seal_agent.lora.adapter import LoraAdapter
@@ -77,8 +76,8 @@ def questions_after(context: Context, reference: Sequence[Context]) -> list[tupl
 
 def survey(contestant: Contestant, reference: Sequence[Context], grader: Grader, begin: BeginStage) -> Surroundings:
     """Ask the base model first. `reference` are passages that nothing learns."""
-    sample = partial(Sample, BASE_UNIT, 0, verdict=Verdict.UNGRADED, step=BASE)
-    samples = _answers(contestant, surrounding_questions(reference), None, sample, grader, begin)
+    asked = surrounding_questions(reference)
+    samples = answer_samples(BASE_UNIT, 0, BASE, asked, _answers(contestant, asked, None, begin), grader)
     before = perplexity(contestant.engine, neutral_texts(reference), None)
     return Surroundings.of(reference, before, samples)
 
@@ -94,35 +93,16 @@ def harm_of(
     begin: BeginStage,
 ) -> tuple[float, tuple[Sample, ...]]:
     """The perplexity with the adapter over that without, and the adapter's answers."""
-    sample = partial(Sample, unit_id(context), seed, verdict=Verdict.UNGRADED, step=0)
     asked = questions_after(context, reference)
-    samples = _answers(contestant, asked, learnt.adapter, sample, grader, begin)
+    records = _answers(contestant, asked, learnt.adapter, begin)
+    samples = answer_samples(unit_id(context), seed, 0, asked, records, grader)
     return perplexity(contestant.engine, around.neutral, learnt.adapter) / around.perplexity, samples
 
 
 def _answers(
-    contestant: Contestant,
-    asked: Sequence[tuple[str, Context]],
-    adapter: LoraAdapter | None,
-    sample: partial[Sample],
-    grader: Grader,
-    begin: BeginStage,
-) -> tuple[Sample, ...]:
-    records = contestant.ask([context for _, context in asked], [Learnt(adapter)] * len(asked), begin)
-    samples = [
-        sample(
-            question=question.text,
-            golds=question.golds,
-            answer=answer.answer,
-            prompt_tokens=answer.prompt_tokens,
-            recalled=answer.recalled,
-            confidence=answer.confidence,
-            passage=passage,
-        )
-        for (passage, context), record in zip(asked, records, strict=True)
-        for question, answer in zip(context.questions, record.answers, strict=True)
-    ]
-    return graded_all(samples, grader)
+    contestant: Contestant, asked: Sequence[tuple[str, Context]], adapter: LoraAdapter | None, begin: BeginStage
+) -> list[PassageRecord]:
+    return contestant.ask([context for _, context in asked], [Learnt(adapter)] * len(asked), begin)
 
 
 # ---------------------------------------------------------------- figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import resources
 
 from seal_agent.types import Context, content_hash
@@ -33,6 +33,18 @@ def is_seen(context: Context) -> bool:
 def is_seen_id(unit: str) -> bool:
     """The same of a passage's name in results."""
     return unit in _seen()
+
+
+def chose_recipe(searched: bool | Collection[str], unit: str) -> bool:
+    """Whether a passage, by its name in results, was among those on which a recipe was chosen.
+
+    Args:
+        searched: The recipe's own `searched`. One that names passages began from the default, so those of the default's
+            search count too.
+    """
+    if isinstance(searched, bool):
+        return searched and is_seen_id(unit)
+    return bool(searched) and (is_seen_id(unit) or unit in searched)
 
 
 @functools.cache

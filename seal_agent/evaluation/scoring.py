@@ -11,9 +11,10 @@ from statistics import fmean
 from seal_agent.arc.grids import STYLES, Grid, cell_accuracy
 from seal_agent.arc.text import parse_attempts
 from seal_agent.config import ArcConfig
+from seal_agent.evaluation.contestant import PassageRecord
 from seal_agent.evaluation.samples import UNANSWERED, Sample
 from seal_agent.grading.grader import DirectnessGrader, Grader, grade_all
-from seal_agent.types import Verdict
+from seal_agent.types import Context, Verdict
 
 CONTAINS, DIRECT, IS_ANSWER, WORDS = "contains", "direct", "is_answer", "words"
 """The answer conveys a gold one; it also singles it out; and it is at most twice as long. Words of the answer."""
@@ -80,6 +81,35 @@ def graded_all(samples: Sequence[Sample], grader: Grader) -> tuple[Sample, ...]:
         else _with_verdict(sample, next(verdicts), grader)
         for sample in samples
     )
+
+
+def answer_samples(
+    unit: str,
+    seed: int,
+    step: int,
+    asked: Sequence[tuple[str, Context]],
+    records: Sequence[PassageRecord],
+    grader: Grader,
+) -> tuple[Sample, ...]:
+    """Graded samples of the answers to the questions of contexts, each context with the `passage` of its samples."""
+    samples = [
+        Sample(
+            unit,
+            seed,
+            question.text,
+            question.golds,
+            answer.answer,
+            Verdict.UNGRADED,
+            prompt_tokens=answer.prompt_tokens,
+            recalled=answer.recalled,
+            confidence=answer.confidence,
+            passage=passage,
+            step=step,
+        )
+        for (passage, context), record in zip(asked, records, strict=True)
+        for question, answer in zip(context.questions, record.answers, strict=True)
+    ]
+    return graded_all(samples, grader)
 
 
 def _with_verdict(sample: Sample, verdict: Verdict, grader: Grader) -> Sample:

@@ -16,7 +16,7 @@ from seal_agent.errors import InputError
 from seal_agent.evaluation.continual import mean_matrix, sequence_scores
 from seal_agent.evaluation.expected import check_questions
 from seal_agent.evaluation.harm import harm_scores
-from seal_agent.evaluation.passages import is_seen_id
+from seal_agent.evaluation.passages import chose_recipe
 from seal_agent.evaluation.results import Measure, Results, published_schema, read_results, to_json
 from seal_agent.evaluation.samples import Sample, read_samples, unanswered
 from seal_agent.evaluation.scoring import graded_all, graded_arc, mean_scores, unit_scores
@@ -83,12 +83,10 @@ def _check_counts(results: Results, samples: Sequence[Sample]) -> None:
     if results.samples.count != len(samples):
         raise InputError(f"samples.count is {results.samples.count}, but there are {len(samples)} answers")
     harm = SUITES[results.suite].kind == "harm"
-    searched = results.recipe.settings.get("searched")
-    ids = frozenset(searched) if isinstance(searched, list | tuple) else frozenset()
-    recipe = RECIPES.get(results.recipe.name)
-    everywhere = searched is True or (recipe is not None and recipe.searched is True)
+    searched, recipe = results.recipe.settings.get("searched") or False, RECIPES.get(results.recipe.name)
+    searches = [searched, recipe.searched if recipe else False]
     of_units = {(s.unit, s.unit if harm or not s.passage else s.passage) for s in samples}
-    seen = {unit for unit, passage in of_units if passage in ids or (everywhere and is_seen_id(passage))}
+    seen = {unit for unit, passage in of_units if any(chose_recipe(search, passage) for search in searches)}
     unmarked = [unit for unit in results.units if unit.id in seen and not unit.seen]
     if unmarked:
         raise InputError(f"the search that chose the recipe has seen {unmarked[0].title!r}; mark it as seen")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from seal_agent.store.chain import Link
 from seal_agent.store.cleaning import unused
 from seal_agent.store.entries import from_json
 from seal_agent.store.ledger import Ledger
-from seal_agent.types import RevisionState
+from seal_agent.types import Revision, RevisionState
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,9 @@ def verify(ledger: Ledger) -> Report:
         stray = unused(ledger.adapters_folder, ledger.folders())
     problems = [] if sound == "ok" else [Problem(f"the database is damaged: {sound}", "seal restore a backup")]
     problems += _chain_problems(links)
-    problems += _revision_problems(links, rows)
-    problems += _active_problems(active, links, {row.id: row.status for row in rows})
+    digests = {link.revision: link.digest for link in links if link.event in chain.RECORDED}
+    problems += _revision_problems(links, rows, digests)
+    problems += _active_problems(active, links, {row.id: row.status for row in rows if row.holds(digests)})
     problems += [Problem(what, "seal restore a backup") for what in of_trajectories]
     for folder in sorted({row.folder for row in rows}):
         found = [*_folder_problems(ledger, folder, [row.id for row in rows if row.folder == folder])]
@@ -76,11 +78,11 @@ def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
         db.execute("ROLLBACK")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Row:
     """A row of the table of revisions."""
 
-    QUERY: ClassVar[str] = "SELECT id, adapter, parent, body, salt, state, folder, created, proposal FROM revisions"
+    QUERY: ClassVar[str] = "SELECT id, adapter, parent, body, salt, state, folder, created FROM revisions"
 
     id: str
     adapter: str
@@ -90,19 +92,26 @@ class _Row:
     state: str
     folder: str
     created: str
-    proposal: str
+
+    def holds(self, digests: Mapping[str, str]) -> bool:
+        """Whether the body is the one that was recorded; of another nothing can be said."""
+        return digests.get(self.id) == chain.digest_of(self.salt, self.body)
+
+    @functools.cached_property
+    def said(self) -> Revision:
+        """The body, read once."""
+        return from_json(self.body)
 
     @property
     def status(self) -> str:
         """Its state now; ledgers from before there were states have it in the body only."""
-        return self.state or from_json(self.body).status
+        return self.state or self.said.status
 
     def contradictions(self) -> Iterator[str]:
         """What stands beside the body and is not as the body says."""
-        said = from_json(self.body)
         for name in ("id", "adapter", "parent", "created"):
-            if getattr(self, name) != getattr(said, name):
-                yield f"its {name} is {getattr(self, name)}, but was {getattr(said, name)}"
+            if getattr(self, name) != getattr(self.said, name):
+                yield f"its {name} is {getattr(self, name)}, but was {getattr(self.said, name)}"
 
 
 def _chain_problems(links: list[Link]) -> Iterator[Problem]:
@@ -117,17 +126,16 @@ def _chain_problems(links: list[Link]) -> Iterator[Problem]:
         previous = link.hash
 
 
-def _revision_problems(links: list[Link], rows: list[_Row]) -> Iterator[Problem]:
-    digests = {link.revision: link.digest for link in links if link.event in chain.RECORDED}
+def _revision_problems(links: list[Link], rows: list[_Row], digests: Mapping[str, str]) -> Iterator[Problem]:
     made = _states(links)
     erased = {link.revision for link in links if link.event in chain.ERASED}
     known = {row.id for row in rows}
     for row in rows:
-        if digests.get(row.id) != chain.digest_of(row.salt, row.body):
+        if not row.holds(digests):
             fix = "seal restore a backup, or seal forget it"
             yield Problem(f"revision {row.id} of {row.adapter!r} was changed", fix)
             continue
-        if row.status != (before := made.get(row.id) or from_json(row.body).status):
+        if row.status != (before := made.get(row.id) or row.said.status):
             yield Problem(f"revision {row.id} is {row.status}, but was made {before}", "seal restore a backup")
         for what in row.contradictions():
             yield Problem(f"revision {row.id} was changed: {what}", "seal restore a backup")

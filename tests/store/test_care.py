@@ -14,7 +14,7 @@ import pytest
 from command_line import caller
 from conftest import random_adapter
 from killed_store import NOTES, QUICK, TEXTS, adapt, answers, opened
-from revisions import revision
+from revisions import problems, revision
 
 from seal_agent.adaptation.reviews import revoke
 from seal_agent.base_model.model import BaseModel
@@ -28,21 +28,6 @@ from seal_agent.store.entries import to_json
 from seal_agent.store.ledger import Ledger
 from seal_agent.store.namespaces import full_name
 from seal_agent.store.verify import verify
-
-
-@pytest.fixture
-def model(tiny_base: BaseModel, tmp_path: Path) -> SelfAdaptingModel:
-    return opened(tiny_base, tmp_path / "home")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger")
-
-
-def problems(ledger: Ledger) -> list[str]:
-    return [problem.what for problem in verify(ledger).problems]
-
 
 # ---------------------------------------------------------------- the chain
 
@@ -87,7 +72,7 @@ def test_what_was_changed_behind_its_back_is_found(ledger: Ledger, change: str, 
     ledger.record(revision("r1"), "p1", "f1")
     ledger.record(revision("r2", "r1"), "p2", "f2")
     revoke(ledger, ledger.get("r2"))
-    assert [one for one in problems(ledger) if "weights" not in one] == []
+    assert problems(ledger, weights=False) == []
     ledger.database.close()
     with sqlite3.connect(ledger.path) as db:
         db.execute(change)
@@ -114,7 +99,7 @@ def test_a_ledger_from_before_the_chain_opens_with_all_its_revisions(tmp_path: P
     ledger = Ledger(tmp_path)
     assert {one.id: one.status for one in ledger.history("a")} == {"r1": "active", "r2": "active", "no": "rejected"}
     assert ledger.active("a") == "r2"
-    assert [one for one in problems(ledger) if "weights" not in one] == []
+    assert problems(ledger, weights=False) == []
     ledger.record(revision("r3", "r2"), "p3", "f3")
     assert [one.id for one in Ledger(tmp_path).lineage("a")] == ["r3", "r2", "r1"]
 

@@ -1,7 +1,9 @@
-"""A revision as the ledger keeps it."""
+"""A revision as the ledger keeps it, and what `verify` finds in a ledger of such."""
 
 from __future__ import annotations
 
+from seal_agent.store.ledger import Ledger
+from seal_agent.store.verify import verify
 from seal_agent.types import Context, Revision, SelfEdit, Stage, TrainingSummary
 
 
@@ -23,3 +25,9 @@ def revision(id: str, parent: str | None = None, adapter: str = "a", accepted: b
         metadata=(("user", "u1"),),
         state="active" if accepted else "rejected",
     )
+
+
+def problems(ledger: Ledger, weights: bool = True) -> list[str]:
+    """What verify finds; made-up revisions have no `weights`."""
+    found = [problem.what for problem in verify(ledger).problems]
+    return [what for what in found if weights or "weights" not in what]

@@ -151,7 +151,8 @@ def _run(request: AgentRequest, world: AgentWorld, planned: AgentPlan, worker: W
         try:
             with console.round_bars(planned.rounds, lambda _, done: float(done), quiet=as_json) as bars:
                 stages = AgentStages(world, request.scorer, request.config, worker, executor, run, bars)
-                result = learn_agent(stages, _no_line if as_json or console.err.is_terminal else _tell_round)
+                has_bars = as_json or console.err.is_terminal
+                result = learn_agent(stages) if has_bars else learn_agent(stages, _tell_round)
         finally:
             executor.close()
         if request.merge and result.policy:
@@ -237,10 +238,6 @@ def _round_line(round_: AgentRound) -> str:
 def _tell_round(results: AgentResults) -> None:
     """A line about the round that has just ended, where there are no bars."""
     console.err.print(_round_line(results.rounds[-1]), markup=False, soft_wrap=True)
-
-
-def _no_line(results: AgentResults) -> None:
-    """Says nothing: bars show how far it is, or the result is all that is wanted."""
 
 
 def show_agent_status(folder: Path, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from seal_agent.text.inflection import composed
 from seal_agent.text.lines import ends_a_sentence
 
 _SIGNS = ")]%‰°€$£¥\"'“”’»」』）"  # what a sentence that lacks its full stop may end in, besides letters and digits
@@ -142,7 +143,7 @@ def is_heading_like(text: str) -> bool:
 
 
 def _cleaned(part: Heading | Block) -> Heading | Block:
-    text = unicodedata.normalize("NFC", part.text.encode("utf-8", "ignore").decode())
+    text = composed(part.text.encode("utf-8", "ignore").decode())
     if isinstance(part, Heading):
         return Heading(part.level, single_line(text))
     kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")

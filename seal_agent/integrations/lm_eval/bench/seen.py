@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seal_agent.config import Recipe
-from seal_agent.evaluation.passages import is_seen, unit_id
+from seal_agent.evaluation.passages import chose_recipe, unit_id
 from seal_agent.outer_loop.policy import policy_folder
 from seal_agent.store.policies import CONTEXTS, metadata_of, text_hash
 from seal_agent.types import Context
@@ -16,16 +16,12 @@ Seen = Callable[[Context], bool]
 
 
 def seen_by(recipe: Recipe) -> Seen:
-    """What tells the passages that a recipe was made on.
-
-    A recipe that names its own passages began from the default, so those of the default's search count too.
-    """
+    """What tells the passages that a recipe was made on."""
     learnt = _learnt_by(recipe.policy)
-    units = frozenset() if isinstance(recipe.searched, bool) else frozenset(recipe.searched)
+    searched = recipe.searched if isinstance(recipe.searched, bool) else frozenset(recipe.searched)
 
     def seen(context: Context) -> bool:
-        of_a_search = bool(recipe.searched) and is_seen(context)
-        return of_a_search or unit_id(context) in units or text_hash(context.text) in learnt
+        return chose_recipe(searched, unit_id(context)) or text_hash(context.text) in learnt
 
     return seen
 
