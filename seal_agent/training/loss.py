@@ -14,11 +14,9 @@ import torch
 from torch import Tensor
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.lora.routing import routed
-from seal_agent.lora.text_layers import plain_token_ids
-from seal_agent.training.packing import Batch, Row, lay_out
-from seal_agent.training.probes import inputs_of, last_hidden_states
-from seal_agent.types import TrainingSequence
+from seal_agent.training.output_head import PLAIN_HEAD, OutputHead, labelled_logits, output_head
+from seal_agent.training.packing import Batch
+from seal_agent.training.probes import last_hidden_states
 
 CHUNK_POSITIONS = 320  # measured on 2 cores: a fifth faster than 128, as fast as 640 with half of its memory
 CHUNK_BYTES_CUDA = 1 << 29  # of one buffer of logits; each chunk costs a dozen launches. Not tuned
@@ -33,6 +31,7 @@ def linear_cross_entropy(
     targets_MJ: Tensor,
     target_probs_MJ: Tensor,
     weights_M: Tensor,
+    head: OutputHead = PLAIN_HEAD,
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of each position in float32 (M), and the gradient of its weighted sum by `hidden_MD`.
 
@@ -46,6 +45,7 @@ def linear_cross_entropy(
         targets_MJ: Target token ids.
         target_probs_MJ: Their float32 probabilities, which sum to 1 per position; a target with 0 is ignored.
         weights_M: Weight of each position in the sum.
+        head: What makes logits of the products.
     """
     chunk = _chunk_positions(weight_VD)
     grad_MD = torch.empty_like(hidden_MD)
@@ -59,6 +59,7 @@ def linear_cross_entropy(
         logits_CV = torch.mm(hidden_CD, weight_VD.T, out=logits_buffer_CV[: len(hidden_CD)])
         if bias_V is not None:
             logits_CV += bias_V
+        head.logits_(logits_CV)
         other_probs_CV = torch.softmax(logits_CV, dim=-1, out=probs_buffer_CV[: len(hidden_CD)])
         used_CJ = target_probs_CJ > 0
         # An ignored target points at the first one, which is always used.
@@ -67,9 +68,13 @@ def linear_cross_entropy(
         other_probs_CV[columns] = 0
         probs_CJ = _renormalize(probs_CJ, other_probs_CV.sum(dim=-1).float())  # summed in float32 within, rounded once
         nll_C.copy_(-(target_probs_CJ * probs_CJ.clamp(min=_TINY).log()).sum(1))
+        surplus_CJ = probs_CJ - target_probs_CJ
+        if not head.is_plain:
+            slopes_CV = head.slopes_(logits_CV)
+            other_probs_CV *= slopes_CV
+            surplus_CJ = surplus_CJ * slopes_CV[columns].float()
         torch.mm(other_probs_CV, weight_VD, out=grad_CD)
-        surplus_CJ = (probs_CJ - target_probs_CJ).to(weight_VD.dtype)
-        grad_CD += torch.bmm(surplus_CJ[:, None], weight_VD[columns[1]]).squeeze(1)
+        grad_CD += torch.bmm(surplus_CJ.to(weight_VD.dtype)[:, None], weight_VD[columns[1]]).squeeze(1)
         grad_CD *= weights_C[:, None]
     return nll_M, grad_MD
 
@@ -89,17 +94,19 @@ def _renormalize(probs_CJ: Tensor, other_mass_C: Tensor) -> Tensor:
 
 def head_loss(base: BaseModel, batch: Batch) -> Tensor:
     """Run a pass forward and backward, inside a route. Returns the loss of each labelled position in float32, M."""
-    if not _head_is_linear(base):
+    head = output_head(base)
+    if head is None:
         return autograd_loss(base, batch)
-    head = base.module.get_output_embeddings()
+    layer = base.module.get_output_embeddings()
     hidden_ND = last_hidden_states(base, batch)
     nll_M, grad_MD = linear_cross_entropy(
-        hidden_ND.detach()[batch.labelled_M].to(head.weight.dtype),
-        head.weight,
-        head.bias,
+        hidden_ND.detach()[batch.labelled_M].to(layer.weight.dtype),
+        layer.weight,
+        layer.bias,
         batch.targets_MJ,
         batch.target_probs_MJ,
         batch.weights_M,
+        head,
     )
     grad_ND = torch.zeros_like(hidden_ND)
     grad_ND[batch.labelled_M] = grad_MD.to(grad_ND.dtype)
@@ -110,50 +117,27 @@ def head_loss(base: BaseModel, batch: Batch) -> Tensor:
 @torch.no_grad()
 def label_logprobs(base: BaseModel, batch: Batch) -> Tensor:
     """The log-probability of the first target of each labelled position in float32, M. Called inside a route."""
-    if _head_is_linear(base):
-        head = base.module.get_output_embeddings()
-        hidden_MD = last_hidden_states(base, batch)[batch.labelled_M].to(head.weight.dtype)
-        parts = [head(hidden_CD).float() for hidden_CD in torch.split(hidden_MD, _chunk_positions(head.weight))]
-    else:
-        parts = [model_logits(base, batch)[batch.labelled_M].float()]
-    logprobs_MV = torch.cat([logits_CV.log_softmax(-1) for logits_CV in parts])
-    return logprobs_MV.gather(1, batch.targets_MJ[:, :1]).squeeze(1)
+    targets_M1, head = batch.targets_MJ[:, :1], output_head(base)
+    if head is None:
+        return _logprobs(labelled_logits(base, batch), targets_M1)
+    layer = base.module.get_output_embeddings()
+    hidden_MD = last_hidden_states(base, batch)[batch.labelled_M].to(layer.weight.dtype)
+    chunk = _chunk_positions(layer.weight)
+    return torch.cat(
+        [
+            _logprobs(head.logits_(layer(hidden_CD)), targets_C1)
+            for hidden_CD, targets_C1 in zip(hidden_MD.split(chunk), targets_M1.split(chunk), strict=True)
+        ]
+    )
 
 
 def autograd_loss(base: BaseModel, batch: Batch) -> Tensor:
-    """For models whose logits are more than one product: by autograd, from their own logits."""
-    log_probs_MV = model_logits(base, batch)[batch.labelled_M].float().log_softmax(-1)
+    """For models whose logits are made in their own way, and where all weights are trained: by autograd."""
+    log_probs_MV = labelled_logits(base, batch).float().log_softmax(-1)
     nll_M = -(batch.target_probs_MJ * log_probs_MV.gather(1, batch.targets_MJ)).sum(1)
     (nll_M * batch.weights_M).sum().backward()  # type: ignore[no-untyped-call]
     return nll_M.detach()
 
 
-def model_logits(base: BaseModel, batch: Batch) -> Tensor:
-    """The model's own logits of all tokens, N×V."""
-    logits: Tensor = base.module(**inputs_of(base, batch)).logits
-    return logits.flatten(0, 1)
-
-
-def _head_is_linear(base: BaseModel) -> bool:
-    """Whether the logits are the last hidden states times the output matrix, without cap or scale; tested once."""
-    cached: bool | None = getattr(base.module, "_seal_linear_head", None)
-    if cached is None:
-        cached = _test_head(base)
-        base.module._seal_linear_head = cached
-    return cached
-
-
-@torch.no_grad()
-def _test_head(base: BaseModel) -> bool:
-    head = base.module.get_output_embeddings()
-    if type(head) is not torch.nn.Linear:
-        return False
-    ids = tuple(plain_token_ids(base.module, 8))
-    batch = lay_out([Row(0, TrainingSequence(ids, ids), 1.0)], False, base.pad_id, base.device)
-    with routed(None):
-        hidden_ND, actual = last_hidden_states(base, batch), model_logits(base, batch).float()
-        if hidden_ND.shape[-1] != head.in_features:
-            return False
-        linear = head(hidden_ND.to(head.weight.dtype)).float()
-    # A soft cap barely changes small logits, hence the tight tolerance; both sides compute the same product.
-    return bool(linear.shape == actual.shape and (linear - actual).norm() <= 1e-6 * actual.norm())
+def _logprobs(logits_CV: Tensor, targets_C1: Tensor) -> Tensor:
+    return logits_CV.float().log_softmax(-1).gather(1, targets_C1).squeeze(1)
