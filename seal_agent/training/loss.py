@@ -126,7 +126,7 @@ def label_logprobs(base: BaseModel, batch: Batch) -> Tensor:
     return torch.cat(
         [
             _logprobs(head.logits_(layer(hidden_CD)), targets_C1)
-            for hidden_CD, targets_C1 in zip(hidden_MD.split(chunk), targets_M1.split(chunk), strict=True)
+            for hidden_CD, targets_C1 in zip(torch.split(hidden_MD, chunk), torch.split(targets_M1, chunk), strict=True)
         ]
     )
 

@@ -77,7 +77,7 @@ def labelled_logits(base: BaseModel, batch: Batch) -> Tensor:
         return _own_logits(base, batch).flatten(0, 1)[batch.labelled_M]
     if rows == 1:
         return _own_logits(base, batch, batch.labelled_M)[0]
-    positions_P, place_M = (batch.labelled_M % length).unique(return_inverse=True)
+    positions_P, place_M = torch.unique(batch.labelled_M % length, return_inverse=True)
     return _own_logits(base, batch, positions_P)[batch.labelled_M // length, place_M]
 
 
@@ -135,7 +135,7 @@ def _try_heads(base: BaseModel) -> OutputHead | None:
 
 def _candidates(base: BaseModel) -> Iterator[OutputHead]:
     """What the config may mean, those with a cap first: of small logits it changes nothing that could be seen."""
-    config = base.module.config.get_text_config()  # type: ignore[operator, union-attr]
+    config = base.module.config.get_text_config()
     caps = [float(cap) for name in _CAPS if (cap := getattr(config, name, None))]
     scales = [float(scale) for name in _SCALES if (scale := getattr(config, name, None))]
     for cap in (*caps, None):
