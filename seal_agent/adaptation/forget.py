@@ -166,9 +166,8 @@ def record_forget(ledger: Ledger, plan: ForgetPlan, again: Sequence[Retrained], 
         flag_policies(ledger, _texts(plan.target))  # first: a kill may leave a flag too many, never too few
         ledger.unqueue(plan.erased)
         became = {retrained.old.id: entry.revision.id for retrained, entry in zip(again, entries, strict=True)}
-        gone = set(plan.erased) - became.keys()
-        trajectories.release(ledger.database, plan.target.adapter, plan.target.id, gone)
-        ledger.erase(plan.target.adapter, {gone: became.get(gone) for gone in plan.erased}, entries, parent)
+        gone = {revision: became.get(revision) for revision in plan.erased}
+        ledger.erase(plan.target.adapter, gone, entries, parent, forgotten=plan.target.id)
     return [entry.revision for entry in entries]
 
 

@@ -1,7 +1,8 @@
 """The hash chain: every change of the ledger, each with the hash of the one before.
 
-A row that was changed, removed or slipped in breaks the chain from there on. What a revision holds enters as a salted
-digest; the salt goes with the revision, so that nothing about a forgotten text can be told from the chain.
+A row that was changed, removed or slipped in breaks the chain from there on. What a revision holds, and which folder
+has its weights, enters as a salted digest; the salt goes with the revision, so that nothing about a forgotten text can
+be told from the chain.
 """
 
 from __future__ import annotations
@@ -50,15 +51,19 @@ def append(db: sqlite3.Connection, event: str, adapter: str, revision: str, dige
 
 
 def record(db: sqlite3.Connection, revision: str, adapter: str, body: str, event: str) -> None:
-    """Add a link with the digest of a revision's body, under a new salt."""
+    """Add a link with the digest of a revision's body and folder, under a new salt. Its row must be there."""
     salt = secrets.token_hex(16)
     db.execute("UPDATE revisions SET salt = ? WHERE id = ?", (salt, revision))
-    append(db, event, adapter, revision, digest_of(salt, body))
+    (folder,) = db.execute("SELECT folder FROM revisions WHERE id = ?", (revision,)).fetchone()
+    append(db, event, adapter, revision, digest_of(salt, body, folder))
 
 
-def digest_of(salt: str, body: str) -> str:
-    """The digest by which the chain knows a revision's body."""
-    return hashlib.sha256(f"{salt}\n{body}".encode()).hexdigest()
+def digest_of(salt: str, body: str, folder: str = "") -> str:
+    """The digest by which the chain knows a body: a trajectory's, or a revision's and the folder of its weights.
+
+    Chains from before have digests of revisions without their folder.
+    """
+    return hashlib.sha256("\n".join(filter(None, (salt, body, folder))).encode()).hexdigest()
 
 
 def links(db: sqlite3.Connection) -> list[Link]:

@@ -179,10 +179,20 @@ class Ledger:
         for revision in map(self.get, revisions):
             queue.delete_text(self.database, revision.adapter, revision.context.text)
 
-    def erase(self, adapter: str, gone: Mapping[str, str | None], instead: Sequence[Entry], active: str | None) -> None:
+    def erase(
+        self,
+        adapter: str,
+        gone: Mapping[str, str | None],
+        instead: Sequence[Entry],
+        active: str | None,
+        forgotten: str | None = None,
+    ) -> None:
         """In one transaction: write `instead` down, make `active` the one in use, and leave of `gone` its ids.
 
-        `gone` says of each id what was learnt in its place, if anything. Other revisions must not be born of them.
+        Args:
+            gone: Says of each id what was learnt in its place, if anything. Other revisions must not be born of them.
+            forgotten: The one that somebody wants forgotten. Trajectories that others learnt, but it did not, stay, to
+                be learnt again.
         """
         with self._write() as db:
             for entry in instead:
@@ -190,6 +200,8 @@ class Ledger:
             if states.active_of(db, adapter) in gone:  # else it was rolled back meanwhile, to a revision that stays
                 states.set_active(db, adapter, active)
             erasing.erase(db, adapter, gone)
+            if forgotten is not None:
+                trajectories.release(db, adapter, forgotten, [id_ for id_, became in gone.items() if became is None])
             trajectories.follow(db, adapter, gone)
 
     def delete(self, adapter: str) -> None:

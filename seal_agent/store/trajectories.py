@@ -93,16 +93,16 @@ def sharing(database: Database, adapter: str, revision: str) -> set[str]:
     return {other for revisions in trained(database, adapter).values() if revision in revisions for other in revisions}
 
 
-def release(database: Database, adapter: str, forgotten: str, gone: Collection[str]) -> None:
-    """Before revisions are erased: what they learnt, but the forgotten one did not, can be learnt again."""
-    with database.write() as db:
-        for id_, revisions in _trained(db, adapter).items():
-            if forgotten in revisions:
-                continue
-            for revision in revisions & set(gone):
-                row = (adapter, id_, revision)
-                db.execute("DELETE FROM trained WHERE adapter = ? AND id = ? AND revision = ?", row)
-                db.execute("UPDATE trajectories SET learnt = '' WHERE adapter = ? AND id = ? AND learnt = ?", row)
+def release(db: sqlite3.Connection, adapter: str, forgotten: str, gone: Collection[str]) -> None:
+    """Before revisions are erased, inside their transaction: what they learnt, but the forgotten one did not, can be
+    learnt again."""
+    for id_, revisions in _trained(db, adapter).items():
+        if forgotten in revisions:
+            continue
+        for revision in revisions & set(gone):
+            row = (adapter, id_, revision)
+            db.execute("DELETE FROM trained WHERE adapter = ? AND id = ? AND revision = ?", row)
+            db.execute("UPDATE trajectories SET learnt = '' WHERE adapter = ? AND id = ? AND learnt = ?", row)
 
 
 def drop(database: Database, adapter: str, ids: Sequence[str]) -> None:

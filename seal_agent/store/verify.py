@@ -94,8 +94,9 @@ class _Row:
     created: str
 
     def holds(self, digests: Mapping[str, str]) -> bool:
-        """Whether the body is the one that was recorded; of another nothing can be said."""
-        return digests.get(self.id) == chain.digest_of(self.salt, self.body)
+        """Whether body and folder are those that were recorded; of another body nothing can be said."""
+        before_folders = chain.digest_of(self.salt, self.body)
+        return digests.get(self.id) in (chain.digest_of(self.salt, self.body, self.folder), before_folders)
 
     @functools.cached_property
     def said(self) -> Revision:

@@ -357,7 +357,7 @@ def test_a_crash_after_the_switch_leaves_the_new_state(
     assert folders(model) == set(), "what was left is collected"
 
 
-def crash(*_: object) -> None:
+def crash(*_: object, **__: object) -> None:
     raise RuntimeError("power cut")
 
 

@@ -61,6 +61,7 @@ def test_every_change_is_a_link_and_a_sound_store_has_no_problems(model: SelfAda
             "revision r1 of 'a' was changed",
         ),
         ("UPDATE revisions SET state = 'active' WHERE id = 'r2'", "revision r2 is active, but was made revoked"),
+        ("UPDATE revisions SET folder = 'f2' WHERE id = 'r1'", "revision r1 of 'a' was changed"),
         ("UPDATE active SET revision = 'r2'", "adapter 'a' points at r2, but was last set to r1"),
         ("DELETE FROM revisions WHERE id = 'r2'", "revision r2 has vanished without having been forgotten"),
         ("DELETE FROM chain WHERE number = 2", "the ledger was changed at entry 3"),
@@ -77,6 +78,16 @@ def test_what_was_changed_behind_its_back_is_found(ledger: Ledger, change: str, 
     with sqlite3.connect(ledger.path) as db:
         db.execute(change)
     assert any(what in one for one in problems(ledger)), problems(ledger)
+
+
+def test_a_chain_from_before_it_had_folders_is_sound(ledger: Ledger) -> None:
+    ledger.record(revision("r1"), "p1", "f1")
+    with ledger.database.write() as db:
+        salt, body = db.execute("SELECT salt, body FROM revisions").fetchone()
+        db.execute("DELETE FROM chain")
+        chain.append(db, "recorded", "a", "r1", chain.digest_of(salt, body))
+        chain.append(db, "used", "a", "r1")
+    assert problems(ledger, weights=False) == []
 
 
 OLD = """
