@@ -56,6 +56,22 @@ def recorder_for(device: torch.device) -> Recorder | None:
     return CudaRecorder() if device.type == "cuda" else None
 
 
+class Recordings:
+    """Records work of one kind; after a failure, which is named once, nothing more of it."""
+
+    def __init__(self, recorder: Recorder | None, what: str) -> None:
+        self._recorder, self._what = recorder, what
+
+    def of(self, work: Callable[[], None]) -> Replay | None:
+        """A replay of the work; None where nothing can be recorded."""
+        if self._recorder is None:
+            return None
+        replay = recorded(self._recorder, work, self._what)
+        if replay is None:
+            self._recorder = None
+        return replay
+
+
 def recorded(recorder: Recorder, work: Callable[[], None], what: str) -> Replay | None:
     """A replay of the work; None, with a line of warning, where it cannot be recorded."""
     try:

@@ -2,64 +2,46 @@
 
 Each row has an adapter and sampling of its own, and says what `HFEngine.generate` says of it alone. Rows join one batch
 where the model keeps keys and values of every position and padding changes nothing; other models decode the rows that
-came together as a batch of their own, all batches in turn, one token each.
+came together as a batch of their own, all batches in turn, one token each. On a GPU they take seats in fixed memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from seal_agent.base_model.graphs import recorder_for
 from seal_agent.base_model.model import BaseModel
 from seal_agent.generation.batching import Together, decoding_of, groups_of
 from seal_agent.generation.constraints import constrain
 from seal_agent.generation.decoding_state import DecodingState, padded_left
 from seal_agent.generation.hf import MAX_BATCH_ROWS, HFEngine
-from seal_agent.generation.rows import DecodingRow
+from seal_agent.generation.rows import LiveRow
 from seal_agent.generation.sampling import choose_tokens
+from seal_agent.generation.static.seats import Seating, can_be_seated
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.serving import AdapterStack, ServingRoute
 from seal_agent.types import Completion, Prompt, Sampling
 
 _UNFINISHED_CHARACTER = "\ufffd"
 
-Alternatives = tuple[tuple[int, float], ...]
-"""The likeliest tokens of one position and their log-probabilities, likeliest first."""
-
-
-@dataclass(slots=True, eq=False)
-class LiveRow:
-    """A row with its own sampling. `top` alternatives are kept of every token."""
-
-    row: DecodingRow
-    sampling: Sampling
-    top: int = 0
-    alternatives: list[Alternatives] = field(default_factory=list)
-    left: bool = False
-    """Its reader has gone away: it leaves the batch before the next token."""
-    sent: int = 0
-    """Characters of its text that were given out."""
-
-    @property
-    def finished(self) -> bool:
-        return self.row.finish is not None
-
 
 class ContinuousEngine(HFEngine):
     """HFEngine with a batch that rows join at any time. `live_row` may be called by any thread, the rest by one."""
 
-    def __init__(self, base: BaseModel, max_rows: int = MAX_BATCH_ROWS) -> None:
-        super().__init__(base, max_rows)
+    def __init__(self, base: BaseModel, max_rows: int = MAX_BATCH_ROWS, static: bool | None = None) -> None:
+        super().__init__(base, max_rows, static)
         self._stack = AdapterStack(base.module, base.device, base.dtype)
         self._running: list[_Batch] = []
+        self._seating: Seating | None = None
 
     @property
     def live(self) -> int:
         """How many rows are being decoded."""
-        return sum(len(batch.rows) for batch in self._running)
+        seated = self._seating.live if self._seating else 0
+        return seated + sum(len(batch.rows) for batch in self._running)
 
     def live_row(
         self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None, index: int = 0, top: int = 0
@@ -75,6 +57,8 @@ class ContinuousEngine(HFEngine):
     @torch.inference_mode()
     def join(self, rows: Sequence[LiveRow]) -> None:
         """Read the prompts of these rows; from the next step on they are decoded with the others."""
+        if self._static_decoder() is not None:
+            rows = self._seat(rows)
         by_row = {id(live.row): live for live in rows}
         for decoded_together in self._batches([live.row for live in rows]):
             batch = _Batch(self, [by_row[id(row)] for row in decoded_together])
@@ -87,7 +71,7 @@ class ContinuousEngine(HFEngine):
     @torch.inference_mode()
     def step(self) -> list[LiveRow]:
         """Decode one token of every live row; returns these rows. Finished ones are no longer live."""
-        stepped: list[LiveRow] = []
+        stepped = self._seating.step() if self._seating else []
         for batch in self._running:
             batch.drop_left()
             stepped += batch.step()
@@ -97,6 +81,7 @@ class ContinuousEngine(HFEngine):
     def clear(self) -> list[LiveRow]:
         """Give all live rows up, as after an error; returns them."""
         rows = [live for batch in self._running for live in batch.rows]
+        rows += self._seating.clear() if self._seating else []
         self._running = []
         return rows
 
@@ -113,6 +98,24 @@ class ContinuousEngine(HFEngine):
     def completion(self, live: LiveRow) -> Completion:
         """What a finished row has become."""
         return self._completion(live.row)
+
+    def _seat(self, rows: Sequence[LiveRow]) -> list[LiveRow]:
+        """Let rows decode in fixed memory, as far as they can; returns the others."""
+        if self._seating is None:
+            recorder = recorder_for(self.base.device)
+            self._seating = Seating(self.base, self.max_rows, self._prefill, self._write_down, recorder)
+        seated = self._seating.take([live for live in rows if can_be_seated(live)])
+        return [live for live in rows if id(live) not in seated]
+
+    def _write_down(self, live: LiveRow, token: int, logprob: float) -> None:
+        row = live.row
+        row.generated.append(token)
+        row.logprobs.append(logprob)
+        grammar_ended = row.constraint is not None and row.constraint.advance(token)
+        if grammar_ended or self._stopped(row):
+            row.finish = "stop"
+        elif len(row.generated) >= live.sampling.max_tokens:
+            row.finish = "length"
 
 
 class _Batch:
@@ -173,7 +176,7 @@ class _Batch:
                 values, ids = self._logits_BV[i].topk(min(top, self._logits_BV.shape[1]))
                 pairs = zip(ids.tolist(), (values - logsum_B[i]).tolist(), strict=True)
                 self.rows[i].alternatives.append(tuple(pairs))
-            self._write_down(self.rows[i], token, logprob)
+            self._engine._write_down(self.rows[i], token, logprob)
         return tokens_B
 
     def _by_sampling(self) -> Iterator[list[int]]:
@@ -183,16 +186,6 @@ class _Batch:
             if live.sampling.temperature:
                 groups.setdefault((live.sampling.temperature, live.sampling.top_p), []).append(i)
         yield from groups.values()
-
-    def _write_down(self, live: LiveRow, token: int, logprob: float) -> None:
-        row = live.row
-        row.generated.append(token)
-        row.logprobs.append(logprob)
-        grammar_ended = row.constraint is not None and row.constraint.advance(token)
-        if grammar_ended or self._engine._stopped(row):
-            row.finish = "stop"
-        elif len(row.generated) >= live.sampling.max_tokens:
-            row.finish = "length"
 
     def _select(self, keep: list[int]) -> None:
         """Keep these rows, and none of the padding that only others needed."""

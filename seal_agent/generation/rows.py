@@ -15,7 +15,7 @@ from seal_agent.errors import InputError
 from seal_agent.generation.constraints import Constraint
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.seeing import adapter_for_eyes
-from seal_agent.types import Chat, Illustrated, Message, Prompt
+from seal_agent.types import Chat, Illustrated, Message, Prompt, Sampling
 
 _Value = TypeVar("_Value")
 
@@ -38,6 +38,28 @@ class DecodingRow:
     """A branch that is too unlikely to be written."""
     pictures: tuple[SeenPicture, ...] = ()
     """The pictures of its prompt."""
+
+
+Alternatives = tuple[tuple[int, float], ...]
+"""The likeliest tokens of one position and their log-probabilities, likeliest first."""
+
+
+@dataclass(slots=True, eq=False)
+class LiveRow:
+    """A row with its own sampling, among rows that come and go. `top` alternatives are kept of every token."""
+
+    row: DecodingRow
+    sampling: Sampling
+    top: int = 0
+    alternatives: list[Alternatives] = field(default_factory=list)
+    left: bool = False
+    """Its reader has gone away: it leaves the batch before the next token."""
+    sent: int = 0
+    """Characters of its text that were given out."""
+
+    @property
+    def finished(self) -> bool:
+        return self.row.finish is not None
 
 
 @dataclass(frozen=True, slots=True)

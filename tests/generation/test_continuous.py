@@ -13,8 +13,9 @@ from engine_contract import PROMPTS, SCHEMA
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.generation.continuous import ContinuousEngine, LiveRow
+from seal_agent.generation.continuous import ContinuousEngine
 from seal_agent.generation.hf import HFEngine
+from seal_agent.generation.rows import LiveRow
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.types import Grammar, Message, Prompt, Sampling
 

@@ -11,24 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from seal_agent.base_model.graphs import Recorder, Replay, free_bytes, on_device, recorded
+from seal_agent.base_model.graphs import Recorder, Recordings, Replay, on_device
 from seal_agent.base_model.model import BaseModel
-from seal_agent.generation.decoding_state import CacheKind, DecodingState
 from seal_agent.generation.rows import DecodingRow
-from seal_agent.generation.sampling import branch_off
 from seal_agent.generation.static.attention import use_row_attention
+from seal_agent.generation.static.joining import Joining, Prefill, join, positions_for, room_on
 from seal_agent.generation.static.rows import RowSizes, StaticRows, TokenReading
-from seal_agent.generation.static.sampling import DRAWS, draws_of, is_greedy, logprobs_of, pick
+from seal_agent.generation.static.sampling import DRAWS, is_greedy
 from seal_agent.lora.resident import ResidentAdapters
-from seal_agent.lora.serving import ServingRoute
 from seal_agent.types import Sampling
 
-Prefill = Callable[[Sequence[DecodingRow], DecodingState, ServingRoute | None], tuple[Tensor, Tensor]]
 Accept = Callable[[DecodingRow, int, float], None]
 
-MIN_POSITIONS = 256
 MAX_KEPT = 6  # sizes whose memory and recording are kept; not tuned
 JOIN_SHARE = 0.25  # of the rows must be free before others join: each time costs a pass over prompts. Not tuned
 
@@ -52,7 +47,8 @@ class StaticDecoder:
     """Fixed rows of one model. One call at a time uses it; `busy` tells whether one does."""
 
     def __init__(self, base: BaseModel, max_rows: int, prefill: Prefill, recorder: Recorder | None) -> None:
-        self._base, self._max_rows, self._prefill, self._recorder = base, max_rows, prefill, recorder
+        self._base, self._max_rows, self._prefill = base, max_rows, prefill
+        self._recordings = Recordings(recorder, "decoding")
         self._residents = ResidentAdapters(base.module, base.device, base.dtype)
         self._kept: dict[RowSizes, _Kept] = {}
         self.lock = threading.Lock()
@@ -73,7 +69,7 @@ class StaticDecoder:
             accept: Adds a token and its log-probability to a row, and says whether it was the last.
         """
         adapters = [row.adapter for row in rows]
-        places = self._residents.places_of(adapters, self._free_bytes())
+        places = self._residents.places_of(adapters, room_on(self._base.device))
         if places is None:
             return None
         place_of = {id(adapter): place for adapter, place in zip(adapters, places, strict=True)}
@@ -92,15 +88,14 @@ class StaticDecoder:
         waiting = deque(sorted(rows, key=lambda row: len(row.prompt_ids)))
         seats: list[_Writing | None] = [None] * kept.rows.sizes.rows
         unread: deque[tuple[list[tuple[int, DecodingRow]], TokenReading]] = deque()
-        kept.rows.temperature.fill_(max(sampling.temperature, 1e-6))
-        kept.rows.top_p.fill_(sampling.top_p)
         while waiting or any(seats) or unread:
             free = [i for i, seat in enumerate(seats) if seat is None]
             if waiting and (len(free) == len(seats) or len(free) >= JOIN_SHARE * len(seats)):
-                joining = [(i, waiting.popleft()) for i in free[: len(waiting)]]
-                unread.append((joining, self._join(kept.rows, joining, sampling, place_of)))
-                for i, row in joining:
-                    seats[i] = _Writing(row)
+                joining = [Joining(i, waiting.popleft(), sampling) for i in free[: len(waiting)]]
+                first = join(self._base, self._prefill, kept.rows, joining, place_of)
+                unread.append(([(one.seat, one.row) for one in joining], first))
+                for one in joining:
+                    seats[one.seat] = _Writing(one.row)
             _leave(seats, sampling.max_tokens)
             writing = [(i, seat.row) for i, seat in enumerate(seats) if seat is not None]
             if writing:
@@ -115,16 +110,12 @@ class StaticDecoder:
                         seats[i] = None
                 yield
 
-    def _free_bytes(self) -> int:
-        device = self._base.device
-        return free_bytes(device) if device.type == "cuda" else 1 << 62
-
     def _rows_for(self, rows: Sequence[DecodingRow], sampling: Sampling, adapted: bool) -> _Kept | None:
         """Memory for these rows, kept or new; None where there is none, even without what is kept for other sizes."""
         longest = max(len(row.prompt_ids) for row in rows) + sampling.max_tokens
         sizes = RowSizes(
             rows=min(self._max_rows, 1 << (len(rows) - 1).bit_length()),
-            positions=max(MIN_POSITIONS, 1 << (longest - 1).bit_length()),
+            positions=positions_for(longest),
             draws=0 if is_greedy(sampling) else DRAWS * -(-sampling.max_tokens // DRAWS),
             adapters=self._residents.version if adapted else 0,
         )
@@ -150,29 +141,6 @@ class StaticDecoder:
                 torch.cuda.empty_cache()
         return None
 
-    def _join(
-        self,
-        static: StaticRows,
-        joining: Sequence[tuple[int, DecodingRow]],
-        sampling: Sampling,
-        place_of: dict[int, int],
-    ) -> TokenReading:
-        """Read the prompts of rows, choose their first tokens, and seat them."""
-        rows = [row for _, row in joining]
-        row_R = torch.tensor([i for i, _ in joining], device=self._base.device)
-        place_R = torch.tensor([place_of[id(row.adapter)] for row in rows], device=self._base.device)
-        state = DecodingState(self._base.module, CacheKind.GROWING)
-        logits_RV, mask_RT = self._prefill(rows, state, static.route_of(place_R))
-        uniform_R = None
-        if static.sizes.draws:
-            uniform_RW = torch.stack([draws_of(row.generator, sampling.max_tokens) for row in rows])
-            static.uniform_BW[row_R], static.drawn_B1[row_R], uniform_R = uniform_RW, 1, uniform_RW[:, 0]
-        tokens_R = pick(logits_RV, uniform_R, static.temperature, static.top_p)
-        tokens_R = branch_off(logits_RV, tokens_R, [row.branch for row in rows])
-        static.join(row_R, place_R, tokens_R, mask_RT, state)
-        with on_device(self._base.device):
-            return TokenReading(tokens_R, logprobs_of(logits_RV, tokens_R))
-
     def _step(self, kept: _Kept) -> TokenReading:
         """Write a token of every row."""
         with on_device(self._base.device):
@@ -181,10 +149,8 @@ class StaticDecoder:
 
     def _write(self, kept: _Kept) -> None:
         kept.steps += 1
-        if kept.replay is None and self._recorder is not None and kept.steps == 2:  # the first one warmed up
-            kept.replay = recorded(self._recorder, kept.rows.step, "decoding")
-            if kept.replay is None:
-                self._recorder = None
+        if kept.steps == 2:  # the first one warmed up
+            kept.replay = self._recordings.of(kept.rows.step)
         (kept.replay or kept.rows.step)()
 
 

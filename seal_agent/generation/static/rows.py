@@ -45,7 +45,7 @@ class StaticRows:
         self.position_B = torch.zeros(rows, dtype=torch.long, device=device)
         self.uniform_BW = torch.zeros(rows, sizes.draws, device=device)
         self.drawn_B1 = torch.zeros(rows, 1, dtype=torch.long, device=device)
-        self.temperature, self.top_p = torch.ones((), device=device), torch.ones((), device=device)
+        self.temperature_B1, self.top_p_B1 = torch.zeros(2, rows, 1, device=device)
         self.place_B = torch.full((rows,), residents.count, device=device)
         self.tokens_B = torch.zeros(rows, dtype=torch.long, device=device)
         self.logprobs_B = torch.zeros(rows, device=device)
@@ -77,9 +77,15 @@ class StaticRows:
 
     def step(self) -> None:
         """Write the next token of every row; rows without a text of their own write nonsense that nobody reads."""
+        self._write(self.uniform_BW.gather(1, self.drawn_B1).squeeze(1) if self.sizes.draws else None)
+
+    def step_greedily(self) -> None:
+        """As `step`, where every row takes the likeliest token: the vocabulary is not sorted."""
+        self._write(None)
+
+    def _write(self, uniform_B: Tensor | None) -> None:
         logits_BV = self.peek()
-        uniform_B = self.uniform_BW.gather(1, self.drawn_B1).squeeze(1) if self.sizes.draws else None
-        self.tokens_B.copy_(pick(logits_BV, uniform_B, self.temperature, self.top_p))
+        self.tokens_B.copy_(pick(logits_BV, uniform_B, self.temperature_B1, self.top_p_B1))
         self.logprobs_B.copy_(logprobs_of(logits_BV, self.tokens_B))
         self.ids_B1.copy_(self.tokens_B[:, None])
         self.position_B.add_(1).clamp_(max=self.sizes.positions - 1)

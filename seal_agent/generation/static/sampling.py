@@ -25,19 +25,22 @@ def draws_of(generator: torch.Generator, count: int) -> Tensor:
     return torch.cat([torch.rand(DRAWS, generator=generator, device=generator.device) for _ in range(blocks)])
 
 
-def pick(logits_BV: Tensor, uniform_B: Tensor | None, temperature: Tensor, top_p: Tensor) -> Tensor:
-    """The next token of each row: the likeliest without random numbers, else one of the nucleus.
+def pick(logits_BV: Tensor, uniform_B: Tensor | None, temperature_B1: Tensor, top_p_B1: Tensor) -> Tensor:
+    """The next token of each row: the likeliest at temperature 0, else one of the nucleus.
 
     Args:
         logits_BV: In float32.
-        uniform_B: A random number for each row, or None.
-        temperature: A number on the device.
-        top_p: Likewise.
+        uniform_B: A random number for each row; None where every row takes the likeliest.
+        temperature_B1: Of each row.
+        top_p_B1: Likewise.
     """
+    likeliest_B = logits_BV.argmax(dim=-1)
     if uniform_B is None:
-        return logits_BV.argmax(dim=-1)
-    probs_BV, tokens_BV = torch.softmax(logits_BV / temperature, dim=-1).sort(dim=-1, descending=True)
-    return sample_nucleus(probs_BV, tokens_BV, top_p, uniform_B)
+        return likeliest_B
+    warm_BV = logits_BV / temperature_B1.clamp(min=COLDEST)
+    probs_BV, tokens_BV = torch.softmax(warm_BV, dim=-1).sort(dim=-1, descending=True)
+    drawn_B = sample_nucleus(probs_BV, tokens_BV, top_p_B1, uniform_B)
+    return torch.where(temperature_B1.squeeze(1) < COLDEST, likeliest_B, drawn_B)
 
 
 def logprobs_of(logits_BV: Tensor, tokens_B: Tensor) -> Tensor:

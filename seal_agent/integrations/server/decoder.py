@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from seal_agent.config import ServerConfig
 from seal_agent.errors import EngineError, first_line
-from seal_agent.generation.continuous import ContinuousEngine, LiveRow
+from seal_agent.generation.continuous import ContinuousEngine
+from seal_agent.generation.rows import LiveRow
 from seal_agent.integrations.server.calls import Call, Deliver, Failed, Finished, Piece, Token
 from seal_agent.integrations.server.errors import ApiError
 

@@ -10,31 +10,16 @@ import pytest
 import torch
 from conftest import random_adapter
 from engine_contract import GREEDY, PROMPTS, WARM, EngineContract
+from replays import ReplayByRunning
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.generation import hf as hf_module
 from seal_agent.generation.hf import HFEngine
 from seal_agent.generation.static import decoder, trial
-from seal_agent.generation.static.decoder import MIN_POSITIONS
+from seal_agent.generation.static.joining import MIN_POSITIONS
 from seal_agent.generation.static.trial import decodes_in_place
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.types import Grammar, Sampling
-
-
-class ReplayByRunning:
-    """Records by keeping the work: a replay runs it again, on what its tensors hold by then."""
-
-    def __init__(self) -> None:
-        self.recordings = self.replays = 0
-
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        self.recordings += 1
-
-        def replay() -> None:
-            self.replays += 1
-            work()
-
-        return replay
 
 
 class TestStaticEngine(EngineContract):

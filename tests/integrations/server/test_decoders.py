@@ -13,8 +13,9 @@ from fakes import ScriptedEngine
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import ServerConfig
-from seal_agent.generation.continuous import ContinuousEngine, LiveRow
+from seal_agent.generation.continuous import ContinuousEngine
 from seal_agent.generation.hf import HFEngine
+from seal_agent.generation.rows import LiveRow
 from seal_agent.integrations.server.calls import Call, Decoder, Event, Failed, Finished, Piece
 from seal_agent.integrations.server.decoder import ContinuousDecoder
 from seal_agent.integrations.server.workers import RecallDecoder
