@@ -1,7 +1,7 @@
 """What does the default recipe answer, in how many words, and does it know what it never learnt?
 
-    python benchmarks/answers.py --squad ../shared/data/squad_val.jsonl
-    python benchmarks/answers.py --squad ../shared/data/squad_val.jsonl --model gemma-3-270m --squad-passages 24 36 \\
+    python benchmarks/answers.py --squad squad.jsonl
+    python benchmarks/answers.py --squad squad.jsonl --model gemma-3-270m.gguf --squad-passages 24 36 \\
         --novel-passages 24 36 --out benchmarks/results/answers_gemma.json
 
 The passages are the confirming ones of recipes.py, in the same shuffled order; neither the recipe nor the thresholds

@@ -91,11 +91,15 @@ def _measure(row: Row, seconds_left: float) -> dict[str, Any]:
         return {"left_out": f"not done after {seconds_left:.0f} s"}
     if done.returncode:
         return {"failed": done.stderr.strip().splitlines()[-12:]}
-    *table, last = [line for line in done.stdout.splitlines() if line.strip()]
+    *table, last = [line for line in done.stdout.splitlines() if line.strip()] or [""]
+    try:
+        summary = json.loads(last)
+    except ValueError:
+        return {"failed": [f"the last line that it printed is no JSON: {last[:200]!r}"]}
     warnings = [line for line in done.stderr.splitlines() if "graph" in line or "fails" in line or "Triton" in line]
     return {
         "seconds": round(time.perf_counter() - started, 1),
-        "summary": json.loads(last),
+        "summary": summary,
         "table": [line for line in table if line.lstrip("\r\x1b[K").startswith("|") or "launches" in line],
         "warnings": warnings,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,14 +16,18 @@ from torch import Tensor, nn
 from parts.random_models import byte_tokenizer, random_jobs
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import BankConfig, InnerLoopConfig
+from seal_agent.generation.continuous import ContinuousEngine
 from seal_agent.generation.hf import HFEngine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.training.jobs import TrainedAdapter, TrainJob
 from seal_agent.training.train import train_each
-from seal_agent.types import Sampling
+from seal_agent.types import Completion, Sampling
 
 EXACT, ROUGH = 1e-3, 0.35  # largest relative difference of what is learnt from float32 on the processor
+SAMPLING = Sampling(max_tokens=24)
 PROMPTS = ["The ship", "A lamp burns all night on an island", "In the year", "Two dogs"] * 3
+
+Decode = Callable[[BaseModel, Sequence[LoraAdapter | None]], list[Completion]]
 
 _SHARED: dict[str, Any] = {
     "vocab_size": 512,
@@ -94,7 +98,8 @@ def compare(device: torch.device, quick: bool) -> Iterator[Check]:
         ):
             base = _base(name, module, device, dtype)
             yield _check(name, f"training, {what}", limit, partial(_training_error, base, jobs, bank, wanted))
-        yield _check(name, "decoding, float32", 0.0, partial(_other_texts, exact, module, device, wanted))
+        yield _check(name, "decoding, float32", 0.0, partial(_other_texts, exact, module, device, wanted, _at_once))
+        yield _check(name, "serving, float32", 0.0, partial(_other_texts, exact, module, device, wanted, _served))
 
 
 def _training_error(base: BaseModel, jobs: list[TrainJob], bank: BankConfig, wanted: list[LoraAdapter]) -> float:
@@ -142,11 +147,28 @@ def _distance(got: list[LoraAdapter], wanted: list[LoraAdapter]) -> float:
     return float(sum((g - w).square().sum() for g, w in pairs) / sum(w.square().sum() for _, w in pairs)) ** 0.5
 
 
-def _other_texts(exact: BaseModel, module: nn.Module, device: torch.device, adapters: list[LoraAdapter]) -> float:
+def _other_texts(
+    exact: BaseModel, module: nn.Module, device: torch.device, adapters: list[LoraAdapter], decode: Decode
+) -> float:
     """Share of the rows that say something else on the device."""
     rows = [None, *adapters[:2]] * 4
-    sampling = Sampling(max_tokens=24)
-    base = _base("decoding", module, device, torch.float32)
-    got = HFEngine(base, max_rows=4, static=True).generate(PROMPTS, sampling, rows)
-    wanted = HFEngine(exact, max_rows=4, static=False).generate(PROMPTS, sampling, rows)
+    got = decode(_base("decoding", module, device, torch.float32), rows)
+    wanted = HFEngine(exact, max_rows=4, static=False).generate(PROMPTS, SAMPLING, rows)
     return sum(g.text != w.text for g, w in zip(got, wanted, strict=True)) / len(PROMPTS)
+
+
+def _at_once(base: BaseModel, rows: Sequence[LoraAdapter | None]) -> list[Completion]:
+    """All prompts in one call."""
+    return HFEngine(base, max_rows=4, static=True).generate(PROMPTS, SAMPLING, rows)
+
+
+def _served(base: BaseModel, rows: Sequence[LoraAdapter | None]) -> list[Completion]:
+    """Prompts that come one after the other while others are decoded, as a server's do."""
+    engine = ContinuousEngine(base, max_rows=4, static=True)
+    live = [engine.live_row(prompt, SAMPLING, adapter) for prompt, adapter in zip(PROMPTS, rows, strict=True)]
+    waiting = list(live)
+    while waiting or engine.live:
+        if waiting:
+            engine.join([waiting.pop(0)])
+        engine.step()
+    return [engine.completion(one) for one in live]
