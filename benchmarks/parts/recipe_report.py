@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from self_test_correlation import correlation
 
 from parts import results_file
 from parts.recipe_candidates import RECIPES, REFERENCES, Recipe
 from parts.recipe_rows import EXPLORED, PLAIN, SHORT, Measurements, Row, Spans, accuracies, directness
+from parts.self_test_correlation import correlation
 from seal_agent.outer_loop.report.interval import DRAWS
 
 STYLES = {PLAIN: "as the model says it", SHORT: "in a few words"}

@@ -25,7 +25,7 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
     yield recipes
     parts = [name for name in sys.modules if name.partition(".")[0] == "parts"]
-    for name in ("recipes", "self_test_correlation", *parts):
+    for name in ("recipes", *parts):
         sys.modules.pop(name, None)
 
 

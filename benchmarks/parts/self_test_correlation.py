@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from parts import results_file
 from scipy.stats import spearmanr
+
+from parts import results_file
 
 DRAWS = 2_000
 
