@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -20,8 +20,9 @@ from seal_agent.types import Answer, Revision, SelfEdit, Stage, Verdict
 if TYPE_CHECKING:
     from seal_agent.adaptation.compare import Change
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# What models and users write is shown as it is: no colours, no emoji for ":ab:".
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 _TICKS = {Verdict.CORRECT: ("✓", "green"), Verdict.WRONG: ("✗", "red"), Verdict.UNGRADED: ("?", "yellow")}
 
@@ -46,7 +47,7 @@ def stage_bars(quiet: bool = False) -> Iterator[StageBars]:
     bars = Progress(
         TextColumn("{task.description:<18}"),
         BarColumn(bar_width=30),
-        TextColumn("{task.completed:>4.0f}/{task.total:.0f}", justify="right"),
+        MofNCompleteColumn(),  # knows bars whose length is not known yet
         TimeElapsedColumn(),
         console=err,
         disable=quiet or not err.is_terminal,
@@ -150,7 +151,7 @@ def answers_table(
         table.add_column(heading, ratio=ratio, overflow="fold")
     for old, new in zip(before, after, strict=True):
         gold = old.question.golds[0] if old.question.golds else "—"
-        table.add_row(old.question.text, gold, _ticked(old), _ticked(new))
+        table.add_row(Text(old.question.text), Text(gold), _ticked(old), _ticked(new))
     return table
 
 
@@ -201,7 +202,7 @@ def history_table(revisions: Sequence[Revision], active: str | None) -> Table:
     for heading in ("", "revision", "parent", "created (UTC)", "context", "result"):
         table.add_column(heading, overflow="fold")
     for revision in revisions:
-        table.add_row(*revision_row(revision, active))
+        table.add_row(*map(Text, revision_row(revision, active)))
     return table
 
 
