@@ -13,6 +13,7 @@ from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.domains.domain import Domain
 from seal_agent.outer_loop.executors.executor import Executor
 from seal_agent.outer_loop.policy import divergence, finetune, load_policy, mark_last, save_policy
+from seal_agent.outer_loop.regrading import regraded
 from seal_agent.outer_loop.rewards.reward import RewardInput, RewardModel, gains
 from seal_agent.outer_loop.rewards.votes import diversity_across, mean_entropy
 from seal_agent.outer_loop.rounds import ContextResult, RoundResult
@@ -257,7 +258,10 @@ class Stages:
         return Unit(self.worker.base.identity, cases, self.config.inner_loop, guard, self.reward.samples)
 
     def _unit_results(self, round_: int, units: Sequence[Unit[Any]]) -> list[UnitResult]:
-        """Results of the units, in order: from the ledger, or evaluated now and recorded as they come in."""
+        """Results of the units, in order: from the ledger, or evaluated now and recorded as they come in.
+
+        What the ledger holds ungraded is graded once more: the judge may be back.
+        """
         keys = [unit.key for unit in units]
         unit_by_key = dict(zip(keys, units, strict=True))
         results: dict[str, UnitResult] = {}
@@ -269,7 +273,10 @@ class Stages:
 
         for key in unit_by_key:
             if recorded := self.run.find(key, UnitResult):
-                add(recorded)
+                result = regraded(recorded, self.worker.grader)
+                if result != recorded:
+                    self.run.amend(key, result)
+                add(result)
         self.progress(round_, "evaluate", len(results), len(unit_by_key), tuple(rewards))
         missing = [unit for key, unit in unit_by_key.items() if key not in results]
         for finished in self.executor.map(missing, self.domain.evaluate):

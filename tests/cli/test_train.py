@@ -214,6 +214,21 @@ def test_a_judge_grades_a_run_and_belongs_to_its_settings(train: Call, tmp_path:
     assert "grader was" in refused.err
 
 
+def test_a_judge_that_was_away_is_named_and_asked_again(train: Call) -> None:
+    small = ("--rounds", 1, "--contexts", 1, "--edits", 1, "--seeds", 1)
+    status = 401
+    with Server(lambda handler, number, body: reply(handler, "yes", status)) as server:
+        judge = ("--grader", "judge", "--judge-model", "a-judge", "--judge-url", server.url)
+        ran = train(*small, *judge)
+        assert ran.code == 0, ran.err
+        assert "all 1 evaluations failed, 1 of them because the answers to 2 of 2 questions" in ran.out
+        assert "it asks the judge anew" in ran.out
+        status = 200
+        again = train(*small, *judge)
+    assert again.code == 0, again.err
+    assert "no self-edit was worth more than its passage alone" in again.out
+
+
 def test_the_default_grader_leaves_settings_as_they_were(tiny_base: BaseModel) -> None:
     """Else runs that were begun before graders had names would not go on."""
     parts = (tiny_base, outer_loop_fakes.domain(), QuestionReward(), outer_loop_fakes.CONFIG)

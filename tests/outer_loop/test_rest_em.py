@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,34 @@ def test_the_same_command_again_does_nothing_again(tiny_base: BaseModel, tmp_pat
     assert run.digest() == digest
     assert at_work.engine.seeds == [], "nothing was generated again"  # type: ignore[attr-defined]
     run.close()
+
+
+@dataclass
+class Judge:
+    """A grader that can be away."""
+
+    is_away: bool = False
+
+    def grade(self, question: str, golds: Sequence[str], answer: str) -> Verdict:
+        return Verdict.UNGRADED if self.is_away else LexicalGrader().grade(question, golds, answer)
+
+
+def judged_loop(folder: Path, base: BaseModel, judge: Judge) -> tuple[list[RoundResult], str, list[int]]:
+    config, at_work = replace(CONFIG, rounds=1), replace(worker(base), grader=judge)
+    run = Run(folder, {}, {})
+    try:
+        results = rest_em(domain(), QuestionReward(), config, worker=at_work, executor=InlineExecutor(at_work), run=run)
+        return results, run.digest(), at_work.engine.seeds  # type: ignore[attr-defined]
+    finally:
+        run.close()
+
+
+def test_the_same_command_asks_a_judge_again_that_was_away(tiny_base: BaseModel, tmp_path: Path) -> None:
+    ((away,), _, _) = judged_loop(tmp_path / "away", tiny_base, Judge(is_away=True))
+    assert away.failed == 3 * 2 * 2
+    assert away.next_policy == ""
+    ((back,), digest, seeds) = judged_loop(tmp_path / "away", tiny_base, Judge())
+    assert back.failed == 0
+    assert back.next_policy
+    assert seeds == [], "nothing was written, trained or asked again"
+    assert digest == judged_loop(tmp_path / "never-away", tiny_base, Judge())[1]

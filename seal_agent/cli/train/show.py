@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -63,15 +64,24 @@ def show_result(run: RunResult, folder: Path, model: str, merge: Path | None, as
         )
     _print(f"report   {run.markdown}\n         {run.html}")
     if run.policy is None:
-        _print(
-            "no self-edit was worth more than its passage alone, so there is no policy: try more --edits or --contexts"
-        )
+        _print(_why_no_policy(run))
         return
     _print(f"policy   {run.policy}")
     _print(f'use it   SelfAdaptingModel.from_pretrained("{model}", policy="{folder}")')
     _print(f"         seal adapt FILE.txt --model {model} --policy {folder}")
     if merge:
         _print(f"merged   {merge}")
+
+
+def _why_no_policy(run: RunResult) -> str:
+    """Why a run has no policy: every evaluation failed, or no self-edit was good enough."""
+    outcomes = [outcome for result in run.results for edit in result.scored_edits() for outcome in edit.outcomes]
+    if outcomes and all(outcome.reward is None for outcome in outcomes):
+        ((reason, count),) = Counter(outcome.reason or "" for outcome in outcomes).most_common(1)
+        is_asked_again = any(outcome.failed_stage in ("grading", "judging") for outcome in outcomes)
+        fix = "give the same command again: it asks the judge anew" if is_asked_again else "begin in another --run"
+        return f"all {len(outcomes)} evaluations failed, {count} of them because {reason}: mend that, and {fix}"
+    return "no self-edit was worth more than its passage alone, so there is no policy: try more --edits or --contexts"
 
 
 def _round_json(result: RoundResult) -> dict[str, Any]:

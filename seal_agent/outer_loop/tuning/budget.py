@@ -94,6 +94,10 @@ class _Plan:
     grows: bool
     passages: tuple[tuple[str, int], ...]
 
+    def is_about(self, probes: Sequence[Probe]) -> bool:
+        """Whether the step has all candidates of the plan: not where a judge that was back changed what came before."""
+        return {name for name, _ in self.passages} <= {probe.candidate.id for probe in probes}
+
 
 class MinutesOrSteps:
     """What a search may do within minutes of work, a number of steps, or both. Implements Allowance."""
@@ -116,10 +120,11 @@ class MinutesOrSteps:
         """The probes that there is room for, on as many passages as there is; none where the search ends."""
         if self.steps is not None and step > self.steps:
             return []
-        if kept := self._kept(step):
+        kept = self._kept(step)
+        if kept and kept.is_about(probes):
             passages = dict(kept.passages)
             return [_cut(probe, passages[probe.candidate.id]) for probe in probes if probe.candidate.id in passages]
-        if self.minutes is None or self._is_begun(step):
+        if self.minutes is None or (kept is None and self._is_begun(step)):
             return list(probes)
         grows, chosen = self.grows(archive, step), self._affordable(archive, step, probes)
         lack = shortage(self.minutes, self.config, self._pace(archive, _first(archive), step))
@@ -128,7 +133,7 @@ class MinutesOrSteps:
         are_roots = any(_is_root(probe, archive) for probe in probes)
         if chosen or (are_roots and not lack):  # what ends a search is not on file: a larger budget decides it anew
             plan = _Plan(grows, tuple((probe.candidate.id, len(probe.passages)) for probe in chosen))
-            self.run.record(_key(step), PLAN, step, plan)
+            self.run.record(_key(step), PLAN, step, plan, again=True)
         return chosen
 
     def confirming(self, archive: Archive) -> Confirming:

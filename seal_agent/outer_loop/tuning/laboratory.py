@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from seal_agent.config import TuneConfig
+from seal_agent.grading.judge import JudgeGrader
 from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.tuning.archive import Archive, Candidate, PassageScore
@@ -83,11 +84,14 @@ class RunLaboratory:
         self._unit_size = min(config.adapters, CPU_PASSAGES) if on_cpu else config.adapters
 
     def measure(self, step: int, probes: Sequence[Probe]) -> list[tuple[PassageScore, ...]]:
-        """The scores of each probe's passages, from the ledger or measured now and recorded as they come in."""
+        """The scores of each probe's passages, from the ledger or measured now and recorded as they come in.
+
+        Where a judge graded nothing of a passage, its unit is measured again: the judge may be back.
+        """
         groups = self._groups(probes)
         units = [self._unit(group) for group in groups]
         group_by_key = {unit.key: group for unit, group in zip(units, groups, strict=True)}
-        found = {key: kept for key in group_by_key if (kept := self.run.find(key, _Scores))}
+        found = {key: kept for key in group_by_key if (kept := self.run.find(key, _Scores)) and self._stands(kept)}
         total = sum(map(_passages, group_by_key.values()))
 
         def report(learnt: int = 0, _: int = 0) -> None:
@@ -169,13 +173,18 @@ class RunLaboratory:
         trials = tuple(RecipeTrial(probe.candidate.recipe, probe.passages) for probe in probes)
         return TuneUnit(self.worker.base.identity, trials, self.neutral, self.config.seed)
 
+    def _stands(self, kept: _Scores) -> bool:
+        """Whether a unit need not be measured again."""
+        grades = not isinstance(self.worker.grader, JudgeGrader)
+        return grades or all(score.accuracy is not None for of_trial in kept.scores for score in of_trial)
+
     def _record(self, step: int, key: str, probes: Sequence[Probe], result: TuneResult, seconds: float) -> _Scores:
         """The seconds first: a unit whose scores are on file has them."""
         for number, (probe, spent) in enumerate(zip(probes, result.seconds, strict=True)):
             timed = Timed(probe.candidate.id, len(probe.passages), step)
-            self.run.record(content_hash([SECONDS, key, number]), SECONDS, step, timed, spent)
+            self.run.record(content_hash([SECONDS, key, number]), SECONDS, step, timed, spent, again=True)
         scores = _Scores(result.scores)
-        self.run.record(key, MEASURE, step, scores, seconds)
+        self.run.record(key, MEASURE, step, scores, seconds, again=True)
         return scores
 
     def _complete(self, prompt: str, seed: int) -> str:

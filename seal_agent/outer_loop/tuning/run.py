@@ -147,7 +147,14 @@ def tune(
 
 def _check_reference(archive: Archive, reference: Candidate) -> None:
     """Raise TrainingError where the default could learn nothing: nothing can be compared with it then."""
-    failures = [score.failure for score in archive.scores(reference.id)]
+    scores = archive.scores(reference.id)
+    failures = [score.failure for score in scores]
+    if failures and all(score.accuracy is None for score in scores):
+        raise TrainingError(
+            f"nothing that the recipe {reference.label} learnt of the first {len(failures)} passages could be graded "
+            f"({failures[0]}), and all others are compared with it; mend that, and give the same command again if a "
+            "judge grades, else begin in another --run"
+        )
     if failures and all(failures):
         raise TrainingError(
             f"the recipe {reference.label} could learn none of the first {len(failures)} passages ({failures[0]}), and "

@@ -11,11 +11,15 @@ from tuning_fakes import ClockedExecutor, Landscape, passages, worker
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import TuneConfig
+from seal_agent.grading.judge import JudgeGrader
 from seal_agent.outer_loop.archive.run import Run
+from seal_agent.outer_loop.tuning.archive import Candidate, PassageScore
 from seal_agent.outer_loop.tuning.budget import confirming_plan, least_passages, shortage
 from seal_agent.outer_loop.tuning.forecast import reckon
 from seal_agent.outer_loop.tuning.passages import Split
 from seal_agent.outer_loop.tuning.run import Budget, TuneOutcome, named_candidates, tune
+from seal_agent.outer_loop.units import Worker
+from seal_agent.types import Context
 
 CONFIG = TuneConfig()
 ROOTS = named_candidates()
@@ -23,11 +27,19 @@ PLACES = passages(48)
 SPLIT = Split(tuple(PLACES[:24]), tuple(PLACES[24:]), ("The river is long.",))
 
 
-def tuned(base: BaseModel, folder: Path, minutes: float, pace: float) -> tuple[TuneOutcome, float]:
+def tuned(
+    base: BaseModel,
+    folder: Path,
+    minutes: float,
+    pace: float,
+    landscape: Landscape | None = None,
+    at_work: Worker | None = None,
+) -> tuple[TuneOutcome, float]:
     """A run in which a passage takes the default so many seconds, and the minutes of all its work."""
     run = Run(folder, {}, {})
     try:
-        at_work, executor = worker(base), ClockedExecutor(Landscape(), ROOTS[0].recipe, pace)
+        at_work = at_work or worker(base)
+        executor = ClockedExecutor(landscape or Landscape(), ROOTS[0].recipe, pace)
         budget = Budget(minutes=minutes)
         outcome = tune(ROOTS, SPLIT, CONFIG, budget, worker=at_work, executor=executor, run=run, proposes=False)  # type: ignore[arg-type]
         spent = sum(seconds for (_, kind), seconds in run.seconds().items() if kind == "measure")
@@ -83,6 +95,25 @@ def test_a_budget_that_has_no_room_says_so(
     assert spent <= 10 + 5 * 2
     assert shortage(28, CONFIG, 120) == ""
     assert least_passages(replace(CONFIG, confirming=2)) == 8
+
+
+class Away(Landscape):
+    """A landscape in which the judge is away after the first passages."""
+
+    def _score(self, candidate: Candidate, passage: Context) -> PassageScore:
+        score = super()._score(candidate, passage)
+        return (
+            score if sum(count for *_, count in self.measured) <= 4 else replace(score, accuracy=None, failure="away")
+        )
+
+
+def test_a_plan_about_candidates_that_are_no_more_is_made_anew(tiny_base: BaseModel, tmp_path: Path) -> None:
+    """What a judge grades when it is back changes the parents of the steps that were planned while it was away."""
+    at_work = replace(worker(tiny_base), grader=JudgeGrader("a-judge"))
+    tuned(tiny_base, tmp_path, 90, 120, Away(), at_work)
+    back, _ = tuned(tiny_base, tmp_path, 200, 120, Landscape(), at_work)
+    assert all(score.accuracy is not None for candidate in back.archive for score in back.archive.scores(candidate.id))
+    assert len([candidate for candidate in back.archive if candidate.parents]) >= 4
 
 
 def test_the_forecast_follows_the_same_rules(tiny_base: BaseModel, tmp_path: Path) -> None:

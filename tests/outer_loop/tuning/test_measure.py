@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tuning_fakes import CONFIG, DEFAULT, ROOTS, TuningEngine, split, worker
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import EngineError, TrainingError
 from seal_agent.generation.hf import HFEngine
+from seal_agent.grading.judge import JudgeGrader
 from seal_agent.grading.lexical import LexicalGrader
 from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.executors.executor import InlineExecutor
@@ -19,7 +21,7 @@ from seal_agent.outer_loop.tuning.measure import RecipeTrial, TuneUnit, evaluate
 from seal_agent.outer_loop.tuning.run import Budget, tune
 from seal_agent.outer_loop.tuning.stages import Probe
 from seal_agent.outer_loop.units import Worker
-from seal_agent.types import Context
+from seal_agent.types import Context, Verdict
 
 GOOD = split().selecting
 DIVERGING = replace(DEFAULT, inner_loop=replace(DEFAULT.inner_loop, learning_rate=1e30, epochs=3))
@@ -74,6 +76,36 @@ def test_a_default_that_learns_nothing_ends_the_run_with_the_reason(tiny_base: B
     with pytest.raises(TrainingError, match=r"default could learn none of the first 1 passages .*another --run"):
         tune(roots, split(), CONFIG, Budget(steps=1), worker=at_work, executor=InlineExecutor(at_work), run=run)
     run.close()
+
+
+class Judge(JudgeGrader):
+    """A judge that can be away."""
+
+    is_away = False
+
+    def grade(self, question: str, golds: Sequence[str], answer: str) -> Verdict:
+        return Verdict.UNGRADED if self.is_away else LexicalGrader().grade(question, golds, answer)
+
+
+def test_what_a_judge_that_was_away_did_not_grade_is_measured_again(tiny_base: BaseModel, tmp_path: Path) -> None:
+    judge = Judge("a-judge")
+    at_work = replace(worker(tiny_base), grader=judge)
+
+    def digest(folder: str) -> str:
+        run = Run(tmp_path / folder, {}, {})
+        try:
+            budget = Budget(steps=0)
+            return tune(
+                ROOTS, split(), CONFIG, budget, worker=at_work, executor=InlineExecutor(at_work), run=run
+            ).digest
+        finally:
+            run.close()
+
+    judge.is_away = True
+    with pytest.raises(TrainingError, match=r"could be graded \(no answer could be graded\).*the same command again"):
+        digest("away")
+    judge.is_away = False
+    assert digest("away") == digest("never-away")
 
 
 def test_on_a_processor_units_are_small_and_progress_is_told_within_them(tiny_base: BaseModel, tmp_path: Path) -> None:
