@@ -99,7 +99,7 @@ def tune(
     """Find a recipe that fits a model: keep an archive of recipes, change the promising, confirm the best."""
     from seal_agent.data.contexts import read_contexts
     from seal_agent.outer_loop.tuning.passages import split_passages
-    from seal_agent.outer_loop.tuning.run import Budget, named_candidates
+    from seal_agent.outer_loop.tuning.run import Budget, named_candidates, searched_for
 
     if data is None or run is None or (budget is None and steps is None):
         raise InputError(
@@ -113,10 +113,11 @@ def tune(
     config = archive_options.config(seed)
     # none in a dry run, which writes nothing; none on a cluster, whose machines may not have the folder
     cache = None if dry_run or executor_options.address else (run / VERDICTS).resolve()
+    roots = named_candidates(archive_options.begin_with or ())
     request = _Request(
         run,
-        named_candidates(archive_options.begin_with or ()),
-        split_passages(read_contexts(data), config),
+        roots,
+        split_passages(read_contexts(data), config, searched_for(roots)),
         config,
         Budget(budget, steps),
         not archive_options.no_proposals,

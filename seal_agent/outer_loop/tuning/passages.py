@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from seal_agent.config import TuneConfig
 from seal_agent.data import bundled
 from seal_agent.errors import InputError
+from seal_agent.outer_loop.tuning.stages import passage_id
 from seal_agent.types import Context
 
 
@@ -22,24 +23,29 @@ class Split:
     neutral: tuple[str, ...]
 
 
-def split_passages(contexts: Sequence[Context], config: TuneConfig) -> Split:
+def split_passages(contexts: Sequence[Context], config: TuneConfig, searched: Collection[str] = ()) -> Split:
     """Divide the data by the seed. Texts that show harm come from what is left, then from the package.
 
     Confirming passages are drawn from all titles; where that leaves too few titles to select from, title by title.
     Raises InputError where there are too few passages with questions.
+
+    Args:
+        searched: Ids of passages that chose a recipe which the archive begins with. They confirm nothing.
     """
     usable = list({(context.title, context.text): context for context in contexts if context.questions}.values())
     shuffled = random.Random(config.seed).sample(usable, len(usable))
-    confirming = shuffled[: config.confirming]
+    unseen = [context for context in shuffled if passage_id(context) not in searched]
+    confirming = unseen[: config.confirming]
     selecting = _about_others(shuffled, confirming)[: config.stages[-1]]
-    if len(selecting) < config.stages[-1] and (fewest := _fewest(shuffled, config.confirming)):
-        confirming = [context for context in shuffled if _topic(context) in fewest][: config.confirming]
+    if len(selecting) < config.stages[-1] and (fewest := _fewest(unseen, config.confirming)):
+        confirming = [context for context in unseen if _topic(context) in fewest][: config.confirming]
         selecting = [context for context in shuffled if _topic(context) not in fewest][: config.stages[-1]]
     if len(confirming) < config.confirming or len(selecting) < config.stages[-1]:
+        chose = f", {len(usable) - len(unseen)} of which chose a recipe of --from and confirm nothing"
         raise InputError(
             f"tuning needs {config.confirming} passages that confirm and {config.stages[-1]} with other titles that "
-            f"select, and the data has {len(usable)} with questions, of {len({_topic(c) for c in usable})} titles; add "
-            "some, or lower --confirm and --stages"
+            f"select, and the data has {len(usable)} with questions, of {len({_topic(c) for c in usable})} titles"
+            f"{chose if len(unseen) < len(usable) else ''}; add some, or lower --confirm and --stages"
         )
     topics = {_topic(context) for context in (*confirming, *selecting)}
     others = [context.text for context in _about_others(shuffled, [*confirming, *selecting])]

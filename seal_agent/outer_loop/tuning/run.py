@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,12 @@ def named_candidates(names: Sequence[str] = ()) -> list[Candidate]:
     return list(found.values())
 
 
+def searched_for(roots: Sequence[Candidate]) -> tuple[str, ...]:
+    """Ids of the passages that chose the recipes which an archive begins with, such as those of other runs."""
+    ids = (root.recipe.searched for root in roots if isinstance(root.recipe.searched, tuple))
+    return tuple(dict.fromkeys(chain.from_iterable(ids)))
+
+
 def _why_not(recipe: Recipe) -> str:
     """Why a recipe cannot be tuned; "" where it can."""
     if recipe.mode != "self_edit":
@@ -135,7 +142,8 @@ def tune(
     passages = split.confirming[: plan.passages]
     confirmation = confirm(best(archive, config.percentile), archive, passages, laboratory, plan.references)
     write_archive(run.folder, archive)
-    searched = [passage_id(context) for context in (*split.selecting, *passages)]
+    own = (passage_id(context) for context in (*split.selecting, *passages))
+    searched = list(dict.fromkeys((*own, *searched_for(roots))))
     summary = f"Tuned on {worker.base.name}: {confirmation.verdict()}"
     recipe = write_recipe(run.folder, confirmation.kept.recipe, summary, searched)
     seconds = laboratory.paces().get

@@ -10,6 +10,7 @@ from tuning_fakes import CONFIG, passages
 from seal_agent.config import TuneConfig
 from seal_agent.errors import InputError
 from seal_agent.outer_loop.tuning.passages import split_passages
+from seal_agent.outer_loop.tuning.stages import passage_id
 from seal_agent.types import Context
 
 
@@ -34,6 +35,17 @@ def test_texts_that_show_harm_come_from_the_package_where_the_data_has_none_left
 def test_too_little_data_is_refused_with_what_there_is():
     with pytest.raises(InputError, match="the data has 3 with questions, of 3 titles"):
         split_passages([*passages(3), Context("no question", "t")], CONFIG)
+
+
+def test_what_chose_a_recipe_of_another_run_confirms_nothing():
+    contexts, config = passages(12), TuneConfig(stages=(2, 6), confirming=6, neutral=1)
+    first = split_passages(contexts, config)
+    searched = [passage_id(context) for context in first.selecting]
+    second = split_passages(contexts, config, searched)
+    assert set(second.confirming) == set(contexts) - set(first.selecting)
+    searched.append(passage_id(first.confirming[0]))
+    with pytest.raises(InputError, match=r"12 with questions, of 12 titles, 7 of which chose a recipe of --from"):
+        split_passages(contexts, config, searched)
 
 
 @pytest.mark.parametrize("sizes", [(30, 30), (24, 10, 14), (40, 26, 3)])

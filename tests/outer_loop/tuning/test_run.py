@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +26,11 @@ from seal_agent.outer_loop.tuning.run import Budget, TuneOutcome, named_candidat
 from seal_agent.outer_loop.tuning.stages import Probe
 
 
-def tuned(base: BaseModel, folder: Path, budget: Budget) -> TuneOutcome:
+def tuned(base: BaseModel, folder: Path, budget: Budget, roots: Sequence[Candidate] = ROOTS) -> TuneOutcome:
     at_work = worker(base)
-    run = Run(folder, settings(base, ROOTS, split(), CONFIG, True), {"model": base.name})
+    run = Run(folder, settings(base, roots, split(), CONFIG, True), {"model": base.name})
     try:
-        return tune(ROOTS, split(), CONFIG, budget, worker=at_work, executor=InlineExecutor(at_work), run=run)
+        return tune(roots, split(), CONFIG, budget, worker=at_work, executor=InlineExecutor(at_work), run=run)
     finally:
         run.close()
 
@@ -57,6 +58,16 @@ def test_a_run_ends_with_a_recipe_and_a_report_and_goes_on_where_it_was(tiny_bas
     further = tuned(tiny_base, tmp_path, Budget(steps=3))
     assert further.archive.as_json()[: len(outcome.archive)] != []
     assert [c.id for c in outcome.archive] == [c.id for c in further.archive][: len(outcome.archive)]
+
+
+def test_its_recipes_also_name_the_passages_that_chose_those_it_began_with(
+    tiny_base: BaseModel, tmp_path: Path
+) -> None:
+    other = Candidate.named("other", replace(ROOTS[1].recipe, searched=("of-another-run",)))
+    outcome = tuned(tiny_base, tmp_path, Budget(steps=0), (ROOTS[0], other))
+    learnt = {unit_id(context) for context in (*split().selecting, *split().confirming)}
+    for file in (outcome.recipe, *outcome.recipes.iterdir()):
+        assert set(recipe_named(str(file)).searched) == learnt | {"of-another-run"}
 
 
 def test_a_budget_in_minutes_ends_the_search(tiny_base: BaseModel, tmp_path: Path) -> None:
