@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
+from seal_agent import recipes
 from seal_agent.config import (
     ARC_INNER_LOOPS,
     PLAIN_ANSWERS,
@@ -63,6 +65,48 @@ def test_a_recipe_may_extend_a_file_beside_it(tmp_path):
     (tmp_path / "below.toml").write_text("[inner_loop]\nrank = 7\n")
     (tmp_path / "above.toml").write_text('extends = "below.toml"\n[inner_loop]\nepochs = 2\n')
     assert recipe_named(str(tmp_path / "above.toml")).inner_loop == replace(InnerLoopConfig(), rank=7, epochs=2)
+
+
+def test_paths_in_a_file_are_read_from_its_own_folder(tmp_path, monkeypatch):
+    """Not from the current folder, nor from that of the file that was named first."""
+    inner = tmp_path / "tuned" / "parts"
+    inner.mkdir(parents=True)
+    (tmp_path / "tuned" / "recipe.toml").write_text('extends = "parts/upper.toml"\n')
+    (inner / "upper.toml").write_text('extends = "below.toml"\n[inner_loop]\nepochs = 2\n')
+    (inner / "below.toml").write_text("[inner_loop]\nrank = 7\n")
+    for other in (tmp_path, tmp_path / "tuned"):
+        (other / "below.toml").write_text("[inner_loop]\nrank = 9\n")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "upper.toml").write_text("[inner_loop]\nrank = 5\n")
+    wanted = replace(InnerLoopConfig(), rank=7, epochs=2)
+    for named in ("tuned", "tuned/recipe.toml", str(tmp_path / "tuned")):
+        assert recipe_named(named).inner_loop == wanted
+    (inner / "upper.toml").write_text('extends = "tuned/parts/below.toml"\n')
+    with pytest.raises(InputError, match=r"there is no recipe 'tuned/parts/below\.toml'"):
+        recipe_named("tuned")
+
+
+@pytest.mark.parametrize(
+    ("text", "searched"),
+    [
+        ("[inner_loop]\nepochs = 5\n", True),
+        ("searched = false\n", False),
+        ('mode = "in_context"\n', False),
+        ('extends = "paper"\n', False),
+        ('extends = "default"\n', True),
+    ],
+)
+def test_a_file_that_extends_nothing_was_chosen_as_the_default_was(tmp_path, text, searched):
+    (tmp_path / "mine.toml").write_text(text)
+    (tmp_path / "above.toml").write_text('extends = "mine.toml"\n')
+    (tmp_path / "shown.toml").write_text('extends = "mine.toml"\nmode = "base"\n')
+    assert [recipe_named(str(tmp_path / name)).searched for name in ("mine.toml", "above.toml")] == [searched] * 2
+    assert recipe_named(str(tmp_path / "shown.toml")).searched == (text == 'extends = "default"\n')
+
+
+def test_a_file_of_the_package_by_its_path_is_marked_as_by_its_name():
+    assert recipe_named(str(Path(recipes.__file__).parent / "paper.toml")).searched is False
 
 
 @pytest.mark.parametrize(

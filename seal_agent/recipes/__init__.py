@@ -7,6 +7,9 @@ were chosen on the passages of the recipe search, or the ids of the passages tha
 `seal train`, whose policy writes the notes), and a table for each config: `self_edit`, `inner_loop`, `answer`,
 `retrieval` and `arc`. Relative paths are read from the folder of the file that names them.
 
+A file without `extends` begins from the defaults, which were chosen on the passages of the recipe search; where it
+learns, its `searched` is true unless it says otherwise.
+
 A folder of `seal train` is a recipe too: its policy writes, and the settings are those that it was rewarded under.
 """
 
@@ -25,6 +28,7 @@ from seal_agent.recipes.runs import is_run, tables_of_run
 SUFFIX = ".toml"
 IN_FOLDER = "recipe.toml"
 """The file that a folder stands for."""
+_LEARNS = "self_edit"  # the mode of a recipe that names none
 _TOO_DEEP = 8  # recipes that extend one another; more is a circle
 
 
@@ -42,29 +46,39 @@ def load_recipe(name_or_path: str) -> dict[str, Any]:
     """The tables of a recipe, with those of the recipes that it extends. Raises InputError."""
     chain: list[dict[str, Any]] = []
     name: str | None = name_or_path
+    folder: Path | None = None
     while name is not None:
         if len(chain) == _TOO_DEEP:
             raise InputError(f"the recipe {name_or_path!r} extends itself; let the last one extend nothing")
-        chain.append(_parse(name, beside=name_or_path))
-        name = chain[-1].pop("extends", None)
+        tables, folder = _parse(name, folder)
+        chain.append(tables)
+        name = tables.pop("extends", None)
     merged: dict[str, Any] = {}
     for tables in reversed(chain):
         merged = _merged(merged, tables)
+    if folder is not None and merged.get("mode", _LEARNS) == _LEARNS:  # a file of a user's extends nothing
+        merged.setdefault("searched", True)
     return merged
 
 
-def _parse(name_or_path: str, beside: str) -> dict[str, Any]:
-    """One file's tables, or those of a run's folder."""
+def _parse(name_or_path: str, beside: Path | None) -> tuple[dict[str, Any], Path | None]:
+    """One file's tables, or those of a run's folder, and the folder that its paths are read from.
+
+    Args:
+        beside: The folder of the file that names this one; None: the current folder.
+
+    The folder is None for a recipe of the package, which names others of the package alone.
+    """
     if name_or_path in recipe_names():
         text = resources.files(__package__).joinpath(f"{name_or_path}{SUFFIX}").read_text(encoding="utf-8")
-        return _tables(text, name_or_path)
-    path = _find(name_or_path, beside)
+        return _tables(text, name_or_path), None
+    path = _find(name_or_path, beside or Path())
     if path.is_dir():
-        return tables_of_run(path)
+        return tables_of_run(path), path
     tables = _tables(_read(path), name_or_path)
     if policy := tables.get("policy"):
         tables["policy"] = str(path.parent / Path(str(policy)).expanduser())
-    return tables
+    return tables, None if path.resolve().is_relative_to(Path(__file__).resolve().parent) else path.parent
 
 
 def _tables(text: str, name: str) -> dict[str, Any]:
@@ -74,11 +88,10 @@ def _tables(text: str, name: str) -> dict[str, Any]:
         raise InputError(f"the recipe {name} is not TOML: {err}") from err
 
 
-def _find(name_or_path: str, beside: str) -> Path:
+def _find(name_or_path: str, beside: Path) -> Path:
     """The file, or the folder of `seal train`, that is meant. Raises InputError."""
-    given = Path(name_or_path).expanduser()
-    candidates = (given, given / IN_FOLDER, Path(beside).expanduser().parent / name_or_path)
-    path = next((path for path in candidates if path.is_file() or is_run(path)), None)
+    given = beside / Path(name_or_path).expanduser()
+    path = next((path for path in (given, given / IN_FOLDER) if path.is_file() or is_run(path)), None)
     if path is None and given.is_dir():
         raise InputError(
             f"the folder {given} has no {IN_FOLDER} and no policy; name a recipe, a TOML file, or a run of seal tune "
