@@ -1,4 +1,4 @@
-"""Which questions a row's answers must be about: all of the suite's, for every seed, and no others."""
+"""Which questions a row's answers must be about: all of the suite's first passages, for every seed, and no others."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from seal_agent.evaluation.asked import (
     questions_in,
     sequence_id,
     sequences_hash,
+    sequences_of,
 )
 from seal_agent.evaluation.harm import BASE_UNIT, questions_after, surrounding_questions
 from seal_agent.evaluation.passages import data_hash, unit_id
@@ -99,6 +100,8 @@ def _check_passages(results: Results, samples: Sequence[Sample], contexts: Seque
     asked = [context for context in contexts if unit_id(context) in of_unit]
     if data_hash(asked) != results.data.hash:
         raise InputError(OTHER_QUESTIONS)
+    if asked != list(contexts[: len(asked)]):
+        raise InputError(_not_the_first(f"{len(asked)} passages", results))
     _check_all(samples, (a for s in results.seeds for c in asked for a in _of_context(unit_id(c), s, None, "", c)))
     return f"the questions are those of {len(asked)} passages of the suite"
 
@@ -115,6 +118,9 @@ def _check_sequences(results: Results, samples: Sequence[Sample], contexts: Sequ
     ours = all(unit == sequence_id(sequence) for unit, sequence in sequences.items())
     if not ours or sequences_hash(list(sequences.values())) != results.data.hash:
         raise InputError(OTHER_QUESTIONS)
+    size = max(map(len, sequences.values()))
+    if list(sequences.values()) != sequences_of(contexts, size, len(sequences)):
+        raise InputError(_not_the_first(f"{len(sequences)} sequences", results))
     expected = [
         asked
         for number, (unit, sequence) in enumerate(sequences.items(), 1)
@@ -125,6 +131,13 @@ def _check_sequences(results: Results, samples: Sequence[Sample], contexts: Sequ
     ]
     _check_all(samples, expected)
     return f"the questions are those of {len(sequences)} sequences of the suite's passages"
+
+
+def _not_the_first(what: str, results: Results) -> str:
+    return (
+        f"the {what} are not the first ones of the suite's order; a row is about those that --limit takes, and where "
+        f"they come from a file, --data must be the whole {results.data.name} that the row was made from"
+    )
 
 
 def _steps(results: Results, number: int, seed: int, size: int, found: set[int]) -> list[int]:

@@ -6,18 +6,21 @@ checked here; the settings, seed and versions in the row let a reviewer make it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 
-from seal_agent.config import RECIPES
+from seal_agent.config import RECIPES, Recipe, recorded_settings
 from seal_agent.errors import InputError
 from seal_agent.evaluation.continual import mean_matrix, sequence_scores
 from seal_agent.evaluation.expected import check_questions
 from seal_agent.evaluation.harm import harm_scores
 from seal_agent.evaluation.passages import chose_recipe
-from seal_agent.evaluation.results import Measure, Results, published_schema, read_results, to_json
+from seal_agent.evaluation.results import Measure, RecipeFacts, Results, published_schema, read_results, to_json
 from seal_agent.evaluation.samples import Sample, read_samples, unanswered
 from seal_agent.evaluation.scoring import graded_all, graded_arc, mean_scores, unit_scores
 from seal_agent.evaluation.statistics import measures_of
@@ -83,13 +86,30 @@ def _check_counts(results: Results, samples: Sequence[Sample]) -> None:
     if results.samples.count != len(samples):
         raise InputError(f"samples.count is {results.samples.count}, but there are {len(samples)} answers")
     harm = SUITES[results.suite].kind == "harm"
-    searched, recipe = results.recipe.settings.get("searched") or False, RECIPES.get(results.recipe.name)
-    searches = [searched, recipe.searched if recipe else False]
+    searches = _searches(results.recipe)
     of_units = {(s.unit, s.unit if harm or not s.passage else s.passage) for s in samples}
     seen = {unit for unit, passage in of_units if any(chose_recipe(search, passage) for search in searches)}
     unmarked = [unit for unit in results.units if unit.id in seen and not unit.seen]
     if unmarked:
         raise InputError(f"the search that chose the recipe has seen {unmarked[0].title!r}; mark it as seen")
+
+
+def _searches(facts: RecipeFacts) -> list[bool | Collection[str]]:
+    """What the row says of the passages that chose its recipe, and what the package says of the same recipe.
+
+    A file with the settings of the default recipe is the default recipe, whatever it is called.
+    """
+    names = [facts.name, *(["default"] if _same_settings(facts.settings, RECIPES["default"]) else [])]
+    return [facts.settings.get("searched") or False, *(RECIPES[name].searched for name in names if name in RECIPES)]
+
+
+def _same_settings(settings: Mapping[str, Any], recipe: Recipe) -> bool:
+    """Whether notes are written and learnt as a recipe says."""
+    own: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+    return all(
+        recorded_settings(settings.get(name) or {}) == recorded_settings(own[name])
+        for name in ("self_edit", "inner_loop")
+    )
 
 
 def _check_means(results: Results) -> None:

@@ -11,11 +11,14 @@ pytest.importorskip("lm_eval")
 pytest.importorskip("bm25s")
 
 
-from bench_runs import in_a_row, run
+from bench_runs import data_of, in_a_row, run
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.data.bundled import novel
+from seal_agent.data.contexts import read_contexts
 from seal_agent.errors import InputError, TrainingError
 from seal_agent.evaluation import continual
+from seal_agent.evaluation.passages import choose_passages
 from seal_agent.evaluation.submit import check_submission
 from seal_agent.generation.hf import HFEngine
 from seal_agent.integrations.lm_eval.bench.plan import plan_run
@@ -28,6 +31,16 @@ def test_edits_in_a_row_give_a_matrix_that_can_be_submitted(tmp_path: Path, tiny
     assert results.curves["accuracy"][0][1] is None
     assert {"base", "final", "just_after", "backward_transfer", "smallest_lead"} <= set(results.measures)
     assert check_submission(path, wanted.data)
+
+
+def test_sequences_that_are_not_the_first_ones_are_refused(tmp_path: Path, tiny_base: BaseModel) -> None:
+    wanted = in_a_row(tmp_path, "rows", limit=1)
+    path, _ = run(plan_run(wanted), tiny_base, HFEngine(tiny_base))
+    first = choose_passages(read_contexts(wanted.data or ""), 2)
+    longer = data_of(tmp_path, novel()[:11])
+    assert choose_passages(read_contexts(longer), 2) != first, "the order of a longer file is another"
+    with pytest.raises(InputError, match="the 1 sequences are not the first ones"):
+        check_submission(path, longer)
 
 
 def test_passages_that_fill_no_sequence_do_not_make_the_row_fail(tmp_path: Path, tiny_base: BaseModel) -> None:

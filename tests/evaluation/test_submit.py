@@ -12,10 +12,13 @@ import pytest
 from bench_rows import RUN, novel_row
 
 from seal_agent.arc.text import format_attempts, parse_attempts
+from seal_agent.config import RECIPES
+from seal_agent.data.bundled import novel
 from seal_agent.errors import InputError
 from seal_agent.evaluation.asked import arc_hash, arc_tasks
-from seal_agent.evaluation.assemble import Measured, Setting, assemble
+from seal_agent.evaluation.assemble import Measured, Setting, assemble, recipe_facts
 from seal_agent.evaluation.leaderboard.site import entries_of
+from seal_agent.evaluation.passages import choose_passages, data_hash, unit_id
 from seal_agent.evaluation.results import (
     DataFacts,
     ModelFacts,
@@ -113,6 +116,18 @@ def test_a_row_about_other_passages_is_refused(row: Path) -> None:
         check_submission(row)
 
 
+def test_passages_that_were_picked_by_hand_are_refused(tmp_path: Path) -> None:
+    """Those with the best answers, with every figure made to follow."""
+    row = novel_row(tmp_path, "default", [4, 2])
+    chosen = choose_passages(novel(), 8)[::2]
+    units = {unit_id(context) for context in chosen}
+    change(row, lambda v: v.update(units=[unit for unit in v["units"] if unit["id"] in units]))
+    change(row, lambda v: v["data"].update(hash=data_hash(chosen), units=len(chosen)))
+    forge(row, lambda sample: sample.unit in units)
+    with pytest.raises(InputError, match=r"the 4 passages are not the first ones .* whole seal_novel"):
+        check_submission(row)
+
+
 def test_a_row_without_answers_is_refused(row: Path) -> None:
     change(row, lambda value: value.update(samples=None))
     with pytest.raises(InputError, match="names no file of answers"):
@@ -194,6 +209,20 @@ def test_what_contradicts_the_suite_or_the_row_itself_is_refused(
     change(row, edit)
     with pytest.raises(InputError, match=complaint):
         check_submission(row)
+
+
+def test_a_file_with_the_settings_of_the_default_recipe_is_marked_as_it_is(tmp_path: Path) -> None:
+    settings = recipe_facts("mine.toml", replace(RECIPES["default"], searched=False), {}).settings
+    some = novel_row(tmp_path, "mine.toml", [4], passages=18)
+
+    def named(value: dict[str, Any]) -> None:
+        value["recipe"].update(settings=json.loads(json.dumps(settings)))
+
+    change(some, named)
+    with pytest.raises(InputError, match="mark it as seen"):
+        check_submission(some)
+    change(some, lambda value: value["recipe"]["settings"]["inner_loop"].update(epochs=5))
+    assert check_submission(some)
 
 
 def test_a_row_without_what_ranks_it_makes_no_site(row: Path) -> None:
