@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,12 @@ from command_line import Call, Ran
 from outer_loop_fakes import domain
 
 from seal_agent.base_model.loading import load_model
+from seal_agent.outer_loop.executors import ray as executor_ray
+from seal_agent.outer_loop.executors.executor import InlineExecutor
 from seal_agent.outer_loop.executors.workers import MakeWorker
+from seal_agent.outer_loop.tuning import forecast
+from seal_agent.outer_loop.tuning.archive import Candidate
+from seal_agent.outer_loop.units import Worker
 
 RECIPE = """
 [self_edit]
@@ -86,6 +93,32 @@ def test_a_run_gives_a_recipe_that_other_commands_take(tune: Call, seal: Call, t
     other = tune("--steps", 1, "--seed", 1)
     assert other.code == 2
     assert "begun with other settings" in other.err
+
+
+class OneProcessRay:
+    """Stands for RayExecutor: makes its worker of what was sent, and evaluates in this process."""
+
+    def __init__(self, make_worker: Callable[[], Worker], **_: object) -> None:
+        worker = pickle.loads(pickle.dumps(make_worker))()
+        self.map, self.close = InlineExecutor(worker).map, lambda: None
+
+
+@pytest.mark.usefixtures("scripted")
+@pytest.mark.parametrize(("options", "times"), [((), 2), (("--address", "10.0.0.1:6379"), 1)])
+def test_workers_of_ray_prepare_their_model_before_the_clock_starts(
+    tune: Call, monkeypatch: pytest.MonkeyPatch, options: tuple[object, ...], times: int
+) -> None:
+    prepared: list[int] = []
+
+    def prepare(worker: Worker, roots: Sequence[Candidate]) -> float:
+        prepared.append(len(roots))
+        return 0.0
+
+    monkeypatch.setattr(forecast, "prepare", prepare)
+    monkeypatch.setattr(executor_ray, "RayExecutor", OneProcessRay)
+    ran = tune("--steps", 0, "--executor", "ray", *options)
+    assert ran.code == 0, ran.err
+    assert prepared == [2] * times, "on this machine here first, so that workers find the reader and the directions"
 
 
 @pytest.mark.usefixtures("scripted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,6 @@ from seal_agent.errors import InputError
 
 if TYPE_CHECKING:
     from seal_agent.outer_loop.executors.executor import Executor
-    from seal_agent.outer_loop.executors.workers import MakeWorker
     from seal_agent.outer_loop.units import Worker
 
 
@@ -30,8 +30,18 @@ class ExecutorOptions:
         if self.executor == "inline" and (self.address or self.workers):
             raise InputError("--address and --workers are Ray's; add --executor ray")
 
-    def make(self, make_worker: MakeWorker, worker: Worker) -> Executor:
-        """The executor. Raises MissingDependency, InputError."""
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether all work is done on this machine, in whatever process."""
+        return self.executor == "inline" or self.address is None
+
+    def make(self, make_worker: Callable[[], Worker], worker: Worker) -> Executor:
+        """The executor. Raises MissingDependency, InputError.
+
+        Args:
+            make_worker: Called in each process of Ray's; must be picklable.
+            worker: That of this process.
+        """
         if self.executor == "ray":
             from seal_agent.outer_loop.executors.ray import RayExecutor
 

@@ -163,7 +163,7 @@ def _start(request: _Request, dry_run: bool, as_json: bool) -> None:
             expected = forecast(request.roots, request.split, request.config, request.budget, worker)
         show_forecast(expected, request.config, as_json)
         return
-    if request.executor_options.executor == "inline":
+    if request.executor_options.is_on_this_machine:  # Ray's workers then find the files
         with console.waiting("preparing the model: its reader, and what lessons must not change", quiet=as_json):
             seconds = prepare(worker, request.roots)
         if seconds >= SHORT and not as_json:
@@ -175,6 +175,7 @@ def _tune(request: _Request, worker: Worker, as_json: bool) -> TuneOutcome:
     from seal_agent.outer_loop.archive.facts import describe_machine
     from seal_agent.outer_loop.archive.run import Run
     from seal_agent.outer_loop.tuning.confirm import CONFIRMING
+    from seal_agent.outer_loop.tuning.forecast import MakePrepared
     from seal_agent.outer_loop.tuning.run import settings, tune
 
     base, options = worker.base, request.grader_options
@@ -183,7 +184,7 @@ def _tune(request: _Request, worker: Worker, as_json: bool) -> TuneOutcome:
     told: set[tuple[str, int]] = set()
     run = Run(request.folder, run_settings, {"model": base.name, "device": str(base.device), **describe_machine()})
     try:
-        executor = request.executor_options.make(request.make_worker, worker)
+        executor = request.executor_options.make(MakePrepared(request.make_worker, tuple(request.roots)), worker)
         try:
             with console.stage_bars(quiet=as_json) as bars:
 

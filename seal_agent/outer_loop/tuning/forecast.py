@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from seal_agent.answering.reader import reader_of
@@ -52,6 +52,22 @@ def prepare(worker: Worker, roots: Sequence[Candidate]) -> float:
     for config in {root.recipe.inner_loop for root in roots}:
         protected_directions(worker.base, config)
     return time.perf_counter() - started
+
+
+@dataclass(frozen=True, slots=True)
+class MakePrepared:
+    """Makes a worker whose model is prepared, as `prepare` does, before any clock starts. It can be sent to a cluster.
+
+    `make_worker` must be picklable, as MakeWorker is.
+    """
+
+    make_worker: Callable[[], Worker]
+    roots: tuple[Candidate, ...]
+
+    def __call__(self) -> Worker:
+        worker = self.make_worker()
+        prepare(worker, self.roots)
+        return worker
 
 
 def forecast(roots: Sequence[Candidate], split: Split, config: TuneConfig, budget: Budget, worker: Worker) -> Forecast:
