@@ -67,13 +67,16 @@ def _import_answers(options: argparse.Namespace, model: ModelFacts) -> list[Path
         passages["squad"] = shuffled(contexts.read_contexts(options.squad), file["config"]["seed"])
     recipe, written = recipe_named("default"), []
     for domain, of_domain in passages.items():
-        rows = [row for row in file["rows"] if row["domain"] == domain and row["recipe"]["name"] == DEFAULT.name]
-        rows.sort(key=lambda row: row["passage"])
+        of_recipe = [row for row in file["rows"] if row["recipe"]["name"] == DEFAULT.name]
+        rows = sorted((row for row in of_recipe if row["domain"] == domain), key=lambda row: row["passage"])
+        costs = _costs(rows, [row for row in of_recipe if row["domain"] != domain])
         for row in rows:
             _check_settings(row["recipe"], recipe)
             _check_questions(row, of_domain[row["passage"]])
         for key, changes in (("short", {}), ("answers", {"answer_style": "plain"})):
-            written.append(_write_answers(options.out, domain, rows, key, changes, of_domain, model, file["run"]))
+            written.append(
+                _write_answers(options.out, domain, rows, key, changes, of_domain, costs, model, file["run"])
+            )
     return written
 
 
@@ -84,6 +87,7 @@ def _write_answers(
     key: str,
     changes: dict[str, str],
     passages: Sequence[Context],
+    costs: dict[str, float],
     model: ModelFacts,
     run: dict[str, Any],
 ) -> Path:
@@ -113,7 +117,7 @@ def _write_answers(
         "lexical",
         prompt_hash(recipe.answer.max_tokens),
     )
-    measured = Measured(units, _costs(rows))
+    measured = Measured(units, costs)
     (commit,) = {row.get("read_at", row["commit"]) if key == "short" else row["commit"] for row in rows}
     write_results(assemble(setting, measured, _run(run, ANSWERS, commit), stored), path)
     return path
@@ -132,8 +136,17 @@ def _sample(answer: dict[str, Any], unit: str) -> Sample:
     )
 
 
-def _costs(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """What the file knows of the costs: writing and training."""
+def _costs(rows: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """What the file knows of the costs of a domain: writing and training.
+
+    Older rows hold equal shares of a batch. Where one mixed both domains, nobody knows what either took: there are no
+    figures then.
+
+    Args:
+        others: The rows of the other domains.
+    """
+    if {_seconds(row) for row in rows} & {_seconds(row) for row in others}:
+        return {}
     write, train = (fmean(row[name] for row in rows) for name in ("seconds_to_write", "seconds_to_train"))
     return {
         "seconds_to_write": write,
@@ -141,6 +154,10 @@ def _costs(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
         "seconds_per_passage": write + train,
         "adapters_per_hour": HOUR / (write + train),
     }
+
+
+def _seconds(row: dict[str, Any]) -> tuple[float, float]:
+    return row["seconds_to_write"], row["seconds_to_train"]
 
 
 def _import_arc(options: argparse.Namespace, model: ModelFacts) -> list[Path]:

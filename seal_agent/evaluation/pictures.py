@@ -96,9 +96,10 @@ def _units(axes: Any, results: Results, path: Path) -> bool:
 
 
 def _base_of(results: Results, path: Path) -> dict[str, float]:
-    """The base model's scores by unit, from another file of the folder; empty if there is none."""
+    """The same base model's scores by unit, from another file of the folder; empty if there is none."""
     for _, other in results_in(path.parent):
-        if other.recipe.mode == "base" and other.ranking_key == results.ranking_key:
+        same = (other.model.identity, other.ranking_key) == (results.model.identity, results.ranking_key)
+        if other.recipe.mode == "base" and same:
             return {unit.id: unit.scores[other.primary] for unit in other.units if other.primary in unit.scores}
     return {}
 
