@@ -17,9 +17,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from seal_agent.base_model.gguf_tensors import check_read
+from seal_agent.base_model.whole import check_whole
 from seal_agent.errors import ModelError, first_line
 from seal_agent.paths import cache_home
 
+_CONVERSION = 2  # conversions of earlier versions are not used: some lack weights
+# Where a file does not say whether texts begin with BOS, those of these tokenizers and pre-tokenizers do, as llama.cpp
+# has it (src/llama-vocab.cpp, llama_vocab::impl::load).
+_BOS_MODELS = frozenset({"llama", "gemma4"})
+_BOS_PRE_TOKENIZERS = frozenset(
+    {
+        "chameleon",
+        "falcon-h1",
+        "falcon3",
+        "jina-v5-nano",
+        "lfm2",
+        "llama-bpe",
+        "llama-v3",
+        "llama3",
+        "midm-2.0",
+        "pixtral",
+        "tekken",
+    }
+)
 _HUB_FILE = re.compile(r"([\w.-]+/[\w.-]+):(.+\.gguf)", re.IGNORECASE)
 _SAMPLE_BYTES, _SAMPLES = 65536, 16
 
@@ -35,7 +56,7 @@ def gguf_folder(name: str) -> Path:
     Raises ModelError where there is no such file, or where transformers cannot read it.
     """
     weights = _local_file(name)
-    target = cache_home() / f"{weights.stem.lower()}-{_fingerprint(weights)}"
+    target = cache_home() / f"{weights.stem.lower()}-{_fingerprint(weights)}-{_CONVERSION}"
     if not (target / "config.json").is_file():
         try:
             publish(target, lambda folder: convert_gguf(weights, folder))
@@ -91,31 +112,69 @@ def publish(target: Path, write: Callable[[Path], None]) -> None:
 
 
 def convert_gguf(weights: Path, folder: Path) -> None:
-    """Write a GGUF file's weights as bf16 safetensors with config and tokenizer."""
+    """Write a GGUF file's weights as bf16 safetensors with config and tokenizer.
+
+    Raises ModelError for a file that is a part of a model, and where transformers cannot read all of it.
+    """
     import torch
+    from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+    path = str(weights.absolute())  # transformers would look for a bare name in the working directory first
+    reader = GGUFReader(path)
+    _check_single(reader, weights)
     with QuietTransformers(), contextlib.redirect_stderr(io.StringIO()):  # the converter's own bars
-        plain = GgufConfig(gguf_file=weights.name, dequantize=True)
-        module = AutoModelForCausalLM.from_pretrained(
-            weights.parent, gguf_file=weights.name, quantization_config=plain, dtype=torch.bfloat16
+        module, loading_info = AutoModelForCausalLM.from_pretrained(
+            Path(path).parent,
+            gguf_file=path,
+            quantization_config=GgufConfig(gguf_file=path, dequantize=True),
+            dtype=torch.bfloat16,
+            output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
-        _keep_ends(tokenizer, weights)
+        check_read(str(weights), module, reader, loading_info)
+        check_whole(f"the file {weights}", loading_info)
+        tokenizer = AutoTokenizer.from_pretrained(Path(path).parent, gguf_file=path)
+        _keep_ends(tokenizer, reader)
         _make_room(module, tokenizer)
         module.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
 
-def _keep_ends(tokenizer: Any, weights: Path) -> None:
-    """Which special tokens stand around a text, as the file's metadata says."""
-    from gguf import GGUFReader
+def _check_single(reader: Any, weights: Path) -> None:
+    """Raises ModelError for one part of a model that was split."""
+    parts = _field(reader, "split.count")
+    if parts is not None and int(parts) > 1:
+        raise ModelError(
+            f"the file {weights} is one of {parts} parts; merge them with `llama-gguf-split --merge`, and give the "
+            "file that it writes"
+        )
 
-    fields = GGUFReader(weights).fields
-    for name in ("add_bos_token", "add_eos_token"):
-        field = fields.get(f"tokenizer.ggml.{name}")
-        if field is not None and bool(field.contents()) != bool(getattr(tokenizer, name, False)):
-            setattr(tokenizer, name, bool(field.contents()))
+
+def _keep_ends(tokenizer: Any, reader: Any) -> None:
+    """Which special tokens stand around a text, as the file's metadata says; where it is silent, as llama.cpp does."""
+    begins = _field(reader, "tokenizer.ggml.add_bos_token")
+    if begins is None and tokenizer.bos_token is not None:
+        begins = begins_by_default(_field(reader, "tokenizer.ggml.model"), _field(reader, "tokenizer.ggml.pre"))
+    ends = _field(reader, "tokenizer.ggml.add_eos_token")
+    for name, wanted in (("add_bos_token", begins), ("add_eos_token", ends)):
+        if wanted is not None and bool(wanted) != bool(getattr(tokenizer, name, False)):
+            setattr(tokenizer, name, bool(wanted))
+
+
+def begins_by_default(model: str | None, pre: str | None) -> bool:
+    """Whether llama.cpp begins texts with BOS where a file does not say.
+
+    Args:
+        model: The file's `tokenizer.ggml.model`.
+        pre: Its `tokenizer.ggml.pre`.
+    """
+    return model in _BOS_MODELS or (model == "gpt2" and pre in _BOS_PRE_TOKENIZERS)
+
+
+def _field(reader: Any, name: str) -> Any:
+    """A value of the metadata; None where there is none."""
+    field = reader.fields.get(name)
+    return None if field is None else field.contents()
 
 
 def _make_room(module: Any, tokenizer: Any) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from gguf_file import BOS, write_gguf
+from gguf_file import BOS, HEADS, HIDDEN, write_gguf
 
+from seal_agent.base_model.gguf import begins_by_default
 from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import ModelError
@@ -77,3 +80,104 @@ def test_a_file_that_the_hub_does_not_give_is_one_sentence(monkeypatch: pytest.M
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match=r"the hub gave no tiny\.gguf of someone/none"):
         load("someone/none:tiny.gguf")
+
+
+# ---------------------------------------------------------------- what would be another model
+
+
+def test_weights_that_a_file_lacks_are_named(tmp_path: Path, own_cache: Path) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf", True, without=["blk.1.ffn_up.weight"])
+    with pytest.raises(ModelError, match=r"lacks 1 of the model's weights \(model\.layers\.1\.mlp\.up_proj\.weight\)"):
+        load(path)
+    assert list(own_cache.iterdir()) == []
+
+
+def test_a_part_of_a_model_is_refused_with_the_command_that_merges_it(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "tiny-00001-of-00003.gguf", True, parts=3)
+    with pytest.raises(ModelError, match="is one of 3 parts; merge them with `llama-gguf-split --merge`"):
+        load(path)
+
+
+def test_a_conversion_of_an_earlier_version_is_not_used(tmp_path: Path, own_cache: Path) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf", True)
+    load(path)
+    (folder,) = own_cache.iterdir()
+    earlier = folder.rename(own_cache / folder.name.removesuffix("-2"))
+    (earlier / "model.safetensors").write_bytes(b"weights that were drawn")
+    load(path)
+
+
+def test_a_file_of_the_same_name_in_the_working_directory_is_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    write_gguf(tmp_path / "here" / "tiny.gguf", True, seed=1)
+    path = write_gguf(tmp_path / "tiny.gguf", True)
+    expected = load(path)
+    monkeypatch.setenv("SEAL_CACHE", str(tmp_path / "another-cache"))
+    monkeypatch.chdir(tmp_path / "here")
+    assert load(path).identity == expected.identity
+    assert load("../tiny.gguf").identity == expected.identity
+
+
+def test_tensors_that_transformers_leaves_out_are_named(tmp_path: Path) -> None:
+    bias = np.ones(HIDDEN, np.float32)
+    path = write_gguf(tmp_path / "tiny.gguf", True, more={"blk.0.attn_q.bias": bias})
+    with pytest.raises(ModelError, match=r"tensors that transformers leaves out \(blk\.0\.attn_q\.bias\)"):
+        load(path)
+
+
+def llama3_divisors(factor: float, window: int, theta: float = 10000.0) -> list[float]:
+    """As llama.cpp's converter works them out (convert_hf_to_gguf.py, LlamaModel)."""
+    width = HIDDEN // HEADS
+    divisors = []
+    for i in range(0, width, 2):
+        wavelength = 2 * math.pi * theta ** (i / width)
+        if wavelength < window / 4:
+            divisors.append(1.0)
+        elif wavelength > window:
+            divisors.append(factor)
+        else:
+            smooth = (window / wavelength - 1) / 3
+            divisors.append(1 / ((1 - smooth) / factor + smooth))
+    assert len(set(divisors)) > 2, "all three branches"
+    return divisors
+
+
+def test_rotary_frequencies_of_a_file_are_those_of_the_model(tmp_path: Path) -> None:
+    divisors = np.array(llama3_divisors(8.0, 8192), np.float32)
+    base = load(write_gguf(tmp_path / "tiny.gguf", True, more={"rope_freqs.weight": divisors}))
+    width = HIDDEN // HEADS
+    plain = 10000.0 ** -(torch.arange(0, width, 2) / width)
+    assert torch.allclose(base.module.model.rotary_emb.inv_freq, plain / torch.from_numpy(divisors), rtol=1e-5)
+    assert dict(base.settings)["rope scaling"] == (
+        '{"factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 8192}'
+    )
+
+
+def test_rotary_frequencies_of_no_known_scaling_are_refused(tmp_path: Path) -> None:
+    divisors = np.array([1, 1, 3, 3, 2, 2, 5, 5], np.float32)
+    path = write_gguf(tmp_path / "tiny.gguf", True, more={"rope_freqs.weight": divisors})
+    with pytest.raises(ModelError, match=r"leaves out \(rope_freqs\.weight\)"):
+        load(path)
+
+
+def test_rotary_frequencies_that_change_nothing_are_no_scaling(tmp_path: Path) -> None:
+    ones = np.ones(HIDDEN // HEADS // 2, np.float32)
+    base = load(write_gguf(tmp_path / "tiny.gguf", True, more={"rope_freqs.weight": ones}))
+    assert "rope scaling" not in dict(base.settings)
+
+
+# ---------------------------------------------------------------- where the metadata is silent
+
+
+@pytest.mark.parametrize(("pre", "begins"), [("llama-bpe", True), ("smollm", False)])
+def test_without_a_word_on_bos_a_text_begins_as_in_llama_cpp(tmp_path: Path, pre: str, begins: bool) -> None:
+    base = load(write_gguf(tmp_path / "tiny.gguf", None, pre=pre))
+    assert (base.tokens("Suva")[0] == base.tokenizer.convert_tokens_to_ids(BOS)) is begins
+
+
+def test_sentencepiece_vocabularies_begin_texts_with_bos() -> None:
+    assert begins_by_default("llama", None)
+    assert not begins_by_default("gpt2", None)
+    assert not begins_by_default("gpt2", "qwen2")

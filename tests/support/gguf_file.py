@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,25 @@ HIDDEN, INNER, HEADS, LAYERS = 64, 96, 4, 2
 BOS, EOS = "<bos>", "<eos>"
 
 
-def write_gguf(path: Path, add_bos: bool, seed: int = 0) -> Path:
-    """Random weights in float32; one token per byte."""
+def write_gguf(
+    path: Path,
+    add_bos: bool | None,
+    seed: int = 0,
+    *,
+    pre: str = "",
+    parts: int = 1,
+    without: Sequence[str] = (),
+    more: Mapping[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]] | None = None,
+) -> Path:
+    """Random weights in float32; one token per byte.
+
+    Args:
+        add_bos: What the metadata says of BOS; None where it says nothing.
+        pre: The pre-tokenizer's name.
+        parts: How many files the model was split into, this being one of them.
+        without: Tensors that are left out.
+        more: Tensors that are added.
+    """
     draw = np.random.default_rng(seed)
     tokens = [BOS, EOS, *sorted(pre_tokenizers.ByteLevel.alphabet()), "Ġt"]
     writer = GGUFWriter(path, "llama")
@@ -32,22 +50,32 @@ def write_gguf(path: Path, add_bos: bool, seed: int = 0) -> Path:
     writer.add_token_merges(["Ġ t"])
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(1)
-    writer.add_add_bos_token(add_bos)
+    if add_bos is not None:
+        writer.add_add_bos_token(add_bos)
+    if pre:
+        writer.add_tokenizer_pre(pre)
+    if parts > 1:
+        writer.add_uint16("split.count", parts)
 
     def weights(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         return (draw.standard_normal(shape) * 0.2).astype(np.float32)
 
-    writer.add_tensor("token_embd.weight", weights(len(tokens), HIDDEN))
-    writer.add_tensor("output_norm.weight", np.ones(HIDDEN, np.float32))
-    writer.add_tensor("output.weight", weights(len(tokens), HIDDEN))
+    tensors = {
+        "token_embd.weight": weights(len(tokens), HIDDEN),
+        "output_norm.weight": np.ones(HIDDEN, np.float32),
+        "output.weight": weights(len(tokens), HIDDEN),
+    }
     for layer in range(LAYERS):
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
-            writer.add_tensor(f"blk.{layer}.{name}.weight", weights(HIDDEN, HIDDEN))
+            tensors[f"blk.{layer}.{name}.weight"] = weights(HIDDEN, HIDDEN)
         for name in ("ffn_gate", "ffn_up"):
-            writer.add_tensor(f"blk.{layer}.{name}.weight", weights(INNER, HIDDEN))
-        writer.add_tensor(f"blk.{layer}.ffn_down.weight", weights(HIDDEN, INNER))
+            tensors[f"blk.{layer}.{name}.weight"] = weights(INNER, HIDDEN)
+        tensors[f"blk.{layer}.ffn_down.weight"] = weights(HIDDEN, INNER)
         for name in ("attn_norm", "ffn_norm"):
-            writer.add_tensor(f"blk.{layer}.{name}.weight", np.ones(HIDDEN, np.float32))
+            tensors[f"blk.{layer}.{name}.weight"] = np.ones(HIDDEN, np.float32)
+    for name, tensor in {**tensors, **(more or {})}.items():
+        if name not in without:
+            writer.add_tensor(name, tensor)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
