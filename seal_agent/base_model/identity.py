@@ -162,12 +162,14 @@ def _whole(file: Any, name: str, place: tuple[slice, ...]) -> Tensor:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    """Those that transformers reads: the index decides, then the single file, then whatever is there."""
+    """Those that transformers reads: the single file, then those of the index, then whatever is there."""
     index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if single.is_file():  # an index beside it is what an earlier, larger file left behind
+        return [single]
     if index.is_file():
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         return [folder / name for name in sorted(names)]
-    return [single] if single.is_file() else sorted(folder.glob("*.safetensors"))
+    return sorted(folder.glob("*.safetensors"))
 
 
 def _module_tensors(module: PreTrainedModel) -> _Tensors:

@@ -14,6 +14,7 @@ from seal_agent.base_model.identity import identity_of, settings_of
 from seal_agent.base_model.model import BaseModel
 from seal_agent.base_model.processor import load_processor
 from seal_agent.base_model.sight import give_sight
+from seal_agent.base_model.whole import check_whole
 from seal_agent.errors import MissingDependency, ModelError, first_line
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def identity_of_source(name_or_path: str | Path) -> str:
     As `BaseModel.identity`, for models that are stored as safetensors.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoTokenizer
 
     source = resolve(name_or_path)
@@ -43,9 +45,9 @@ def identity_of_source(name_or_path: str | Path) -> str:
             tokenizer, config = AutoTokenizer.from_pretrained(source), AutoConfig.from_pretrained(source)
             with torch.device("meta"):
                 module = _model_class(source, {}).from_config(config)
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as err:
+            return identity_of(source, module, tokenizer)
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as err:
             raise ModelError(_loading_failed(str(name_or_path), source, err)) from err
-        return identity_of(source, module, tokenizer)
 
 
 def load_model(
@@ -67,7 +69,11 @@ def load_model(
         try:
             tokenizer = AutoTokenizer.from_pretrained(source, **options)
             load = _model_class(source, options).from_pretrained
-            module = load(source, dtype=pick_dtype(dtype, place), **options, **_placed(place))
+            module, loading_info = load(
+                source, dtype=pick_dtype(dtype, place), output_loading_info=True, **options, **_placed(place)
+            )
+            check_whole(f"the model {source}", loading_info)
+            identity = identity_of(source, module, tokenizer)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as err:
             raise ModelError(_loading_failed(str(name_or_path), source, err)) from err
     if place == "cpu":
@@ -78,7 +84,7 @@ def load_model(
         str(name_or_path),
         module,
         tokenizer,
-        identity_of(source, module, tokenizer),
+        identity,
         source=source,
         settings=settings_of(module, tokenizer),
     )
@@ -155,15 +161,33 @@ def resolve(name_or_path: str | Path) -> str:
 
 
 def pick_device(device: str) -> str:
-    """ "auto" is the first CUDA device where there is one, else the processor."""
+    """ "auto" is the first CUDA device where there is one, else the processor.
+
+    Raises ModelError for a device that is not there.
+    """
     import torch
 
-    if device != "auto":
-        try:
-            return str(torch.device(device))
-        except RuntimeError as err:
-            raise ModelError(f"unknown device {device!r}; use auto, cpu, cuda or cuda:N") from err
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        place = torch.device(device)
+    except RuntimeError as err:
+        raise ModelError(f"unknown device {device!r}; use auto, cpu, cuda or cuda:N") from err
+    present = _devices_of(place.type)
+    if present is not None and (place.index or 0) >= present:
+        there = f"{place.type}:0 to {place.type}:{present - 1}" if present > 1 else f"{place.type}:0" if present else ""
+        raise ModelError(f"there is no device {place} here; use {there or 'auto or cpu'}")
+    return str(place)
+
+
+def _devices_of(kind: str) -> int | None:
+    """How many devices of a kind there are; None where torch is not asked."""
+    import torch
+
+    if kind in ("cuda", "xpu"):
+        backend = getattr(torch, kind)
+        return int(backend.device_count()) if backend.is_available() else 0
+    return int(torch.backends.mps.is_available()) if kind == "mps" else None
 
 
 def pick_dtype(dtype: str, device: str) -> torch.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from seal_agent.base_model import loading
 from seal_agent.base_model.gguf import publish
-from seal_agent.base_model.loading import load_model, pick_device, pick_dtype
+from seal_agent.base_model.loading import identity_of_source, load_model, pick_device, pick_dtype
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import ModelError
 from seal_agent.paths import cache_home
@@ -116,6 +118,47 @@ def test_code_of_a_models_own_runs_only_if_asked_for(tiny_base: BaseModel, tmp_p
     with pytest.raises(ModelError, match="pass trust_remote_code=True if you trust its authors"):
         load(folder)
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("name", ["lm_head.weight", "model.layers.1.mlp.up_proj.weight"])
+def test_weights_that_a_folder_lacks_are_named_not_drawn(
+    name: str, tiny_base: BaseModel, tmp_path: Path, save_model: Save
+) -> None:
+    path = save_model(tiny_base, tmp_path / "m") / "model.safetensors"
+    tensors = load_file(path)
+    del tensors[name]
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=rf"lacks 1 of the model's weights \({re.escape(name)}\)"):
+        load(tmp_path / "m")
+
+
+def test_weights_that_are_cut_off_are_one_sentence(tiny_base: BaseModel, tmp_path: Path, save_model: Save) -> None:
+    """The identity is read of the files, so a file that only it reads may be damaged, too."""
+    folder = save_model(tiny_base, tmp_path / "m")
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").rename(folder / "consolidated.safetensors")
+    load(folder)
+    with (folder / "consolidated.safetensors").open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load(folder)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        identity_of_source(folder)
+
+
+def test_devices_that_are_not_there_are_model_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for device in ("cuda", "cuda:1"):
+        with pytest.raises(ModelError, match=rf"there is no device {device} here; use auto or cpu"):
+            pick_device(device)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ModelError, match="there is no device mps here"):
+        pick_device("mps")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ModelError, match="there is no device cuda:9 here; use cuda:0 to cuda:1"):
+        pick_device("cuda:9")
+    assert [pick_device(device) for device in ("cuda", "cuda:1", "cpu")] == ["cuda", "cuda:1", "cpu"]
 
 
 def test_devices_and_dtypes_that_are_none_are_model_errors() -> None:

@@ -61,6 +61,12 @@ def an_unused_file(folder: Path) -> None:
     save_file({"other": torch.ones(3)}, folder / "consolidated.safetensors")
 
 
+def a_stale_index(folder: Path) -> None:
+    """What a larger checkpoint left behind; transformers takes the single file."""
+    shards = {"weight_map": {"model.norm.weight": "model-00001-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(shards))
+
+
 def without_the_prefix(folder: Path) -> None:
     """As the first files of GPT-2 were saved: no "transformer." before the names, and the mask beside the weights."""
     path = folder / "model.safetensors"
@@ -94,6 +100,7 @@ def other_generation_settings(folder: Path) -> None:
         resharded,
         pickled,
         an_unused_file,
+        a_stale_index,
         without_the_prefix,
         with_the_tied_head,
         another_template,
