@@ -19,8 +19,7 @@ from seal_agent.outer_loop.collapse import alarms
 from seal_agent.outer_loop.domains.domain import Domain, DrawableDomain
 from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.plan import Plan
-from seal_agent.outer_loop.policies import best_policy, policy_nodes, policy_section
-from seal_agent.outer_loop.policy import mark_last
+from seal_agent.outer_loop.policies import best_policy, policy_nodes, policy_section, stand_for
 from seal_agent.outer_loop.report.alarms import alarm_section
 from seal_agent.outer_loop.report.blocks import Section
 from seal_agent.outer_loop.report.pictures import pictures
@@ -31,7 +30,7 @@ from seal_agent.outer_loop.rewards.reward import RewardModel
 from seal_agent.outer_loop.rounds import RoundResult
 from seal_agent.outer_loop.stages import RoundProgress, Stages, no_progress
 from seal_agent.outer_loop.units import Worker
-from seal_agent.store.policies import LAST, POLICIES
+from seal_agent.store.policies import POLICIES
 
 _LOG = logging.getLogger(__name__)
 
@@ -129,7 +128,7 @@ def learn(
         rest_em(domain, reward, config, worker=worker, executor=executor, run=run, progress=progress, on_round=on_round)
     except BaseException as err:
         if isinstance(err, CollapseError):
-            _try(lambda: _stand_for(_parent_of_collapsed(results), run.folder / POLICIES))
+            _try(lambda: stand_for(_parent_of_collapsed(results), run.folder / POLICIES))
         _try(tracking.close if tracking else None)
         _try(report if results else None)
         raise
@@ -151,21 +150,13 @@ def _final_policy(results: Sequence[RoundResult], config: OuterLoopConfig, folde
         policy = best_policy(results)
     else:
         return results[-1].policy if results[-1].next_policy is None else results[-1].next_policy
-    _stand_for(policy, folder)
+    stand_for(policy, folder)
     return policy
 
 
 def _parent_of_collapsed(results: Sequence[RoundResult]) -> str:
     """The policy from which the last round's was finetuned; "" for the base model, and where there is none before."""
     return next((node.parent or "" for node in policy_nodes(results) if node.name == results[-1].policy), "")
-
-
-def _stand_for(policy: str, folder: Path) -> None:
-    """Let a run's folder stand for a policy; for none where it is ""."""
-    if policy:
-        mark_last(folder, policy)
-    else:
-        (folder / LAST).unlink(missing_ok=True)
 
 
 def _try(step: Callable[[], object] | None) -> None:

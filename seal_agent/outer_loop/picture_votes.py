@@ -21,10 +21,12 @@ from statistics import fmean
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import PictureVotesConfig
+from seal_agent.errors import CollapseError
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.collapse import CollapseWatch
+from seal_agent.outer_loop.policies import stand_for
 from seal_agent.outer_loop.policy import load_policy, mark_last, save_policy
 from seal_agent.outer_loop.rounds import RoundResult
 from seal_agent.progress import Progress
@@ -96,35 +98,46 @@ def learn_by_votes(
 ) -> list[VoteRound]:
     """Run all rounds, skipping those that the run's ledger holds; the policies lie in the run's folder.
 
-    Raises CollapseError where the answers no longer differ at all; earlier rounds and their policies remain.
+    Raises CollapseError where the answers no longer differ at all, before anything is learnt from them: earlier rounds
+    and their policies remain, and the run's folder stands for the one before the policy that gave those answers.
 
     Args:
         progress: Called with the round, the stage, what is done and what is to do.
         on_round: Called with each round, also those that were finished before.
     """
     _ = base.sight  # raises where the model does not see
-    watch, policy, name, rounds = CollapseWatch(), None, "", list[VoteRound]()
+    watch, policy, name, before, rounds = CollapseWatch(), None, "", "", list[VoteRound]()
     folder = run.folder / POLICIES
     for number in range(config.rounds):
         key = content_hash([number, name, [picture.sha256 for picture in pictures], asdict(config), base.identity])
-        result = run.find(key, VoteRound)
-        if result is None or (result.next_policy and not (folder / result.next_policy).is_dir()):
-            started = time.perf_counter()
-            result, learned = _round(base, engine, pictures, config, number, (name, policy), progress)
-            if learned is not None:
-                saved = save_policy(learned, ANSWERS, base, folder)
-                mark_last(folder, saved)
-                result = replace(result, next_policy=saved)
+        recorded = run.find(key, VoteRound)
+        is_lost = recorded and recorded.next_policy and not (folder / recorded.next_policy).is_dir()
+        done = None if is_lost else recorded
+        started = time.perf_counter()
+        result, rows = (done, []) if done else _voted(base, engine, pictures, config, number, (name, policy), progress)
+        collapse = _collapse(watch, result)
+        if rows and not collapse:
+            learned = _learned(base, rows, config, number, policy, progress)
+            result = replace(result, next_policy=save_policy(learned, ANSWERS, base, folder), learnt=len(rows))
+            mark_last(folder, result.next_policy)
+        if not done:
             run.record(key, "votes", number, result, time.perf_counter() - started, again=True)
         rounds.append(result)
         on_round(result)
-        watch.check(RoundResult(number, result.policy, result.next_policy, (), (), result.entropy))
+        if collapse:
+            stand_for(before, folder)
+            raise collapse
         if result.next_policy != name:
-            name, policy = result.next_policy, load_policy(folder / result.next_policy, base.identity).adapter
+            before, name = name, result.next_policy
+            policy = load_policy(folder / name, base.identity).adapter
     return rounds
 
 
-def _round(
+_Row = tuple[Picture, str, Sequence[str], Vote]
+"""A picture, a question about it, the sampled answers, and their vote."""
+
+
+def _voted(
     base: BaseModel,
     engine: Engine,
     pictures: Sequence[Picture],
@@ -132,8 +145,8 @@ def _round(
     number: int,
     writer: tuple[str, LoraAdapter | None],
     progress: Callable[[int, str, int, int], None],
-) -> tuple[VoteRound, LoraAdapter | None]:
-    """One round, and the policy that came of it; None where nothing carried a gradient."""
+) -> tuple[VoteRound, list[_Row]]:
+    """The questions, answers and votes of one round, and those from which there is something to learn."""
     name, policy = writer
 
     def report(stage: str) -> Progress:
@@ -150,22 +163,36 @@ def _round(
     )
     taught = [i for i, question in enumerate(voted) if question.vote and not question.unanimous]
     entropy = fmean(map(entropy_of, answers)) if answers else None
-    result = VoteRound(number, name, name, voted, entropy, len(taught))
-    if not taught:
-        return result, None
     rows = [(asked[i][1], asked[i][2], answers[i], votes[i]) for i in taught]
-    learned = _by_gradient if config.update == "grpo" else _by_labels
-    return result, learned(base, rows, config, seed, policy, report("learn"))
+    return VoteRound(number, name, name, voted, entropy, learnt=0), rows
 
 
-_Row = tuple[Picture, str, Sequence[str], Vote]
+def _collapse(watch: CollapseWatch, result: VoteRound) -> CollapseError | None:
+    """What ends a run with a round; None where nothing does."""
+    try:
+        watch.check(RoundResult(result.round, result.policy, result.next_policy, (), (), result.entropy))
+    except CollapseError as err:
+        return err
+    return None
+
+
+def _learned(
+    base: BaseModel,
+    rows: Sequence[_Row],
+    config: PictureVotesConfig,
+    number: int,
+    policy: LoraAdapter | None,
+    progress: Callable[[int, str, int, int], None],
+) -> LoraAdapter:
+    """The policy after a round's votes."""
+    learn = _by_gradient if config.update == "grpo" else _by_labels
+    return learn(base, rows, config, policy, lambda done, total: progress(number, "learn", done, total))
 
 
 def _by_gradient(
     base: BaseModel,
     rows: Sequence[_Row],
     config: PictureVotesConfig,
-    seed: int,
     policy: LoraAdapter | None,
     progress: Progress,
 ) -> LoraAdapter:
@@ -188,7 +215,6 @@ def _by_labels(
     base: BaseModel,
     rows: Sequence[_Row],
     config: PictureVotesConfig,
-    seed: int,
     policy: LoraAdapter | None,
     progress: Progress,
 ) -> LoraAdapter:

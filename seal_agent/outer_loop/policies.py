@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
+from seal_agent.outer_loop.policy import mark_last
 from seal_agent.outer_loop.report.blocks import Listing, Paragraph, Section
 from seal_agent.outer_loop.rounds import ContextResult, RoundResult
 from seal_agent.outer_loop.selection import mean_gain
 from seal_agent.outer_loop.stages import PolicyVersion
 from seal_agent.outer_loop.tuning.clades import Node, clade_outcomes, draw_parent, least_belief
 from seal_agent.seeds import derived_seed
+from seal_agent.store.policies import LAST
 
 BASE = ""  # the base model's name among policies
 PERCENTILE = 0.05  # of the belief in a policy's share of wins, by which a run's policy is chosen; not tuned
@@ -75,6 +78,14 @@ def best_policy(results: Sequence[RoundResult]) -> str:
         return max(measured, key=lambda node: least_belief(node.wins, node.losses, PERCENTILE)).name
     last = results[-1]
     return last.policy if last.next_policy is None else last.next_policy
+
+
+def stand_for(policy: str, folder: Path) -> None:
+    """Let a run's folder stand for a policy in its folder of policies; for none where it is ""."""
+    if policy:
+        mark_last(folder, policy)
+    else:
+        (folder / LAST).unlink(missing_ok=True)
 
 
 def policy_section(results: Sequence[RoundResult]) -> Section:

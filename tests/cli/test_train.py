@@ -302,6 +302,34 @@ def test_misuse_is_one_sentence_before_the_model_is_loaded(
     assert len(ran.err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--early-stop",),
+        ("--teacher", "base"),
+        ("--curriculum", 0.5),
+        ("--executor", "ray"),
+        ("--workers", 2),
+        ("--archive",),
+        ("--contexts", 3),
+        ("--grader", "model"),
+        ("--judge-model", "m"),
+        ("--format", "rewrite"),
+        ("--epochs", 1),
+        ("--tasks", 3),
+        ("--report-to", "trackio"),
+        ("--keep-adapters",),
+    ],
+)
+def test_options_that_say_nothing_about_pictures_are_refused(
+    seal: Call, tmp_path: Path, option: tuple[object, ...]
+) -> None:
+    asked = ("--pictures", tmp_path, "--reward", "votes", "--run", tmp_path / "run", "--model", "/nowhere/model")
+    ran = seal("train", *asked, *option)
+    assert ran.code == 2
+    assert f"{option[0]} is not for --pictures; leave it out" in " ".join(ran.err.split())
+
+
 def test_data_and_run_are_needed_and_a_folder_without_a_run_is_no_status(seal: Call, tmp_path: Path) -> None:
     assert "--data" in seal("train").err
     ran = seal("train", "--status", tmp_path)

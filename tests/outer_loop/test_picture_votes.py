@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from seeing_models import picture, seeing
@@ -14,6 +15,7 @@ from seal_agent.config import PLAIN_LORA, PictureConfig, PictureVotesConfig, Pol
 from seal_agent.errors import CollapseError, InputError
 from seal_agent.generation.hf import HFEngine
 from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.outer_loop import collapse
 from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.picture_votes import VoteRound, entropy_of, learn_by_votes
 from seal_agent.outer_loop.policy import POLICIES, load_policy
@@ -100,6 +102,34 @@ def test_wholly_equal_answers_teach_nothing_and_stop_the_run(tmp_path: Path) -> 
     with pytest.raises(CollapseError, match="no longer differ"):
         rounds_in(tmp_path, engine)
     assert not (tmp_path / POLICIES).exists()
+
+
+@dataclass
+class Collapsing(Voter):
+    """Agrees with itself nearly always from the second policy on."""
+
+    def generate(self, *args: Any, **more: Any) -> list[Completion]:
+        done = super().generate(*args, **more)
+        policies = {id(adapter) for adapters in self.calls for adapter in adapters if adapter}
+        self.answers = SPLIT if len(policies) > 1 else ("a red box", "a blue hat")
+        return done
+
+
+def test_a_collapse_is_seen_before_anything_is_learnt_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collapse, "MIN_ENTROPY", 0.65)  # of SPLIT it is 0.64, of two halves 0.69
+    base, config = seeing("llava"), replace(CONFIG, rounds=4, update="best-of-n")
+    for engine in (Collapsing(base), Collapsing(base)):
+        run, rounds = Run(tmp_path, {"test": 1}, {}), list[VoteRound]()
+        with pytest.raises(CollapseError, match="stopped after round 3"):
+            learn_by_votes(base, engine, PICTURES, config, run, on_round=rounds.append)
+        run.close()
+        first, second, third = rounds
+        assert (third.policy, third.next_policy, third.learnt) == (second.next_policy, second.next_policy, 0)
+        folders = {path.name for path in (tmp_path / POLICIES).iterdir() if path.is_dir()}
+        assert folders == {first.next_policy, second.next_policy}
+        last = (tmp_path / POLICIES / "last").read_text(encoding="utf-8").strip()
+        assert last == first.next_policy, "the policy before the one that collapsed"
+    assert not engine.calls, "and the same command finds the same again"
 
 
 def test_a_model_that_does_not_see_says_so(tiny_base: BaseModel, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from seal_agent.cli.options import EngineOptions, GraderOptions, Home, Json, Mod
 from seal_agent.cli.train.agent import AgentOptions, AgentRequest, show_agent_status, start_agent
 from seal_agent.cli.train.executor import ExecutorOptions
 from seal_agent.cli.train.folders import check_merge, tell_store
-from seal_agent.cli.train.options import EditOptions, RewardOptions, SearchOptions, check_agent
+from seal_agent.cli.train.options import EditOptions, RewardOptions, SearchOptions, check_agent, check_pictures
 from seal_agent.cli.train.pictures import PictureVoteOptions, learn_from_pictures
 from seal_agent.cli.train.show import show_plan, show_result, show_status
 from seal_agent.errors import InputError
@@ -91,6 +91,8 @@ def train(
                 "pictures have no labels: give --pictures with --reward votes and --run, and leave --data, --arc, "
                 "--agent, --dry-run and --merge out"
             )
+        groups = (search_options, edit_options, reward_options, grader_options, executor_options, agent_options)
+        check_pictures(groups, {"report-to": report_to, "keep-adapters": keep_adapters})
         seal = model_options.load(None, seed, engine_options=engine_options)
         learn_from_pictures(seal, vote_options, run, search_options.rounds, seed, as_json)
         return

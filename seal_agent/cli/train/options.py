@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -129,3 +130,21 @@ def check_agent(
     given += ["report-to"] * bool(report_to)
     if given:
         raise InputError(f"--{given[0].replace('_', '-')} is not for --agent; leave it out")
+
+
+def check_pictures(groups: Sequence[Any], others: Mapping[str, object]) -> None:
+    """Refuse options that say nothing to votes about pictures. Raises InputError.
+
+    Args:
+        groups: Groups of options, of which only --rounds and --reward mean something.
+        others: Further options, by name.
+    """
+    given = [
+        field.name.replace("formats", "format")
+        for group in groups
+        for field in fields(group)
+        if field.name not in ("rounds", "reward") and getattr(group, field.name) != getattr(type(group)(), field.name)
+    ]
+    given += [name for name, value in others.items() if value]
+    if given:
+        raise InputError(f"--{given[0].replace('_', '-')} is not for --pictures; leave it out")
