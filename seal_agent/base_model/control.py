@@ -23,6 +23,7 @@ Range = tuple[int, int]
 
 _TAG = re.compile(r"[<\[{(|｜].*[>\]})|｜]", re.DOTALL)
 _DELIMITER = re.compile(r"</?[A-Za-z_|｜][^<>\s{}%'\"]*>|\[/?[A-Z_]{3,}\]")
+_WORD = re.compile(r"[^\s'\"{}%]+")  # of a template: what stands between white space, quotes and Jinja's braces
 _NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]  # Unicode keeps them free for internal use
 
 
@@ -46,7 +47,8 @@ class Controls:
 def controls_of(tokenizer: PreTrainedTokenizerBase, more: Sequence[int] = ()) -> Controls:
     """Special tokens, and added tokens that the chat template uses as tags.
 
-    Other added tokens are ordinary text: runs of spaces, HTML tags, words of a language.
+    Other added tokens are ordinary text: runs of spaces, HTML tags, words of a language. So are the tokens for padding
+    and for the unknown where a tokenizer took a word or a mark for them, such as "!".
 
     Args:
         more: Other ids that are control, such as the one that stands for a picture.
@@ -56,13 +58,22 @@ def controls_of(tokenizer: PreTrainedTokenizerBase, more: Sequence[int] = ()) ->
     ids = {
         id_ for id_, token in added.items() if token.special or (str(token) in template and _TAG.fullmatch(str(token)))
     }
+    text = _plain_text(tokenizer, template)
     ids |= {id_ for id_ in (*tokenizer.all_special_ids, *more) if id_ is not None}
+    ids -= set(tokenizer.convert_tokens_to_ids(sorted(text)))
     tokens = {str(added[id_]) for id_ in ids if id_ in added} | {
-        token for token in tokenizer.all_special_tokens if token
+        token for token in tokenizer.all_special_tokens if token and token not in text
     }
     pattern = "|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True))
     delimiters = frozenset(_DELIMITER.findall(template)) - tokens
     return Controls(frozenset(tokens), frozenset(ids), delimiters, re.compile(pattern) if pattern else None)
+
+
+def _plain_text(tokenizer: PreTrainedTokenizerBase, template: str) -> set[str]:
+    """Tokens for padding and for the unknown that are no tags, that no template names, and that end no text."""
+    named = {*_WORD.findall(template), tokenizer.bos_token, tokenizer.eos_token}
+    fillers = {token for token in (tokenizer.pad_token, tokenizer.unk_token) if token}
+    return {token for token in fillers - named if not _TAG.fullmatch(token)}
 
 
 def _source(template: Any) -> str:

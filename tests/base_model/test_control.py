@@ -163,3 +163,26 @@ def test_half_a_character_is_refused_in_one_sentence(tiny_base: BaseModel) -> No
         tiny_base.encode("What is \ud800?")
     with pytest.raises(InputError, match="lone surrogate"):
         tiny_base.encode((Message("user", "What is \udc80?"),))
+
+
+@pytest.mark.parametrize("filler", ["pad_token", "unk_token"])
+def test_a_mark_that_fills_or_replaces_is_text(filler: str) -> None:
+    """Some tokenizers pad with "!". It is read and learnt, wherever it stands; as a tag it would be control."""
+    base = family_base("chatml")
+    setattr(base.tokenizer, filler, "!")
+    base.tokenizer.chat_template += "{# if a != b #}"
+    assert base.tokenizer.decode(base.content_ids("Stop! Go!")) == "Stop! Go!"
+    assert "Stop! Go!" in base.tokenizer.decode(base.turns((Message("user", "Stop! Go!"),), answer_next=True))
+    (sequence,) = encode(base, "", [Note("Stop! Go!")], [])
+    assert base.tokenizer.decode(sequence.input_ids) == "Stop! Go!"
+
+
+@pytest.mark.parametrize("template", ["{{ '!' + m['content'] }}", ""])
+def test_a_mark_that_is_named_or_ends_a_text_is_control(template: str) -> None:
+    base = family_base("chatml")
+    base.tokenizer.pad_token = "!"
+    if template:
+        base.tokenizer.chat_template += template
+    else:
+        base.tokenizer.eos_token = "!"
+    assert base.tokenizer.convert_tokens_to_ids("!") in base.controls.ids
