@@ -14,7 +14,7 @@ from seal_agent.data import bundled
 from seal_agent.grading.grader import Grader
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.progress import StageProgress, begin_stage
-from seal_agent.types import Answer, Revision, accuracy
+from seal_agent.types import Answer, Revision, Verdict, share_of
 
 RECIPE = RECIPES["default"]
 
@@ -33,16 +33,19 @@ class DemoResult:
     seconds: float
 
     @property
-    def accuracy_before(self) -> float:
-        return accuracy(self.before)
+    def accuracy_before(self) -> float | None:
+        """Share of the graded answers that are right; None where none could be graded."""
+        return share_of(Verdict.CORRECT, (answer.verdict for answer in self.before))
 
     @property
-    def accuracy_after(self) -> float:
-        return accuracy(self.after)
+    def accuracy_after(self) -> float | None:
+        """Share of the graded answers that are right; None where none could be graded."""
+        return share_of(Verdict.CORRECT, (answer.verdict for answer in self.after))
 
     @property
-    def accuracy_in_context(self) -> float:
-        return accuracy(self.in_context)
+    def accuracy_in_context(self) -> float | None:
+        """Share of the graded answers that are right; None where none could be graded."""
+        return share_of(Verdict.CORRECT, (answer.verdict for answer in self.in_context))
 
 
 def run_demo(

@@ -9,6 +9,10 @@ class InputError(SealError, ValueError):
     """The caller gave something unusable: an empty passage, a bad name, an unknown option."""
 
 
+class TooLongError(InputError):
+    """A prompt and its completion do not fit into the model's window together."""
+
+
 class ModelError(SealError):
     """The base model could not be found or loaded."""
 

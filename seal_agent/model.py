@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, overload
 
-from seal_agent.adaptation.adapt import Trainer
+from seal_agent.adaptation.adapt import Trainer, note_settings_json
 from seal_agent.adaptation.commits import Commits
 from seal_agent.adaptation.forget import (
     ForgetPlan,
@@ -61,7 +61,7 @@ from seal_agent.images.loading import ImageSource
 from seal_agent.images.pictures import as_pictures
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.coverage import has_experts, say_what_is_left_out
-from seal_agent.outer_loop.policy import Policy, load_policy
+from seal_agent.outer_loop.policy import Policy, policy_for
 from seal_agent.paths import default_home
 from seal_agent.progress import StageClock, StageProgress, part_of
 from seal_agent.self_edits.formats.registry import is_model_written
@@ -114,10 +114,10 @@ class SelfAdaptingModel(StoredAdapters):
         self._forgotten = self._ledger.count_forgotten()
         self.namespace = ()
         self._full_names = {}
-        self._policy_source = policy
-        self._policy_revision = None
-        self.policy = self._find_policy(policy)
         self._given_recipe = NamedRecipe.read(recipe) if recipe is not None else None
+        self._policy_source = policy or (self._given_recipe.recipe.policy or None if self._given_recipe else None)
+        self._policy_revision = None
+        self.policy = self._find_policy(self._policy_source)
 
     @classmethod
     def from_pretrained(
@@ -151,7 +151,8 @@ class SelfAdaptingModel(StoredAdapters):
             policy: Writes the self-edits: the folder of a `seal train` run, one of its policies, any PEFT folder, or a
                 stored adapter's name.
             recipe: How texts are learnt where a call does not say: a recipe's name, a TOML file, or a run of
-                `seal tune`; default: the default recipe, with a policy the paper's.
+                `seal tune` or `seal train`; default: the default recipe, with a policy the paper's. A policy that it
+                names writes the self-edits, unless `policy` names another.
             seed: Of every random choice.
             trust_remote_code: Run code that comes with the model.
             max_loaded_bytes: How much memory adapters may take, which stay loaded after use; default: 1 GB. Those used
@@ -247,7 +248,7 @@ class SelfAdaptingModel(StoredAdapters):
         check_approve(approve)
         whole, _ = as_context(context, title, questions, trust)
         lineage = self._ledger.lineage(self.full_name(adapter))
-        if known := learned_already(lineage, whole, inner_loop or self._inner_loop):
+        if known := learned_already(lineage, whole, inner_loop or self._inner_loop, self._self_edit(self_edit)):
             return known
         self.check_budget(adapter)
         proposal = self.propose(
@@ -298,7 +299,7 @@ class SelfAdaptingModel(StoredAdapters):
             seed=self.seed,
             pictures=pictures,
         )
-        return replace(proposal, recipe=self.recipe.of_notes(notes))
+        return replace(proposal, recipe=self.recipe.of_notes(notes), note_settings=note_settings_json(notes))
 
     def commit(
         self,
@@ -415,10 +416,11 @@ class SelfAdaptingModel(StoredAdapters):
                 f"{len(contexts)} contexts need as many different adapters, but {len(set(adapters))} were given"
             )
         config, found = inner_loop or self._inner_loop, dict[int, Revision]()
+        notes = self._self_edit(self_edit)
         proposals: list[Proposal] = []
         for i, (context, adapter) in enumerate(zip(contexts, adapters, strict=True)):
             whole, _ = as_context(context, None, None, trust)
-            if known := learned_already(self._ledger.lineage(self.full_name(adapter)), whole, config):
+            if known := learned_already(self._ledger.lineage(self.full_name(adapter)), whole, config, notes):
                 found[i] = known
                 continue
             self.check_budget(adapter)
@@ -626,12 +628,8 @@ class SelfAdaptingModel(StoredAdapters):
             adapter = self.adapter(str(policy))
             self._policy_revision = self._ledger.active(self.full_name(str(policy).partition("@")[0]))
             return Policy(adapter, ()) if adapter else None
-        loaded = load_policy(folder)
+        loaded = policy_for(self.base, folder)
         register_policies(self._ledger, folder)
-        if loaded.base and not self.base.is_same_as(loaded.base):
-            raise AdapterError(
-                f"the policy in {folder} was trained on another base model; load that one, or train anew"
-            )
         return loaded
 
     @property

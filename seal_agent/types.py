@@ -345,7 +345,7 @@ class Proposal:
     `passages` are the parts of the context that fit the model's window, in order. `self_test` are questions that the
     model asks itself, where the context came without any. `sources` says where in a document with sections each
     passage stands; there are none for a plain text, whose passages are all learnt under the context's title. `recipe`
-    says by which recipe the notes were written.
+    says by which recipe the notes were written, `note_settings` are its SelfEditConfig as JSON.
     """
 
     adapter: str
@@ -358,12 +358,13 @@ class Proposal:
     stages: tuple[Stage, ...] = field(default=(), compare=False)
     sources: tuple[PassageSource, ...] = ()
     recipe: str = field(default="", compare=False)
+    note_settings: str = field(default="", compare=False)
 
     @property
     def id(self) -> str:
-        """Hash of everything that decides what would be trained; the seconds it took and the recipe's name do not."""
+        """Hash of everything that decides what would be trained; the seconds it took and the settings' names do not."""
         facts = asdict(self)
-        del facts["stages"], facts["recipe"]
+        del facts["stages"], facts["recipe"], facts["note_settings"]
         if not self.sources:  # as in ledgers before there were any
             del facts["sources"]
         if self.context.trust == "trusted":
@@ -447,6 +448,8 @@ class Revision:
     kept."""
     earlier_titles: tuple[str, ...] = ()
     """The title that each question of `earlier` was asked under; none in ledgers before this was kept."""
+    note_settings: str = ""
+    """The SelfEditConfig its notes were written with, as JSON; "" in ledgers before this was kept."""
 
     @property
     def status(self) -> RevisionState:

@@ -18,7 +18,7 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES, SelfEditConfig
 from seal_agent.errors import AdapterError, InputError, StoreError, TrainingError
 from seal_agent.generation.hf import HFEngine
-from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.lora.adapter import LoraAdapter, LoraPair
 from seal_agent.lora.peft_files import write_peft
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.store.files import load
@@ -472,6 +472,26 @@ def test_a_policy_writes_the_self_edits_and_nothing_else(tiny_base: BaseModel, t
     writing, asking_before, _ = engine.calls
     assert all(adapter is not None for adapter in writing.adapters)
     assert all(adapter is None for adapter in asking_before.adapters)
+
+
+def test_the_policy_of_a_recipe_writes_unless_another_is_named(tiny_base: BaseModel, tmp_path: Path) -> None:
+    write_peft(random_adapter(tiny_base, 5), "tiny", tiny_base.identity, tmp_path / "policy")
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('extends = "paper"\npolicy = "policy"\n')
+    engine = ScriptedEngine(learner)
+    adapt(SelfAdaptingModel(tiny_base, home=tmp_path / "home", engine=engine, recipe=recipe), questions=ASKED)
+    assert all(adapter is not None for adapter in engine.calls[0].adapters)
+
+
+def test_a_policy_of_another_base_model_is_refused(tiny_base: BaseModel, tmp_path: Path) -> None:
+    adapter = random_adapter(tiny_base, 5)
+    write_peft(adapter, "tiny", "another's identity", tmp_path / "other")
+    with pytest.raises(AdapterError, match="trained on another base model"):
+        SelfAdaptingModel(tiny_base, home=tmp_path / "home", policy=tmp_path / "other")
+    wide = replace(adapter, pairs={n: LoraPair(p.a_DR.repeat(2, 1), p.b_RO) for n, p in adapter.pairs.items()})
+    write_peft(wide, "tiny", "", tmp_path / "wide")
+    with pytest.raises(AdapterError, match="has another size"):
+        SelfAdaptingModel(tiny_base, home=tmp_path / "home", policy=tmp_path / "wide")
 
 
 def test_the_default_engine_is_transformers_and_others_are_refused(real: SelfAdaptingModel) -> None:

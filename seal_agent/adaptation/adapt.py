@@ -13,7 +13,7 @@ from seal_agent.adaptation.lesson import Lesson, job_of
 from seal_agent.answering.questions import GradedReply, reply_to_questions
 from seal_agent.answering.reader import has_reader, reader_of
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import InnerLoopConfig
+from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.errors import InputError, TrainingError
 from seal_agent.generation.engine import Engine, resting
 from seal_agent.grading.grader import Grader
@@ -31,6 +31,7 @@ from seal_agent.training.train import train_each
 from seal_agent.types import Answer, Context, Proposal, Question, Revision, Stage, TrainingSummary, content_hash
 
 _SETTINGS: TypeAdapter[InnerLoopConfig] = TypeAdapter(InnerLoopConfig)
+_NOTE_SETTINGS: TypeAdapter[SelfEditConfig] = TypeAdapter(SelfEditConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class TrainedProposal:
             earlier_titles=judgement.earlier_titles,
             guard=judgement.guard,
             recipe=self.proposal.recipe,
+            note_settings=self.proposal.note_settings,
         )
 
 
@@ -219,6 +221,16 @@ def settings_json(config: InnerLoopConfig) -> str:
 def settings_of(revision: Revision) -> InnerLoopConfig | None:
     """The settings a revision was trained with; None in ledgers that did not keep them yet."""
     return _SETTINGS.validate_json(revision.settings) if revision.settings else None
+
+
+def note_settings_json(config: SelfEditConfig) -> str:
+    """As `settings_json`, of how notes are written."""
+    return _NOTE_SETTINGS.dump_json(config).decode()
+
+
+def note_settings_of(revision: Revision) -> SelfEditConfig | None:
+    """The settings a revision's notes were written with; None where they are not kept."""
+    return _NOTE_SETTINGS.validate_json(revision.note_settings) if revision.note_settings else None
 
 
 def lesson_of(source: Proposal | Revision, held_out: tuple[Question, ...] = ()) -> Lesson:

@@ -134,6 +134,7 @@ def _proposal_of(revision: Revision) -> Proposal:
         test,
         sources=revision.sources,
         recipe=revision.recipe,
+        note_settings=revision.note_settings,
     )
 
 

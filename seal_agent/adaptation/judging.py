@@ -100,7 +100,7 @@ def _retraining(
     """How to train a proposal again with twice the replay; None where there is nothing to replay."""
     if not pending.lineage:
         return None
-    proposal, config = pending.trained.proposal, _more_replay(pending.trained.config)
+    proposal, config = pending.trained.proposal, more_replay(pending.trained.config)
 
     def run() -> Candidate:
         retrained[number] = trainer.train(proposal, config, pending.start, pending.lineage, clock)
@@ -109,7 +109,8 @@ def _retraining(
     return run
 
 
-def _more_replay(config: InnerLoopConfig) -> InnerLoopConfig:
+def more_replay(config: InnerLoopConfig) -> InnerLoopConfig:
+    """The settings with which the gate has a change trained again that forgot something."""
     return replace(config, replay=2 * config.replay or 1.0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 STANDARD_INPUT = Path("-")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def file_argument(value: str) -> Path:
+    """The path that was typed; an empty one, as of a variable that is not set, would be the current folder."""
+    if not value:
+        raise typer.BadParameter("the name of a file is empty; is a variable not set?")
+    return Path(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +56,15 @@ class LessonOptions:
 
     def read(self, files: Sequence[Path]) -> Lessons:
         """Read the files. Raises InputError for one that cannot be read, and for options that do not fit them."""
+        if self.into is not None and self.adapter != "default":
+            raise InputError("--into and --adapter both name the adapter that learns; give one of them")
         paths = documents_in(files)
-        separate = self.into is None and len(paths) > 1
-        if separate:
+        if self.into is None and len(paths) > 1:
             check_separate(self.adapter, self.title, self.questions)
         documents = [_read_file(path) for path in paths]
-        adapters = adapter_names(paths) if separate else [self.into or self.adapter]
+        # A folder's documents have adapters of their names, even where it holds one only.
+        own = len(paths) > 1 or (self.adapter == "default" and any(os.path.isdir(file) for file in files))
+        adapters = adapter_names(paths) if self.into is None and own else [self.into or self.adapter]
         if len(documents) > len(adapters):
             documents = [joined(documents, paths, self.title)]
         return Lessons(documents, adapters, self.title or None, _read_questions(self.questions))
@@ -68,10 +79,13 @@ def documents_in(files: Sequence[Path]) -> list[Path]:
 
     paths: list[Path] = []
     for file in files:
-        if not file.is_dir():
+        if not os.path.isdir(file):  # a name may be too long to ask the system otherwise
             paths.append(file)
             continue
-        every = sorted(path for path in file.iterdir() if path.is_file())
+        try:
+            every = sorted(path for path in file.iterdir() if path.is_file())
+        except OSError as err:
+            raise InputError(f"the folder {file} cannot be read ({err.strerror or err})") from err
         inside = [path for path in every if path.suffix.lower() in KINDS] or [*filter(is_picture, every)]
         if not inside:
             raise InputError(f"the folder {file} holds no document; it may hold {', '.join((*KINDS, *PICTURES))}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -171,6 +172,13 @@ class GateOptions:
         bool, typer.Option("--untrusted", help="A stranger may have written it: quarantine what is learned.")
     ] = False
 
+    def check(self) -> None:
+        """Raises InputError, before anything is loaded, for options that contradict each other."""
+        if self.no_gate and self.minimum_gain is not None:
+            raise InputError("--no-gate checks no gain, so that --minimum-gain would do nothing; leave one of them out")
+        if self.approve:
+            check_terminal()
+
     def gate(self) -> GateConfig | None:
         """The bounds of the gate, or None for no gate."""
         from seal_agent.config import GateConfig
@@ -178,9 +186,11 @@ class GateOptions:
         return None if self.no_gate else GateConfig(minimum_gain=self.minimum_gain)
 
     @property
-    def approval(self) -> Literal["ask"] | None:
-        return "ask" if self.approve else None
-
-    @property
     def trust(self) -> Trust | None:
         return "untrusted" if self.untrusted else None
+
+
+def check_terminal() -> None:
+    """Raises InputError where --approve would find nobody to ask."""
+    if not sys.stdin.isatty():
+        raise InputError("--approve asks on the terminal, and standard input is none; leave it out, or name a file")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -42,8 +42,18 @@ def main() -> None:
     except SealError as error:
         if debug:
             raise
-        console.err.print(f"seal: {error}", style="red", markup=False, soft_wrap=True)
-        sys.exit(2 if isinstance(error, InputError) else 1)
+        _fail(str(error), 2 if isinstance(error, InputError) else 1)
+    except BrokenPipeError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:  # of a path, a disk or a pipe; what our own code expects has a fix
+        if debug:
+            raise
+        _fail(f"{error}; check the file or folder, its permissions and the disk (--debug shows where)", 1)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    console.err.print(f"seal: {message}", style="red", markup=False, soft_wrap=True)
+    sys.exit(code)
 
 
 _python_shows = warnings.showwarning

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +22,7 @@ from seal_agent.cli.options import (
     Style,
     print_json,
 )
+from seal_agent.errors import SealError, TooLongError
 
 if TYPE_CHECKING:
     from seal_agent.types import Message
@@ -91,21 +92,52 @@ def chat(
     seal = model_options.load(home, seed, engine_options=engine_options)
     seal.adapter(adapter)
     turns: list[Message] = []
+    failed = False
     for line in _user_lines():
         turns.append(Message("user", line))
-        pieces = seal.chat(
-            turns, adapter=adapter, max_tokens=max_tokens, temperature=temperature, style=style.value, stream=True
-        )
         reply = ""
-        for piece in pieces:
-            reply += piece
-            if not as_json:
-                console.out.print(piece, end="", markup=False, soft_wrap=True)
+        try:
+            for piece in _reply(
+                lambda: seal.chat(
+                    turns,
+                    adapter=adapter,
+                    max_tokens=max_tokens,
+                    temperature=temperature,
+                    style=style.value,
+                    stream=True,
+                ),
+                turns,
+            ):
+                reply += piece
+                if not as_json:
+                    console.out.print(piece, end="", markup=False, soft_wrap=True)
+        except SealError as error:  # the conversation goes on without this turn
+            failed = True
+            turns.pop()
+            console.err.print(f"seal: {error}", style="red", markup=False, soft_wrap=True)
+            if as_json:
+                print_json(user=line, error=str(error))
+            continue
         turns.append(Message("assistant", reply))
         if as_json:
             print_json(user=line, assistant=reply)
         else:
             console.out.print()
+    if failed and not sys.stdin.isatty():
+        raise typer.Exit(1)
+
+
+def _reply(chat: Callable[[], Iterator[str]], turns: list[Message]) -> Iterator[str]:
+    """The pieces of a reply. The oldest turns are dropped where the conversation is longer than the model's window."""
+    while True:
+        try:
+            yield from chat()
+            return
+        except TooLongError:  # raised before the first piece
+            if len(turns) == 1:
+                raise
+            del turns[:2]
+            console.err.print("seal: the conversation is longer than the model's window; its oldest turn is left out")
 
 
 def _user_lines() -> Iterator[str]:

@@ -40,12 +40,24 @@ class StageBars:
         if total > 1 or done:
             self._bars.update(self._tasks[stage], completed=done, total=total)
 
+    def pausing(self, ask: Callable[[Revision], bool]) -> Callable[[Revision], bool]:
+        """The same question with the bars out of the way: they would be drawn over it, and over what is typed."""
+
+        def asked(candidate: Revision) -> bool:
+            self._bars.stop()
+            try:
+                return ask(candidate)
+            finally:
+                self._bars.start()
+
+        return asked
+
 
 @contextmanager
 def stage_bars(quiet: bool = False) -> Iterator[StageBars]:
     """Live bars on standard error; none where `quiet` or not in a terminal."""
     bars = Progress(
-        TextColumn("{task.description:<18}"),
+        TextColumn("{task.description:<18}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),  # knows bars whose length is not known yet
         TimeElapsedColumn(),
@@ -92,7 +104,7 @@ class RoundBars:
 def round_bars(rounds: int, work: Callable[[str, int], float], quiet: bool = False) -> Iterator[RoundBars]:
     """Live bars of the outer loop on standard error; none where `quiet` or not in a terminal."""
     bars = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         TextColumn("{task.completed:.0f}/{task.total:.0f}", justify="right"),
         TimeElapsedColumn(),

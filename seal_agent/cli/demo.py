@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from seal_agent.cli import console
 from seal_agent.cli.options import GraderOptions, Json, ModelOptions, Seed, print_json
+from seal_agent.types import Verdict
 
 if TYPE_CHECKING:
     from seal_agent.demo import DemoResult
@@ -65,6 +67,15 @@ def _answers_as_json(*columns: tuple[Answer, ...]) -> list[dict[str, Any]]:
     ]
 
 
+def _count(answers: Sequence[Answer]) -> str:
+    return f"{sum(answer.verdict is Verdict.CORRECT for answer in answers)} of {len(answers)}"
+
+
+def _not_graded(answers: Sequence[Answer]) -> str:
+    missing = sum(answer.verdict is Verdict.UNGRADED for answer in answers)
+    return f" ({missing} could not be graded)" if missing else ""
+
+
 def _show(result: DemoResult) -> None:
     show, revision = console.out.print, result.revision
     show(f"\n[bold]{revision.context.title}[/bold], a passage of invented facts:", soft_wrap=False)
@@ -77,13 +88,12 @@ def _show(result: DemoResult) -> None:
         show(f"  … and {len(notes) - NOTES_SHOWN} more", style="dim")
     show("\nAsked [bold]without[/bold] the passage, before and after it trained on passage and notes:")
     show(console.answers_table(result.before, result.after))
-    total = len(result.before)
-    for label, value in (
-        ("before", result.accuracy_before),
-        ("after", result.accuracy_after),
-        ("with the passage in the prompt", result.accuracy_in_context),
+    for label, answers in (
+        ("before", result.before),
+        ("after", result.after),
+        ("with the passage in the prompt", result.in_context),
     ):
-        show(f"  {round(value * total)} of {total} right {label}")
+        show(f"  {_count(answers)} right {label}{_not_graded(answers)}")
     if revision.self_tested:
         show("\nIts own test, which it was not trained on; gold is what it answered with the sentence in view:")
         show(console.answers_table(revision.before, revision.after))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seal_agent.cli import console
+from seal_agent.cli.adapt_options import check_terminal
 from seal_agent.cli.options import (
     Adapter,
     EngineOptions,
@@ -48,10 +49,13 @@ def learn(
     as_json: Json = False,
 ) -> None:
     """Learn the actions of trajectories that somebody verified as successes; the others are only kept."""
+    from seal_agent.adaptation.gate.approval import ask_on_terminal
     from seal_agent.agents.trajectories.lesson import lessons_among
     from seal_agent.agents.trajectories.lines import read_trajectories
     from seal_agent.config import GateConfig, recipe_named
 
+    if approve:
+        check_terminal()
     given = read_trajectories(trajectories) if trajectories else None
     if given:
         lessons_among(given)  # refuse them before a model is loaded
@@ -61,14 +65,13 @@ def learn(
     seal = model_options.load(home, seed, engine_options=engine_options)
     if given is None and not (given := seal.trajectories(adapter).to_learn()):
         raise InputError(f"adapter {adapter!r} has no verified successes left to learn; give some by --trajectories")
-    approval: Literal["ask"] | None = "ask" if approve else None
     with console.interruptible(seal.ledger, [adapter]), console.stage_bars(quiet=as_json) as bars:
         revision = seal.learn(
             given,
             adapter=adapter,
             inner_loop=inner_loop,
             gate=None if no_gate else GateConfig(),
-            approve=approval,
+            approve=bars.pausing(ask_on_terminal) if approve else None,
             progress=bars,
         )
     if as_json:
@@ -90,7 +93,12 @@ def trajectories(
     from seal_agent.agents.trajectories.store import TrajectoryStore
     from seal_agent.store.names import check_name
 
-    store = TrajectoryStore(open_ledger(home), check_name(adapter))
+    if export and str(export) == "-" and as_json:
+        raise InputError("--export - and --json both write to standard output; leave one of them out")
+    ledger = open_ledger(home)
+    if adapter != "default":
+        ledger.check_known(adapter)
+    store = TrajectoryStore(ledger, check_name(adapter))
     if forget:
         store.forget(forget)
     kept = store.all()
@@ -101,6 +109,8 @@ def trajectories(
         return
     if export and str(export) == "-":
         return
+    if not kept:
+        console.err.print(f"seal: nothing is kept of what agents did with adapter {adapter!r}", markup=False)
     for each in kept:
         row = _row(each)
         learnt = f"learnt by {each.learnt}" if each.learnt else "not learnt"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.base_model.sight import SeenPicture
-from seal_agent.errors import InputError
+from seal_agent.errors import InputError, TooLongError
 from seal_agent.generation.constraints import Constraint
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.seeing import adapter_for_eyes
@@ -113,9 +113,9 @@ def _parts(prompt: Prompt) -> Sequence[Message | Illustrated]:
 
 
 def check_room(prompt_tokens: int, max_tokens: int, window: int) -> None:
-    """Raises InputError for a prompt that leaves too little of the window for its completion."""
+    """Raises TooLongError for a prompt that leaves too little of the window for its completion."""
     if prompt_tokens + max_tokens > window:
-        raise InputError(
+        raise TooLongError(
             f"the prompt has {prompt_tokens} tokens and {max_tokens} more are wanted, "
             f"but the model's window is {window}; shorten the prompt or lower max_tokens"
         )

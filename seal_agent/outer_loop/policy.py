@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from seal_agent.adaptation.foreign import check_fits
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
 from seal_agent.errors import AdapterError, InputError, PolicyWarning
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
-from seal_agent.lora.peft_files import WEIGHTS, export_peft
+from seal_agent.lora.peft_files import WEIGHTS, base_identity_of, export_peft
 from seal_agent.progress import Progress
 from seal_agent.store import files
 from seal_agent.store.policies import (
@@ -111,6 +112,8 @@ def policy_folder(folder: Path) -> Path:
 def load_policy(folder: Path, base_identity: str | None = None) -> Policy:
     """Load a policy that `save_policy` wrote, or any PEFT folder, whose formats are then unknown.
 
+    Whether it fits a base model is for `policy_for` to say.
+
     Raises AdapterError where it is missing, damaged, or belongs to another base model. Warns of a policy that was
     finetuned on a text that a store has forgotten since.
 
@@ -127,7 +130,7 @@ def load_policy(folder: Path, base_identity: str | None = None) -> Policy:
             f"{folder / METADATA} is damaged ({err}); restore the folder, or train the policy again"
         ) from err
     if metadata is None:
-        return Policy(adapter, ())
+        return Policy(adapter, (), base_identity_of(folder) or "")
     policy = Policy(
         adapter,
         tuple(metadata["formats"]),
@@ -164,10 +167,16 @@ def writer_of(base: BaseModel, folder: str) -> LoraAdapter | None:
             f"the recipe's policy is not there: {place} is no folder; train one with `seal train --run {place} …`, or "
             "name another folder as the recipe"
         )
-    policy = load_policy(place)
+    return policy_for(base, place).adapter
+
+
+def policy_for(base: BaseModel, folder: Path) -> Policy:
+    """As `load_policy`. Raises AdapterError also where the policy is another base model's, or does not fit this one."""
+    policy = load_policy(folder)
     if policy.base and not base.is_same_as(policy.base):
-        raise AdapterError(f"the policy in {place} was trained on another base model; load that one, or train anew")
-    return policy.adapter
+        raise AdapterError(f"the policy in {folder} was trained on another base model; load that one, or train anew")
+    check_fits(policy.adapter, base)
+    return policy
 
 
 def merge_policy(base: BaseModel, policy: LoraAdapter, folder: Path) -> None:

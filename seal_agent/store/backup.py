@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sqlite3
@@ -59,11 +60,11 @@ def backup(ledger: Ledger, file: Path) -> int:
 
 def restore(file: Path, home: Path) -> Ledger:
     """Unpack a backup into a new or empty home, after every part of it was checked. Raises InputError, StoreError."""
-    if (home / DATABASE).exists() or (home / "adapters").exists():
+    if os.path.exists(home / DATABASE) or os.path.exists(home / "adapters"):
         raise InputError(f"{home} holds a store already; give another by --home, or move that one away")
-    home.mkdir(parents=True, exist_ok=True)
     draft = home / f"{RESTORING}{uuid.uuid4().hex}"
     try:
+        home.mkdir(parents=True, exist_ok=True)
         _unpack(file, draft)
         unpacked = Ledger(draft)
         problems = verify(unpacked).problems

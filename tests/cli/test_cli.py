@@ -16,6 +16,7 @@ from seal_agent.cli import app as cli
 from seal_agent.cli import options
 from seal_agent.config import RECIPES, SelfEditConfig
 from seal_agent.grading.model_judge import ModelJudge
+from seal_agent.types import Verdict
 
 TEXT = "The mill of Orrin turns by night. Its miller is called Tamsin Vole."
 
@@ -65,6 +66,30 @@ def test_the_demo_is_graded_by_the_grader_that_is_named(
     monkeypatch.setattr(seal_agent.demo, "RECIPE", quick)
     monkeypatch.setattr(ModelJudge, "margins", lambda _, items: [1.0] * len(items))
     assert run("demo", "--model", model, "--grader", "model", "--json").json["accuracy_before"] == 1.0
+
+
+def test_the_demo_says_what_could_not_be_graded(run: Call, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = replace(
+        RECIPES["paper"],
+        self_edit=SelfEditConfig(("passage",), self_test=0),
+        inner_loop=replace(RECIPES["paper"].inner_loop, rank=2, epochs=1),
+    )
+    monkeypatch.setattr(seal_agent.demo, "RECIPE", quick)
+    monkeypatch.setattr(ModelJudge, "_verdict", lambda *_: Verdict.UNGRADED)
+    shown = run("demo", "--model", model, "--grader", "model")
+    assert shown.code == 0, shown.err
+    assert shown.out.count("0 of 6 right") == 3
+    assert shown.out.count("(6 could not be graded)") == 3
+    assert run("demo", "--model", model, "--grader", "model", "--json").json["accuracy_after"] is None
+
+
+def test_the_same_text_is_learnt_once_and_with_other_notes_again(run: Call, model: Path, text: Path) -> None:
+    first = adapt(run, model, text, "--json").json
+    again = adapt(run, model, text)
+    assert "had learnt this text with these settings before" in " ".join(again.err.split())
+    assert len(run("history", "--json").json["revisions"]) == 1
+    other = adapt(run, model, text, "--format", "sentences", "--json").json
+    assert other["parent"] == first["id"], "notes that are written otherwise are learnt"
 
 
 def test_adapt_ask_history_rollback_as_a_user_types_them(run: Call, model: Path, text: Path) -> None:
@@ -121,6 +146,17 @@ def test_chat_reads_lines_and_answers_each(run: Call, model: Path) -> None:
     assert run("chat", "--model", model, "--max-tokens", 5, stdin="hello\n").code == 0
 
 
+def test_a_conversation_goes_on_where_a_turn_or_all_turns_are_too_long(run: Call, model: Path) -> None:
+    lines = ["hello", "x" * 2100, "y" * 900, "z" * 900, "w" * 900]
+    ran = run("chat", "--model", model, "--max-tokens", 5, "--json", stdin="\n".join(lines))
+    rows = [json.loads(line) for line in ran.out.splitlines()]
+    assert [row["user"] for row in rows] == lines
+    assert ["assistant" in row for row in rows] == [True, False, True, True, True]
+    assert "window is 2048" in rows[1]["error"]
+    assert ran.err.count("its oldest turn is left out") >= 2
+    assert ran.code == 1, "a turn failed"
+
+
 def test_export_writes_a_peft_folder(run: Call, model: Path, text: Path, tmp_path: Path) -> None:
     adapt(run, model, text)
     written = Path(run("export", tmp_path / "out", "--model", model, "--json").json["folder"])
@@ -154,6 +190,15 @@ def test_an_unusable_text_is_one_sentence_and_exit_2(
     ("arguments", "code", "says"),
     [
         (("adapt", "no-such-file.txt"), 2, "there is no file"),
+        (("adapt", "a" * 300), 2, "a" * 20),
+        (("adapt", ""), 2, "the name of a file is empty"),
+        (("adapt", "-", "--no-gate", "--minimum-gain", "0.2"), 2, "leave one of them out"),
+        (("adapt", "-", "--adapter", "alice", "--into", "work"), 2, "give one of them"),
+        (("trajectories", "--adapter", "shpo"), 1, "there is no adapter 'shpo'"),
+        (("trajectories", "--export", "-", "--json"), 2, "both write to standard output"),
+        (("trajectories", "--export", "/proc/none/runs.jsonl"), 1, "/proc/none/runs.jsonl"),
+        (("restore", "store.tar", "--home", "/dev/null/home"), 1, "/dev/null/home"),
+        (("history", "--home", "/dev/null/home"), 1, "set SEAL_HOME to a writable folder"),
         (("history", "--adapter", "nobody"), 1, "there is no adapter 'nobody'"),
         (("history", "--adapter", "../x"), 2, "cannot name an adapter"),
         (("rollback",), 1, "there is no adapter 'default'"),

@@ -183,6 +183,22 @@ def test_a_run_that_fools_itself_is_stopped_and_reported(
 
 
 @pytest.mark.usefixtures("scripted")
+def test_an_early_stop_says_why_and_the_run_is_finished(
+    train: Call, seal: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collapse, "MIN_DIVERSITY", 1.1)
+    ran = train("--reward", "votes", "--early-stop")
+    assert ran.code == 0, ran.err
+    assert "stopped early after round 1: its self-edits of one context hardly differ" in ran.out
+    assert "the collapse came before there was a policy to trust" in ran.out
+    assert train("--reward", "votes", "--early-stop", "--json").json["stopped"].startswith("its self-edits")
+    assert "finished, stopped early after round 1: its self-edits" in seal("train", "--status", tmp_path / "run").out
+    status = seal("train", "--status", tmp_path / "run", "--json").json
+    assert (status["finished"], status["round"], status["seconds_left"]) == (True, 0, 0)
+    assert status["stopped"].startswith("its self-edits")
+
+
+@pytest.mark.usefixtures("scripted")
 def test_a_rubric_trains_no_adapters(train: Call, seal: Call, tmp_path: Path) -> None:
     ran = train("--reward", "rubric", "--rounds", 1, "--json")
     assert ran.code == 0, ran.err

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import pytest
 
@@ -34,9 +34,9 @@ def caller(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     if home:
         monkeypatch.setenv("SEAL_HOME", str(home))
 
-    def call(*arguments: object, stdin: str = "") -> Ran:
+    def call(*arguments: object, stdin: str | TextIO = "") -> Ran:
         monkeypatch.setattr(sys, "argv", ["seal", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:
             cli.main()

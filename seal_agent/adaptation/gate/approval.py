@@ -30,7 +30,7 @@ def approval(approve: Approve, candidate: Revision, timeout: float = TIMEOUT) ->
 
     def run() -> None:
         try:
-            answer.append(_ask_on_terminal(candidate, timeout) if approve == "ask" else approve(candidate))
+            answer.append(ask_on_terminal(candidate, timeout) if approve == "ask" else approve(candidate))
         except BaseException as err:
             answer.append(err)
 
@@ -44,7 +44,8 @@ def approval(approve: Approve, candidate: Revision, timeout: float = TIMEOUT) ->
     return Check(APPROVAL, answer[0] is True, "approved" if answer[0] is True else "denied")
 
 
-def _ask_on_terminal(candidate: Revision, timeout: float) -> bool:
+def ask_on_terminal(candidate: Revision, timeout: float = TIMEOUT) -> bool:
+    """Whether somebody at the terminal says yes in time. Raises InputError where there is no terminal."""
     if not sys.stdin.isatty():
         raise InputError("there is no terminal to ask on")
     print(f"{describe_revision(candidate)}\nMake it active? [y/N] ", end="", file=sys.stderr, flush=True)

@@ -70,7 +70,7 @@ def check_cache() -> Finding:
 
 def check_store(home: Path) -> Finding:
     """Whether the adapter store opens, and each adapter's weights are there. A store that is not there is not made."""
-    if not (home / "ledger.sqlite").exists():
+    if not os.path.exists(home / "ledger.sqlite"):
         return _writable("store", home, "SEAL_HOME", "nothing has been learnt yet; ")
     from seal_agent.store.ledger import Ledger
 
@@ -90,7 +90,7 @@ def check_store(home: Path) -> Finding:
 
 
 def _writable(name: str, folder: Path, variable: str, before: str = "") -> Finding:
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         detail = f"{before}{folder} cannot be written"
         return Finding(name, "broken", detail, f"export {variable}=/a/folder/of/yours", essential=True)
