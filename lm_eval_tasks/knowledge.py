@@ -14,7 +14,14 @@ from seal_agent.data.contexts import read_contexts
 from seal_agent.evaluation.scoring import is_answer
 from seal_agent.grading.grader import DirectnessGrader, Grader
 from seal_agent.grading.graders import DEFAULT_GRADER, check_grader
-from seal_agent.integrations.lm_eval.tasks import DOMAIN_FIELD, GRADER_FIELD, KNOWLEDGE, UNANSWERED, grader_of
+from seal_agent.integrations.lm_eval.tasks import (
+    DOMAIN_FIELD,
+    GRADER_FIELD,
+    KNOWLEDGE,
+    UNANSWERED,
+    grader_of,
+    keep_passages,
+)
 from seal_agent.prompts import question_prompt
 from seal_agent.types import Context, Verdict
 
@@ -33,13 +40,14 @@ def documents(
 ) -> dict[str, Dataset]:
     """One document per question of the first `limit_contexts` contexts (None: all), as lm-eval's split "test".
 
-    A `passages_file` replaces the contexts.
+    A `passages_file` replaces the contexts. All of them are kept for `mode=retrieval` to search.
 
     lm-eval passes all model arguments and metadata by name; those that are not named here are ignored. Documents name
     their grader unless it is the default, so that the hash of a task stays what it was.
     """
     check_grader(grader, judge_model, judge_url)  # raises before anything is trained
     contexts = read_contexts(passages_file) if passages_file else contexts
+    keep_passages(contexts)
     settings = {"name": grader, "judge_model": judge_model, "judge_url": judge_url}
     choice = {GRADER_FIELD: json.dumps(settings)} if grader != DEFAULT_GRADER else {}
     rows = [

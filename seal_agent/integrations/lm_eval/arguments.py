@@ -28,13 +28,14 @@ from seal_agent.self_edits.formats.registry import PASSAGE, check_format
 
 Mode = Literal["base", "in_context", "retrieval", "passage", "ttt", "self_edit"]
 """`ttt` (test-time training with fixed settings) is for ARC; `in_context`, `retrieval` and `passage` are not."""
+_LEARNING = ("passage", "ttt", "self_edit")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelArguments:
     """How to load the model, and what to do with a context."""
 
-    mode: Mode | None = None  # None: "base" if a stored adapter is named, else the recipe's
+    mode: Mode | None = None  # None: the recipe's; with a stored adapter "base" in place of a mode that learns
     recipe: str | None = None  # a name or a file; None: "paper" for mode=passage, else "default"
     policy: str | None = None  # folder of `seal train` whose policy writes the notes; None: the recipe's, if any
     adapter: str | None = None  # a stored adapter that answers in place of the base model
@@ -44,7 +45,7 @@ class ModelArguments:
     trust_remote_code: bool = False
     engine: EngineName = "hf"  # what answers: transformers or vllm, whose settings are VLLMConfig's
     answer_style: AnswerStyle | None = None  # of an adapter: short | sentence | plain; None: the recipe's
-    least_confidence: float = 0.0  # below it the base model answers; 0: the adapter that was trained for it always does
+    least_confidence: float | None = None  # below it the base model answers; None: the named recipe's, 0 without one
     grader: str = DEFAULT_GRADER  # read by our tasks: lexical, judge, or model (this model judges itself)
     judge_model: str | None = None  # the judge's name at its endpoint
     judge_url: str | None = None  # the judge's endpoint; None: OpenAI's
@@ -70,7 +71,9 @@ class Settings:
 
     @property
     def mode(self) -> Mode:
-        return self.model.mode or ("base" if self.model.adapter else self.recipe.mode)
+        if self.model.mode:
+            return self.model.mode
+        return "base" if self.model.adapter and self.recipe.mode in _LEARNING else self.recipe.mode
 
     @property
     def policy(self) -> str:
@@ -80,7 +83,7 @@ class Settings:
     @property
     def adapts(self) -> bool:
         """Whether the mode trains an adapter."""
-        return self.mode in ("passage", "ttt", "self_edit")
+        return self.mode in _LEARNING
 
 
 _CONFIGS = (ModelArguments, InnerLoopConfig, SelfEditConfig, ArcConfig, VLLMConfig)
@@ -112,7 +115,9 @@ def read_arguments(arguments: Mapping[str, object]) -> Settings:
         replace(ArcConfig(), **{name: values[SelfEditConfig][name] for name in shared}, **values[ArcConfig]),
         replace((recipe if model.recipe else RECIPES["default"]).arc_inner_loop, **values[InnerLoopConfig]),
         replace(
-            recipe.answer, style=model.answer_style or recipe.answer.style, least_confidence=model.least_confidence
+            recipe.answer,
+            style=model.answer_style or recipe.answer.style,
+            least_confidence=_least_confidence(model, recipe),
         ),
         VLLMConfig(**values[VLLMConfig]),
         recipe,
@@ -120,6 +125,13 @@ def read_arguments(arguments: Mapping[str, object]) -> Settings:
     check_engine(model.engine, settings.vllm)
     _check(settings)
     return settings
+
+
+def _least_confidence(model: ModelArguments, recipe: Recipe) -> float:
+    """Below it the base model answers; at 0 the adapter that was trained for the question always does."""
+    if model.least_confidence is not None:
+        return model.least_confidence
+    return recipe.answer.least_confidence if model.recipe else 0.0
 
 
 def known_names() -> list[str]:
@@ -159,7 +171,7 @@ def _check(settings: Settings) -> None:
     if model.adapter and settings.adapts:
         raise InputError(
             f"adapter={model.adapter} answers as it is stored, so mode={settings.mode} cannot train it; "
-            "use mode=base or mode=in_context, or leave adapter= out"
+            "use mode=base, mode=in_context or mode=retrieval, or leave adapter= out"
         )
     if settings.mode == "passage" and settings.self_edit.formats != (PASSAGE,):
         raise InputError("mode=passage trains on the passage alone; leave format= out, or use mode=self_edit")

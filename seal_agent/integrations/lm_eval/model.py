@@ -39,7 +39,7 @@ from seal_agent.integrations.lm_eval.arguments import Settings, read_arguments
 from seal_agent.integrations.lm_eval.flags import check_prompts
 from seal_agent.integrations.lm_eval.hook import NAME, register
 from seal_agent.integrations.lm_eval.progress_bar import BeginStage, stages_on
-from seal_agent.integrations.lm_eval.tasks import ARC, KNOWLEDGE, UNANSWERED, domain_of, judge_with
+from seal_agent.integrations.lm_eval.tasks import ARC, KNOWLEDGE, UNANSWERED, domain_of, judge_with, passages_beside
 from seal_agent.integrations.lm_eval.visuals import (
     PLACEHOLDER,
     check_learnable,
@@ -70,6 +70,7 @@ class _Request:
     context: Context
     question: str
     sampling: Sampling
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,8 @@ class SealLM(HFLM):  # type: ignore[misc]
         judge_with(self.engine)
         self.adapter, self.adapter_revision = _stored_adapter(base, settings)
         self.writer = writer_of(base, settings.policy) if settings.adapts else None
-        self._search: PassageSearch | None = None
+        self._searches: dict[Context, PassageSearch] = {}
+        self._searched: dict[str, int] = {}  # by task, the passages that `retrieval` searched
         self._route = serving_route(base.module, [self.adapter], base.device, base.dtype)
 
     @classmethod
@@ -125,6 +127,18 @@ class SealLM(HFLM):  # type: ignore[misc]
         return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
 
     # ------------------------------------------------------------ lm-eval's interface
+
+    @property
+    def max_length(self) -> int:
+        """Tokens that are read at once. Continuations reach one further, which vLLM writes within its window."""
+        return self._window - 1 if isinstance(self.engine, VLLMEngine) else self._window
+
+    @property
+    def _window(self) -> int:
+        """Tokens of a prompt and its answer."""
+        if isinstance(self.engine, VLLMEngine):
+            return min(self.base.window, self.engine.backend.window)
+        return int(super().max_length)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Answers in the order of the requests. Requests of our tasks are answered as the mode says."""
@@ -161,7 +175,7 @@ class SealLM(HFLM):  # type: ignore[misc]
         answers: dict[int, str] = {}
         with tqdm(total=len(requests), disable=quiet, unit="prompt") as bar:
             for sampling, rows in by_sampling.items():
-                room = self.max_length - sampling.max_tokens
+                room = self._window - sampling.max_tokens
                 prompts = [self._prompt(requests[i], room) for i in rows]
                 completions = self.engine.generate(prompts, sampling, [self.adapter] * len(rows), _advance(bar))
                 answers |= zip(rows, (completion.text for completion in completions), strict=True)
@@ -220,9 +234,9 @@ class SealLM(HFLM):  # type: ignore[misc]
         if not isinstance(self.engine, VLLMEngine):
             found: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
             return found
-        rows = []
+        rows, longest = [], self.max_length + 1
         for _, prompt, continuation in requests:
-            kept = (prompt + continuation)[-self.max_length :]
+            kept = (prompt + continuation)[-longest:]
             split = max(1, len(kept) - len(continuation))
             rows.append((kept[:split], kept[split:]))
         with tqdm(total=len(rows), disable=disable_tqdm, unit="continuation") as bar:
@@ -268,6 +282,7 @@ class SealLM(HFLM):  # type: ignore[misc]
                 "seed": settings.inner_loop.seed,
                 "answer": asdict(settings.answer),
                 "limit_contexts": settings.model.limit_contexts,
+                "passages_searched": dict(self._searched) if settings.mode == "retrieval" else None,
                 "inner_loop": asdict(settings.inner_loop) if settings.adapts else None,
                 "self_edit": asdict(settings.self_edit) if settings.adapts else None,
                 "policy": policy_hash(settings.policy) if settings.adapts else None,
@@ -293,7 +308,9 @@ class SealLM(HFLM):  # type: ignore[misc]
     def _answer(self, requests: Sequence[_Request], quiet: bool) -> list[str]:
         """One answer per request. Contexts are learnt in chunks, whose adapters are dropped after each chunk."""
         contexts = list(dict.fromkeys(request.context for request in requests))
-        self._search = PassageSearch(contexts) if self.settings.mode == "retrieval" else None
+        if self.settings.mode == "retrieval":
+            self._searches = _searches(contexts)
+            self._searched |= {r.task: len(self._searches[r.context].contexts) for r in requests}
         answers: dict[int, str] = {}
         with tqdm(total=len(requests), disable=quiet, unit="question") as bar:
             for start in range(0, len(contexts), CONTEXTS_AT_ONCE):
@@ -363,9 +380,10 @@ class SealLM(HFLM):  # type: ignore[misc]
         if self.settings.mode == "in_context":
             prompt = (Message("user", question_with_passage(context.title, context.text, question)),)
             return Asked(prompt, question, context.title, adapter)
-        if self._search:
-            found = self._search.best(context.title, question, self.settings.recipe.retrieval.passages)
-            return with_passages(self.base, found, context.title, question, request.sampling.max_tokens)
+        if self.settings.mode == "retrieval":
+            found = self._searches[context].best(context.title, question, self.settings.recipe.retrieval.passages)
+            shown = with_passages(self.base, found, context.title, question, request.sampling.max_tokens)
+            return replace(shown, adapter=adapter)
         return closed_book(context.title, question, adapter)
 
 
@@ -449,7 +467,19 @@ def _parse_request(request: Instance, seed: int) -> _Request:
     doc = request.doc
     sampling = _sampling_of(request.args[1], AnswerConfig().max_tokens, seed)
     images = as_pictures(list(visuals_of(request)))
-    return _Request(Context(doc["context"], doc["title"], images=images), doc["question"], sampling)
+    context = Context(doc["context"], doc["title"], images=images)
+    return _Request(context, doc["question"], sampling, request.task_name or "")
+
+
+def _searches(contexts: Sequence[Context]) -> dict[Context, PassageSearch]:
+    """By context, the search among all passages of its task; those of no task of ours are searched together."""
+    asked: dict[int, list[Context]] = {}
+    for context in contexts:
+        asked.setdefault(id(passages_beside(context)), []).append(context)
+    found: dict[Context, PassageSearch] = {}
+    for together in asked.values():
+        found |= dict.fromkeys(together, PassageSearch(passages_beside(together[0]) or together))
+    return found
 
 
 register()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seal_agent.errors import InputError
 from seal_agent.evaluation import samples
+from seal_agent.types import Context
 
 if TYPE_CHECKING:
     from seal_agent.generation.engine import Engine
@@ -47,6 +48,20 @@ def grader_of(choice: str) -> Grader:
 
     settings = json.loads(choice) if choice else {}
     return make_grader(**settings, engine=_engine[0] if _engine else None)
+
+
+_passages: dict[tuple[str, str], tuple[Context, ...]] = {}
+
+
+def keep_passages(contexts: Sequence[Context]) -> None:
+    """Keep all passages of a task, however few of them it asks about; a later task has its passages to itself."""
+    together = tuple(contexts)
+    _passages.update({(context.title, context.text): together for context in together})
+
+
+def passages_beside(context: Context) -> tuple[Context, ...]:
+    """All passages of the task that has this one; () where none of our tasks has it."""
+    return _passages.get((context.title, context.text), ())
 
 
 def domain_of(doc: object) -> str:

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import files
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,8 +27,11 @@ from lm_eval.tasks import TaskManager
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import AnswerConfig, InnerLoopConfig, SelfEditConfig
+from seal_agent.data import bundled
 from seal_agent.errors import InputError, TrainingError
 from seal_agent.generation.hf import HFEngine
+from seal_agent.generation.vllm.engine import VLLMEngine
+from seal_agent.generation.vllm.requests import Request, Written
 from seal_agent.grading.model_judge import ModelJudge
 from seal_agent.integrations.lm_eval import hook as lm_eval_hook
 from seal_agent.integrations.lm_eval import model as integration
@@ -53,9 +56,9 @@ def python(code: str, *flags: str, **variables: str) -> str:
     return done.stdout.strip()
 
 
-def asked(question: str, context: str, title: str = "Town") -> Instance:
+def asked(question: str, context: str, title: str = "Town", task: str = "seal_novel") -> Instance:
     doc = {"seal": "knowledge", "title": title, "context": context, "question": question}
-    return Instance("generate_until", doc, (question, GREEDY), 0, ("seal_novel", 0, 1))
+    return Instance("generate_until", doc, (question, GREEDY), 0, (task, 0, 1))
 
 
 def ordinary(prompt: str) -> Instance:
@@ -242,6 +245,8 @@ def test_the_recipe_decides_how_adapters_answer_unless_the_style_is_given() -> N
     assert read_arguments({}).answer == AnswerConfig(style="short", least_confidence=0.0)
     assert read_arguments({"mode": "passage"}).answer.style == "plain"
     assert read_arguments({"recipe": "paper"}).answer.style == "plain"
+    assert read_arguments({"recipe": "default"}).answer == AnswerConfig(), "a recipe that is named brings its own"
+    assert read_arguments({"recipe": "default", "least_confidence": 0}).answer.least_confidence == 0.0
     chosen = read_arguments({"recipe": "paper", "answer_style": "sentence", "least_confidence": 0.3}).answer
     assert (chosen.style, chosen.least_confidence) == ("sentence", 0.3)
     with pytest.raises(InputError, match="answer_style='long' cannot be used"):
@@ -354,6 +359,67 @@ def test_a_stored_adapter_changes_ordinary_tasks_and_only_through_itself(
     assert tuned.generate_until([ordinary("Once")], True) != plain.generate_until([ordinary("Once")], True)
     assert tuned.generate_until([asked("Who?", "x")], True) != plain.generate_until([asked("Who?", "x")], True)
     assert plain.loglikelihood(pairs, disable_tqdm=True) == once
+
+
+class CountingBackend:
+    """A vLLM that gives every token a log-probability of -1, and refuses what exceeds its window, as vLLM does."""
+
+    max_adapters = 1
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+
+    def run(self, requests: Sequence[Request], done: Callable[[], None]) -> list[Written]:
+        assert all(len(request.prompt_ids) + request.max_tokens <= self.window for request in requests)
+        return [
+            Written(
+                [request.allowed_ids[0]],
+                [{request.allowed_ids[0]: -1.0}],
+                [{token: -1.0} for token in request.prompt_ids[1:]],
+            )
+            for request in requests
+        ]
+
+
+def test_windows_that_roll_over_a_long_text_fit_vllm_and_lose_no_token(tiny_base: BaseModel) -> None:
+    lm = SealLM(tiny_base, mode="base")
+    lm.engine = VLLMEngine(tiny_base, CountingBackend(32))  # type: ignore[arg-type]
+    text = "The last ferry leaves at noon. " * 12
+    tokens = len(lm.tok_encode(text))
+    assert tokens > 3 * lm.max_length
+    (total,) = lm.loglikelihood_rolling([Instance("loglikelihood_rolling", {}, (text,), 0, ("other", 0, 1))], True)
+    assert total == -tokens
+    assert lm.loglikelihood([scored(text.strip(), " Noon")], True) == [(-float(len(lm.tok_encode(" Noon"))), True)]
+
+
+def test_an_adapter_answers_with_what_the_recipe_shows_it(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("bm25s")
+    adapter = random_adapter(tiny_base, seed=1)
+    monkeypatch.setattr(integration, "_stored_adapter", lambda *_: (adapter, "abc"))
+    for arguments in ({"mode": "retrieval"}, {"recipe": "retrieval"}, {"recipe": "in_context"}):
+        lm = SealLM(tiny_base, adapter="work", **arguments)
+        lm.engine = engine = ScriptedEngine({"": "Perhaps."})
+        lm.generate_until([asked("Who rules?", "Ottoline rules.")], disable_tqdm=True)
+        (call,) = engine.calls
+        assert call.adapters == (adapter,)
+        assert "Ottoline" in call.prompts[0][-1].content
+    assert read_arguments({"adapter": "work", "recipe": "paper"}).mode == "base"
+
+
+def test_retrieval_searches_all_passages_of_a_task_however_few_are_asked_about(tiny_base: BaseModel) -> None:
+    pytest.importorskip("bm25s")
+    docs = load_task("seal_novel", limit_contexts=1).eval_docs
+    lm = SealLM(tiny_base, mode="retrieval")
+    lm.engine = engine = ScriptedEngine({"": "Perhaps."})
+    elsewhere = bundled.novel()[5]
+    question = f"{elsewhere.title}: {elsewhere.questions[0].text}"
+    requests = [asked(question, docs[0]["context"], docs[0]["title"]), asked("Who?", "No one.", task="another")]
+    lm.generate_until(requests, disable_tqdm=True)
+    assert elsewhere.text in engine.calls[0].prompts[0][-1].content
+    assert lm.get_model_info()["seal"]["passages_searched"] == {"seal_novel": 40, "another": 1}
+    assert SealLM(tiny_base, mode="base").get_model_info()["seal"]["passages_searched"] is None
 
 
 def test_an_adapter_is_read_from_the_store(tiny_base: BaseModel, tmp_path: Path) -> None:
