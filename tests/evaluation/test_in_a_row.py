@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from seal_agent.data.contexts import read_contexts
 from seal_agent.errors import InputError, TrainingError
 from seal_agent.evaluation import continual
 from seal_agent.evaluation.passages import choose_passages
+from seal_agent.evaluation.samples import read_samples
 from seal_agent.evaluation.submit import check_submission
 from seal_agent.generation.hf import HFEngine
 from seal_agent.integrations.lm_eval.bench.plan import plan_run
@@ -73,6 +75,22 @@ def test_a_stopped_sequence_goes_on_behind_its_last_edit(
     assert results.samples
     assert expected.samples
     assert results.samples.sha256 == expected.samples.sha256
+
+
+def test_answers_to_other_questions_are_not_used_again(tmp_path: Path, tiny_base: BaseModel) -> None:
+    wanted = in_a_row(tmp_path, "rows", limit=1)
+    run(plan_run(wanted), tiny_base, HFEngine(tiny_base))
+    data = Path(wanted.data or "")
+    rows = [json.loads(line) for line in data.read_text().splitlines()]
+    for row in rows:
+        row["questions"][0]["answer"] = ["something else"]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path, results = run(plan_run(wanted), tiny_base, HFEngine(tiny_base))
+    assert "the questions are those of 1 sequences" in " ".join(check_submission(path, wanted.data))
+    assert results.samples
+    answers = read_samples(path.with_name(results.samples.file), results.samples.sha256)
+    assert {sample.golds for sample in answers} == {("something else",)}
+    assert not list((path.parent / "work").rglob("*.safetensors"))
 
 
 def test_a_sequence_that_cannot_be_learnt_is_listed_and_the_others_count(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from seal_agent.evaluation.assemble import Measured
 from seal_agent.evaluation.contestant import BeginStage, Contestant
 from seal_agent.evaluation.continual import Step, is_finished, mean_matrix, run_sequence, sequence_scores
 from seal_agent.evaluation.journal import Journal
+from seal_agent.evaluation.passages import unit_id
 from seal_agent.evaluation.results import Unit
 from seal_agent.evaluation.samples import BASE, Sample
 from seal_agent.grading.grader import Grader
@@ -55,12 +57,18 @@ def run_in_a_row(
 def _sequence(
     contestant: Contestant, contexts: Sequence[Context], seed: int, journal: Journal, grader: Grader, begin: BeginStage
 ) -> tuple[list[Sample], str]:
-    """The samples of one sequence and seed, and why it stopped early, "" where it did not."""
+    """The samples of one sequence and seed, and why it stopped early, "" where it did not.
+
+    Keys tell passages, not questions: steps whose answers are to other questions are made again.
+    """
     key = f"{seed}:{sequence_id(contexts)}"
-    if key in journal:  # written as a whole by older versions
+    if key in journal and _are_about(samples_of(journal[key]), contexts):  # written as a whole by older versions
         return list(graded_samples(key, journal, grader)), ""
     keys = [f"{key}:{number}" for number in range(BASE, len(contexts))]
     done = [step for step in keys if step in journal]
+    last = journal[done[-1]]["adapter"] if done else ""
+    if not _are_about([sample for step in done for sample in samples_of(journal[step])], contexts):
+        done = []
     samples = [sample for step in done for sample in graded_samples(step, journal, grader)]
     if failure := next((journal[step]["failure"] for step in done if journal[step]["failure"]), ""):
         return samples, failure
@@ -71,7 +79,6 @@ def _sequence(
     if any(step.number > BASE and step.adapter is None for step in before[-1:]):  # its adapter was deleted
         before = before[:1]
     samples = [sample for step in before for sample in step.samples]
-    last = journal[done[-1]]["adapter"] if len(before) > 1 else ""
     for step in run_sequence(contestant, contexts, seed, grader, begin, before):
         name = files.save(step.adapter, contestant.base.name, contestant.base.identity, folder) if step.adapter else ""
         journal.add(f"{key}:{step.number}", _as_json(step, name))
@@ -84,6 +91,19 @@ def _sequence(
     if last:
         shutil.rmtree(folder / last, ignore_errors=True)
     return samples, ""
+
+
+def _are_about(samples: Sequence[Sample], contexts: Sequence[Context]) -> bool:
+    """Whether the answers of every step are to exactly the questions of the passages that it asks about."""
+    found: dict[int, list[tuple[str, str, tuple[str, ...]]]] = {}
+    for sample in samples:
+        step = BASE if sample.step is None else sample.step
+        found.setdefault(step, []).append((sample.passage, sample.question, sample.golds))
+    asked = [[(unit_id(c), question.text, question.golds) for question in c.questions] for c in contexts]
+    return all(
+        sorted(of_step) == sorted(chain(*(asked if step == BASE else asked[: step + 1])))
+        for step, of_step in found.items()
+    )
 
 
 def _as_json(step: Step, adapter: str) -> dict[str, Any]:
