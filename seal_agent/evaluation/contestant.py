@@ -87,30 +87,39 @@ class Contestant:
         self.writer = writer_of(base, recipe.policy) if recipe.mode == "self_edit" else None
         self._search = PassageSearch(corpus) if recipe.mode == "retrieval" else None
 
-    def measure(self, contexts: Sequence[Context], seed: int, begin: BeginStage) -> list[PassageRecord]:
-        """Learn the passages and answer their questions."""
-        return self.ask(contexts, self.learn(contexts, seed, begin), begin)
+    def measure(
+        self, contexts: Sequence[Context], seed: int, begin: BeginStage, batch: Sequence[Context] = ()
+    ) -> list[PassageRecord]:
+        """Learn the passages and answer their questions; `batch` as for `learn`."""
+        return self.ask(contexts, self.learn(contexts, seed, begin, batch), begin)
 
     # ------------------------------------------------------------ learning
 
-    def learn(self, contexts: Sequence[Context], seed: int, begin: BeginStage) -> list[Learnt]:
-        """Train as the recipe says; a passage whose training fails does not affect the others."""
+    def learn(
+        self, contexts: Sequence[Context], seed: int, begin: BeginStage, batch: Sequence[Context] = ()
+    ) -> list[Learnt]:
+        """Train as the recipe says; a passage whose training fails does not affect the others.
+
+        Args:
+            batch: The passages that notes are written about, where only some of them are learnt: what is drawn for a
+                passage depends on those before it.
+        """
+        batch = batch or contexts
         if self.recipe.mode != "self_edit":
             return [Learnt(None)] * len(contexts)
         inner_loop = replace(self.recipe.inner_loop, seed=seed)
         started = time.perf_counter()
         config = self.recipe.self_edit
         progress = begin("writing self-edits")
-        lessons = write_lessons(
-            self.engine, self.base, contexts, config, writer=self.writer, seed=seed, progress=progress
-        )
+        lessons = write_lessons(self.engine, self.base, batch, config, writer=self.writer, seed=seed, progress=progress)
+        lessons = [lesson for context, lesson in zip(batch, lessons, strict=True) if context in contexts]
         written = time.perf_counter()
         jobs = [job_of(self.engine, self.base, lesson, inner_loop) for lesson in lessons]
         jobs = [replace(jobs[0], sequences=tuple(s for job in jobs for s in job.sequences))] if self.together else jobs
         results = self._train(jobs, begin)
         trained = time.perf_counter()
         results = results * len(contexts) if self.together else results
-        writing, training = (written - started) / len(contexts), (trained - written) / len(contexts)
+        writing, training = (written - started) / len(batch), (trained - written) / len(contexts)
         return [
             Learnt(
                 result if isinstance(result, LoraAdapter) else None,

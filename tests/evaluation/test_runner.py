@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,11 +29,15 @@ from seal_agent.evaluation.passages import data_hash
 from seal_agent.evaluation.retrieval import PassageSearch, with_passages
 from seal_agent.evaluation.submit import check_submission
 from seal_agent.generation.hf import HFEngine
+from seal_agent.integrations.lm_eval import arc
+from seal_agent.integrations.lm_eval.bench import model as bench_model
 from seal_agent.integrations.lm_eval.bench.model import BenchLM
 from seal_agent.integrations.lm_eval.bench.plan import Plan, plan_run
 from seal_agent.integrations.lm_eval.bench.run import run_suite
 from seal_agent.outer_loop.policy import save_policy
 from seal_agent.types import Message
+
+LOST = SimpleNamespace(failure="lost")
 
 
 @pytest.mark.parametrize(("recipe", "right"), [("base", 0.0), ("in_context", 1.0), ("retrieval", 1.0)])
@@ -61,6 +67,29 @@ def test_a_stopped_run_asks_only_what_is_left(tmp_path: Path, tiny_base: BaseMod
     _, same = run(short, tiny_base, again)
     assert again.calls == []
     assert same.data.units == 2
+
+
+def test_a_run_that_goes_on_learns_what_one_learns_that_measures_all_at_once(
+    tmp_path: Path, tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_model, "PASSAGES_AT_ONCE", 2)
+    learnt, train = [], Contestant._train
+
+    def watched(self, jobs, begin):  # type: ignore[no-untyped-def]
+        learnt.append([job.sequences for job in jobs])
+        return train(self, jobs, begin)
+
+    monkeypatch.setattr(Contestant, "_train", watched)
+    changes = {"epochs": 1, "rank": 2, "max_tokens": 24}
+    for limit in (1, 4):
+        plan = plan_run(request(tmp_path / "parts", recipe="paper", changes=changes, limit=limit))
+        _, parts = run(plan, tiny_base, HFEngine(tiny_base))
+    assert [len(batch) for batch in learnt] == [1, 1, 2], "what was measured is not trained again"
+    _, whole = run(replace(plan, request=replace(plan.request, out=tmp_path / "whole")), tiny_base, HFEngine(tiny_base))
+    assert list(chain(*learnt[:3])) == list(chain(*learnt[3:]))
+    assert parts.samples
+    assert whole.samples
+    assert parts.samples.sha256 == whole.samples.sha256
 
 
 def test_other_settings_do_not_go_on_in_the_same_journal(tmp_path: Path, tiny_base: BaseModel) -> None:
@@ -210,6 +239,23 @@ def test_a_puzzle_is_asked_again_unless_all_its_tests_were_answered(tmp_path: Pa
     answers = lm._answer_arc([doc | {"test": 0}, doc | {"test": 1}], True)
     assert "before" not in answers
     assert f"0:{task.id}:1" in journal
+
+
+def test_self_edits_are_drawn_by_the_place_of_a_puzzle_also_where_some_are_done(
+    tmp_path: Path, tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docs = [{"task_id": task.id, "task": task_to_json(task), "test": 0} for task in toy_tasks(3)]
+    journal = Journal(tmp_path / "journal.jsonl", {})
+    journal.add(f"0:{docs[0]['task_id']}:0", "before")
+    recipe = recipe_named("paper")
+    lm = BenchLM(Contestant(tiny_base, HFEngine(tiny_base), recipe, corpus=()), (), journal, 0, {"recipe": "paper"})
+    written, solved = [], []
+    monkeypatch.setattr(arc, "trials_for", lambda engine, base, tasks, *_, **__: written.extend(tasks) or tasks)
+    monkeypatch.setattr(arc, "solve", lambda engine, base, trials, *_: solved.extend(trials) or [LOST] * len(trials))
+    answers = lm._answer_arc(docs, True)
+    assert [task.id for task in written] == [doc["task_id"] for doc in docs]
+    assert [task.id for task in solved] == [doc["task_id"] for doc in docs[1:]]
+    assert answers[0] == "before"
 
 
 # ---------------------------------------------------------------- retrieval

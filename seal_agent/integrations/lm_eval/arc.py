@@ -28,12 +28,19 @@ def answer_tasks(
     settings: Settings,
     quiet: bool = False,
     writer: LoraAdapter | None = None,
+    beside: Sequence[Mapping[str, Any]] = (),
 ) -> list[str]:
     """The attempts at each document's test input, separated by blank lines, or why there are none.
 
-    Each task is trained on once, however many test inputs it has. `writer` is the policy that chooses how.
+    Each task is trained on once, however many test inputs it has.
+
+    Args:
+        writer: The policy that chooses how a task is trained on.
+        beside: Documents of all tasks that self-edits are written about, where only some are answered: what is drawn
+            for a task depends on those before it.
     """
-    tasks = {doc["task"]: task_from_json(doc["task_id"], doc["task"]) for doc in docs}
+    asked = {doc["task"] for doc in docs}
+    tasks = {doc["task"]: task_from_json(doc["task_id"], doc["task"]) for doc in beside or docs}
     mode = cast(Mode, settings.mode)  # modes of other domains were refused before
     inner_loop = settings.arc_inner_loop
     results: dict[str, ArcResult] = {}
@@ -54,7 +61,9 @@ def answer_tasks(
                 seed=inner_loop.seed,
                 progress=progress,
             )
-            results |= zip(chunk, solve(engine, base, trials, settings.arc, inner_loop, begin_stage), strict=True)
+            wanted = {key: trial for key, trial in zip(chunk, trials, strict=True) if key in asked}
+            solved = solve(engine, base, list(wanted.values()), settings.arc, inner_loop, begin_stage)
+            results |= zip(wanted, solved, strict=True)
             bar.update(len(chunk))
     return [_answer(results[doc["task"]], int(doc["test"]), settings) for doc in docs]
 

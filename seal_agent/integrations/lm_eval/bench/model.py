@@ -13,7 +13,7 @@ from seal_agent.evaluation.contestant import Contestant, PassageRecord
 from seal_agent.evaluation.journal import Journal
 from seal_agent.evaluation.passages import question_key, unit_id
 from seal_agent.evaluation.records import record_from_json
-from seal_agent.integrations.lm_eval.arc import TASKS_AT_ONCE
+from seal_agent.integrations.lm_eval.arc import TASKS_AT_ONCE, answer_tasks
 from seal_agent.integrations.lm_eval.model import SealLM, _Request
 from seal_agent.integrations.lm_eval.progress_bar import stages_on
 from seal_agent.integrations.lm_eval.tasks import UNANSWERED
@@ -67,36 +67,43 @@ class BenchLM(SealLM):
         return answers
 
     def _measure(self, quiet: bool) -> None:
-        """Measure the passages that the journal does not have, and write each batch down."""
-        missing = [context for context in self.contexts if self._key(question_key(context)) not in self.journal]
+        """Measure the passages that the journal does not have, and write each batch down.
+
+        Batches begin at fixed places of the order, and notes are written about all of a batch: they are then those of
+        a run that measures all passages at once.
+        """
+        missing = {question_key(c): c for c in self.contexts if self._key(question_key(c)) not in self.journal}
         size = PASSAGES_AT_ONCE
         if missing and self.contestant.together:  # one adapter for all: some of them cannot be measured alone
-            missing, size = self.contexts, len(self.contexts)
-        with tqdm(
-            total=len(self.contexts), initial=len(self.contexts) - len(missing), disable=quiet, unit="passage"
-        ) as bar:
-            for start in range(0, len(missing), size):
-                batch = missing[start : start + size]
-                begin = stages_on(bar, f"seed {self.seed}")
-                records = self.contestant.measure(batch, self.seed, begin)
-                keys = [self._key(question_key(context)) for context in batch]
-                self.journal.add_all(dict(zip(keys, map(asdict, records), strict=True)))
-                bar.update(len(batch))
+            missing, size = {question_key(context): context for context in self.contexts}, len(self.contexts)
+        done = len(self.contexts) - len(missing)
+        with tqdm(total=len(self.contexts), initial=done, disable=quiet, unit="passage") as bar:
+            for start in range(0, len(self.contexts), size):
+                batch = self.contexts[start : start + size]
+                left = {key: missing[key] for key in map(question_key, batch) if key in missing}
+                if left:
+                    begin = stages_on(bar, f"seed {self.seed}")
+                    records = self.contestant.measure(list(left.values()), self.seed, begin, batch)
+                    self.journal.add_all(dict(zip(map(self._key, left), map(asdict, records), strict=True)))
+                    bar.update(len(left))
 
     def _key(self, what: str) -> str:
         return f"{self.seed}:{what}"
 
     def _answer_arc(self, docs: Sequence[Mapping[str, Any]], quiet: bool) -> list[str]:
-        """Answers to ARC's documents, a few tasks at a time, each kept under its task and test."""
-        tests: dict[str, list[str]] = {}
+        """Answers to ARC's documents, a few tasks at a time as `_measure` does, each kept under its task and test."""
+        of_task: dict[str, list[Mapping[str, Any]]] = {}
         for doc in docs:
-            tests.setdefault(str(doc["task_id"]), []).append(self._arc_key(doc))
-        left = [task for task, keys in tests.items() if any(key not in self.journal for key in keys)]
-        for start in range(0, len(left), TASKS_AT_ONCE):
-            chunk = left[start : start + TASKS_AT_ONCE]
-            of_chunk = [doc for doc in docs if str(doc["task_id"]) in chunk]
-            answers = super()._answer_arc(of_chunk, quiet)
-            self.journal.add_all(dict(zip(map(self._arc_key, of_chunk), answers, strict=True)))
+            of_task.setdefault(str(doc["task_id"]), []).append(doc)
+        tasks = list(of_task)
+        for start in range(0, len(tasks), TASKS_AT_ONCE):
+            batch = tasks[start : start + TASKS_AT_ONCE]
+            left = [task for task in batch if any(self._arc_key(doc) not in self.journal for doc in of_task[task])]
+            if left:
+                asked = [doc for task in left for doc in of_task[task]]
+                beside = [of_task[task][0] for task in batch]
+                answers = answer_tasks(self.engine, self.base, asked, self.settings, quiet, self.writer, beside)
+                self.journal.add_all(dict(zip(map(self._arc_key, asked), answers, strict=True)))
         return [str(self.journal[self._arc_key(doc)]) for doc in docs]
 
     def _arc_key(self, doc: Mapping[str, Any]) -> str:
