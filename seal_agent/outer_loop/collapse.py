@@ -62,6 +62,11 @@ def alarms(results: Sequence[RoundResult]) -> list[Alarm]:
     return [alarm for previous, result in pairs for alarm in _alarms(previous, result)]
 
 
+def sign_of_collapse(results: Sequence[RoundResult]) -> str:
+    """The first sign that stops a run with these rounds; "" for none."""
+    return next((alarm.sign for alarm in alarms(results) if alarm.stops), "")
+
+
 def diversity(result: RoundResult) -> float | None:
     """Mean Jaccard distance between the words of two self-edits of one context, 0 (all alike) to 1.
 

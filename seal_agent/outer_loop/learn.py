@@ -15,7 +15,7 @@ from seal_agent.errors import CollapseError
 from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.outer_loop.archive.facts import describe_machine
 from seal_agent.outer_loop.archive.run import MANIFEST, Run
-from seal_agent.outer_loop.collapse import alarms
+from seal_agent.outer_loop.collapse import sign_of_collapse
 from seal_agent.outer_loop.domains.domain import Domain, DrawableDomain
 from seal_agent.outer_loop.executors.executor import Executor, InlineExecutor
 from seal_agent.outer_loop.plan import Plan
@@ -40,7 +40,8 @@ class RunResult:
     """The result of a run.
 
     `policy` is the folder of the last policy, or of an archive's best; None where no self-edit was ever kept.
-    `markdown` and `html` are the report's files, `digest` is the ledger's hash.
+    `markdown` and `html` are the report's files, `digest` is the ledger's hash. `stopped` is the sign of collapse at
+    which a run ended early, "" where it ran to its end.
     """
 
     results: tuple[RoundResult, ...]
@@ -48,6 +49,7 @@ class RunResult:
     markdown: Path
     html: Path
     digest: str
+    stopped: str = ""
 
 
 def resumed_base(base: BaseModel, folder: Path) -> BaseModel:
@@ -135,16 +137,18 @@ def learn(
     if tracking:
         tracking.close()
     report_files = report()
-    policy = _final_policy(results, config, run.folder / POLICIES)
-    return RunResult(tuple(results), run.folder / POLICIES / policy if policy else None, *report_files, run.digest())
+    stopped = sign_of_collapse(results) if reward.samples else ""
+    policy = _final_policy(results, config, run.folder / POLICIES, bool(stopped))
+    folder = run.folder / POLICIES / policy if policy else None
+    return RunResult(tuple(results), folder, *report_files, run.digest(), stopped)
 
 
-def _final_policy(results: Sequence[RoundResult], config: OuterLoopConfig, folder: Path) -> str:
+def _final_policy(results: Sequence[RoundResult], config: OuterLoopConfig, folder: Path, stopped: bool) -> str:
     """The policy that a run ends with, which its folder then stands for; "" where there is none.
 
     The last one; of an archive the best; of a run that ended early the parent of the one that collapsed.
     """
-    if config.early_stop and results[-1].vote_entropy is not None and any(alarm.stops for alarm in alarms(results)):
+    if stopped:
         policy = _parent_of_collapsed(results)
     elif config.archive:
         policy = best_policy(results)

@@ -55,6 +55,7 @@ def show_result(run: RunResult, folder: Path, model: str, merge: Path | None, as
             report={"markdown": str(run.markdown), "html": str(run.html)},
             merged=str(merge) if merge and run.policy else None,
             digest=run.digest,
+            stopped=run.stopped or None,
         )
         return
     for row in map(_round_json, run.results):
@@ -62,6 +63,8 @@ def show_result(run: RunResult, folder: Path, model: str, merge: Path | None, as
             f"round {row['round'] + 1}: reward {_number(row['reward'])}, reporting half {_number(row['reporting'])}; "
             f"{row['kept']} of {row['self_edits']} self-edits kept"
         )
+    if run.stopped:
+        _print(f"stopped early after round {len(run.results)}: {run.stopped}")
     _print(f"report   {run.markdown}\n         {run.html}")
     if run.policy is None:
         _print(_why_no_policy(run))
@@ -74,7 +77,12 @@ def show_result(run: RunResult, folder: Path, model: str, merge: Path | None, as
 
 
 def _why_no_policy(run: RunResult) -> str:
-    """Why a run has no policy: every evaluation failed, or no self-edit was good enough."""
+    """Why a run has no policy: it collapsed too soon, every evaluation failed, or no self-edit was good enough."""
+    if run.stopped:
+        return (
+            "the collapse came before there was a policy to trust, so there is none: train with labelled questions, or "
+            "with more contexts"
+        )
     outcomes = [outcome for result in run.results for edit in result.scored_edits() for outcome in edit.outcomes]
     if outcomes and all(outcome.reward is None for outcome in outcomes):
         ((reason, count),) = Counter(outcome.reason or "" for outcome in outcomes).most_common(1)
@@ -117,7 +125,8 @@ def show_status(folder: Path, as_json: bool) -> None:
             "ledger still holds that text; train again without it, in a new folder, and delete this one"
         )
     if status.finished:
-        _print(f"finished; see {folder / 'report.md'}")
+        why = f", stopped early after round {status.current.round + 1}: {status.stopped}" if status.stopped else ""
+        _print(f"finished{why}; see {folder / 'report.md'}")
         return
     pace = f"{60 * status.rate:.1f} units/min, " if status.rate else ""
     left = f"{console.duration(status.left)} of work left" if status.left is not None else "time left not known yet"
@@ -140,6 +149,7 @@ def _status_json(status: Status) -> dict[str, Any]:
     ]
     return {
         "finished": status.finished,
+        "stopped": status.stopped or None,
         "round": status.current.round,
         "stage": status.current.stage.stage,
         "units_per_second": status.rate,

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from seal_agent.errors import InputError, StoreError
 from seal_agent.outer_loop.archive.run import LEDGER, MANIFEST
+from seal_agent.outer_loop.collapse import sign_of_collapse
 from seal_agent.outer_loop.plan import Plan
 from seal_agent.outer_loop.rewards.reward import QuestionReward, gains
 from seal_agent.outer_loop.rounds import RoundResult
@@ -64,14 +65,19 @@ class Status:
     left: float | None
     idle: float
     """Seconds since the last write to the ledger."""
+    stopped: str = ""
+    """The sign of collapse that ended the run before its last round; "" for none."""
 
     @property
     def finished(self) -> bool:
-        return all(status.closed for status in self.rounds)
+        """Whether all rounds are closed, or none is to come after a collapse."""
+        return bool(self.stopped) or all(status.closed for status in self.rounds)
 
     @property
     def current(self) -> RoundStatus:
-        """The first unfinished round, or the last round."""
+        """The first unfinished round, or the last round; of a run that collapsed its last closed round."""
+        if self.stopped:
+            return [status for status in self.rounds if status.closed][-1]
         return next((status for status in self.rounds if not status.closed), self.rounds[-1])
 
 
@@ -86,8 +92,9 @@ def read_status(folder: Path) -> Status:
         rows = db.execute("SELECT round, kind, COUNT(*), SUM(seconds) FROM work GROUP BY round, kind")
         finished = {(round_, kind): (count, seconds) for round_, kind, count, seconds in rows}
         rounds = tuple(_round(round_, plan, finished, db, manifest["config"]) for round_ in range(plan.rounds))
+        stopped = sign_of_collapse(_closed(db, plan)) if manifest["config"]["reward"].get("samples") else ""
     rate, left = _pace(plan, rounds)
-    return Status(plan, rounds, rate, left, _idle(folder))
+    return Status(plan, rounds, rate, 0.0 if stopped else left, _idle(folder), stopped)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -133,6 +140,12 @@ def _round(
 
 def _bodies(db: sqlite3.Connection, round_: int, kind: str) -> Iterator[str]:
     return (body for (body,) in db.execute("SELECT body FROM work WHERE round = ? AND kind = ?", (round_, kind)))
+
+
+def _closed(db: sqlite3.Connection, plan: Plan) -> list[RoundResult]:
+    """The results of the closed rounds, in order."""
+    rows = (body for round_ in range(plan.rounds) for body in _bodies(db, round_, "round"))
+    return [TypeAdapter(RoundResult).validate_json(body) for body in rows]
 
 
 def _closed_rewards(db: sqlite3.Connection, round_: int) -> list[float]:
