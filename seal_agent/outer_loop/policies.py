@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from seal_agent.outer_loop.policy import mark_last
 from seal_agent.outer_loop.report.blocks import Listing, Paragraph, Section
@@ -55,7 +56,7 @@ def policy_nodes(results: Sequence[RoundResult]) -> list[Node]:
     """The base model and every policy, a parent before its children.
 
     A context of a round is a trial of the policy that wrote its self-edits: the share of them that beat both the base
-    model and the context alone is won.
+    model and the context alone is won; where nothing is trained, their mean reward.
     """
     parents: dict[str, str | None] = {BASE: None}
     wins, trials = {BASE: 0.0}, {BASE: 0}
@@ -105,14 +106,22 @@ def policy_section(results: Sequence[RoundResult]) -> Section:
     branch(nodes[0], 0)
     explanation = (
         "Each policy below the one that it was finetuned from, with the contexts that it won and lost: the share of "
-        "its self-edits that beat the base model and the context alone is won. Rounds start from a policy drawn by "
-        "what its clade, it and all its descendants, came to."
+        "its self-edits that beat the base model and the context alone is won, or their mean reward where nothing is "
+        "trained. Rounds start from a policy drawn by what its clade, it and all its descendants, came to."
     )
     return Section("Archive of policies", (Paragraph(explanation), Listing("\n".join(lines))))
 
 
 def _share_won(context: ContextResult) -> float | None:
-    """The share of a context's self-edits that could be kept; None where none has a reward."""
-    floor = max(0.0, mean_gain(context.alone) or 0.0)
+    """The share of a context's self-edits that could be kept; None where none has a reward.
+
+    Where nothing is trained there is no baseline to beat. The mean reward, 0..1, is then the share, and what is
+    rejected adds nothing to it.
+    """
     means = [(scored.mean, bool(scored.rejected)) for scored in context.scored if scored.mean is not None]
-    return sum(mean > floor and not rejected for mean, rejected in means) / len(means) if means else None
+    if not means:
+        return None
+    if not context.alone:
+        return fmean(0.0 if rejected else min(1.0, max(0.0, mean)) for mean, rejected in means)
+    floor = max(0.0, mean_gain(context.alone) or 0.0)
+    return sum(mean > floor and not rejected for mean, rejected in means) / len(means)

@@ -23,8 +23,13 @@ from seal_agent.types import Outcome, Reward, SelfEdit
 
 def a_round(number: int, policy: str, child: str | None, won: int, contexts: int = 10) -> RoundResult:
     """Each context has one self-edit, which beats the base model in the first `won` contexts."""
+    alone = (Outcome(Reward(0.2, 0.2)),)
     results = tuple(
-        ContextResult(str(i), (ScoredEdit(SelfEdit("rewrite"), (Outcome(Reward(0.5 if i < won else 0.1, 0.2)),)),))
+        ContextResult(
+            str(i),
+            (ScoredEdit(SelfEdit("rewrite"), (Outcome(Reward(0.5 if i < won else 0.1, 0.2)),)),),
+            alone=alone,
+        )
         for i in range(contexts)
     )
     return RoundResult(number, policy, child, results)
@@ -42,6 +47,15 @@ def test_a_context_is_a_trial_of_the_policy_that_wrote_about_it() -> None:
         ("c", "b", 0, 10),
         ("d", "c", 0, 0),
     ]
+
+
+def test_what_was_judged_as_text_wins_its_mean_reward() -> None:
+    def rated(reward: float, rejected: str = "") -> ScoredEdit:
+        return ScoredEdit(SelfEdit("rewrite"), (Outcome(Reward(reward, 0.0)),), rejected)
+
+    contexts = (ContextResult("a", (rated(0.25), rated(0.75))), ContextResult("b", (rated(0.5), rated(1.0, "leaks"))))
+    base, _ = policy_nodes([RoundResult(0, "", "a", contexts)])
+    assert (base.wins, base.losses) == (0.75, 1.25)
 
 
 def started_from(chooses: bool) -> Counter[str]:
