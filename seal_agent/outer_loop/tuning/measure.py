@@ -12,7 +12,15 @@ from statistics import fmean
 from seal_agent.adaptation.lesson import Lesson, job_of, write_lessons
 from seal_agent.answering.questions import answer_questions
 from seal_agent.config import AnswerConfig, Recipe, SelfEditConfig
-from seal_agent.errors import AdapterError, EngineError, MissingDependency, ModelError, TrainingError, first_line
+from seal_agent.errors import (
+    AdapterError,
+    EngineError,
+    MissingDependency,
+    ModelError,
+    StoreError,
+    TrainingError,
+    first_line,
+)
 from seal_agent.generation.engine import Engine, resting
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.outer_loop.tuning.archive import PassageScore
@@ -26,7 +34,7 @@ _LOG = logging.getLogger(__name__)
 
 WORST_LOSS = 50.0  # nats per token, for an adapter that says infinity: JSON has no number for it
 
-OF_THE_MACHINE = (AdapterError, EngineError, MissingDependency, ModelError)
+OF_THE_MACHINE = (AdapterError, EngineError, MissingDependency, ModelError, StoreError)
 """Errors that say nothing about a recipe or a passage: they end the run."""
 
 _SPECIAL = 16  # tokens of the window that a cut text leaves to special ones; not tuned
@@ -97,6 +105,7 @@ def evaluate(unit: TuneUnit, worker: Worker, progress: Progress | None = None) -
     except OF_THE_MACHINE:
         raise
     except Exception as err:
+        _raise_if_of_the_machine(err)
         _LOG.warning("%s: %s; its passages are tried one by one", type(err).__name__, first_line(err))
     trials: list[TuneResult] = []
     for trial in unit.trials:
@@ -117,9 +126,19 @@ def _alone(unit: TuneUnit, worker: Worker) -> TuneResult:
     except OF_THE_MACHINE:
         raise
     except Exception as err:
+        _raise_if_of_the_machine(err)
         failure = f"{type(err).__name__}: {first_line(err)}"
         score = PassageScore(passage_id(unit.trials[0].passages[0]), lost, failure=failure)
         return TuneResult(((score,),), (time.perf_counter() - started,))
+
+
+def _raise_if_of_the_machine(err: Exception) -> None:
+    """Raise EngineError for a full disk or a broken GPU. Memory that ran out is the recipe's own failure."""
+    is_broken_gpu = isinstance(err, RuntimeError) and "CUDA error" in str(err) and "out of memory" not in str(err)
+    if isinstance(err, OSError) or is_broken_gpu:
+        raise EngineError(
+            f"this machine failed, not a recipe ({first_line(err)}); mend that, and give the same command again"
+        ) from err
 
 
 def _learn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from tuning_fakes import CONFIG, DEFAULT, ROOTS, TuningEngine, split, worker
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.errors import EngineError, TrainingError
+from seal_agent.errors import EngineError, StoreError, TrainingError
 from seal_agent.generation.hf import HFEngine
 from seal_agent.grading.judge import JudgeGrader
 from seal_agent.grading.lexical import LexicalGrader
@@ -21,7 +22,7 @@ from seal_agent.outer_loop.tuning.measure import RecipeTrial, TuneUnit, evaluate
 from seal_agent.outer_loop.tuning.run import Budget, tune
 from seal_agent.outer_loop.tuning.stages import Probe
 from seal_agent.outer_loop.units import Worker
-from seal_agent.types import Context, Verdict
+from seal_agent.types import Completion, Context, Verdict
 
 GOOD = split().selecting
 DIVERGING = replace(DEFAULT, inner_loop=replace(DEFAULT.inner_loop, learning_rate=1e30, epochs=3))
@@ -59,6 +60,31 @@ def test_an_engine_that_fails_ends_the_run(tiny_base: BaseModel) -> None:
     unit = TuneUnit("b", (RecipeTrial(DEFAULT, GOOD),), split().neutral, 0)
     with pytest.raises(EngineError):
         evaluate(unit, Worker(tiny_base, BrokenEngine(), LexicalGrader()))
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (OSError(28, "No space left on device"), True),
+        (StoreError("the cache of verdicts cannot be written"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be …"), True),
+        (RuntimeError("CUDA error: out of memory"), False),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), False),
+    ],
+)
+def test_what_the_machine_failed_in_is_no_recipes_loss(tiny_base: BaseModel, error: Exception, ends: bool) -> None:
+    class FailingEngine(TuningEngine):
+        def generate(self, *args: object, **more: object) -> list[Completion]:
+            raise error
+
+    unit = TuneUnit("b", (RecipeTrial(DEFAULT, GOOD[:1]),), split().neutral, 0)
+    at_work = Worker(tiny_base, FailingEngine(), LexicalGrader())
+    if ends:
+        with pytest.raises((EngineError, StoreError), match=re.escape(str(error).splitlines()[0])):
+            evaluate(unit, at_work)
+    else:
+        (((score,),)) = evaluate(unit, at_work).scores
+        assert score.accuracy == 0.0
 
 
 def test_texts_that_show_harm_are_cut_to_the_window(tiny_base: BaseModel) -> None:
