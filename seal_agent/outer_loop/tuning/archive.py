@@ -150,6 +150,10 @@ class Archive:
     def viable(self) -> list[str]:
         return [name for name in self._candidates if self.is_viable(name)]
 
+    def measured(self) -> list[str]:
+        """Those that have a score: others may be taken out again."""
+        return [name for name, scores in self._scores.items() if scores]
+
     def node(self, name: str) -> Node:
         """A candidate with its wins and losses: a passage counts once, its share of right answers as a win."""
         known = [score for score in self._scores[name].values() if score.accuracy is not None]

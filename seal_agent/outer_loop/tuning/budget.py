@@ -106,10 +106,19 @@ class MinutesOrSteps:
         self.steps, self.config, self.laboratory, self.run = steps, config, laboratory, laboratory.run
         self.minutes = minutes
         self._clocks: dict[int, _Clock] = {}
+        self._grows: dict[int, bool] = {}
         self.total = float("inf") if minutes is None else minutes * _MINUTE
 
     def grows(self, archive: Archive, step: int) -> bool:
-        """Whether a step may make children: while a passage of the dearest leaves enough for further stages."""
+        """Whether a step may make children: while a passage of the dearest leaves enough for further stages.
+
+        Answered once for a step, before it has children.
+        """
+        if step not in self._grows:
+            self._grows[step] = self._may_grow(archive, step)
+        return self._grows[step]
+
+    def _may_grow(self, archive: Archive, step: int) -> bool:
         if kept := self._kept(step):
             return kept.grows
         if self.minutes is None or self._is_begun(step):

@@ -110,9 +110,11 @@ def search(
 def best(archive: Archive, percentile: float) -> Candidate:
     """The viable candidate whose share of wins is surest to be high: that of the highest lower percentile.
 
+    Of all that were measured where none is viable; of all before anything was measured.
+
     Of those that are as good to within CLOSE, the one that trains on the fewest tokens.
     """
-    names = archive.viable() or [candidate.id for candidate in archive]
+    names = archive.viable() or archive.measured() or [candidate.id for candidate in archive]
     nodes = [archive.node(name) for name in names]
     beliefs = {node.name: least_belief(node.wins, node.losses, percentile) for node in nodes}
     close = [name for name, belief in beliefs.items() if belief >= max(beliefs.values()) - CLOSE]

@@ -13,9 +13,11 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.config import TuneConfig
 from seal_agent.grading.judge import JudgeGrader
 from seal_agent.outer_loop.archive.run import Run
-from seal_agent.outer_loop.tuning.archive import Candidate, PassageScore
-from seal_agent.outer_loop.tuning.budget import confirming_plan, least_passages, shortage
+from seal_agent.outer_loop.executors.executor import InlineExecutor
+from seal_agent.outer_loop.tuning.archive import Archive, Candidate, PassageScore
+from seal_agent.outer_loop.tuning.budget import MinutesOrSteps, confirming_plan, least_passages, shortage
 from seal_agent.outer_loop.tuning.forecast import reckon
+from seal_agent.outer_loop.tuning.laboratory import RunLaboratory
 from seal_agent.outer_loop.tuning.passages import Split
 from seal_agent.outer_loop.tuning.run import Budget, TuneOutcome, named_candidates, tune
 from seal_agent.outer_loop.units import Worker
@@ -114,6 +116,20 @@ def test_a_plan_about_candidates_that_are_no_more_is_made_anew(tiny_base: BaseMo
     back, _ = tuned(tiny_base, tmp_path, 200, 120, Landscape(), at_work)
     assert all(score.accuracy is not None for candidate in back.archive for score in back.archive.scores(candidate.id))
     assert len([candidate for candidate in back.archive if candidate.parents]) >= 4
+
+
+def test_a_step_is_asked_once_whether_it_grows(
+    tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its children change what it would answer, and the plan on file must hold what they were made by."""
+    rooms = iter((-1.0, 1e9))
+    monkeypatch.setattr(MinutesOrSteps, "_room_to_grow", lambda self, archive, step: next(rooms))
+    run, at_work, archive = Run(tmp_path, {}, {}), worker(tiny_base), Archive(1.0)
+    archive.add(ROOTS[0])
+    laboratory = RunLaboratory(at_work, InlineExecutor(at_work), run, CONFIG, ())
+    allowance = MinutesOrSteps(90, None, CONFIG, laboratory)
+    assert [allowance.grows(archive, 2) for _ in range(2)] == [False, False]
+    run.close()
 
 
 def test_the_forecast_follows_the_same_rules(tiny_base: BaseModel, tmp_path: Path) -> None:

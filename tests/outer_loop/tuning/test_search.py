@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import pytest
 from tuning_fakes import DEFAULT, ROOTS, Landscape, passages
@@ -17,7 +18,7 @@ from seal_agent.outer_loop.tuning.evidence import shown
 from seal_agent.outer_loop.tuning.front import Point, front_of
 from seal_agent.outer_loop.tuning.search import Steps, best, search
 from seal_agent.outer_loop.tuning.settings import Change
-from seal_agent.outer_loop.tuning.stages import leave_early
+from seal_agent.outer_loop.tuning.stages import Probe, leave_early
 
 PASSAGES = passages(24)
 CONFIG = TuneConfig()
@@ -143,6 +144,25 @@ def test_where_no_recipe_is_viable_the_archive_grows_all_the_same():
     assert len(archive) > len(ROOTS)
     assert not archive.viable()
     assert best(archive, 0.05) in list(archive)
+
+
+@dataclass(frozen=True, slots=True)
+class EveryOther(Steps):
+    """Has room for every other probe of a step after the first."""
+
+    def admitted(self, archive: Archive, step: int, probes: Sequence[Probe]) -> list[Probe]:
+        admitted = Steps.admitted(self, archive, step, probes)
+        return admitted[1::2] if step else admitted
+
+
+def test_where_no_recipe_is_viable_nothing_unmeasured_has_children():
+    archive = search(ROOTS, PASSAGES, CONFIG, Landscape(harmful_epochs=0), EveryOther(8))
+    assert not archive.viable()
+    children = [candidate for candidate in archive if candidate.parents]
+    assert children
+    assert all(parent in archive for child in children for parent in child.parents)
+    archive.add(Candidate("new", DEFAULT, "stepped", "", (ROOTS[0].id,)))
+    assert best(archive, 0.05).id != "new"
 
 
 def test_the_attribution_finds_the_setting_that_matters():
