@@ -163,7 +163,7 @@ def _voted(
     )
     taught = [i for i, question in enumerate(voted) if question.vote and not question.unanimous]
     entropy = fmean(map(entropy_of, answers)) if answers else None
-    rows = [(asked[i][1], asked[i][2], answers[i], votes[i]) for i in taught]
+    rows: list[_Row] = [(asked[i][1], asked[i][2], answers[i], votes[i]) for i in taught]
     return VoteRound(number, name, name, voted, entropy, learnt=0), rows
 
 

@@ -61,16 +61,15 @@ def rest_em(
         trials = stages.evaluate(round_, cases, self_edits)
         scored = stages.score(round_, cases, self_edits, trials)
         selected = stages.select(scored)
-        if watch:
-            result = stages.close_round(round_, selected, trials, policy, None, ())
-            if collapse := _collapse(watch, result):
-                results.append(result)
-                on_round(result)
-                if config.early_stop:
-                    break
-                raise collapse
+        measured = stages.measured(round_, selected, trials, policy)
+        if watch and (collapse := _collapse(watch, measured)):
+            results.append(stages.close_round(measured))
+            on_round(results[-1])
+            if config.early_stop:
+                break
+            raise collapse
         next_policy, losses = stages.finetune(round_, cases, selected, policy) if round_ < config.rounds else (None, ())
-        results.append(stages.close_round(round_, selected, trials, policy, next_policy, losses))
+        results.append(stages.close_round(measured, next_policy, losses))
         on_round(results[-1])
         policies.add(results[-1], next_policy)
     return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from seal_agent.outer_loop.domains.domain import Domain
@@ -34,12 +35,16 @@ def result_of_trials(
 ) -> ContextResult:
     """The result of a context whose self-edits were trained.
 
+    The base model's answers beside `alone` are the baseline of both: sampled ones would differ by chance between the
+    two, and a self-edit be measured against others than its floor.
+
     Args:
         edits: The context's self-edits, in the order of the trials.
         seeds: Trials per self-edit, which follow one another in `trained`.
         trained: Results of the trials on self-edits.
         alone: Results of the trials on the context alone.
     """
+    trained = replace(trained, baseline=alone.baseline)
     rewards, reporting = _rewards(reward, case, trained), _reporting(trained)
     scored = [
         ScoredEdit(

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from seal_agent.config import OuterLoopConfig, recorded_settings
+from seal_agent.grading.graders import default_grader
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.domains.domain import Domain
@@ -74,6 +75,15 @@ class _Outcomes:
 class _Finetuned:
     policy: str
     losses: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """As in RoundResult."""
+
+    vote_entropy: float
+    answer_diversity: float | None
+    policy_kl: float | None
 
 
 class Stages:
@@ -178,6 +188,41 @@ class Stages:
             selected.append(replace(context, kept=kept))
         return selected
 
+    def measured(
+        self, round_: int, selected: Sequence[ContextResult], trials: Sequence[ContextTrials], policy: PolicyVersion
+    ) -> RoundResult:
+        """The round's result before anything is learnt from it, with what shows a collapse."""
+        samples = [
+            row
+            for context in trials
+            if context.edits
+            for trial in context.edits.tried
+            if trial.answers
+            for row in trial.answers.samples
+        ]
+        questions = sum(len(context.edits.baseline.samples) for context in trials if context.edits)
+        edits = [scored.edit for context in selected for scored in context.scored]
+        result = RoundResult(round_, policy.name, None, tuple(selected))
+        if not samples:
+            return result
+
+        def figures() -> _Figures:
+            grader = default_grader()
+            return _Figures(
+                mean_entropy(samples, grader),
+                diversity_across(samples, questions, grader),
+                divergence(self.worker.engine, policy.adapter, edits),
+            )
+
+        facts = [policy.name, questions, samples, [asdict(edit) for edit in edits]]
+        kept = self.run.recorded("figures", round_, facts, _Figures, figures)
+        return replace(
+            result,
+            vote_entropy=kept.vote_entropy,
+            answer_diversity=kept.answer_diversity,
+            policy_kl=kept.policy_kl,
+        )
+
     def finetune(
         self,
         round_: int,
@@ -217,36 +262,11 @@ class Stages:
         return frozenset(text_hash(text) for text in texts if text)
 
     def close_round(
-        self,
-        round_: int,
-        selected: Sequence[ContextResult],
-        trials: Sequence[ContextTrials],
-        policy: PolicyVersion,
-        next_policy: PolicyVersion | None,
-        losses: tuple[float, ...],
+        self, result: RoundResult, next_policy: PolicyVersion | None = None, losses: tuple[float, ...] = ()
     ) -> RoundResult:
-        """Record the round's result in the ledger and return it."""
-        samples = [
-            row
-            for context in trials
-            if context.edits
-            for trial in context.edits.tried
-            if trial.answers
-            for row in trial.answers.samples
-        ]
-        questions = sum(len(context.edits.baseline.samples) for context in trials if context.edits)
-        edits = [scored.edit for context in selected for scored in context.scored]
-        result = RoundResult(
-            round_,
-            policy.name,
-            next_policy.name if next_policy else None,
-            tuple(selected),
-            losses,
-            mean_entropy(samples, self.worker.grader) if samples else None,
-            diversity_across(samples, questions, self.worker.grader),
-            divergence(self.worker.engine, policy.adapter, edits) if samples else None,
-        )
-        self.run.record(content_hash(["round", round_]), "round", round_, result, again=True)
+        """Record the round's result with what came of it in the ledger, and return it."""
+        result = replace(result, next_policy=next_policy.name if next_policy else None, losses=losses)
+        self.run.record(content_hash(["round", result.round]), "round", result.round, result, again=True)
         return result
 
     def _chunks(self, cases: Sequence[Case[Any]]) -> Iterator[tuple[Case[Any], ...]]:

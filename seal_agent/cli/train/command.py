@@ -241,7 +241,7 @@ def _reward(request: _RunRequest, worker: Worker) -> RewardModel:
         from seal_agent.outer_loop.rewards.votes import MajorityVoteReward
 
         votes = request.reward_options
-        return MajorityVoteReward(worker.grader, teacher=votes.teacher, curriculum=votes.curriculum)
+        return MajorityVoteReward(teacher=votes.teacher, curriculum=votes.curriculum)
     if reward == "rubric":
         from seal_agent.outer_loop.rewards.rubric import RubricReward
 

@@ -4,18 +4,24 @@ After self-rewarding training (Shafayat et al., 2025, arXiv 2505.21444): several
 the largest group of equal answers stands for accuracy. A model that always says the same fools this reward; collapse.py
 watches for that. Two of the paper's remedies are options here: a fixed teacher, the base model, whose commonest answer
 is what the adapted model has to agree with; and a curriculum of the questions on which the base model agrees most.
+
+Answers are compared by their words, whoever grades a run's questions: a round has a hundred thousand pairs of answers,
+which no judge should be paid for.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 from seal_agent.errors import InputError
 from seal_agent.grading.grader import Grader
+from seal_agent.grading.graders import default_grader
 from seal_agent.outer_loop.rewards.reward import RewardInput, not_trained
+from seal_agent.text.words import words_of
 from seal_agent.types import Outcome, Reward, Verdict
 
 TEACHERS = ("itself", "base")
@@ -29,7 +35,8 @@ class MajorityVoteReward:
     `curriculum` is the share of a context's own questions that count: those on which the base model agrees most.
     """
 
-    grader: Grader
+    grader: Grader = field(default_factory=default_grader)
+    """Tells which answers are equal."""
     samples: int = 8
     teacher: str = "itself"
     curriculum: float = 1.0
@@ -108,7 +115,8 @@ MIN_QUESTIONS = 4  # of fewer, one answer may well be the commonest of most
 def diversity_across(samples: Sequence[Sequence[str]], questions: int, grader: Grader) -> float | None:
     """1 less the share of rows whose commonest answer is the commonest of all: near 0 where one answer wins everywhere.
 
-    None for fewer than MIN_QUESTIONS different questions.
+    None for fewer than MIN_QUESTIONS different questions. The commonest of all is found by its words, and each other
+    answer is compared with that one alone, as a round has thousands.
 
     Args:
         samples: A row of answers for each question of each adapter.
@@ -116,7 +124,22 @@ def diversity_across(samples: Sequence[Sequence[str]], questions: int, grader: G
     """
     if questions < MIN_QUESTIONS or not samples:
         return None
-    return 1 - agreement([commonest(row, grader) for row in samples], grader)
+    winners = [commonest(row, grader) for row in samples]
+    counts: Counter[tuple[str, ...]] = Counter()
+    texts: dict[tuple[str, ...], str] = {}
+    for answer in winners:
+        if words := words_of(answer):
+            counts[words] += 1
+            texts.setdefault(words, answer)
+    if not counts:
+        return 1 - 1 / len(winners)  # saying nothing everywhere is no agreement
+    most = max(counts, key=lambda words: counts[words])
+    alike = [
+        count
+        for words, count in counts.items()
+        if words == most or grader.grade("", (texts[most],), texts[words]) is Verdict.CORRECT
+    ]
+    return 1 - sum(alike) / len(winners)
 
 
 def _grouped(answers: Sequence[str], grader: Grader) -> tuple[list[str], list[int]]:

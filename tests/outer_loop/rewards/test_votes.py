@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,18 @@ from seal_agent.grading.lexical import LexicalGrader
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.collapse import CollapseWatch, alarms, diversity
-from seal_agent.outer_loop.domains.knowledge import KnowledgeDomain
+from seal_agent.outer_loop.domains.knowledge import KnowledgeDomain, Passage
 from seal_agent.outer_loop.executors.executor import InlineExecutor
-from seal_agent.outer_loop.learn import _parent_of_collapsed, learn, settings
+from seal_agent.outer_loop.learn import RunResult, _parent_of_collapsed, learn, settings
 from seal_agent.outer_loop.policy import divergence
 from seal_agent.outer_loop.rest_em import rest_em
 from seal_agent.outer_loop.rewards.reward import RewardInput
 from seal_agent.outer_loop.rewards.votes import MajorityVoteReward, diversity_across, groups, mean_entropy
 from seal_agent.outer_loop.rounds import ContextResult, RoundResult
+from seal_agent.outer_loop.scoring import result_of_trials
 from seal_agent.outer_loop.selection import ScoredEdit
-from seal_agent.outer_loop.units import Case, CaseAnswers, Trial, TrialResult, Worker
-from seal_agent.types import Message, Outcome, Prompt, Question, Reward, SelfEdit
+from seal_agent.outer_loop.units import Case, CaseAnswers, CaseResult, Trial, TrialResult, Worker
+from seal_agent.types import Message, Outcome, Prompt, Question, Reward, SelfEdit, Verdict
 
 GRADER = LexicalGrader()
 TRIAL = Trial(SelfEdit("rewrite", completion="x"), 0)
@@ -87,6 +89,42 @@ def test_one_answer_to_all_questions_shows_in_the_diversity_across_them() -> Non
     assert diversity_across(names, 5, GRADER) == pytest.approx(0.8)
     assert diversity_across([("Zero", "Zero", name) for name, *_ in names], 5, GRADER) == 0
     assert diversity_across(names[:3], 3, GRADER) is None, "too few questions"
+
+
+class Counting(LexicalGrader):
+    """Counts what it is asked."""
+
+    asked = 0
+
+    def grade(self, question: str, golds: Sequence[str], answer: str) -> Verdict:
+        self.asked += 1
+        return super().grade(question, golds, answer)
+
+
+def test_the_diversity_across_questions_asks_no_more_than_once_for_an_answer() -> None:
+    grader, words = Counting(), ("Abbo", "It was Abbo.", "abbo!", *(f"Keeper {number}" for number in range(2, 59)), "")
+    assert diversity_across([(word,) for word in ("Abbo", *words)], 60, grader) == pytest.approx(1 - 4 / 62)
+    assert grader.asked <= 62
+    assert diversity_across([("",)] * 5, 5, grader) == 0.8, "saying nothing everywhere is no agreement"
+
+
+def test_a_self_edit_and_its_floor_are_measured_against_the_same_samples() -> None:
+    agreeing, split, own = ("Abbo",) * 4, ("Abbo", "Abbo", "Brusk", "Cullis"), (Question("Who?", ()),)
+    edit = SelfEdit("rewrite", completion="x")
+
+    def result(base: tuple[str, ...], trial: Trial) -> CaseResult:
+        return CaseResult(CaseAnswers((), samples=(base,)), (TrialResult(trial, CaseAnswers((), samples=(agreeing,))),))
+
+    scored = result_of_trials(
+        domain(),
+        MajorityVoteReward(samples=4),
+        Case(Passage("t", ("Abbo.",)), "t", (), own=own),
+        [edit],
+        seeds=1,
+        trained=result(agreeing, Trial(edit, 0)),
+        alone=result(split, Trial(None, 0)),
+    )
+    assert scored.scored[0].outcomes == scored.alone == (Outcome(Reward(1.0, 0.5)),)
 
 
 def test_no_question_of_its_own_is_a_failure_and_no_zero() -> None:
@@ -216,16 +254,36 @@ def test_a_simulated_collapse_is_stopped_in_the_round_it_happens(
     assert seen[0].next_policy
 
 
+class NoPairs(LexicalGrader):
+    """A grader that is asked about questions only, never whether two answers of a vote are equal."""
+
+    def grade(self, question: str, golds: Sequence[str], answer: str) -> Verdict:
+        assert question
+        return super().grade(question, golds, answer)
+
+
+def not_again(prompt: str, continuation: str) -> float:
+    raise AssertionError("the divergence of a finished round is on file")
+
+
 def test_an_early_stop_ends_the_run_well_with_the_policy_before_the_collapse(
     tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = ((Question("Who lost keys?", ("nobody",)),),) * 2
     monkeypatch.setattr(KnowledgeDomain, "own_questions", lambda self, worker, cases, seed: own[: len(cases)])
-    worker, reward = Worker(tiny_base, CollapsingEngine(), GRADER), MajorityVoteReward(GRADER, samples=4)
-    config = replace(CONFIG, rounds=4, early_stop=True)
-    run = Run(tmp_path, settings(tiny_base, domain(), reward, config), {})
-    result = learn(domain(), reward, config, worker=worker, executor=InlineExecutor(worker), run=run)
-    run.close()
+    reward, config = MajorityVoteReward(samples=4), replace(CONFIG, rounds=4, early_stop=True)
+
+    def learnt(engine: CollapsingEngine) -> RunResult:
+        worker = Worker(tiny_base, engine, NoPairs())
+        run = Run(tmp_path, settings(tiny_base, domain(), reward, config), {})
+        try:
+            return learn(domain(), reward, config, worker=worker, executor=InlineExecutor(worker), run=run)
+        finally:
+            run.close()
+
+    result = learnt(CollapsingEngine())
+    assert learnt(CollapsingEngine(likelihood=not_again)) == result, "figures of finished rounds stay what they were"
+    assert result.stopped.startswith("its self-edits of one context hardly differ")
     assert len(result.results) == 2
     assert result.policy is None, "the base model wrote the round before"
     assert not (tmp_path / "policy" / "last").exists()
