@@ -5,8 +5,8 @@ the largest group of equal answers stands for accuracy. A model that always says
 watches for that. Two of the paper's remedies are options here: a fixed teacher, the base model, whose commonest answer
 is what the adapted model has to agree with; and a curriculum of the questions on which the base model agrees most.
 
-Answers are compared by their words, whoever grades a run's questions: a round has a hundred thousand pairs of answers,
-which no judge should be paid for.
+Answers are compared by their words, whoever grades a run's questions: a round has tens of thousands of pairs of
+answers, which no judge should be paid for.
 """
 
 from __future__ import annotations
