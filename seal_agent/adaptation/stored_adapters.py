@@ -11,6 +11,7 @@ from seal_agent.adaptation.compare import Change, changed_answers, questions_of
 from seal_agent.adaptation.foreign import check_fits, foreign_revision
 from seal_agent.adaptation.forget import delete_adapter
 from seal_agent.base_model.identity import differing_settings
+from seal_agent.base_model.loading import peft_source
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import AdapterError, BaseModelWarning, InputError
 from seal_agent.generation.engine import Engine
@@ -144,7 +145,7 @@ class StoredAdapters:
         folder = Path(path).expanduser()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder} exists and is not an empty folder; choose another path")
-        export_peft(lora, self.base.module, self.base.name, self.base.identity, folder)
+        export_peft(lora, self.base.module, peft_source(self.base), self.base.identity, folder)
         return folder
 
     def adapter(self, name: str) -> LoraAdapter | None:

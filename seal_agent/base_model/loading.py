@@ -30,6 +30,14 @@ def hub_name(name: str) -> str:
     return DEFAULT_HUB_ID if name == DEFAULT_MODEL else name
 
 
+def peft_source(base: BaseModel) -> str:
+    """What PEFT loads a model of: a hub id, or a folder by its full path; the name of a model made in memory."""
+    if base.name == DEFAULT_MODEL:
+        return DEFAULT_HUB_ID
+    source = base.source or base.name
+    return str(Path(source).absolute()) if Path(source).is_dir() else source
+
+
 def identity_of_source(name_or_path: str | Path) -> str:
     """The identity of a model, from samples of its files: its weights are not loaded. Raises ModelError.
 

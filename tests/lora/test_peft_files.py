@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from conftest import random_adapter
 from torch.testing import assert_close
 
+from seal_agent.adaptation.stored_adapters import StoredAdapters
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import AdapterError
 from seal_agent.lora.peft_files import CONFIG, read_peft, write_peft
@@ -95,3 +97,24 @@ def test_any_setting_that_lora_alone_does_not_have_is_refused_by_name(
     (tmp_path / CONFIG).write_text(json.dumps({**config, **change}))
     with pytest.raises(AdapterError, match=f"not plain LoRA.*{next(iter(change))}"):
         read_peft(tmp_path)
+
+
+def test_an_export_names_what_peft_can_load(
+    tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not "default", nor a path that means another folder elsewhere, nor a GGUF file, but what that became."""
+    (tmp_path / "models" / "own").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    own = str(tmp_path / "models" / "own")
+    for name, source, expected in (
+        ("default", own, "HuggingFaceTB/SmolLM2-135M-Instruct"),
+        ("models/own", "models/own", own),
+        ("tiny.Q4.gguf", own, own),
+        ("someone/tiny", "someone/tiny", "someone/tiny"),
+        ("made in memory", "", "made in memory"),
+    ):
+        stored = StoredAdapters()
+        stored.base = replace(tiny_base, name=name, source=source)
+        monkeypatch.setattr(stored, "adapter", lambda _: random_adapter(tiny_base, 0), raising=False)
+        folder = stored.export("default", tmp_path / "out" / name.replace("/", "-"))
+        assert json.loads((folder / CONFIG).read_text())["base_model_name_or_path"] == expected
