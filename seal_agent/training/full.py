@@ -21,11 +21,12 @@ from seal_agent.errors import TrainingError
 from seal_agent.lora.routing import routed
 from seal_agent.progress import Progress
 from seal_agent.training.job_run import JobRun
-from seal_agent.training.jobs import TrainJob, decay, trainable_sequences
+from seal_agent.training.jobs import TrainJob, check_lengths, decay, trainable_sequences
 from seal_agent.training.loss import autograd_loss
+from seal_agent.training.loss_scale import loss_scale
 from seal_agent.training.memory import available_bytes
 from seal_agent.training.packing import Row, lay_out
-from seal_agent.training.probes import check_causal
+from seal_agent.training.probes import check_trainable
 from seal_agent.types import IGNORE_LABEL, TrainingSequence, TrainingSummary
 
 BYTES_PER_WEIGHT = 16
@@ -47,11 +48,12 @@ def train_full(
 ) -> TrainedModel:
     """Train all weights of a copy on the sequences; batches, order, schedule and losses are those of a LoRA job.
 
-    Raises TrainingError where the memory does not suffice or a loss is not finite, InputError where there is nothing to
-    learn.
+    Raises TrainingError where the memory does not suffice, a sequence exceeds the window or a loss is not finite,
+    ModelError where the weights take no gradient, InputError where there is nothing to learn.
     """
     _check_memory(base)
-    check_causal(base)
+    check_trainable(base)
+    check_lengths(base, sequences)
     run = JobRun(TrainJob(tuple(sequences), config), (), trainable_sequences(sequences), shares_prefixes=False)
     trained = replace(
         base, module=copy.deepcopy(base.module), identity=f"{base.identity} finetuned", memo={}, source=""
@@ -124,7 +126,7 @@ class _Weights:
             torch.optim.AdamW([master], lr=config.learning_rate, weight_decay=config.weight_decay)
             for master in self.masters
         ]
-        self.max_norm = config.max_grad_norm
+        self.max_norm, self.loss_scale = config.max_grad_norm, loss_scale(base.dtype)
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
@@ -141,7 +143,8 @@ class _Weights:
             master.grad = weight.grad = None
 
     def _clip_factor(self) -> Tensor:
+        """What gradients are multiplied by: no more than what takes the scale of the loss off them."""
         norms = [weight.grad.float().norm() for weight in self.parameters if weight.grad is not None]
-        norm = torch.stack([value.to(norms[0].device) for value in norms]).norm()
+        norm = torch.stack([value.to(norms[0].device) for value in norms]).norm() / self.loss_scale
         factor: Tensor = (self.max_norm / (norm + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_
-        return factor
+        return factor / self.loss_scale

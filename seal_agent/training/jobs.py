@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
+from seal_agent.errors import TrainingError
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.targets import find_targets
 from seal_agent.training.retention.spectra import Directions
@@ -72,6 +73,16 @@ def decay(schedule: str, step: int, total: int) -> float:
 def trainable_sequences(sequences: Sequence[TrainingSequence]) -> list[TrainingSequence]:
     """The sequences with a token to learn; a text of a single token has none, since nothing predicts the first."""
     return [s for s in sequences if any(label != IGNORE_LABEL for label in s.labels[1:])]
+
+
+def check_lengths(base: BaseModel, sequences: Sequence[TrainingSequence]) -> None:
+    """Raises TrainingError for a sequence beyond the model's window, where some have no positions."""
+    longest = max((len(sequence.input_ids) for sequence in sequences), default=0)
+    if longest > base.window:
+        raise TrainingError(
+            f"a sequence to train on has {longest} tokens, but the window of {base.name!r} is {base.window}; cut the "
+            "text into shorter ones"
+        )
 
 
 def split_epochs(sequences: Sequence[TrainingSequence], config: InnerLoopConfig) -> list[list[TrainingSequence]]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.training.loss_scale import loss_scale
 from seal_agent.training.output_head import PLAIN_HEAD, OutputHead, labelled_logits, output_head
 from seal_agent.training.packing import Batch
 from seal_agent.training.probes import last_hidden_states
@@ -93,7 +94,10 @@ def _renormalize(probs_CJ: Tensor, other_mass_C: Tensor) -> Tensor:
 
 
 def head_loss(base: BaseModel, batch: Batch) -> Tensor:
-    """Run a pass forward and backward, inside a route. Returns the loss of each labelled position in float32, M."""
+    """Run a pass forward and backward, inside a route. Returns the loss of each labelled position in float32, M.
+
+    In float16 gradients are those of the loss times `loss_scale`.
+    """
     head = output_head(base)
     if head is None:
         return autograd_loss(base, batch)
@@ -105,7 +109,7 @@ def head_loss(base: BaseModel, batch: Batch) -> Tensor:
         layer.bias,
         batch.targets_MJ,
         batch.target_probs_MJ,
-        batch.weights_M,
+        _scaled_weights(base, batch),
         head,
     )
     grad_ND = torch.zeros_like(hidden_ND)
@@ -132,11 +136,16 @@ def label_logprobs(base: BaseModel, batch: Batch) -> Tensor:
 
 
 def autograd_loss(base: BaseModel, batch: Batch) -> Tensor:
-    """For models whose logits are made in their own way, and where all weights are trained: by autograd."""
+    """As `head_loss`, by autograd: for models that make logits in their own way, and where all weights are trained."""
     log_probs_MV = labelled_logits(base, batch).float().log_softmax(-1)
     nll_M = -(batch.target_probs_MJ * log_probs_MV.gather(1, batch.targets_MJ)).sum(1)
-    (nll_M * batch.weights_M).sum().backward()  # type: ignore[no-untyped-call]
+    (nll_M * _scaled_weights(base, batch)).sum().backward()  # type: ignore[no-untyped-call]
     return nll_M.detach()
+
+
+def _scaled_weights(base: BaseModel, batch: Batch) -> Tensor:
+    scale = loss_scale(base.dtype)
+    return batch.weights_M if scale == 1 else batch.weights_M * scale
 
 
 def _logprobs(logits_CV: Tensor, targets_C1: Tensor) -> Tensor:

@@ -30,9 +30,10 @@ from seal_agent.progress import Progress
 from seal_agent.training.bank.attention import use_segment_attention
 from seal_agent.training.bank.route import BankRoute
 from seal_agent.training.bank.storage import LoraBank
+from seal_agent.training.jobs import check_lengths
 from seal_agent.training.loss import head_loss, label_logprobs
 from seal_agent.training.packing import Batch, Row, lay_out, shareable_prefixes
-from seal_agent.training.probes import check_causal, supports_packing, supports_shared_prefixes
+from seal_agent.training.probes import check_trainable, supports_packing, supports_shared_prefixes
 from seal_agent.types import IGNORE_LABEL, TrainingSequence
 
 LEAST_DEVIATION = 1e-6  # of a group's rewards; below, its answers count as equally good
@@ -85,7 +86,7 @@ def update_policy(
         policy: The adapter that wrote them; None for the base model.
         progress: Called with the optimiser steps done.
 
-    Raises TrainingError where the weights are not finite afterwards.
+    Raises TrainingError for an answer beyond the model's window, and where the weights are not finite afterwards.
     """
     advantages = [advantages_of([answer.reward for answer in group]) for group in groups]
     taught = [
@@ -119,7 +120,8 @@ class _Steps:
         groups: Sequence[Sequence[tuple[TrainingSequence, float]]],
         config: PolicyGradientConfig,
     ) -> None:
-        check_causal(base)
+        check_trainable(base)
+        check_lengths(base, [sequence for group in groups for sequence, _ in group])
         use_segment_attention(base)
         make_routable(base.module, names)
         self.base, self.config = base, config

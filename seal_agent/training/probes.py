@@ -58,6 +58,18 @@ def _inner_model(module: nn.Module) -> nn.Module:
     return parts[0] if len(parts) == 1 else module
 
 
+def check_trainable(base: BaseModel) -> None:
+    """Raises ModelError for a model through which nothing can be learnt: not causal, or in a form without gradients."""
+    quantizer = getattr(base.module, "hf_quantizer", None)
+    if quantizer is not None and not quantizer.is_trainable:
+        method = quantizer.quantization_config.quant_method
+        raise ModelError(
+            f"the weights of {base.name!r} are quantised as {getattr(method, 'value', method)}, through which no right "
+            "gradient passes; load the same model in bfloat16, or quantised by bitsandbytes"
+        )
+    check_causal(base)
+
+
 def check_causal(base: BaseModel) -> None:
     """Raises ModelError if a token's state depends on tokens after it: it would learn to copy them."""
     if getattr(base.module, "_seal_causal", None) is None:

@@ -24,10 +24,17 @@ from seal_agent.training.bank.attention import use_segment_attention
 from seal_agent.training.bank.storage import bytes_per_slot, parameters_of
 from seal_agent.training.checkpointing import make_checkpointable
 from seal_agent.training.job_run import JobRun
-from seal_agent.training.jobs import BankReport, TrainedAdapter, TrainJob, target_names, trainable_sequences
+from seal_agent.training.jobs import (
+    BankReport,
+    TrainedAdapter,
+    TrainJob,
+    check_lengths,
+    target_names,
+    trainable_sequences,
+)
 from seal_agent.training.memory import available_bytes, is_out_of_memory
 from seal_agent.training.pool import Pool
-from seal_agent.training.probes import check_causal, supports_packing, supports_shared_prefixes
+from seal_agent.training.probes import check_trainable, supports_packing, supports_shared_prefixes
 from seal_agent.training.stacked.pool import StackedPool, is_stackable
 
 TOKENS_PER_PASS = {"cpu": 640, "cuda": 16_384}  # measured on 2 cores; not tuned on a GPU, see benchmarks/inner_loop.py
@@ -58,27 +65,36 @@ def train(
 def train_each(
     base: BaseModel, jobs: Sequence[TrainJob], progress: Progress | None = None, bank: BankConfig | None = None
 ) -> tuple[list[TrainedAdapter | TrainingError], BankReport]:
-    """Like `train`, but a job that fails yields its error in its place and does not affect the others."""
+    """Like `train`, but a job that fails yields its error in its place and does not affect the others.
+
+    A sequence beyond the model's window fails its job before anything is trained.
+    """
     config, report = bank or BankConfig(), BankReport()
     if any(job.config.full for job in jobs):
         raise InputError(
             "full=true trains no adapter that could be kept or taken back; it is for `seal bench squad_cpt`, leave it "
             "out elsewhere"
         )
-    check_causal(base)
+    check_trainable(base)
     say_what_is_left_out(base.name, base.module)
     use_segment_attention(base)
     shares_prefixes = supports_packing(base) and supports_shared_prefixes(base)
     runs = [JobRun(job, target_names(base, job), trainable_sequences(job.sequences), shares_prefixes) for job in jobs]
-    total = sum(run.total_steps for run in runs)
+    for run in runs:
+        try:
+            check_lengths(base, run.sequences)
+        except TrainingError as err:
+            run.outcome = err
+    total = sum(run.total_steps for run in runs if run.outcome is None)
     pictures = [pictures_of(base, s.input_ids) for run in runs for s in run.sequences]  # held until all is trained
 
     def report_progress() -> None:
         if progress:
             progress(sum(run.step for run in runs), total)
 
-    for targets in dict.fromkeys(run.targets for run in runs):
-        _train_in_bank(base, [run for run in runs if run.targets == targets], config, report, report_progress)
+    for targets in dict.fromkeys(run.targets for run in runs if run.outcome is None):
+        pending = [run for run in runs if run.targets == targets and run.outcome is None]
+        _train_in_bank(base, pending, config, report, report_progress)
     del pictures
     return [run.result() for run in runs], report
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,14 +13,16 @@ from conftest import random_adapter
 from torch.testing import assert_close
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import InnerLoopConfig
-from seal_agent.errors import InputError, TrainingError
+from seal_agent.config import InnerLoopConfig, PolicyGradientConfig
+from seal_agent.errors import InputError, ModelError, TrainingError
 from seal_agent.lora.adapter import LoraAdapter, new_adapter
 from seal_agent.lora.targets import find_targets
 from seal_agent.training import train as train_module
-from seal_agent.training.jobs import TrainJob, decay, steps_of
+from seal_agent.training.full import train_full
+from seal_agent.training.jobs import TrainedAdapter, TrainJob, decay, steps_of
+from seal_agent.training.policy_gradient import Sampled, update_policy
 from seal_agent.training.sequences import encode
-from seal_agent.training.train import train
+from seal_agent.training.train import train, train_each
 from seal_agent.types import IGNORE_LABEL, Note, TrainingSequence
 
 QUICK = InnerLoopConfig(rank=4, alpha=8.0, epochs=3, learning_rate=1e-2, targets=("default",), batch_size=1)
@@ -268,3 +272,49 @@ def test_a_gpu_takes_as_many_tokens_as_the_activations_of_its_model_leave_room_f
         monkeypatch.setattr(train_module, "available_bytes", lambda _, gib=gib: gib << 20)
         budgets.append(train_module._default_budget(tiny_base))
     assert 1 < budgets[0] < budgets[1] < train_module.TOKENS_PER_PASS["cuda"]
+
+
+# ---------------------------------------------------------------- what cannot be trained
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_weights_that_take_no_gradient_are_refused(tiny_base: BaseModel, trainable: bool) -> None:
+    """transformers runs FP8 and MXFP4 through kernels without a right backward pass, and says so here alone."""
+    form = SimpleNamespace(is_trainable=trainable, quantization_config=SimpleNamespace(quant_method="mxfp4"))
+    tiny_base.module.hf_quantizer = form
+    lesson = sequences(tiny_base)
+    ways: list[Callable[[], object]] = [
+        lambda: train(tiny_base, [TrainJob(lesson, replace(QUICK, epochs=1))]),
+        lambda: train_full(tiny_base, lesson, replace(QUICK, epochs=1, full=True, null_space=0, shrink=0)),
+        lambda: update_policy(
+            tiny_base, [[Sampled(s, float(i)) for i, s in enumerate(lesson)]], PolicyGradientConfig(rank=4)
+        ),
+    ]
+    for way in ways:
+        if trainable:
+            way()
+            continue
+        with pytest.raises(ModelError, match=r"are quantised as mxfp4, .*; load the same model in bfloat16"):
+            way()
+
+
+def test_a_sequence_beyond_the_window_fails_its_own_job_in_a_sentence(tiny_gpt2_base: BaseModel) -> None:
+    """GPT-2 has learnt a position for each place of its window, and none for others."""
+    base = tiny_gpt2_base
+    base.module.config.n_positions = 128
+    ids = tuple(range(10, 74)) * (base.window // 64)
+    fits, exceeds = TrainingSequence(ids, ids), TrainingSequence((*ids, 9), (*ids, 9))
+    config, steps = replace(QUICK, epochs=1), list[tuple[int, int]]()
+    first, second = train_each(
+        base, [TrainJob((exceeds,), config), TrainJob((fits,), config)], lambda *at: steps.append(at)
+    )[0]
+    assert isinstance(second, TrainedAdapter)
+    assert steps == [(1, 1)]
+    assert str(first) == (
+        f"a sequence to train on has {base.window + 1} tokens, but the window of 'tiny-gpt2' is {base.window}; "
+        "cut the text into shorter ones"
+    )
+    with pytest.raises(TrainingError, match="cut the text"):
+        train_full(base, [exceeds], replace(config, full=True, null_space=0, shrink=0))
+    with pytest.raises(TrainingError, match="cut the text"):
+        update_policy(base, [[Sampled(exceeds, 1.0), Sampled(fits, 0.0)]], PolicyGradientConfig())

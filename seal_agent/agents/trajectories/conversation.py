@@ -36,10 +36,10 @@ def conversation_of(trajectory: Trajectory) -> Conversation:
 
 
 def fitted(base: BaseModel, conversation: Conversation, max_tokens: int) -> Conversation:
-    """The conversation without its oldest steps, so that it takes at most `max_tokens` tokens where it can."""
-    turns = conversation.turns
+    """The conversation without its oldest steps, so that it fits `max_tokens` and the model's window where it can."""
+    turns, room = conversation.turns, min(max_tokens, base.window - 1)  # one for the token that may end a text
     first = 1 + next(i for i, turn in enumerate(turns) if turn.role == "user")
-    while len(turns) > first + 2 and _tokens(base, turns, conversation.tools) > max_tokens:
+    while len(turns) > first + 2 and _tokens(base, turns, conversation.tools) > room:
         turns = (*turns[:first], *turns[first + 2 :])
     return Conversation(turns, conversation.tools)
 

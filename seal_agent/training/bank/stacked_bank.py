@@ -82,9 +82,12 @@ class StackedBank(LoraBank):
         return self._views(self._compute_KP, name)
 
     def accumulate(self, name: str, a_KDR: Tensor, b_KRO: Tensor) -> None:
-        """Add to the gradients of A and B in all slots."""
+        """Add to the gradients of A and B in all slots; what is added is that of a loss times `loss_scale`."""
         for grads, added in zip(self._views(self._grads_KP, name), (a_KDR, b_KRO), strict=True):
-            grads.add_(added)
+            grads.add_(added, alpha=1 / self._loss_scale)
 
     def add_gradients(self, name: str, slots_S: Tensor, a_SDR: Tensor, b_SRO: Tensor) -> None:
-        super().add_gradients(name, slots_S, a_SDR.float(), b_SRO.float())
+        a_SDR, b_SRO = a_SDR.float(), b_SRO.float()
+        if self._loss_scale != 1:
+            a_SDR, b_SRO = a_SDR / self._loss_scale, b_SRO / self._loss_scale
+        super().add_gradients(name, slots_S, a_SDR, b_SRO)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from seal_agent.lora.adapter import LoraAdapter, LoraPair
 from seal_agent.lora.text_layers import linear_shape
+from seal_agent.training.loss_scale import loss_scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class LoraBank:
         self._compute_KP = self.weights_KP if is_float32 else torch.zeros(slots, size, device=device, dtype=dtype)
         self._grads_KP = torch.zeros(slots, size, device=device, dtype=dtype)
         self._step_grad_P = None if is_float32 else torch.zeros(size, device=device)
+        self._loss_scale = loss_scale(dtype)
         self._loaded: list[LoraAdapter | None] = [None] * slots
         self.scales = [1.0] * slots
         self.dropouts = [0.0] * slots
@@ -107,7 +109,8 @@ class LoraBank:
         """The slot's gradient in float32, P; valid until the next call."""
         if self._step_grad_P is None:
             return self._grads_KP[slot]
-        return self._step_grad_P.copy_(self._grads_KP[slot])
+        self._step_grad_P.copy_(self._grads_KP[slot])
+        return self._step_grad_P if self._loss_scale == 1 else self._step_grad_P.div_(self._loss_scale)
 
     def refresh(self, slot: int) -> None:
         """Update the slot's copy in compute precision, after its weights changed."""
@@ -127,7 +130,7 @@ class LoraBank:
         return a_KDR.index_select(0, slots_S), b_KRO.index_select(0, slots_S)
 
     def add_gradients(self, name: str, slots_S: Tensor, a_SDR: Tensor, b_SRO: Tensor) -> None:
-        """Add to the gradients of A and B in these slots."""
+        """Add to the gradients of A and B in these slots; they are those of a loss times `loss_scale`."""
         for grads, added in zip(self._views(self._grads_KP, name), (a_SDR, b_SRO), strict=True):
             grads.index_add_(0, slots_S, added)
 

@@ -144,6 +144,13 @@ def test_the_oldest_steps_are_left_out_of_what_is_too_long(tiny_base: BaseModel)
     assert fitted(tiny_base, whole, 4096) == whole
 
 
+def test_what_is_too_long_for_the_window_is_so_whatever_the_limit(tiny_base: BaseModel) -> None:
+    length = len(encode_trajectory(tiny_base, TRAJECTORY, 4096)[0].input_ids)
+    tiny_base.module.config.max_position_embeddings = length - 1
+    (sequence,) = encode_trajectory(tiny_base, TRAJECTORY, 4096)
+    assert len(sequence.input_ids) < length
+
+
 def test_a_conversation_survives_json_and_needs_no_tools(tiny_base: BaseModel) -> None:
     conversation = Conversation((Message("user", "Hello."), Message("assistant", "Good day.")))
     assert from_json(to_json(conversation)) == conversation
