@@ -3,9 +3,10 @@
     python benchmarks/gpu_check.py                       # on a machine with a GPU
     python benchmarks/gpu_check.py --device cpu --quick  # tries the script itself, at tiny sizes
 
-First, tiny models of several architectures are trained and decoded on the GPU and on the processor, and compared. Then
-inner_loop.py, decode.py and adapt_latency.py run, each in a process of its own, until the time is up. Weights are drawn
-on the device: nothing is downloaded. adapt_latency.py takes the bundled model where it is installed.
+First, CUDA graphs are recorded, dropped and recorded again, in one thread and in several. Then tiny models of several
+architectures are trained and decoded on the GPU and on the processor, and compared. Then inner_loop.py, decode.py and
+adapt_latency.py run, each in a process of its own, until the time is up. Weights are drawn on the device: nothing is
+downloaded. adapt_latency.py takes the bundled model where it is installed.
 """
 
 from __future__ import annotations

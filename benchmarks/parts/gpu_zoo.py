@@ -1,10 +1,14 @@
-"""Tiny models of several architectures, trained and decoded on a device and on the processor, and compared."""
+"""Tiny models of several architectures, trained and decoded on a device and on the processor, and compared.
+
+Before them, graphs are recorded on their own, as threads of a server record and drop them.
+"""
 
 from __future__ import annotations
 
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,6 +18,7 @@ import transformers
 from torch import Tensor, nn
 
 from parts.random_models import byte_tokenizer, random_jobs
+from seal_agent.base_model.graphs import recorder_for, release_memory
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import BankConfig, InnerLoopConfig
 from seal_agent.generation.continuous import ContinuousEngine
@@ -84,6 +89,9 @@ class Check:
 
 def compare(device: torch.device, quick: bool) -> Iterator[Check]:
     """Compare every model of the zoo; with `quick` the first, on fewer sequences."""
+    if recorder_for(device) is not None:
+        for threads, what in ((1, "recorded again after all were dropped"), (3, "the same in three threads at once")):
+            yield _check("graphs", what, 0.0, partial(_wrong_replays, device, threads))
     for name, config in list(_zoo().items())[: 1 if quick else None]:
         torch.manual_seed(0)
         module = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
@@ -100,6 +108,31 @@ def compare(device: torch.device, quick: bool) -> Iterator[Check]:
             yield _check(name, f"training, {what}", limit, partial(_training_error, base, jobs, bank, wanted))
         yield _check(name, "decoding, float32", 0.0, partial(_other_texts, exact, module, device, wanted, _at_once))
         yield _check(name, "serving, float32", 0.0, partial(_other_texts, exact, module, device, wanted, _served))
+
+
+def _wrong_replays(device: torch.device, threads: int) -> float:
+    """Rounds in which replays wrote something wrong; after each, all graphs are dropped and memory is given back."""
+
+    def rounds(_: int) -> int:
+        recorder, sum_N, wrong = recorder_for(device), torch.zeros(1000, device=device), 0
+        assert recorder is not None
+
+        def work() -> None:
+            sum_N.add_((sum_N + 1) - sum_N)  # takes memory of the pool
+
+        for _ in range(3):
+            sum_N.zero_()
+            work()
+            replays = [recorder.record(work) for _ in range(2)]
+            for replay in replays:
+                replay()
+            wrong += int(bool((sum_N != 3).any()))
+            del replay, replays
+            release_memory()
+        return wrong
+
+    with ThreadPoolExecutor(threads) as pool:
+        return float(sum(pool.map(rounds, range(threads))))
 
 
 def _training_error(base: BaseModel, jobs: list[TrainJob], bank: BankConfig, wanted: list[LoraAdapter]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -12,6 +13,8 @@ import torch
 _log = logging.getLogger(__name__)
 
 Replay = Callable[[], None]
+
+_recording = threading.Lock()  # torch records one graph at a time in a process, and empties no cache meanwhile
 
 
 class Recorder(Protocol):
@@ -23,21 +26,44 @@ class Recorder(Protocol):
 
 
 class CudaRecorder:
-    """CUDA graphs that share one pool of memory: a replay reads nothing that another one left in it."""
+    """CUDA graphs that share one pool of memory: a replay reads nothing that another one left in it.
 
-    def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
+    Recorders of several threads wait for each other. A graph that does nothing stays in the pool: torch may refuse to
+    record into one whose graphs are all gone (pytorch issues 189126 and 193402).
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._pool = device, torch.cuda.graph_pool_handle()
+        # Torch's own stream for recording is one for all threads, on the device that was first.
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._anchor: torch.cuda.CUDAGraph | None = None
 
     def record(self, work: Callable[[], None]) -> Replay:
+        with _recording, on_device(self._device):
+            if self._anchor is None:
+                self._touch()  # what runs for the first time may load its kernel, which cannot be recorded
+                self._anchor = self._recorded(self._touch)
+            replay: Replay = self._recorded(work).replay
+        return replay
+
+    def _recorded(self, work: Callable[[], None]) -> torch.cuda.CUDAGraph:
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         try:
             # Other threads may use the device meanwhile, an engine that answers for one.
-            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
                 work()
         finally:
             torch.cuda.set_stream(stream)  # a capture that fails leaves its own
-        replay: Replay = graph.replay
-        return replay
+        return graph
+
+    def _touch(self) -> None:
+        torch.zeros(1, device=self._device)
+
+
+def release_memory() -> None:
+    """Give back what torch keeps for reuse. Waits for a recording in another thread, which this would break."""
+    with _recording:
+        torch.cuda.empty_cache()
 
 
 def free_bytes(device: torch.device) -> int:
@@ -53,7 +79,7 @@ def on_device(device: torch.device) -> AbstractContextManager[object]:
 
 def recorder_for(device: torch.device) -> Recorder | None:
     """A recorder for the device; None where there are no graphs."""
-    return CudaRecorder() if device.type == "cuda" else None
+    return CudaRecorder(device) if device.type == "cuda" else None
 
 
 class Recordings:
