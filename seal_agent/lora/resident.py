@@ -87,16 +87,19 @@ class ResidentAdapters:
         size = (count + 1) * rank * sum(map(sum, shapes.values())) * self._dtype.itemsize
         if count > MAX_PLACES or size > MAX_SHARE * free_bytes:
             return False
+        try:
+            pairs = {name: self._empty_pair(count, rank, *shape) for name, shape in shapes.items()}
+        except torch.OutOfMemoryError:
+            return False
         make_routable(self._model, names)
         self._places.clear()
-        self._names, self.count, self.rank = names, count, rank
-        self.pairs = {name: self._empty_pair(*shape) for name, shape in shapes.items()}
+        self._names, self.count, self.rank, self.pairs = names, count, rank, pairs
         self.version += 1
         return True
 
-    def _empty_pair(self, inputs: int, outputs: int) -> StackedPair:
-        a_KRD = torch.zeros(self.count + 1, self.rank, inputs, device=self._device, dtype=self._dtype)
-        b_KRO = torch.zeros(self.count + 1, self.rank, outputs, device=self._device, dtype=self._dtype)
+    def _empty_pair(self, count: int, rank: int, inputs: int, outputs: int) -> StackedPair:
+        a_KRD = torch.zeros(count + 1, rank, inputs, device=self._device, dtype=self._dtype)
+        b_KRO = torch.zeros(count + 1, rank, outputs, device=self._device, dtype=self._dtype)
         a_CD, b_CO = a_KRD[:-1].view(-1, inputs), b_KRO[:-1].view(-1, outputs)
         return StackedPair(a_KRD.transpose(1, 2), b_KRO, a_CD.T, b_CO)
 

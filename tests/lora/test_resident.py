@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+import pytest
 import torch
 from conftest import random_adapter
 from torch.testing import assert_close
@@ -12,7 +13,7 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.resident import MAX_PLACES, ResidentAdapters
 from seal_agent.lora.routing import routed
-from seal_agent.lora.serving import serving_route
+from seal_agent.lora.serving import StackedPair, serving_route
 
 FREE = 1 << 40
 
@@ -71,6 +72,26 @@ def test_places_of_adapters_that_are_gone_are_free(tiny_base: BaseModel) -> None
         del adapters
         gc.collect()
     assert residents.version == 1
+
+
+def test_where_memory_runs_out_while_the_stacks_grow_all_stays_as_it_was(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    residents = residents_of(tiny_base)
+    small, large = random_adapter(tiny_base, 1), random_adapter(tiny_base, 2, rank=8, targets=("all",))
+    want, empty_pair, made = logits(tiny_base, residents, [small, None], 5), residents._empty_pair, [0]
+
+    def short_of_memory(*sizes: int) -> StackedPair:
+        made[0] += 1
+        if made[0] == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return empty_pair(*sizes)
+
+    monkeypatch.setattr(residents, "_empty_pair", short_of_memory)
+    assert residents.places_of([small, large], FREE) is None
+    assert (residents.version, residents.rank) == (1, small.rank)
+    assert_close(logits(tiny_base, residents, [small, None], 5), want)
+    assert residents.places_of([small, large], FREE) == [0, 1]
 
 
 def test_too_many_or_too_little_memory_is_said(tiny_base: BaseModel) -> None:
