@@ -10,8 +10,9 @@ Dimensions: M labelled positions, C positions of a chunk, B rows, T tokens of a 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -136,13 +137,18 @@ def _try_heads(base: BaseModel) -> OutputHead | None:
 def _candidates(base: BaseModel) -> Iterator[OutputHead]:
     """What the config may mean, those with a cap first: of small logits it changes nothing that could be seen."""
     config = base.module.config.get_text_config()
-    caps = [float(cap) for name in _CAPS if (cap := getattr(config, name, None))]
-    scales = [float(scale) for name in _SCALES if (scale := getattr(config, name, None))]
+    caps, scales = _numbers(config, _CAPS), _numbers(config, _SCALES)
     for cap in (*caps, None):
         for scale in scales:
             yield OutputHead(factor=scale, cap=cap)
             yield OutputHead(divisor=scale, cap=cap)
         yield OutputHead(cap=cap)
+
+
+def _numbers(config: Any, names: Sequence[str]) -> list[float]:
+    """What a config has under these names, as far as it is a number other than 0; MPT names a rule in a string."""
+    values = [getattr(config, name, None) for name in names]
+    return [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool) and v]
 
 
 def _trial_batch(base: BaseModel) -> Batch:

@@ -21,7 +21,7 @@ from seal_agent.training.bank.attention import use_segment_attention
 from seal_agent.training.bank.route import BankRoute
 from seal_agent.training.bank.storage import LoraBank
 from seal_agent.training.loss import autograd_loss, head_loss, label_logprobs, linear_cross_entropy
-from seal_agent.training.output_head import OutputHead, labelled_logits, output_head
+from seal_agent.training.output_head import OutputHead, _candidates, labelled_logits, output_head
 from seal_agent.training.packing import Batch, Row, lay_out
 from seal_agent.training.probes import supports_packing
 
@@ -55,6 +55,16 @@ def gradients(base: BaseModel, batch: Batch, loss: Any) -> tuple[torch.Tensor, t
     with routed(BankRoute(bank, batch.spans, batch.segments)):
         nll_M = loss(base, batch)
     return nll_M, bank.gradient(0).clone()
+
+
+@pytest.mark.parametrize("value", ["inv_sqrt_d_model", True, [0.5]])
+def test_what_a_config_names_is_taken_where_it_is_a_number(value: Any) -> None:
+    base = ZOO["mpt"].base()
+    base.module.config.logit_scale = "inv_sqrt_d_model"
+    for name in ("output_multiplier", "logits_soft_cap"):
+        setattr(base.module.config, name, value)
+    assert output_head(base) == OutputHead()
+    assert list(_candidates(base)) == [OutputHead()]
 
 
 @contextmanager
