@@ -27,6 +27,7 @@ from seal_agent.lora.text_layers import text_layers
 # their standard deviation. Measured: 2e-4 and 0.05. Padding that is read can weigh less than the latter, so that its
 # gradient is looked at too.
 ROUNDING, NARROW_ROUNDING = 1e-3, 0.2
+MAX_CACHE_BYTES = 4 << 30  # keys and values of one batch: 32 rows of 1,000 tokens of a model with 8B weights. Not tuned
 _ROWS = (  # ordinary text: on random tokens, rounding in bfloat16 is five times as large
     "The lighthouse stands on an island far to the north, and its lamp burns oil all night.",
     "In the year of the great flood all the people of the village moved to the hills.",
@@ -82,6 +83,14 @@ def batches_of(
         else:
             batches.append([i])
     return batches
+
+
+def most_positions(base: BaseModel) -> int | None:
+    """Positions of all rows of a batch together that take `MAX_CACHE_BYTES`; None where the config does not say."""
+    from seal_agent.generation.kv_cache import bytes_per_position
+
+    each = bytes_per_position(base.module.config, base.dtype)
+    return MAX_CACHE_BYTES // each if each else None
 
 
 def may_join(length: int, length_of_batch: int, together: Together) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from seal_agent.base_model.graphs import recorder_for
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
-from seal_agent.generation.batching import batches_of, decoding_of, groups_of, may_join, reading_of
+from seal_agent.generation.batching import batches_of, decoding_of, groups_of, may_join, most_positions, reading_of
 from seal_agent.generation.constraints import Constraint, constrain
 from seal_agent.generation.decoding_state import DecodingState, last_logits
 from seal_agent.generation.engine import before_stop
@@ -41,7 +41,6 @@ MAX_BATCH_ROWS = 32  # beyond this, decoding on a CPU gains little and memory gr
 # Of one pass of `score` and `soft_labels`: positions with logits, which take 256 MiB in float32 at 64k vocabulary.
 MAX_SCORED_TOKENS = 1024
 MAX_READ_TOKENS = 8192  # of one pass of `score` and `soft_labels`: input tokens, padding included
-MAX_CACHE_BYTES = 4 << 30  # keys and values of one batch: 32 rows of 1,000 tokens of a model with 8B weights. Not tuned
 _UNFINISHED_CHARACTER = "\ufffd"
 
 
@@ -241,31 +240,28 @@ class HFEngine:
 
     # ------------------------------------------------------------ decoding
 
-    def _batches(self, rows: Sequence[DecodingRow], max_new_tokens: int = 0) -> list[list[DecodingRow]]:
-        """Rows that are decoded together, by length of prompt; their cache takes at most `MAX_CACHE_BYTES`."""
+    def _groups(self, rows: Sequence[DecodingRow]) -> list[list[DecodingRow]]:
+        """Rows whose adapters may be used together."""
         if not rows:
             return []
-        groups = [[rows[i] for i in group] for group in groups_of(self.base, [row.adapter for row in rows])]
-        if self._static_decoder() is not None:  # rows join while others finish
-            return groups
-        from seal_agent.generation.kv_cache import bytes_per_position
+        return [[rows[i] for i in group] for group in groups_of(self.base, [row.adapter for row in rows])]
 
-        together = decoding_of(self.base).together
-        each = bytes_per_position(self.base.module.config, self.base.dtype)
-        most = MAX_CACHE_BYTES // each if each else None
-        lengths = [[len(row.prompt_ids) + max_new_tokens for row in group] for group in groups]
-        return [
-            [group[i] for i in batch]
-            for group, of_group in zip(groups, lengths, strict=True)
-            for batch in batches_of(of_group, together, self.max_rows, most)
-        ]
+    def _batches(self, rows: Sequence[DecodingRow], max_new_tokens: int = 0) -> list[list[DecodingRow]]:
+        """Rows that are decoded together, by length of prompt; their cache is bounded (`most_positions`)."""
+        together, most = decoding_of(self.base).together, most_positions(self.base)
+        batches = []
+        for group in self._groups(rows):
+            lengths = [len(row.prompt_ids) + max_new_tokens for row in group]
+            batches += [[group[i] for i in batch] for batch in batches_of(lengths, together, self.max_rows, most)]
+        return batches
 
     def _decode_all(
         self, rows: Sequence[DecodingRow], sampling: Sampling, progress: Progress | None, least: float = 0.0
     ) -> None:
         """Decode rows to their ends, in batches as far as they are decoded in batches."""
         finished = reported = 0
-        for batch in self._batches(rows, sampling.max_tokens):
+        in_place = self._static_decoder() is not None  # there, rows join while others finish
+        for batch in self._groups(rows) if in_place else self._batches(rows, sampling.max_tokens):
             for _ in self._steps(batch, sampling, least):
                 done = finished + sum(row.finish is not None for row in batch)
                 if progress and done > reported and len(batch) > self.max_rows:
@@ -283,15 +279,12 @@ class HFEngine:
         """
         static = self._static_decoder()
         hindered = any(row.constraint or row.pictures for row in rows)
-        if static is None or hindered or not static.lock.acquire(blocking=False):
-            yield from self._decode_in_batches(rows, sampling, least)
-            return
-        try:
-            accept = partial(self._accept, sampling=sampling, least=least)
-            steps = static.decode(rows, sampling, accept)
-            yield from steps if steps is not None else self._decode_in_batches(rows, sampling, least)
-        finally:
-            static.lock.release()
+        if static is not None and not hindered and static.lock.acquire(blocking=False):
+            try:
+                yield from static.decode(rows, sampling, partial(self._accept, sampling=sampling, least=least))
+            finally:
+                static.lock.release()
+        yield from self._decode_in_batches([row for row in rows if row.finish is None], sampling, least)
 
     def _static_decoder(self) -> StaticDecoder | None:
         """The decoder in fixed memory, where it is wanted and the model can; made on the first call."""
@@ -303,8 +296,8 @@ class HFEngine:
         return self._static
 
     def _decode_in_batches(self, rows: list[DecodingRow], sampling: Sampling, least: float) -> Iterator[None]:
-        for start in range(0, len(rows), self.max_rows):
-            yield from self._decode(rows[start : start + self.max_rows], sampling, least)
+        for batch in self._batches(rows, sampling.max_tokens):
+            yield from self._decode(batch, sampling, least)
 
     @torch.inference_mode()
     def _decode(self, rows: list[DecodingRow], sampling: Sampling, least: float = 0.0) -> Iterator[None]:

@@ -11,7 +11,7 @@ from conftest import random_adapter
 from engine_contract import GREEDY, PROMPTS, EngineContract
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.generation import hf
+from seal_agent.generation import batching
 from seal_agent.generation.hf import HFEngine
 from seal_agent.generation.kv_cache import bytes_per_position
 from seal_agent.lora.adapter import LoraAdapter
@@ -57,7 +57,7 @@ def test_long_prompts_are_decoded_in_smaller_batches_with_the_same_words(
     longest = max(len(row.prompt_ids) for row in rows) + GREEDY.max_tokens
     each = bytes_per_position(tiny_base.module.config, tiny_base.dtype)
     assert len(engine._batches(rows, GREEDY.max_tokens)) == 1
-    monkeypatch.setattr(hf, "MAX_CACHE_BYTES", longest * each)
+    monkeypatch.setattr(batching, "MAX_CACHE_BYTES", longest * each)
     assert len(engine._batches(rows, GREEDY.max_tokens)) > 1
     assert [c.text for c in engine.generate(PROMPTS, GREEDY)] == [c.text for c in expected]
 

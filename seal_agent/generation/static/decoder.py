@@ -12,13 +12,22 @@ from dataclasses import dataclass
 
 import torch
 
-from seal_agent.base_model.graphs import Recorder, Recordings, Replay, on_device
+from seal_agent.base_model.graphs import Recorder, Recordings, Replay, on_device, release_memory
 from seal_agent.base_model.model import BaseModel
 from seal_agent.generation.rows import DecodingRow
 from seal_agent.generation.static.attention import use_row_attention
-from seal_agent.generation.static.joining import Joining, Prefill, join, positions_for, room_on
+from seal_agent.generation.static.joining import (
+    Joining,
+    Prefill,
+    is_by_row,
+    join,
+    positions_for,
+    room_on,
+    rows_that_fit,
+)
 from seal_agent.generation.static.rows import RowSizes, StaticRows, TokenReading
 from seal_agent.generation.static.sampling import DRAWS, is_greedy
+from seal_agent.generation.static.trial import layers_of
 from seal_agent.lora.resident import ResidentAdapters
 from seal_agent.types import Sampling
 
@@ -60,8 +69,10 @@ class StaticDecoder:
         return sum(kept.replay is not None for kept in self._kept.values())
 
     @torch.inference_mode()
-    def decode(self, rows: Sequence[DecodingRow], sampling: Sampling, accept: Accept) -> Iterator[None] | None:
-        """Decode rows until all are finished; yields after every step. None where they or their adapters do not fit.
+    def decode(self, rows: Sequence[DecodingRow], sampling: Sampling, accept: Accept) -> Iterator[None]:
+        """Decode rows until they are finished; yields after every step.
+
+        Rows that do not fit into memory, alone or with their adapters, are left as they were.
 
         Args:
             rows: Prompts; none is constrained by a grammar.
@@ -69,14 +80,16 @@ class StaticDecoder:
             accept: Adds a token and its log-probability to a row, and says whether it was the last.
         """
         adapters = [row.adapter for row in rows]
+        if not all(is_by_row(self._base, adapter) for adapter in adapters):
+            return
         places = self._residents.places_of(adapters, room_on(self._base.device))
         if places is None:
-            return None
+            return
         place_of = {id(adapter): place for adapter, place in zip(adapters, places, strict=True)}
         kept = self._rows_for(rows, sampling, any(adapter is not None for adapter in adapters))
-        return self._run(kept, rows, sampling, accept, place_of) if kept else None
+        if kept is not None:
+            yield from self._run(kept, rows, sampling, accept, place_of)
 
-    @torch.inference_mode()
     def _run(
         self,
         kept: _Kept,
@@ -92,10 +105,13 @@ class StaticDecoder:
             free = [i for i, seat in enumerate(seats) if seat is None]
             if waiting and (len(free) == len(seats) or len(free) >= JOIN_SHARE * len(seats)):
                 joining = [Joining(i, waiting.popleft(), sampling) for i in free[: len(waiting)]]
-                first = join(self._base, self._prefill, kept.rows, joining, place_of)
-                unread.append(([(one.seat, one.row) for one in joining], first))
-                for one in joining:
-                    seats[one.seat] = _Writing(one.row)
+                first = self._join(kept, joining, place_of)
+                if first is None:  # those that have seats go on alone
+                    waiting.clear()
+                else:
+                    unread.append(([(one.seat, one.row) for one in joining], first))
+                    for one in joining:
+                        seats[one.seat] = _Writing(one.row)
             _leave(seats, sampling.max_tokens)
             writing = [(i, seat.row) for i, seat in enumerate(seats) if seat is not None]
             if writing:
@@ -113,9 +129,10 @@ class StaticDecoder:
     def _rows_for(self, rows: Sequence[DecodingRow], sampling: Sampling, adapted: bool) -> _Kept | None:
         """Memory for these rows, kept or new; None where there is none, even without what is kept for other sizes."""
         longest = max(len(row.prompt_ids) for row in rows) + sampling.max_tokens
+        positions = positions_for(longest, self._base.window)
         sizes = RowSizes(
-            rows=min(self._max_rows, 1 << (len(rows) - 1).bit_length()),
-            positions=positions_for(longest),
+            rows=min(self._max_rows, 1 << (len(rows) - 1).bit_length(), rows_that_fit(self._base, positions)),
+            positions=positions,
             draws=0 if is_greedy(sampling) else DRAWS * -(-sampling.max_tokens // DRAWS),
             adapters=self._residents.version if adapted else 0,
         )
@@ -133,13 +150,32 @@ class StaticDecoder:
         return kept
 
     def _made(self, sizes: RowSizes) -> StaticRows | None:
-        for _ in range(2):
-            try:
-                return StaticRows(self._base.module, sizes, self._base.device, self._residents)
-            except torch.OutOfMemoryError:
-                self._kept.clear()
-                torch.cuda.empty_cache()
+        made = self._allocated(sizes)
+        if made is None:
+            self._make_room()
+            made = self._allocated(sizes)
+        return made
+
+    def _allocated(self, sizes: RowSizes) -> StaticRows | None:
+        base = self._base
+        try:
+            return StaticRows(base.module, sizes, base.device, self._residents, layers_of(base))
+        except torch.OutOfMemoryError:
+            return None
+
+    def _join(self, kept: _Kept, joining: Sequence[Joining], place_of: dict[int, int]) -> TokenReading | None:
+        """The first tokens of rows that join; None where there is no memory to read their prompts."""
+        try:
+            return join(self._base, self._prefill, kept.rows, joining, place_of)
+        except torch.OutOfMemoryError:
+            pass  # its traceback holds tensors until the end of this block
+        self._make_room()
         return None
+
+    def _make_room(self) -> None:
+        """Keep no memory for later calls; the present one has its own."""
+        self._kept.clear()
+        release_memory()
 
     def _step(self, kept: _Kept) -> TokenReading:
         """Write a token of every row."""

@@ -13,12 +13,15 @@ from torch import Tensor
 
 from seal_agent.base_model.graphs import free_bytes, on_device
 from seal_agent.base_model.model import BaseModel
+from seal_agent.generation.batching import most_positions
 from seal_agent.generation.decoding_state import CacheKind, DecodingState
 from seal_agent.generation.rows import DecodingRow
 from seal_agent.generation.sampling import branch_off
 from seal_agent.generation.static.rows import StaticRows, TokenReading
 from seal_agent.generation.static.sampling import draws_of, logprobs_of, pick
+from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.serving import ServingRoute
+from seal_agent.lora.text_layers import text_layers
 from seal_agent.types import Sampling
 
 Prefill = Callable[[Sequence[DecodingRow], DecodingState, ServingRoute | None], tuple[Tensor, Tensor]]
@@ -65,9 +68,23 @@ def join(
         return TokenReading(tokens_R, logprobs_of(logits_RV, tokens_R))
 
 
-def positions_for(longest: int) -> int:
-    """Positions of rows of at most this length, prompt and completion: one of few values."""
-    return max(MIN_POSITIONS, 1 << (longest - 1).bit_length())
+def positions_for(longest: int, window: int) -> int:
+    """Positions of rows of at most this length, prompt and completion: one of few values.
+
+    None lies beyond the model's window, where learned positions end: rows without a text run to the last one.
+    """
+    return min(window, max(MIN_POSITIONS, 1 << (longest - 1).bit_length()))
+
+
+def rows_that_fit(base: BaseModel, positions: int) -> int:
+    """Rows of this many positions that one batch may have, by the bytes of their cache; at least one."""
+    most = most_positions(base)
+    return _UNLIMITED if most is None else max(1, most // positions)
+
+
+def is_by_row(base: BaseModel, adapter: LoraAdapter | None) -> bool:
+    """Whether an adapter's layers see the tokens of the rows in order. An expert sees those that are routed to it."""
+    return adapter is None or adapter.pairs.keys() <= text_layers(base.module).by_token
 
 
 def room_on(device: torch.device) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from seal_agent.generation.decoding_state import DecodingState
 from seal_agent.generation.static.attention import attending_by_rows
-from seal_agent.generation.static.cache import RowCache
+from seal_agent.generation.static.cache import LayerSizes, RowCache
 from seal_agent.generation.static.sampling import logprobs_of, pick
 from seal_agent.lora.resident import ResidentAdapters
 from seal_agent.lora.routing import routed
@@ -37,7 +37,15 @@ class RowSizes:
 class StaticRows:
     """Rows that are decoded together."""
 
-    def __init__(self, module: nn.Module, sizes: RowSizes, device: torch.device, residents: ResidentAdapters) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        sizes: RowSizes,
+        device: torch.device,
+        residents: ResidentAdapters,
+        layers: Sequence[LayerSizes],
+    ) -> None:
+        """Allocates all memory of the rows; `layers` are the sizes of the model's own cache."""
         self._module, self.sizes, self._residents = module, sizes, residents
         rows = sizes.rows
         self._parameters = inspect.signature(module.forward).parameters
@@ -52,7 +60,7 @@ class StaticRows:
         self._arange_T = torch.arange(sizes.positions, device=device)
         self._mask_B1C = residents.column_mask(self.place_B) if sizes.adapters else torch.empty(0)
         self._route = residents.route(self.place_B, self._mask_B1C) if sizes.adapters else None
-        self._cache = RowCache(rows, sizes.positions, self.position_B)
+        self._cache = RowCache(sizes.positions, self.position_B, layers)
 
     def route_of(self, place_R: Tensor) -> ServingRoute | None:
         """The route of rows that join, whose adapters are at these places."""

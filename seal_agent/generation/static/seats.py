@@ -12,18 +12,28 @@ from dataclasses import dataclass
 
 import torch
 
-from seal_agent.base_model.graphs import Recorder, Recordings, Replay, on_device
+from seal_agent.base_model.graphs import Recorder, Recordings, Replay, on_device, release_memory
 from seal_agent.base_model.model import BaseModel
 from seal_agent.generation.rows import LiveRow
 from seal_agent.generation.static.attention import use_row_attention
-from seal_agent.generation.static.joining import Joining, Prefill, join, positions_for, room_on
+from seal_agent.generation.static.joining import (
+    Joining,
+    Prefill,
+    is_by_row,
+    join,
+    positions_for,
+    room_on,
+    rows_that_fit,
+)
 from seal_agent.generation.static.rows import RowSizes, StaticRows, TokenReading
 from seal_agent.generation.static.sampling import DRAWS, draws_of, is_greedy
+from seal_agent.generation.static.trial import layers_of
 from seal_agent.lora.resident import ResidentAdapters
 
 WriteDown = Callable[[LiveRow, int, float], None]
 
 MIN_SEATS = 8
+MAX_LONGER = 2  # times its own positions that a row's table has: each token costs a pass over all. Not tuned
 MAX_IDLE = 2  # tables without rows whose memory and recordings are kept for the next ones; not tuned
 
 
@@ -53,8 +63,9 @@ class Seating:
     def take(self, rows: Sequence[LiveRow]) -> set[int]:
         """Give rows seats and read their prompts; returns the ids of the rows that have one.
 
-        Left out are rows whose adapters or caches do not fit into memory.
+        Left out are rows whose adapters or caches do not fit into memory, and those with adapters of experts.
         """
+        rows = [live for live in rows if is_by_row(self._base, live.row.adapter)]
         adapters = [live.row.adapter for live in (*self._rows(), *rows)]
         places = self._residents.places_of(adapters, room_on(self._base.device)) if rows else None
         if places is None:
@@ -63,13 +74,14 @@ class Seating:
         by_positions: dict[int, list[LiveRow]] = {}
         for live in rows:
             longest = len(live.row.prompt_ids) + live.sampling.max_tokens
-            by_positions.setdefault(positions_for(longest), []).append(live)
+            by_positions.setdefault(positions_for(longest, self._base.window), []).append(live)
         seated: set[int] = set()
         for positions, waiting in sorted(by_positions.items()):
             adapted = any(live.row.adapter is not None for live in waiting)
             while waiting and (table := self._table_for(positions, len(waiting), adapted)):
                 joining, waiting = waiting[: table.free], waiting[table.free :]
-                table.join(joining, place_of)
+                if not self._join(table, joining, place_of):
+                    break
                 seated |= {id(live) for live in joining}
         return seated
 
@@ -87,33 +99,60 @@ class Seating:
         return [live for table in self._tables for live in table.live]
 
     def _table_for(self, positions: int, rows: int, adapted: bool) -> _Table | None:
-        """A table with free seats for rows of this many positions, the shortest; None where there is no memory."""
+        """A table with free seats for rows of this many positions; None where there is no memory.
+
+        A much longer one is taken only where no other can be made.
+        """
         version = self._residents.version
+        table = self._shortest(positions, adapted)
+        if table is not None and table.sizes.positions <= MAX_LONGER * positions:
+            return table
+        self._keep_idle([t for t in self._tables if t.is_idle and t.sizes.adapters in (0, version)][-MAX_IDLE:])
+        seats = min(self._max_rows, max(MIN_SEATS, 1 << (rows - 1).bit_length()), rows_that_fit(self._base, positions))
+        # With adapters where there are any, so that rows with and without them sit together.
+        return self._made(RowSizes(seats, positions, DRAWS, version)) or self._shortest(positions, adapted)
+
+    def _shortest(self, positions: int, adapted: bool) -> _Table | None:
+        """The shortest table with free seats for rows of this many positions."""
+        versions = (self._residents.version,) if adapted else (0, self._residents.version)
         fitting = [
             table
             for table in self._tables
-            if table.free
-            and table.sizes.positions >= positions
-            and table.sizes.adapters in ((version,) if adapted else (0, version))
+            if table.free and table.sizes.positions >= positions and table.sizes.adapters in versions
         ]
-        if fitting:
-            return min(fitting, key=lambda table: table.sizes.positions)
-        self._keep_idle([t for t in self._tables if t.is_idle and t.sizes.adapters in (0, version)][-MAX_IDLE:])
-        seats = min(self._max_rows, max(MIN_SEATS, 1 << (rows - 1).bit_length()))
-        # With adapters where there are any, so that rows with and without them sit together.
-        return self._made(RowSizes(seats, positions, DRAWS, version))
+        return min(fitting, key=lambda table: table.sizes.positions, default=None)
 
     def _made(self, sizes: RowSizes) -> _Table | None:
-        for _ in range(2):
-            try:
-                static = StaticRows(self._base.module, sizes, self._base.device, self._residents)
-            except torch.OutOfMemoryError:
-                self._keep_idle([])
-                torch.cuda.empty_cache()
-            else:
-                self._tables.append(_Table(self._base, self._prefill, static))
-                return self._tables[-1]
-        return None
+        static = self._allocated(sizes)
+        if static is None:
+            self._make_room()
+            static = self._allocated(sizes)
+        if static is None:
+            return None
+        self._tables.append(_Table(self._base, self._prefill, static))
+        return self._tables[-1]
+
+    def _allocated(self, sizes: RowSizes) -> StaticRows | None:
+        base = self._base
+        try:
+            return StaticRows(base.module, sizes, base.device, self._residents, layers_of(base))
+        except torch.OutOfMemoryError:
+            return None
+
+    def _join(self, table: _Table, rows: Sequence[LiveRow], place_of: Mapping[int, int]) -> bool:
+        """Seat rows; False where there is no memory to read their prompts."""
+        try:
+            table.join(rows, place_of)
+            return True
+        except torch.OutOfMemoryError:
+            pass  # its traceback holds tensors until the end of this block
+        self._make_room()
+        return False
+
+    def _make_room(self) -> None:
+        """Give up all memory that no row uses."""
+        self._keep_idle([])
+        release_memory()
 
     def _keep_idle(self, chosen: Sequence[_Table]) -> None:
         """Of tables without rows, keep these alone."""

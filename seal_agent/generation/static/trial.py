@@ -11,6 +11,7 @@ from seal_agent.generation.batching import Decoding, Together, alike, decoding_o
 from seal_agent.generation.decoding_state import CacheKind, DecodingState
 from seal_agent.generation.rows import pad_left
 from seal_agent.generation.static.attention import use_row_attention
+from seal_agent.generation.static.cache import LayerSizes, sizes_of
 from seal_agent.generation.static.rows import RowSizes, StaticRows
 from seal_agent.lora.resident import ResidentAdapters
 from seal_agent.lora.routing import routed
@@ -26,6 +27,12 @@ def decodes_in_place(base: BaseModel) -> bool:
         base.memo["decodes in place"] = _try(base)
     known: bool = base.memo["decodes in place"]
     return known
+
+
+def layers_of(base: BaseModel) -> tuple[LayerSizes, ...]:
+    """The sizes of the layers of the model's cache, which are known once it was tried."""
+    layers: tuple[LayerSizes, ...] = base.memo["row layers"]
+    return layers
 
 
 def _try(base: BaseModel) -> bool:
@@ -45,14 +52,15 @@ def _try(base: BaseModel) -> bool:
 def _same_logits(base: BaseModel) -> bool:
     """Three rows, of which the last joins one token later, into the place that was left free."""
     device, texts = base.device, trial_rows(base)
-    residents = ResidentAdapters(base.module, device, base.dtype)
-    static = StaticRows(base.module, RowSizes(4, 32, 0, 0), device, residents)
     states = []
     for rows in ([0, 1], [2]):
         ids_BT, mask_BT = pad_left([texts[i][: _LENGTHS[i]] for i in rows], base.pad_id, device)
         state = DecodingState(base.module, CacheKind.GROWING)
         state.read(ids_BT, mask_BT)
         states.append((rows, mask_BT, state))
+    layers = base.memo["row layers"] = sizes_of(states[0][2].cache)
+    residents = ResidentAdapters(base.module, device, base.dtype)
+    static = StaticRows(base.module, RowSizes(4, 32, 0, 0), device, residents, layers)
     behind = dict.fromkeys(range(3), 0)  # tokens that were read behind each prompt
     for joined in (1, 2, 2):
         rows, mask_BT, state = states[joined - 1]

@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import random_adapter
+from conftest import gpt2, random_adapter, tokenizer
 from engine_contract import GREEDY, PROMPTS, WARM, EngineContract
 from replays import ReplayByRunning
+from transformers import GPT2Config, GPT2LMHeadModel
+from zoo.models import listed_experts
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.generation import batching
 from seal_agent.generation import hf as hf_module
 from seal_agent.generation.hf import HFEngine
-from seal_agent.generation.static import decoder, trial
+from seal_agent.generation.kv_cache import bytes_per_position
+from seal_agent.generation.static import cache, decoder, trial
 from seal_agent.generation.static.joining import MIN_POSITIONS
 from seal_agent.generation.static.trial import decodes_in_place
 from seal_agent.lora.adapter import LoraAdapter
@@ -102,6 +106,114 @@ def test_where_memory_runs_out_others_make_room_or_it_goes_the_other_way(
     assert said(engine, ["a", "b", "c"], GREEDY)[:1] == want
     assert engine._static is not None
     assert len(engine._static._kept) == 2 - failures, "what was kept for other sizes has made room"
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_where_the_cache_does_not_fit_others_make_room_or_it_goes_the_other_way(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    engine = HFEngine(tiny_base, static=True)
+    want = said(engine, ["a", "b"], GREEDY)
+    no_memory_for_layers(monkeypatch, failures)
+    for _ in range(2):
+        assert said(engine, ["a", "b", "x" * 300], GREEDY)[:2] == want
+    assert engine._static is not None
+    assert [sizes.positions for sizes in engine._static._kept] == [512], "the next call has memory again"
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_rows_whose_prompts_cannot_be_read_for_want_of_memory_go_the_other_way(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    prompts, sampling = [f"{'word ' * (i % 5)}{i}" for i in range(11)], Sampling(max_tokens=9)
+    want = said(HFEngine(tiny_base, static=False), prompts, sampling)
+    engine, joins = HFEngine(tiny_base, max_rows=4, static=True), [0]
+    static, usual = engine._static_decoder(), decoder.join
+
+    def join(*arguments: Any) -> Any:
+        joins[0] += 1
+        if joins[0] == failing + 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return usual(*arguments)
+
+    monkeypatch.setattr(decoder, "join", join)
+    assert said(engine, prompts, sampling) == want
+    assert joins == [failing + 1]
+    assert static is not None
+    assert static._kept == {}
+    assert said(engine, prompts, sampling) == want
+    assert joins[0] >= failing + 1 + 3
+
+
+def test_prompts_of_two_beginnings_fit_where_their_padding_does_not(tiny_base: BaseModel) -> None:
+    """The longest beginning and the longest rest have 260 tokens together, and no row more than 231."""
+    prompts = ["a" * 230 + "1", "a" * 230 + "2", *("b" * 30 + digit * 30 for digit in "34")]
+    sampling, engine = Sampling(max_tokens=20), HFEngine(tiny_base, static=True)
+    assert said(engine, prompts, sampling) == said(HFEngine(tiny_base, static=False), prompts, sampling)
+    assert engine._static is not None
+    assert [sizes.positions for sizes in engine._static._kept] == [MIN_POSITIONS]
+
+
+def test_rows_that_nobody_reads_stay_within_learned_positions() -> None:
+    module = GPT2LMHeadModel(GPT2Config(**{**gpt2().config.to_dict(), "n_positions": 200})).requires_grad_(False)
+    base = BaseModel("short", module.eval(), tokenizer(chat=True), "short-identity")
+    engine, sampling = HFEngine(base, static=True), Sampling(max_tokens=30)
+    engine._stopped = lambda _: False  # type: ignore[method-assign]
+    engine.generate([letter * 165 for letter in "abcd"], sampling)  # rows that are at position 195 then
+    completions = engine.generate([*"abc"], sampling)
+    assert [c.tokens for c in completions] == [30] * 3
+    assert engine._static is not None
+    assert [(sizes.rows, sizes.positions) for sizes in engine._static._kept] == [(4, 200)]
+
+
+def test_adapters_of_experts_go_the_other_way() -> None:
+    base = BaseModel("experts", listed_experts(), tokenizer(chat=True), "experts-identity")
+    expert, plain = random_adapter(base, 1, targets=("all",)), random_adapter(base, 2)
+    engine = HFEngine(base, static=True)
+    prompts, rows = list(PROMPTS[:3]), [expert, None, plain]
+    assert said(engine, prompts, GREEDY, rows) == said(HFEngine(base, static=False), prompts, GREEDY, rows)
+    assert engine._static is not None
+    assert expert not in [entry[0]() for entry in engine._static._residents._places.values()]
+
+
+def test_memory_is_bounded_by_the_bytes_of_a_batch(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = bytes_per_position(tiny_base.module.config, tiny_base.dtype)
+    monkeypatch.setattr(batching, "MAX_CACHE_BYTES", 3 * MIN_POSITIONS * each)
+    engine, prompts = HFEngine(tiny_base, static=True), [*"abcdefgh", "x" * 300]
+    assert said(engine, prompts[:8], GREEDY) == said(HFEngine(tiny_base, static=False), prompts[:8], GREEDY)
+    engine.generate(prompts, GREEDY)
+    assert engine._static is not None
+    assert [(sizes.rows, sizes.positions) for sizes in engine._static._kept] == [(3, 256), (1, 512)]
+
+
+def test_what_goes_the_other_way_is_batched_by_length_within_the_bytes_of_a_batch(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, batches = HFEngine(tiny_base, max_rows=4, static=True), list[list[int]]()
+    decode = engine._decode
+    monkeypatch.setattr(
+        engine,
+        "_decode",
+        lambda rows, *rest: batches.append([len(row.prompt_ids) for row in rows]) or decode(rows, *rest),
+    )
+    each = bytes_per_position(tiny_base.module.config, tiny_base.dtype)
+    monkeypatch.setattr(batching, "MAX_CACHE_BYTES", 120 * each)
+    prompts = ["x" * length for length in (90, 2, 50, 3, 50, 1, 4, 5)]
+    engine.generate(prompts, Sampling(3, grammar=Grammar("regex", "[ab]{3}")))
+    assert batches == [[1, 2, 3, 4], [5, 50], [50], [90]]
+
+
+def no_memory_for_layers(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    """Memory runs out so many times while a cache is allocated."""
+    left, made = [failures], cache.RowLayer
+
+    def layer(*arguments: Any) -> Any:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return made(*arguments)
+
+    monkeypatch.setattr(cache, "RowLayer", layer)
 
 
 def test_logprobs_are_those_of_the_other_way(tiny_base: BaseModel) -> None:

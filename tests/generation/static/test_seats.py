@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import random_adapter
+from conftest import random_adapter, tokenizer
 from engine_contract import PROMPTS, SCHEMA
 from replays import ReplayByRunning
+from zoo.models import listed_experts
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.generation import batching
 from seal_agent.generation import continuous as continuous_module
 from seal_agent.generation.continuous import ContinuousEngine
 from seal_agent.generation.hf import HFEngine
+from seal_agent.generation.kv_cache import bytes_per_position
 from seal_agent.generation.rows import LiveRow
-from seal_agent.generation.static import seats
+from seal_agent.generation.static import cache, seats
 from seal_agent.generation.static.seats import Seating
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.types import Grammar, Prompt, Sampling
@@ -162,6 +165,99 @@ def test_where_memory_runs_out_others_make_room_or_rows_go_the_other_way(
     (live,) = decode(engine, [("x" * 300, Sampling(max_tokens=4), None)])
     assert engine.completion(live) == HFEngine(tiny_base).generate(["x" * 300], Sampling(max_tokens=4))[0]
     assert len(seating(engine)._tables) == 2 - failures
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_where_the_cache_does_not_fit_rows_go_the_other_way_and_later_ones_do_not(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    engine, left, made = ContinuousEngine(tiny_base, static=True), [0], cache.RowLayer
+
+    def layer(*arguments: Any) -> Any:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return made(*arguments)
+
+    decode(engine, [("One", Sampling(max_tokens=4), None)])
+    monkeypatch.setattr(cache, "RowLayer", layer)
+    left[0] = failures
+    want = HFEngine(tiny_base, static=False).generate(["x" * 300], Sampling(max_tokens=4))
+    for seated in (failures == 1, True):
+        live = engine.live_row("x" * 300, Sampling(max_tokens=4))
+        engine.join([live])
+        assert seating(engine).live == seated
+        while engine.live:
+            engine.step()
+        assert engine.completion(live) == want[0]
+
+
+def test_rows_whose_prompts_cannot_be_read_for_want_of_memory_go_the_other_way(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, usual = ContinuousEngine(tiny_base, static=True), seats.join
+    decode(engine, [("x" * 600, Sampling(max_tokens=4), None)])
+    rows = [engine.live_row(prompt, Sampling(max_tokens=9)) for prompt in PROMPTS[:3]]
+    engine.join(rows[:1])
+
+    def join(*_: Any) -> Any:
+        monkeypatch.setattr(seats, "join", usual)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(seats, "join", join)
+    engine.join(rows[1:2])
+    assert [table.sizes.positions for table in seating(engine)._tables] == [256], "memory without rows was given up"
+    engine.join(rows[2:])
+    assert (seating(engine).live, engine.live) == (2, 3)
+    while engine.live:
+        engine.step()
+    want = HFEngine(tiny_base, static=False).generate(list(PROMPTS[:3]), Sampling(max_tokens=9))
+    assert [engine.completion(live) for live in rows] == want
+
+
+def test_a_much_longer_table_is_taken_only_where_no_other_can_be_made(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, short = ContinuousEngine(tiny_base, static=True), Sampling(max_tokens=4)
+    long = engine.live_row("x" * 600, Sampling(max_tokens=20))
+    engine.join([long])
+    (alone,) = HFEngine(tiny_base, static=False).generate(["One"], short)
+
+    def no_memory(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(seats, "StaticRows", no_memory)
+        beside = engine.live_row("One", short)
+        engine.join([beside])
+    assert [len(table.live) for table in seating(engine)._tables] == [2]
+    while engine.live:
+        engine.step()
+    (later,) = decode(engine, [("One", short, None)])
+    assert [table.sizes.positions for table in seating(engine)._tables] == [1024, 256]
+    assert engine.completion(beside) == engine.completion(later) == alone
+
+
+def test_the_memory_of_a_table_is_bounded(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = bytes_per_position(tiny_base.module.config, tiny_base.dtype)
+    monkeypatch.setattr(batching, "MAX_CACHE_BYTES", 3 * 256 * each)
+    engine = ContinuousEngine(tiny_base, static=True)
+    engine.join([engine.live_row(f"Row {i}", Sampling(max_tokens=5)) for i in range(4)])
+    assert [table.sizes.rows for table in seating(engine)._tables] == [3, 3]
+
+
+def test_adapters_of_experts_go_the_other_way() -> None:
+    base = BaseModel("experts", listed_experts(), tokenizer(chat=True), "experts-identity")
+    expert, plain = random_adapter(base, 1, targets=("all",)), random_adapter(base, 2)
+    engine, sampling = ContinuousEngine(base, static=True), Sampling(max_tokens=5)
+    rows = [engine.live_row("One", sampling, adapter) for adapter in (expert, plain, None)]
+    engine.join(rows)
+    assert (seating(engine).live, engine.live) == (2, 3)
+    while engine.live:
+        engine.step()
+    for live in rows:
+        (alone,) = HFEngine(base, static=False).generate(["One"], sampling, [live.row.adapter])
+        assert engine.completion(live) == alone
 
 
 def test_adapters_that_do_not_fit_go_the_other_way(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
