@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ CHARACTERS_PER_TOKEN = 2  # English has about four; names and other languages ha
 _TOKENS = {"integer": 17, "number": 24, "boolean": 1, "null": 1}  # one token per digit
 _TOKENS_OF_FORMAT = {"uuid": 38, "date-time": 34, "date": 13, "time": 24, "duration": 12}
 _TOKENS_OF_PATTERN, _TOKENS_OF_ANYTHING, _TOKENS_OF_KEY = 24, 24, 4
+MAX_DEFINITIONS = 512  # of a schema; not tuned
 _MAX_DEPTH = 3  # of recursive definitions
 
 _DEFINITIONS = ("$defs", "definitions")
@@ -43,12 +44,14 @@ class Bounds:
 def grammar_of(schemas: Sequence[JsonSchema], max_tokens: int) -> Grammar:
     """The grammar of a text that follows one of these schemas and fits in `max_tokens`.
 
-    Raises InputError for what is no schema.
+    Raises InputError for what is no schema, or one with more than `MAX_DEFINITIONS` definitions.
     """
     try:
         schema = any_of([unrolled(schema) for schema in schemas])
         bounded_schema = bounded(schema, bounds_for(schema, max_tokens))
         return Grammar("json_schema", json.dumps(bounded_schema, ensure_ascii=False))
+    except InputError:
+        raise
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as err:
         raise InputError(f"the JSON schema is malformed ({first_line(err)}); correct it") from err
 
@@ -88,15 +91,29 @@ def rebase_refs(schema: Any, root: str) -> Any:
 
 
 def recursive_refs(schema: JsonSchema) -> frozenset[str]:
-    """References to the definitions of a schema that lead back to themselves."""
+    """References to the definitions of a schema that lead back to themselves.
+
+    Raises InputError for more than `MAX_DEFINITIONS` definitions.
+    """
     definitions = {f"#/{key}/{name}": part for key in _DEFINITIONS for name, part in schema.get(key, {}).items()}
-    reachable = {ref: set(_references(part)) for ref, part in definitions.items()}
-    for _ in definitions:
-        reachable = {
-            ref: targets.union(*(reachable.get(target, set()) for target in targets))
-            for ref, targets in reachable.items()
-        }
-    return frozenset(ref for ref, targets in reachable.items() if ref in targets)
+    if len(definitions) > MAX_DEFINITIONS:
+        raise InputError(
+            f"the JSON schema has {len(definitions)} definitions, but at most {MAX_DEFINITIONS} are taken; "
+            "leave out what it does not use, or split it"
+        )
+    targets = {ref: definitions.keys() & set(_references(part)) for ref, part in definitions.items()}
+    sources: dict[str, set[str]] = {ref: set() for ref in definitions}
+    for ref, leads_to in targets.items():
+        for target in leads_to:
+            sources[target].add(ref)
+    # Kosaraju's algorithm: against the arrows, from the last that a depth-first search left, lie those in one circle.
+    found: set[str] = set()
+    seen: set[str] = set()
+    for ref in reversed(_left_in_order(targets, targets, set())):
+        circle = _left_in_order(sources, [ref], seen)
+        if len(circle) > 1 or (ref in targets[ref] and circle):
+            found.update(circle)
+    return frozenset(found)
 
 
 def unrolled(schema: JsonSchema) -> JsonSchema:
@@ -192,6 +209,7 @@ class _LengthEstimator:
 
     def __init__(self, root: JsonSchema, bounds: Bounds) -> None:
         self._root, self._bounds = root, bounds
+        self._of_ref: dict[str, int] = {}
 
     def tokens(self, schema: Any) -> int:
         if not isinstance(schema, Mapping):
@@ -199,12 +217,20 @@ class _LengthEstimator:
         if any(key in schema for key in _FIXED_VALUES):
             return max(len(json.dumps(value)) for value in schema.get("enum", [schema.get("const")])) // 2 + 1
         if isinstance(ref := schema.get("$ref"), str):
-            return self.tokens(_resolve(self._root, ref)) if ref != "#" else _TOKENS_OF_ANYTHING
+            return self._tokens_of_ref(ref)
         if choices := schema.get("anyOf", schema.get("oneOf")):
             return max(self.tokens(choice) for choice in choices)
         total = sum(self.tokens(part) for part in schema.get("allOf", ()))
         types = _types(schema) or ({"object"} if "properties" in schema else set())
         return total or max((self._tokens_of_type(type_, schema) for type_ in types), default=_TOKENS_OF_ANYTHING)
+
+    def _tokens_of_ref(self, ref: str) -> int:
+        """Of what a reference points at, looked at once: definitions that use others twice would double the work."""
+        if ref == "#":
+            return _TOKENS_OF_ANYTHING
+        if ref not in self._of_ref:
+            self._of_ref[ref] = self.tokens(_resolve(self._root, ref))
+        return self._of_ref[ref]
 
     def _tokens_of_type(self, type_: str, schema: JsonSchema) -> int:
         match type_:
@@ -242,6 +268,21 @@ def _resolve(root: JsonSchema, ref: str) -> Any:
     for step in ref.removeprefix("#").split("/")[1:]:
         part = part.get(step.replace("~1", "/").replace("~0", "~"), True) if isinstance(part, Mapping) else True
     return part
+
+
+def _left_in_order(edges: Mapping[str, Set[str]], starts: Iterable[str], seen: set[str]) -> list[str]:
+    """What a depth-first search reaches that was not seen before, in the order in which it leaves it."""
+    left: list[str] = []
+    stack = [(start, False) for start in starts]
+    while stack:
+        ref, is_done = stack.pop()
+        if is_done:
+            left.append(ref)
+        elif ref not in seen:
+            seen.add(ref)
+            stack.append((ref, True))
+            stack += [(target, False) for target in edges[ref]]
+    return left
 
 
 def _references(schema: Any) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from enum import Enum
 from itertools import pairwise
@@ -29,7 +30,17 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
 from seal_agent.generation.answer_form.form import Form
 from seal_agent.generation.answer_form.reading import CallPiece, Part, Reader
-from seal_agent.generation.answer_form.schemas import CHARACTERS, Bounds, any_of, bounded, bounds_for, unrolled
+from seal_agent.generation.answer_form.schemas import (
+    CHARACTERS,
+    MAX_DEFINITIONS,
+    Bounds,
+    any_of,
+    bounded,
+    bounds_for,
+    grammar_of,
+    recursive_refs,
+    unrolled,
+)
 from seal_agent.integrations.langchain import ChatSeal
 from seal_agent.integrations.langchain.chat.calls import form_of, schema_of, tool_of
 from seal_agent.model import SelfAdaptingModel
@@ -347,6 +358,36 @@ def test_what_holds_itself_ends_at_a_depth() -> None:
         jsonschema.validate({"name": "x", "inside": deepest}, dict(unrolled(schema)))
     jsonschema.validate({"name": "x", "inside": deepest}, schema)
     assert unrolled(schema_of(Question)) == schema_of(Question)
+
+
+def doubling(count: int) -> dict[str, Any]:
+    """A schema whose definitions use the one before twice: 2 ** count texts lie in the last."""
+    definitions: dict[str, Any] = {"a0": {"type": "string"}}
+    for i in range(1, count):
+        before = {"$ref": f"#/$defs/a{i - 1}"}
+        definitions[f"a{i}"] = {"type": "object", "properties": {"x": before, "y": before}}
+    return {"$ref": f"#/$defs/a{count - 1}", "$defs": definitions}
+
+
+def test_definitions_that_use_others_twice_are_looked_at_once() -> None:
+    assert bounds_for(doubling(4), 1000).characters == 128
+    started = time.perf_counter()
+    grammar = grammar_of([doubling(41)], 100)
+    assert time.perf_counter() - started < 5
+    assert json.loads(grammar.text)["$defs"]["a0"]["maxLength"] == min(CHARACTERS)
+
+
+def test_definitions_that_lead_back_to_themselves_are_found() -> None:
+    arrows = {"a": "b", "b": "cd", "c": "a", "d": "e", "e": "fe", "f": "gx", "g": "", "h": "a", "i": "jj", "j": "i"}
+    refs = {name: [{"$ref": f"#/$defs/{target}"} for target in targets] for name, targets in arrows.items()}
+    schema = {"$defs": {name: {"anyOf": parts} for name, parts in refs.items()}}
+    assert recursive_refs(schema) == {f"#/$defs/{name}" for name in "abceij"}
+
+
+def test_too_many_definitions_are_refused_in_a_sentence() -> None:
+    definitions = {str(i): {"type": "null"} for i in range(MAX_DEFINITIONS + 1)}
+    with pytest.raises(InputError, match=r"\Athe JSON schema has 513 definitions, but at most 512 are taken; leave"):
+        grammar_of([{"type": "null", "$defs": definitions}], 100)
 
 
 def test_references_survive_the_company_of_other_schemas(llm: ChatSeal) -> None:
