@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -19,12 +21,12 @@ from seal_agent.errors import InputError, MissingDependency
 from seal_agent.generation.engine import resting
 from seal_agent.generation.engines import check_engine, make_engine
 from seal_agent.generation.hf import HFEngine
-from seal_agent.generation.vllm.engine import _spans
+from seal_agent.generation.vllm.engine import VLLMEngine, _spans
 from seal_agent.generation.vllm.local import LocalVLLM, _on_gpu
 from seal_agent.generation.vllm.requests import Request, ServedAdapter, Written, apart, smallest_rank
 from seal_agent.generation.vllm.server import _extend
 from seal_agent.generation.vllm.turns import Turns
-from seal_agent.types import Sampling
+from seal_agent.types import Grammar, Sampling
 
 
 def test_the_rank_that_vllm_must_be_started_with() -> None:
@@ -86,6 +88,42 @@ def test_pieces_of_a_reply_add_up() -> None:
     ):
         _extend(written, {"choices": [piece]})
     assert written == Written([5, 7], [{5: -0.5}, {9: -0.2, 7: -2.0}], [{3: -1.0}], "stop")
+
+
+class FakeBackend:
+    """Writes a given text token by token; where only some tokens are allowed, the first of them."""
+
+    max_adapters, window = 1, 2048
+
+    def __init__(self, ids: list[int]) -> None:
+        self._ids = ids
+
+    def run(self, requests: Sequence[Request], done: Callable[[], None]) -> list[Written]:
+        def written(request: Request) -> Written:
+            ids = list(request.allowed_ids[:1]) or self._ids[: request.max_tokens]
+            return Written(ids, [{id_: -1.0} for id_ in ids], finish="length")
+
+        return [written(request) for request in requests]
+
+    def stream(self, request: Request) -> Iterator[Written]:
+        (whole,) = self.run([request], lambda: None)
+        for length in range(1, len(whole.ids) + 1):
+            finish = whole.finish if length == len(whole.ids) else None
+            yield Written(whole.ids[:length], whole.logprobs[:length], finish=finish)
+
+
+@pytest.mark.parametrize("kind", ["json_schema", "regex"])
+def test_what_a_stream_has_said_stands_in_a_text_that_is_cut_off(
+    tiny_base: BaseModel, kind: Literal["json_schema", "regex"]
+) -> None:
+    schema = json.dumps({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]})
+    grammar = Grammar(kind, schema if kind == "json_schema" else '[{]"a": "b+')
+    backend: Any = FakeBackend(tiny_base.content_ids('{"a": "' + "b" * 100))
+    engine, sampling = VLLMEngine(tiny_base, backend), Sampling(40, grammar=grammar)
+    (whole,) = engine.generate(["One"], sampling)
+    pieces = list(engine.stream("One", sampling))
+    assert "".join(pieces) == whole.text
+    assert (len(pieces) > 15, whole.text.endswith('"}')) == (True, kind == "json_schema")
 
 
 def test_without_vllm_the_error_says_what_to_install(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:

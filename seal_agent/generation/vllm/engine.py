@@ -77,11 +77,11 @@ class VLLMEngine:
         self, prompt: Prompt, sampling: Sampling, adapter: LoraAdapter | None = None
     ) -> Generator[str, None, Completion]:
         request, sent_length, one = self._request(0, prompt, sampling, sampling.grammar), 0, Written()
-        longest_stop = max((len(stop) for stop in request.stop), default=0)
+        longest_stop, lasting = max((len(stop) for stop in request.stop), default=0), _lasting(request)
         for one in self._stream(request, adapter):
             if one.finish:
                 break
-            text = self._text(request, one)
+            text = self._text(request, Written(one.ids[:lasting]))
             safe_length = len(text) - longest_stop
             if safe_length > sent_length and not text.endswith(_UNFINISHED_CHARACTER):
                 yield text[sent_length:safe_length]
@@ -299,9 +299,10 @@ class VLLMEngine:
         HFEngine decodes so from the start; vLLM knows a schema, but not how little room is left.
         """
         for request, adapter, one in zip(requests, adapters, written, strict=True):
-            if not request.grammar or request.grammar.kind != "json_schema" or one.finish != "length":
+            if not _is_closed(request) or one.finish != "length":
                 continue
-            kept = request.max_tokens - closing_budget(request.max_tokens)
+            assert request.grammar
+            kept = _lasting(request)
             constraint = Constraint(self.base, request.grammar, request.max_tokens, flexible=True)
             ids, logprobs, ended = one.ids[:kept], one.logprobs[:kept], False
             for token in ids:
@@ -351,6 +352,16 @@ class VLLMEngine:
 
 def _largest_difference(first: Sequence[float], second: Sequence[float]) -> float:
     return max((abs(a - b) for a, b in zip(first, second, strict=True)), default=0.0)
+
+
+def _is_closed(request: Request) -> bool:
+    """Whether the end of a text is written anew where it was cut off."""
+    return request.grammar is not None and request.grammar.kind == "json_schema"
+
+
+def _lasting(request: Request) -> int:
+    """How many of the first tokens stay as they are, even if the text is cut off."""
+    return request.max_tokens - (closing_budget(request.max_tokens) if _is_closed(request) else 0)
 
 
 def _likeliest(position: Mapping[int, float], count: int) -> list[tuple[int, float]]:
