@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from conftest import random_adapter
 from fakes import ScriptedEngine
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.cli.bench.show import show_dry_run
 from seal_agent.config import recipe_named
 from seal_agent.data import bundled
 from seal_agent.data.bundled import novel
@@ -22,7 +24,7 @@ from seal_agent.errors import InputError
 from seal_agent.evaluation.contestant import Contestant
 from seal_agent.evaluation.harm import portability_questions
 from seal_agent.evaluation.passages import choose_passages, unit_id
-from seal_agent.integrations.lm_eval.bench.pace import Work, _of_harm, _of_sequences, expected_time
+from seal_agent.integrations.lm_eval.bench.pace import Pace, Work, _of_harm, _of_sequences, expected_time
 from seal_agent.integrations.lm_eval.bench.plan import BenchRequest, plan_run
 from seal_agent.integrations.lm_eval.bench.seen import seen_by
 from seal_agent.outer_loop.policy import save_policy
@@ -48,6 +50,12 @@ from seal_agent.store.policies import text_hash
         ({"changes": {"views": 2}}, "belongs to the suites of ARC"),
         ({"suite": "arc_toy", "recipe": "base", "changes": {"attempts": 9}}, "attempts is none of its settings"),
         ({"suite": "speed", "size": 41}, "needs 41 passages, but there are 40"),
+        ({"suite": "arc_toy", "recipe": "ttt", "data": "x.jsonl"}, "leave --data out"),
+        ({"suite": "squad_cpt", "recipe": "paper", "data": "x.jsonl", "limit": 5}, "give --size in place of --limit"),
+        ({"size": 2}, "--size changes nothing"),
+        ({"changes": {"per_format": 5}}, "of novel_n1 with default"),
+        ({"recipe": "base", "changes": {"per_format": 5}}, "of novel_n1 with base"),
+        ({"suite": "arc_toy", "recipe": "paper", "changes": {"per_format": 5}}, "of arc_toy with paper"),
     ],
 )
 def test_misuse_is_refused_before_a_model_is_loaded(tmp_path: Path, options: dict, complaint: str) -> None:
@@ -100,6 +108,40 @@ def test_a_dry_run_tries_one_and_says_how_many_are_left(tmp_path: Path, tiny_bas
     assert not plan.journal_path.exists()
     run(plan_run(request(tmp_path, recipe="base", limit=2)), tiny_base, ScriptedEngine(knows))
     assert expected_time(plan, silent, contestant).left == 3
+
+
+def test_a_dry_run_shows_the_units_of_the_suite_and_what_is_learnt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plans = [
+        plan_run(request(tmp_path, "arc_toy", recipe="ttt")),
+        plan_run(in_a_row(tmp_path, "rows", passages=5)),
+        plan_run(request(tmp_path, "harm", recipe="paper")),
+        plan_run(request(tmp_path, "speed", recipe="paper")),
+        plan_run(request(tmp_path, recipe="spa", limit=2, changes={"per_format": 5})),
+        plan_run(request(tmp_path, recipe="base", limit=2)),
+    ]
+    paces = [Pace(1.0, 1, 1.0)] * len(plans)
+    show_dry_run(plans, paces, as_json=True)
+    runs = json.loads(capsys.readouterr().out)["runs"]
+    assert [(run["units"], run["unit"], run["passages"], run["questions"]) for run in runs] == [
+        (20, "tasks", 0, 0),
+        (2, "sequences", 4, 4),
+        (8, "passages", 8, 48),
+        (3, "rounds", 4, 24),
+        (2, "passages", 2, 12),
+        (2, "passages", 2, 12),
+    ]
+    show_dry_run(plans, paces, as_json=False)
+    shown = " ".join(capsys.readouterr().out.split()).split(" one took 1 s; 1 are left: about 1 s")
+    assert [line.partition(": ")[2] for line in shown[:-1]] == [
+        "20 tasks, each learnt on its own, 1 seed",
+        "2 sequences, 4 questions, 2 passages learnt in each, one after the other, 1 seed",
+        "8 passages, 48 questions, each learnt on its own, 1 seed",
+        "3 rounds, 24 questions, 4 passages learnt in each, 1 seed",
+        "2 passages, 12 questions, each learnt on its own, 1 seed",
+        "2 passages, 12 questions, nothing learnt, 1 seed",
+    ]
 
 
 def test_a_dry_run_counts_replay_repeated_questions_and_surroundings(tmp_path: Path) -> None:

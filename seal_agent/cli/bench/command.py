@@ -40,7 +40,8 @@ class ContestantOptions:
     notes: Annotated[
         str | None,
         typer.Option(
-            help="Self-edits per format: how much is written. Several, such as 1,5,20, make a row and a curve."
+            help="Self-edits per format, of formats that are one prompt: how much is written. Several, such as 1,5,20, "
+            "make a row each and a curve."
         ),
     ] = None
     device: Device = "auto"
@@ -73,14 +74,15 @@ class SizeOptions:
     """How much is measured."""
 
     limit: Annotated[
-        int | None, typer.Option(help="Passages, tasks, sequences or rounds. \\[default: the suite's]", min=1)
+        int | None,
+        typer.Option(help="Passages, tasks, sequences or rounds; not of squad_cpt. \\[default: the suite's]", min=1),
     ] = None
     seeds: Annotated[int, typer.Option(help="Adapters trained on each, with seeds 0, 1, …", min=1)] = 1
     size: Annotated[
         int | None, typer.Option(help="Passages in one adapter: of squad_cpt, squad_continual and speed.", min=1)
     ] = None
     data: Annotated[
-        Path | None, typer.Option(help="Passages with questions: SQuAD JSON, or JSON lines. For squad_*.")
+        Path | None, typer.Option(help="Passages with questions: SQuAD JSON, or JSON lines. Needed by squad_*.")
     ] = None
 
 

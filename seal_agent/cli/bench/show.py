@@ -38,9 +38,9 @@ def show_dry_run(plans: Sequence[Plan], paces: Sequence[Pace], as_json: bool) ->
         print_json(**(runs[0] if len(runs) == 1 else {"runs": runs}))
         return
     for plan, pace in zip(plans, paces, strict=True):
-        questions = sum(len(context.questions) for context in plan.contexts)
+        questions = f", {_questions(plan)} questions" if plan.passages else ""
         console.out.print(
-            f"{plan.suite.name} with {plan.label}: {len(plan.contexts)} passages, {questions} questions, "
+            f"{plan.suite.name} with {plan.label}: {plan.units} {plan.suite.unit}{questions}, {_learnt(plan)}, "
             f"{len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}\n"
             f"one took {console.duration(pace.seconds_each)}; {pace.left} are left: about "
             f"{console.duration(pace.seconds)}{f', without {pace.not_counted}' if pace.not_counted else ''}",
@@ -48,12 +48,31 @@ def show_dry_run(plans: Sequence[Plan], paces: Sequence[Pace], as_json: bool) ->
         )
 
 
+def _questions(plan: Plan) -> int:
+    return sum(len(context.questions) for context in plan.passages)
+
+
+def _learnt(plan: Plan) -> str:
+    """What becomes of the units that are counted beside it."""
+    if not plan.learns:
+        return "nothing learnt"
+    of_kind = {
+        "together": "all learnt at once",
+        "continual": f"{plan.size} passages learnt in each, one after the other",
+        "speed": f"{plan.size} passages learnt in each",
+    }
+    return of_kind.get(plan.suite.kind, "each learnt on its own")
+
+
 def _dry_run_json(plan: Plan, pace: Pace) -> dict[str, Any]:
     return {
         "suite": plan.suite.name,
         "recipe": plan.label,
-        "passages": len(plan.contexts),
-        "questions": sum(len(context.questions) for context in plan.contexts),
+        "unit": plan.suite.unit,
+        "units": plan.units,
+        "learns": plan.learns,
+        "passages": len(plan.passages),
+        "questions": _questions(plan),
         "seeds": list(plan.seeds),
         "seconds_each": pace.seconds_each,
         "left": pace.left,

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from seal_agent.base_model.loading import DEFAULT_MODEL
 from seal_agent.config import RECIPES, Recipe, recipe_named
 from seal_agent.errors import InputError
-from seal_agent.evaluation.asked import learnt_and_reference
+from seal_agent.evaluation.asked import arc_tasks, learnt_and_reference, sequences_of
 from seal_agent.evaluation.suites import Suite, contexts_of, suite_named
 from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.integrations.lm_eval.arguments import read_arguments
 from seal_agent.integrations.lm_eval.bench.changes import Changes, check_changes
 from seal_agent.recipes.runs import RECIPE as RUN_RECIPE
 from seal_agent.recipes.runs import is_run
+from seal_agent.self_edits.formats.registry import is_model_written
 from seal_agent.types import Context
 
 WORK = "work"
@@ -71,6 +73,28 @@ class Plan:
     def limit(self) -> int | None:
         """Units that the suite is about; None for all."""
         return self.request.limit or self.suite.limit
+
+    @property
+    def learns(self) -> bool:
+        return self.recipe.mode in ("self_edit", "ttt")
+
+    @property
+    def passages(self) -> list[Context]:
+        """The passages that are learnt, or asked about where nothing is; none of ARC."""
+        if self.suite.kind == "harm":
+            return learnt_and_reference(self.contexts, self.limit or 1)[0]
+        if self.suite.kind == "continual":
+            return list(chain(*sequences_of(self.contexts, self.size, self.limit or 1)))
+        return list(self.contexts[: self.size] if self.suite.kind == "speed" else self.contexts)
+
+    @property
+    def units(self) -> int:
+        """How many of the suite's units are measured."""
+        if self.suite.kind == "arc":
+            return len(arc_tasks(self.suite, self.request.limit))
+        if self.suite.kind == "continual":
+            return len(self.passages) // self.size
+        return self.limit or 1 if self.suite.kind == "speed" else len(self.passages)
 
     @property
     def recipe_name(self) -> str:
@@ -144,6 +168,7 @@ def plan_run(request: BenchRequest) -> Plan:
     recipe = _changed(request)
     _check_mode(suite, recipe, request.recipe)
     _check_full(suite, recipe)
+    _check_effect(request, suite, recipe)
     size = request.size or suite.sizes[0]
     contexts: list[Context] = []
     if suite.kind != "arc":
@@ -152,9 +177,8 @@ def plan_run(request: BenchRequest) -> Plan:
             learnt_and_reference(contexts, request.limit or suite.limit or 1)
         if suite.kind in ("together", "continual", "speed") and len(contexts) < size:
             raise InputError(f"{suite.name} needs {size} passages, but there are {len(contexts)}; give more, or --size")
-    learns = recipe.mode in ("self_edit", "ttt")  # nothing is drawn where nothing is learnt
-    seeds = tuple(range(request.seeds)) if learns else (0,)
-    return Plan(request, suite, recipe, tuple(contexts), seeds, size)
+    plan = Plan(request, suite, recipe, tuple(contexts), tuple(range(request.seeds)), size)
+    return plan if plan.learns else replace(plan, seeds=(0,))  # nothing is drawn where nothing is learnt
 
 
 def _passages_wanted(suite: Suite, limit: int | None, size: int) -> int | None:
@@ -184,6 +208,23 @@ def _check_full(suite: Suite, recipe: Recipe) -> None:
         raise InputError(f"full finetuning is for squad_cpt, not for {suite.name}; leave full out")
     if recipe.inner_loop.full and recipe.answer.style != "plain":
         raise InputError("after full finetuning there is no adapter whose sentences could be read; use --style plain")
+
+
+def _check_effect(request: BenchRequest, suite: Suite, recipe: Recipe) -> None:
+    """Raises InputError for an option that would change nothing of the run."""
+    if request.data and suite.kind == "arc":
+        raise InputError(f"{suite.name} has its own puzzles, and no passages; leave --data out")
+    if request.limit and suite.kind == "together":
+        raise InputError(f"{suite.name} learns as many passages as --size says; give --size in place of --limit")
+    if request.size and suite.sizes == (1,):
+        raise InputError(f"{suite.name} learns every unit on its own, so that --size changes nothing; leave it out")
+    if "per_format" not in request.changes:
+        return
+    if suite.kind == "arc" or recipe.mode != "self_edit" or not any(map(is_model_written, recipe.self_edit.formats)):
+        raise InputError(
+            "--notes says how often a format that is one prompt is written, and this run has none; leave it out "
+            f"of {suite.name} with {request.recipe}, or use a recipe such as implications or spa"
+        )
 
 
 def _changed(request: BenchRequest) -> Recipe:
