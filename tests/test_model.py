@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -455,6 +456,21 @@ def test_an_export_overwrites_nothing_and_needs_something_learnt(model: SelfAdap
     (tmp_path / "full" / "mine.txt").write_text("keep me")
     with pytest.raises(InputError, match="choose another path"):
         model.export("default", tmp_path / "full")
+
+
+def test_an_export_that_cannot_be_written_leaves_nothing(
+    model: SelfAdaptingModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapt(model)
+
+    def full(file: Path, _: bytes) -> None:
+        file.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("seal_agent.lora.peft_files.durable.write", full)
+    with pytest.raises(StoreError, match="No space left"):
+        model.export("default", tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_an_adapter_of_another_base_is_refused_when_used(model: SelfAdaptingModel, tiny_base: BaseModel) -> None:

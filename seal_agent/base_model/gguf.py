@@ -98,17 +98,25 @@ def _fingerprint(path: Path) -> str:
 
 
 def publish(target: Path, write: Callable[[Path], None]) -> None:
-    """Fill a temporary sibling, then rename it into place; a second process that was faster wins."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    """Fill a temporary sibling, then rename it into place; a second process that was faster wins.
+
+    Raises ModelError where the folder of the cache cannot be written.
+    """
+    draft: Path | None = None
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         write(draft)
         os.rename(draft, target)
-    except OSError:
+    except OSError as err:
         if not (target / "config.json").is_file():
-            raise
+            raise ModelError(
+                f"the model's weights cannot be kept in {target.parent} ({err.strerror or first_line(err)}); "
+                "export SEAL_CACHE=/a/folder/of/yours"
+            ) from err
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        if draft is not None:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def convert_gguf(weights: Path, folder: Path) -> None:

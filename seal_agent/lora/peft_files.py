@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seal_agent import durable
-from seal_agent.errors import AdapterError
+from seal_agent.errors import AdapterError, StoreError
 from seal_agent.lora.peft_names import A_SUFFIX, B_SUFFIX, PREFIX
 
 if TYPE_CHECKING:
@@ -50,13 +51,19 @@ def write_peft(adapter: LoraAdapter, base_name: str, base_identity: str, folder:
 
 
 def export_peft(adapter: LoraAdapter, model: nn.Module, base_name: str, base_identity: str, folder: Path) -> None:
-    """Write an adapter and let PEFT read it back. Raises AdapterError with the layers that it would lose."""
-    write_peft(adapter, base_name, base_identity, folder)
+    """Write an adapter and let PEFT read it back. Nothing is left of one that fails.
+
+    Raises AdapterError with the layers that PEFT would lose, StoreError where the folder cannot be written.
+    """
     try:
+        write_peft(adapter, base_name, base_identity, folder)
         _check_read_back(adapter, model, folder)
-    except AdapterError:
+    except (AdapterError, OSError) as err:
         for name in (WEIGHTS, CONFIG):
-            (folder / name).unlink()
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
+        if isinstance(err, OSError):
+            raise StoreError(f"the adapter could not be written to {folder} ({err.strerror or err})") from err
         raise
 
 

@@ -270,6 +270,12 @@ def test_auto_precision_follows_the_chosen_device(
     assert pick_dtype("auto", "cuda:1") is expected
 
 
+def test_a_cache_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match="export SEAL_CACHE="):
+        publish(tmp_path / "file" / "model", lambda _: None)
+
+
 def test_weights_are_read_straight_to_a_gpu(
     tiny_base: BaseModel, tmp_path: Path, save_model: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
