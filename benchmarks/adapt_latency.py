@@ -100,8 +100,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--recipe", default="default")
     parser.add_argument("--rounds", type=int, default=3, help="the first is reported by itself")
     parser.add_argument("--questions", type=int, default=3, help="asked before and after")
-    parser.add_argument("--out", type=Path, default=results_file.RESULTS / "adapt_latency.json")
-    return parser.parse_args()
+    parser.add_argument("--out", type=Path, help="default: adapt_latency.json; a model or a GPU has a file of its own")
+    options = parser.parse_args()
+    options.out = options.out or results_file.place_for("adapt_latency", options)
+    return options
 
 
 if __name__ == "__main__":

@@ -303,8 +303,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one paragraph, learnt by a shorter recipe")
     parser.add_argument("--model", default="default")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=results_file.RESULTS / "agent_memory.json")
-    return parser.parse_args()
+    parser.add_argument("--out", type=Path, help="default: agent_memory.json; with --quick nothing is written")
+    options = parser.parse_args()
+    options.out = options.out or results_file.place_for("agent_memory", options)
+    return options
 
 
 if __name__ == "__main__":

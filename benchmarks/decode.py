@@ -212,8 +212,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--no-transformers", action="store_true", help="leave out transformers' generate")
     parser.add_argument("--no-profile", action="store_true", help="leave out launches and busy share")
     parser.add_argument("--vllm", action=argparse.BooleanOptionalAction, default=importlib.util.find_spec("vllm"))
-    parser.add_argument("--out", type=Path, default=results_file.RESULTS / "decode.json")
+    parser.add_argument("--out", type=Path, help="default: decode.json; with --quick nothing is written")
     options = parser.parse_args()
+    options.out = options.out or results_file.place_for("decode", options)
     if options.quick:
         options.rounds, options.batches, options.tokens = 1, [8], 32
     return options

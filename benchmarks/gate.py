@@ -41,6 +41,7 @@ from seal_agent.config import GateConfig, InnerLoopConfig, Recipe, recipe_named,
 from seal_agent.data import bundled
 from seal_agent.data.contexts import read_contexts
 from seal_agent.errors import TrainingError
+from seal_agent.evaluation.passages import data_hash
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.progress import StageClock
 from seal_agent.training.train import train_each
@@ -71,11 +72,17 @@ def main() -> None:
         "asked": [gate.guard_questions, gate.reference_texts],
         "seed": options.seed,
     }
-    passages = [*bundled.novel(), *(read_contexts(options.data) if options.data else ())]
+    added = read_contexts(options.data) if options.data else []
+    if added:
+        config["data"] = data_hash(added)
+    passages = [*bundled.novel(), *added]
     if options.passages > len(passages):
         raise SystemExit(f"there are {len(passages)} passages; add some by --data, or give --passages {len(passages)}")
     run, rows = results_file.describe_run(), results_file.load(options.out, config)
-    done = {row["unit"] for row in rows}
+    # A unit that an earlier run left without one of its cases, having fewer bad ones, is measured again.
+    kinds = {row["unit"]: {other["kind"] for other in rows if other["unit"] == row["unit"]} for row in rows}
+    done = {unit for unit, found in kinds.items() if _kinds(unit, options.bad) <= found}
+    rows = [row for row in rows if row["unit"] in done]
     with tempfile.TemporaryDirectory(prefix="seal-gate-") as home:
         model = SelfAdaptingModel(load_model(options.model), home=home, seed=options.seed)
         for unit in [unit for unit in _units(options.passages, options.poisoned) if unit not in done]:
@@ -93,6 +100,14 @@ def _units(passages: int, poison: int) -> list[str]:
     for i in range(poison):
         named.insert(min(len(named), (i + 1) * (every + 1) - 1), f"poison {i}")
     return named
+
+
+def _kinds(unit: str, bad: int) -> set[str]:
+    """The kinds of cases that a unit has."""
+    kind, number = unit.split()
+    if kind == "poison":
+        return {POISON}
+    return {GOOD, BAD[int(number) % len(BAD)]} if int(number) < bad else {GOOD}
 
 
 # ---------------------------------------------------------------- one unit
@@ -140,8 +155,8 @@ def _cases(
     passage, other = passages[place], passages[(place + 1) % len(passages)]
     proposal = model.propose(replace(passage, questions=()), self_edit=self_edit)
     cases = [Case(GOOD, proposal, inner_loop)]
-    if place < bad:
-        cases.append(_bad(model, BAD[place % len(BAD)], proposal, other, recipe, inner_loop))
+    bad_kinds = _kinds(unit, bad) - {GOOD}
+    cases += [_bad(model, each, proposal, other, recipe, inner_loop) for each in bad_kinds]
     return passage, cases
 
 

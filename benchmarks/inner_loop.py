@@ -101,7 +101,7 @@ def main() -> None:
     config = {"model": options.model, "seed": 0, "jobs": len(jobs), "inner_loop": asdict(jobs[0].config)}
     rows = [{"contender": name, **asdict(measured)} for name, measured in figures.items()]
     results_file.save(options.out, config, run, rows, identity=base.identity, summary=result)
-    if not options.no_plot:
+    if options.out and not options.no_plot:
         _plot(figures, options.out.with_suffix(".png"))
     print(table(figures, peak, base))
     print(json.dumps(result))
@@ -349,8 +349,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--no-plot", action="store_true")
     parser.add_argument("--plain-jobs", type=int, default=4, help="jobs that plain PEFT trains each round")
     parser.add_argument("--reference-steps", type=int, default=2, help="steps of the reference timed each round")
-    parser.add_argument("--out", type=Path, default=results_file.RESULTS / "inner_loop.json")
+    parser.add_argument("--out", type=Path, help="default: inner_loop.json; with --quick nothing is written")
     options = parser.parse_args()
+    options.out = options.out or results_file.place_for("inner_loop", options)
     if options.quick:
         options.rounds, options.ks, options.plain_jobs, options.reference_steps = 1, [4, 8], 1, 1
     return options

@@ -175,8 +175,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--prompts", type=int, nargs="+", default=[64, 512], metavar="TOKENS")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=results_file.RESULTS / "langchain_speed.json")
+    parser.add_argument("--out", type=Path, help="default: langchain_speed.json; with --quick nothing is written")
     options = parser.parse_args()
+    options.out = options.out or results_file.place_for("langchain_speed", options)
     if options.quick:
         options.rounds, options.prompts = 3, options.prompts[:1]
     return options

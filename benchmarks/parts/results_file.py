@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import platform
+import re
 from collections.abc import Hashable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,13 +46,33 @@ def describe_run() -> dict[str, Any]:
     }
 
 
+def place_for(name: str, options: argparse.Namespace) -> Path | None:
+    """Where results go of a run that names no file: nowhere with --quick, else one of its own for a model and a GPU."""
+    import torch
+
+    if getattr(options, "quick", False):
+        return None
+    model, device = options.model, str(getattr(options, "device", ""))
+    if device == "auto" and torch.cuda.is_available():
+        device = "cuda"
+    own = [*([] if model == "default" else [model]), *([device] if device.startswith("cuda") else [])]
+    return RESULTS / ("-".join([name, *(re.sub(r"[^A-Za-z0-9.]+", "-", part) for part in own)]) + ".json")
+
+
 def load(path: Path, config: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of an earlier run with the same config; empty if there is no such run."""
+    """Rows of an earlier run with the same config; empty if there is no such file.
+
+    Ends the program where the file holds a run with another config, which `save` would overwrite.
+    """
     if not path.is_file():
         return []
-    earlier = read(path)
-    matches = earlier["config"] == json.loads(json.dumps(config))  # the round trip turns tuples into lists
-    return list(earlier["rows"]) if matches else []
+    earlier, own = read(path), json.loads(json.dumps(config))  # the round trip turns tuples into lists
+    theirs = earlier["config"]
+    if differing := sorted(name for name in {*own, *theirs} if own.get(name) != theirs.get(name)):
+        raise SystemExit(
+            f"{path} holds a run with other settings ({', '.join(differing)}); give --out another file, or move it away"
+        )
+    return list(earlier["rows"])
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -63,17 +84,21 @@ def read(path: Path) -> dict[str, Any]:
     return body
 
 
-def save(path: Path, config: dict[str, Any], run: dict[str, Any], rows: list[dict[str, Any]], **extra: Any) -> None:
+def save(
+    path: Path | None, config: dict[str, Any], run: dict[str, Any], rows: list[dict[str, Any]], **extra: Any
+) -> None:
     """Write the file atomically: a draft beside it is renamed over it. Rows of more than `MOST_ROWS_BYTES` go first, to
     a compressed file of their own.
 
     Args:
-        path: the results file.
+        path: the results file; None writes nothing.
         config: the settings that an earlier run must share for `load` to return its rows.
         run: what `describe_run` returned when the run began.
         rows: one dictionary per measurement.
         extra: further top-level keys, such as `summary`.
     """
+    if path is None:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     body: dict[str, Any] = {"config": config, "run": run, **extra}
     lines = "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows).encode()

@@ -30,7 +30,9 @@ def test_a_stopped_run_goes_on_with_the_same_settings_only(tmp_path: Path) -> No
     config = {"arc": asdict(ArcConfig()), "inner_loop": asdict(ARC_INNER_LOOPS["default"])}
     results_file.save(tmp_path / "a.json", config, {}, [{"task": "a"}])
     assert results_file.load(tmp_path / "a.json", config) == [{"task": "a"}]
-    assert results_file.load(tmp_path / "a.json", {**config, "seed": 1}) == []
+    with pytest.raises(SystemExit, match=r"other settings \(seed\); give --out"):
+        results_file.load(tmp_path / "a.json", {**config, "seed": 1})
+    assert results_file.load(tmp_path / "b.json", config) == []
 
 
 @pytest.mark.usefixtures("benchmarks")

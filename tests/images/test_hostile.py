@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,12 @@ def peaks(paths: list[Path], max_pixels: int = ImageLimits().max_pixels) -> dict
     return {name: (said, rose) for name, said, rose in map(json.loads, ran.stdout.splitlines())}
 
 
+peak_is_known = pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK), reason="this system does not count a process's peak anew"
+)
+
+
+@peak_is_known
 def test_bombs_are_refused_in_bounded_memory(tmp_path: Path) -> None:
     paths = []
     for name, make in HOSTILE.items():
@@ -79,6 +86,7 @@ def test_bombs_are_refused_in_bounded_memory(tmp_path: Path) -> None:
     assert "scans" in found["scans.jpg"][0]
 
 
+@peak_is_known
 @pytest.mark.parametrize("colour", [2, 6], ids=["RGB", "RGBA"])
 def test_the_largest_allowed_image_stays_below_fourteen_bytes_a_pixel(tmp_path: Path, colour: int) -> None:
     side, channels = 2_000, {2: 3, 6: 4}[colour]

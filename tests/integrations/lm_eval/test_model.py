@@ -150,8 +150,6 @@ def test_the_hook_can_be_declined_at_install(tmp_path: Path, monkeypatch: pytest
     def hooks() -> list[str]:
         return [name for name in wheel_in(tmp_path, version).namelist() if name == "seal_agent_lm_eval.pth"]
 
-    if version == "editable":
-        pytest.importorskip("editables")
     monkeypatch.setenv("SEAL_NO_LM_EVAL_HOOK", "1")
     assert hooks() == []
     monkeypatch.setenv("SEAL_NO_LM_EVAL_HOOK", "0")
