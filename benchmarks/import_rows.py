@@ -69,6 +69,7 @@ def _import_answers(options: argparse.Namespace, model: ModelFacts) -> list[Path
     for domain, of_domain in passages.items():
         of_recipe = [row for row in file["rows"] if row["recipe"]["name"] == DEFAULT.name]
         rows = sorted((row for row in of_recipe if row["domain"] == domain), key=lambda row: row["passage"])
+        rows = rows[: options.limit]
         costs = _costs(rows, [row for row in of_recipe if row["domain"] != domain])
         for row in rows:
             _check_settings(row["recipe"], recipe)
@@ -226,6 +227,7 @@ def _check_questions(row: dict[str, Any], context: Context) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--squad", type=Path, help="the SQuAD passages that answers.py was run on")
+    parser.add_argument("--limit", type=int, help="the first N passages of each domain, as rivals' rows have")
     parser.add_argument("--out", type=Path, default=results_file.RESULTS / "board")
     return parser.parse_args()
 

@@ -12,7 +12,7 @@ from seal_agent.base_model.bundled import DEFAULT_HUB_ID, INSTALL_BUNDLED, bundl
 from seal_agent.base_model.gguf import QuietTransformers, gguf_folder, is_gguf
 from seal_agent.base_model.identity import identity_of, settings_of
 from seal_agent.base_model.model import BaseModel
-from seal_agent.base_model.processor import load_processor
+from seal_agent.base_model.processor import load_processor, template_of
 from seal_agent.base_model.sight import give_sight
 from seal_agent.base_model.whole import check_whole
 from seal_agent.errors import MissingDependency, ModelError, first_line
@@ -88,6 +88,9 @@ def load_model(
         _keep_freed_memory()
     module.requires_grad_(False)
     module.to(torch.device(place)).eval()
+    if hasattr(module.config, "vision_config") and not tokenizer.chat_template:
+        with QuietTransformers():
+            tokenizer.chat_template = template_of(source)
     base = BaseModel(
         str(name_or_path),
         module,

@@ -150,7 +150,8 @@ class BaseModel:
             return self.sight.number(self._without_end(list(self.tokenizer(text)["input_ids"]), text), seen)
         chat = prompt if isinstance(prompt, Chat) else Chat(prompt)
         ids = self.turns(chat.turns, answer_next=True, tools=chat.tools, adapter=adapter)
-        return ids + self.content_ids(chat.begun) if chat.begun else ids
+        ids += self.content_ids(chat.begun) if chat.begun else ()  # in place: the ids hold their pictures
+        return ids
 
     def turns(self, messages: Sequence[Message], answer_next: bool, tools: str = "", adapter: Any = None) -> list[int]:
         """Ids of chat turns; with `answer_next` they end where the assistant is to speak, without thinking aloud.
@@ -167,21 +168,22 @@ class BaseModel:
         contents = [text for message in messages for text in (message.content, message.name, *_call_texts(message))]
         hidden = Hidden.for_texts(self.controls, [*contents, tools])
         rendered = (
-            self._rendered(messages, answer_next, tools, hidden) if self.is_chat else self._told(messages, hidden)
+            self._rendered(messages, answer_next, tools, hidden)
+            if self.is_chat
+            else self._told(messages, answer_next, hidden)
         )
         text, literal = hidden.show(rendered)
         if pictures:
             return self._with_pictures(text, literal, pictures, adapter)
         return encode(self.tokenizer, self.controls, text, literal, special=False)
 
-    def _told(self, messages: Sequence[Message], hidden: Hidden) -> str:
+    def _told(self, messages: Sequence[Message], answer_next: bool, hidden: Hidden) -> str:
         """A transcript for a model without a chat template, with the placeholders of its pictures."""
-        mark = self.sight.placeholder
         placed = [
-            replace(message, content=mark * len(message.pictures) + hidden.hide(message.content))
+            replace(message, content=self.sight.placeholders(len(message.pictures)) + hidden.hide(message.content))
             for message in messages
         ]
-        return transcript(placed, True)
+        return transcript(placed, answer_next)
 
     def _with_pictures(
         self, text: str, literal: Sequence[Range], pictures: Sequence[Picture], adapter: Any

@@ -36,6 +36,20 @@ def load_processor(source: str, config: Any, tokenizer: Any, **options: Any) -> 
     return processor
 
 
+def template_of(source: str) -> Any:
+    """The chat template that a folder or hub id keeps with its processor; None where there is none.
+
+    It needs no image processor: text is asked by the same template on machines without Pillow.
+    """
+    from transformers import ProcessorMixin
+
+    try:
+        settings, _ = ProcessorMixin.get_processor_dict(source)
+    except (OSError, ValueError, KeyError):
+        return None
+    return settings.get("chat_template")
+
+
 def _processor_class(config: Any) -> Any:
     """The family's processor, which takes nothing in place of a video processor: that would need torchvision."""
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING

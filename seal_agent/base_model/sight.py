@@ -54,6 +54,14 @@ class SeenPicture:
         return FIRST_ID + self.number * STRIDE
 
 
+class NumberedIds(list[int]):
+    """The ids of a prompt, which hold its pictures in memory until `Sight.held` has given them to whoever works on it."""
+
+    def __init__(self, ids: Iterable[int], pictures: Sequence[SeenPicture]) -> None:
+        super().__init__(ids)
+        self.pictures = tuple(pictures)
+
+
 class Sight:
     """The picture side of one model: its image processor, and the pictures that prompts hold now."""
 
@@ -90,6 +98,10 @@ class Sight:
 
     # ------------------------------------------------------------ prompts
 
+    def placeholders(self, count: int) -> str:
+        """Placeholders for pictures side by side: without text between them, Qwen takes several for one."""
+        return "\n".join([self.placeholder] * count)
+
     def expand(
         self, text: str, literal: Sequence[Range], pictures: Sequence[Picture], adapter: Any = None
     ) -> tuple[str, list[Range], list[SeenPicture]]:
@@ -119,7 +131,7 @@ class Sight:
             ranges = [(a + moved, b + moved) if a >= stop else (a, b) for a, b in ranges]
         return text, ranges, seen
 
-    def number(self, ids: Sequence[int], seen: Sequence[SeenPicture]) -> list[int]:
+    def number(self, ids: Sequence[int], seen: Sequence[SeenPicture]) -> NumberedIds:
         """The ids with a picture's own ids in place of the image token. Raises ModelError if their counts differ."""
         own = [one.first_id + i for one in seen for i in range(one.prepared.tokens)]
         places = [i for i, token in enumerate(ids) if token == self.token]
@@ -131,10 +143,10 @@ class Sight:
         numbered = list(ids)
         for place, token in zip(places, own, strict=True):
             numbered[place] = token
-        return numbered
+        return NumberedIds(numbered, seen)
 
     def see(self, picture: Picture, adapter: Any = None) -> SeenPicture:
-        """A picture as one adapter sees it; kept as long as a prompt holds it, and a while after."""
+        """A picture as one adapter sees it; kept as long as the ids of a prompt or a row hold it, and a while after."""
         with self._lock:
             key = (picture.sha256, self._view(adapter))
             seen = self._seen.get(key)
@@ -165,6 +177,13 @@ class Sight:
                 del self._seen[key]
             self._views[id(adapter)] = ref(adapter)
         return id(adapter)
+
+    def check_learns_in_view(self, model: str, fix: str) -> None:
+        """Raises InputError, which names the model and the fix, where no lesson can have a picture in view."""
+        if self.looks_both_ways:
+            raise InputError(
+                f"in {model!r} the tokens of a picture see each other, which training does not know how to do; {fix}"
+            )
 
     def held(self, ids: Iterable[int]) -> tuple[SeenPicture, ...]:
         """The pictures of a prompt, for whoever works on it to hold."""
@@ -200,10 +219,10 @@ class Sight:
         import torch
 
         marks_BT = ids_BT >= FIRST_ID
+        starts_BT = marks_BT & ((ids_BT - FIRST_ID) % STRIDE == 0)  # one picture may stand in a prompt twice
         grids = [
             self.by_number(number).prepared.inputs["image_grid_thw"]
-            for row_T, marks_T in zip(ids_BT, marks_BT, strict=True)
-            for number in ((row_T[marks_T] - FIRST_ID) // STRIDE).unique_consecutive().tolist()
+            for number in ((ids_BT[starts_BT] - FIRST_ID) // STRIDE).tolist()
         ]
         positions, short = self.rope_index(
             ids_BT.masked_fill(marks_BT, self.token),

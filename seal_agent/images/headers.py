@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # lengths of the bitmap headers that exist
 _JPEG_SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # start-of-frame markers
 _JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
-_START_OF_SCAN = 0xDA
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_JPEG_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")  # those with a length, and the end; others are passed over
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,15 @@ def read_header(data: bytes) -> Header | None:
 
 
 def jpeg_scans(data: bytes) -> int:
-    """How many scans a JPEG file has: each may go over all of its pixels. Thumbnails in its metadata count too."""
-    return data.count(b"\xff\xda")
+    """How many scans the first image of a JPEG file has: each may go over all of its pixels.
+
+    Neither its metadata nor what follows its end counts, such as the film of a motion photo.
+    """
+    scans, place = 0, 2
+    while (found := _JPEG_MARKER.search(data, place)) and (marker := found[1][0]) != _END_OF_IMAGE:
+        scans += marker == _START_OF_SCAN
+        place = found.end() + max(2, _big(data[found.end() : found.end() + 2]))
+    return scans
 
 
 def _format_of(data: bytes) -> str | None:

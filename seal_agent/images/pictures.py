@@ -6,6 +6,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from seal_agent.config import ImageLimits
 from seal_agent.images.encoding import encode_png
 from seal_agent.images.loading import ImageSource, load_image
 from seal_agent.types import Picture
@@ -29,5 +30,6 @@ def as_pictures(sources: ImageSource | Picture | Sequence[ImageSource | Picture]
 
 
 def image_of(picture: Picture) -> Image:
-    """The RGB image that a picture holds."""
-    return load_image(b64decode(picture.png)).image
+    """The RGB image that a picture holds. Its bytes are not limited again: as PNG a photo takes many times its JPEG."""
+    data = b64decode(picture.png)
+    return load_image(data, ImageLimits(max_bytes=max(1, len(data)))).image

@@ -176,8 +176,8 @@ def vote_of(texts: Sequence[str]) -> Vote:
         return Vote("", 0.0, unreadable)
     counts = Counter(map(vote_key, readable))
     key, count = counts.most_common(1)[0]
-    answer = next(text for text in readable if vote_key(text) == key)
-    return Vote(_first_line(answer), count / len(readable), unreadable, len(counts) == 1)
+    answer = _commonest(_first_line(text) for text in readable if vote_key(text) == key)
+    return Vote(answer, count / len(readable), unreadable, len(counts) == 1)
 
 
 def is_answer(text: str) -> bool:
@@ -187,9 +187,12 @@ def is_answer(text: str) -> bool:
 
 
 def vote_key(text: str) -> tuple[str, ...]:
-    """Answers with the same key count as the same: their content words, or all words where there are none."""
-    line = _first_line(text)
-    return tuple(sorted(content_words(line))) or tuple(words_of(line))
+    """Answers with the same key count as the same: their content words, or all words where there are none.
+
+    Whether they negate, and which words of place they have, belongs to it.
+    """
+    line = _ANSWER_NO.sub("", _first_line(text))
+    return tuple(sorted({*content_words(line), *_sense_of(line)})) or tuple(words_of(line))
 
 
 def gains_by_seeing(engine: Engine, rows: Sequence[tuple[str, Picture, str, str]]) -> list[float]:
@@ -225,27 +228,46 @@ def asked_of(title: str, picture: Picture, question: str) -> tuple[Message, ...]
 
 
 def _said_alike(samples: Sequence[Sequence[str]], config: PictureConfig) -> list[CheckedNote]:
-    """Sentences of the samples, with the share of samples that say the same. Each statement once."""
+    """Sentences of the samples, with the share of samples that say the same. Each statement once, as most say it."""
     notes: list[CheckedNote] = []
+    known: list[str] = []
     for sentence in (sentence for sample in samples for sentence in sample):
-        if any(says_same(sentence, checked.note.text) for checked in notes):
+        if any(says_same(sentence, other) for other in known):
             continue
-        share = sum(any(says_same(sentence, other) for other in sample) for sample in samples) / len(samples)
+        alike = [[other for other in sample if says_same(sentence, other)] for sample in samples]
+        share = sum(map(bool, alike)) / len(samples)
         flaw = "" if share >= config.agreement else f"only {share:.0%} of its descriptions say so"
-        notes.append(CheckedNote(Note(sentence), not flaw, flaw))
+        wording = _commonest(other for of_sample in alike for other in of_sample)
+        known += [sentence, wording]
+        notes.append(CheckedNote(Note(wording), not flaw, flaw))
     return notes
 
 
 def says_same(left: str, right: str) -> bool:
-    """Whether two sentences say the same of a picture: much the same words, and the same numbers."""
+    """Whether two sentences say the same of a picture: much the same words, the same numbers, words of place, and "not"."""
     words = [content_words(text) for text in (left, right)]
     numbers = [{word for word in of_text if is_number(word)} for of_text in words]
-    return numbers[0] == numbers[1] and fuzz.token_sort_ratio(*(" ".join(w) for w in words)) >= ALIKE
+    if numbers[0] != numbers[1] or _sense_of(left) != _sense_of(right):
+        return False
+    return bool(fuzz.token_sort_ratio(*(" ".join(w) for w in words)) >= ALIKE)
+
+
+def _sense_of(text: str) -> frozenset[str]:
+    """What turns a sentence round, though few of its letters say it: a negation, and words of place."""
+    language = language_of(text)
+    negated = {"not"} if negates(words_of(_COMPARISON.sub(r"not", text), language), language) else set[str]()
+    return frozenset(negated | {_PLACES[word] for word in _WORD.findall(text.casefold()) if word in _PLACES})
+
+
+def _commonest(wordings: Iterable[str]) -> str:
+    """The wording that is there most often; of equals, the first."""
+    return Counter(wordings).most_common(1)[0][0]
 
 
 def _read_alike(texts: Sequence[str], config: PictureConfig) -> list[CheckedNote]:
     """Lines of text that the samples read in the picture, letter for letter."""
-    read = [{_spaced(line) for line in text.splitlines() if _spaced(line)} for text in texts]
+    # Not as sets: their order is another in every process.
+    read = [dict.fromkeys(_spaced(line) for line in text.splitlines() if _spaced(line)) for text in texts]
     counts = Counter(line for lines in read for line in lines if not _NOTHING.match(line))
     notes = []
     for line, count in counts.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -186,10 +187,10 @@ class SealLM(HFLM):  # type: ignore[misc]
         text, images = request.args[0], as_pictures(list(visuals_of(request)))
         if not images:
             return self._cut(text, room)
-        mark = self.base.sight.placeholder
+        mark, sight = self.base.sight.placeholder, self.base.sight
         if text.count(mark) != len(images):  # else a chat template has placed them already
-            text = text.replace(PLACEHOLDER, mark)
-        return Illustrated(text if mark in text else f"{mark * len(images)}\n{text}", images)
+            text = re.sub(f"(?:{PLACEHOLDER})+", lambda run: sight.placeholders(run[0].count(PLACEHOLDER)), text)
+        return Illustrated(text if mark in text else f"{sight.placeholders(len(images))}\n{text}", images)
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """As lm-eval's `hf` model; the images of a turn go before its text, as in its multimodal model."""
