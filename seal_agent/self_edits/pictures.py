@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rapidfuzz import fuzz
@@ -23,13 +23,23 @@ from seal_agent.seeds import derived_seed
 from seal_agent.text.languages import language_of
 from seal_agent.text.reasoning import without_reasoning
 from seal_agent.text.sentences import sentences_of
-from seal_agent.text.words import content_words, is_number, words_of
+from seal_agent.text.words import content_words, is_number, negates, words_of
 from seal_agent.types import CheckedNote, Message, Note, Picture, Sampling
 
 ALIKE = 80.0  # rapidfuzz token sort ratio, 0..100, from which two descriptions say the same; not tuned
 LONGEST_ANSWER = 12  # words; a longer text is no answer to a question of this kind
 FEWEST_WORDS = 3  # of a sentence of a description
 _MARKER = re.compile(r"^\s*(?:[-*•]|\d+[.)]|Q\d*:)\s*")
+_FIRST_NO = re.compile(r"^no,\s+(?=\w)", re.IGNORECASE)  # "No, it is closed" negates the question, not what follows
+_PLACES = {  # words of place and the like, as what they count; "on", "in" and "at" are often left out and are not here
+    **dict.fromkeys(("under", "underneath", "below", "beneath"), "under"),
+    **dict.fromkeys(("over", "above"), "over"),
+    **dict.fromkeys(("beside", "next"), "beside"),
+    **{word: word for word in ("behind", "between", "bottom", "down", "front", "inside", "left", "off", "opposite")},
+    **{word: word for word in ("outside", "right", "top", "up", "without")},
+}
+_PLACE = re.compile(rf"\b(?:{'|'.join(_PLACES)})\b", re.IGNORECASE)
+_STEMMED_PLACES = frozenset(words_of(" ".join(_PLACES)))
 _NOTHING = re.compile(r"^\W*(?:none|no text|nothing)\W*$", re.IGNORECASE)
 
 
@@ -191,8 +201,8 @@ def vote_key(text: str) -> tuple[str, ...]:
 
     Whether they negate, and which words of place they have, belongs to it.
     """
-    line = _ANSWER_NO.sub("", _first_line(text))
-    return tuple(sorted({*content_words(line), *_sense_of(line)})) or tuple(words_of(line))
+    line = _FIRST_NO.sub("", _first_line(text))
+    return tuple(sorted([*(word for word in content_words(line) if word not in _STEMMED_PLACES), *_sense_of(line)]))
 
 
 def gains_by_seeing(engine: Engine, rows: Sequence[tuple[str, Picture, str, str]]) -> list[float]:
@@ -244,7 +254,7 @@ def _said_alike(samples: Sequence[Sequence[str]], config: PictureConfig) -> list
 
 
 def says_same(left: str, right: str) -> bool:
-    """Whether two sentences say the same of a picture: much the same words, the same numbers, words of place, and "not"."""
+    """Whether two sentences say the same of a picture: much the same words, and the same numbers, "not" and places."""
     words = [content_words(text) for text in (left, right)]
     numbers = [{word for word in of_text if is_number(word)} for of_text in words]
     if numbers[0] != numbers[1] or _sense_of(left) != _sense_of(right):
@@ -253,10 +263,11 @@ def says_same(left: str, right: str) -> bool:
 
 
 def _sense_of(text: str) -> frozenset[str]:
-    """What turns a sentence round, though few of its letters say it: a negation, and words of place."""
+    """What turns a sentence round in a few letters: "not" where something is negated, and the words of place."""
     language = language_of(text)
-    negated = {"not"} if negates(words_of(_COMPARISON.sub(r"not", text), language), language) else set[str]()
-    return frozenset(negated | {_PLACES[word] for word in _WORD.findall(text.casefold()) if word in _PLACES})
+    without_places = _PLACE.sub(" ", text)  # `words_of` takes "not over" for a bound
+    negated = ["not"] if negates(words_of(without_places, language), language) else []
+    return frozenset([*negated, *(_PLACES[word.casefold()] for word in _PLACE.findall(text))])
 
 
 def _commonest(wordings: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from fakes import ScriptedEngine
@@ -12,7 +12,7 @@ from seeing_models import picture
 from seal_agent.config import PictureConfig
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
-from seal_agent.self_edits.pictures import Vote, is_answer, look_at, questions_in, says_same, vote_of
+from seal_agent.self_edits.pictures import Vote, is_answer, look_at, questions_in, says_same, vote_key, vote_of
 from seal_agent.types import Completion, Grammar, Prompt, Sampling
 
 CONFIG = PictureConfig(samples=4, questions=2)
@@ -107,10 +107,49 @@ def test_answers_that_cannot_be_read_are_shown_and_not_counted() -> None:
         ("The sign has 3 arrows.", "The sign has three arrows.", True),
         ("The sign has 3 arrows.", "The sign has 4 arrows.", False),
         ("A dog runs.", "The church is tall.", False),
+        ("A black cat sleeps under the large table.", "A black cat sleeps on the large table.", False),
+        ("A black cat sleeps under the large table.", "Below the large table sleeps a black cat.", True),
+        ("A black cat sleeps left of the large table.", "A black cat sleeps right of the large table.", False),
+        ("The door of the house is not open.", "The door of the house is open.", False),
+        ("The door of the house isn't open.", "The door of the house is not open.", True),
+        ("The bridge is not over the river.", "The bridge is over the river.", False),
     ],
 )
-def test_two_sentences_say_the_same_with_the_same_words_and_numbers(left: str, right: str, same: bool) -> None:
+def test_two_sentences_say_the_same_with_the_same_words_numbers_places_and_not(
+    left: str, right: str, same: bool
+) -> None:
     assert says_same(left, right) == same
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        ("not open", "open", False),
+        ("It isn't open.", "not open", True),
+        ("No, it is closed", "closed", True),
+        ("under the table", "on the table", False),
+        ("on the table", "the table", True),
+        ("on the left", "left", True),
+        ("next to the door", "beside the door", True),
+    ],
+)
+def test_answers_count_as_the_same_with_the_same_words_places_and_not(left: str, right: str, same: bool) -> None:
+    assert (vote_key(left) == vote_key(right)) == same
+
+
+def test_of_those_that_agree_the_commonest_wording_is_kept() -> None:
+    assert vote_of(["the boat red", "red boat", "red boat", "blue"]).answer == "red boat"
+    described = ("The red doors are on a wall.", "There are red doors on the wall.", "There are red doors on the wall.")
+    seer = replace(SEER, samples={**SEER.samples, "Describe": described})
+    (seen,) = look_at(seer, [PLAN], replace(CONFIG, samples=3))
+    assert [checked.note.text for checked in seen.lines if "doors" in checked.note.text] == [described[1]]
+
+
+def test_lines_that_are_read_keep_their_order() -> None:
+    text = "\n".join(f"LINE {letter}" for letter in "HGFEDCBA")
+    (seen,) = look_at(replace(SEER, samples={**SEER.samples, "Copy": (text,)}), [PLAN], CONFIG)
+    read = [checked.note.text for checked in seen.lines if checked.note.text.startswith("The picture says")]
+    assert read == [f'The picture says "{line}".' for line in text.splitlines()]
 
 
 def test_questions_are_lines_that_end_as_questions_do() -> None:
