@@ -55,7 +55,7 @@ class SeenPicture:
 
 
 class NumberedIds(list[int]):
-    """The ids of a prompt, which hold its pictures in memory until `Sight.held` has given them to whoever works on it."""
+    """The ids of a prompt, which hold its pictures until `Sight.held` has given them to whoever works on it."""
 
     def __init__(self, ids: Iterable[int], pictures: Sequence[SeenPicture]) -> None:
         super().__init__(ids)

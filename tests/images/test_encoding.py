@@ -6,11 +6,14 @@ from base64 import b64encode
 
 import pytest
 from image_files import quarters, saved
+from PIL import Image
 
 from seal_agent.config import ImageLimits
 from seal_agent.errors import InputError
+from seal_agent.images import loading
 from seal_agent.images.encoding import decode_base64, encode_png
 from seal_agent.images.loading import load_image
+from seal_agent.images.pictures import as_picture, image_of
 
 
 def test_a_png_is_the_same_each_time_and_holds_the_same_pixels() -> None:
@@ -50,3 +53,11 @@ def test_base64_is_read_bare_and_from_a_data_address() -> None:
 def test_what_is_no_base64_is_one_sentence(text: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         decode_base64(text, ImageLimits(max_bytes=1_000))
+
+
+def test_a_photo_that_was_taken_in_may_be_larger_as_png(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = saved(Image.effect_noise((80, 80), 100), "JPEG", quality=30)
+    monkeypatch.setattr(loading, "ImageLimits", lambda: ImageLimits(max_bytes=len(photo)))
+    held = as_picture(photo)
+    assert len(held.png) * 3 // 4 > len(photo)
+    assert image_of(held).size == (80, 80)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from seal_agent.config import ImageLimits
 from seal_agent.errors import InputError, MissingDependency
+from seal_agent.images.headers import jpeg_scans
 from seal_agent.images.loading import load_image
 
 CORNERS = ((2, 2), (37, 2), (37, 17), (2, 17))
@@ -93,6 +94,19 @@ def test_exif_turns_the_image(name: str, orientation: int) -> None:
 def test_a_damaged_orientation_leaves_the_pixels() -> None:
     data = saved(quarters(), "PNG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
     assert load_image(data).sha256 == load_image(quarters()).sha256
+
+
+def test_scans_are_counted_in_the_image_and_not_in_its_metadata_or_behind_it() -> None:
+    many = b"\xff\xda\0\x02" * 200
+    data = saved(quarters(), "JPEG", progressive=True)
+    own, pixels = jpeg_scans(data), load_image(data).sha256
+    assert own > 1
+    for photo in (data + b"\0\0\0\x18ftypmp42" + many, data[:2] + b"\xff\xe1\x03\x22" + many + data[2:]):
+        assert jpeg_scans(photo) == own
+        assert load_image(photo).sha256 == pixels
+    start = data.rindex(b"\xff\xda")
+    hidden = data[start:-2].replace(b"\xff\xda", b"\xff\x02\xff\xff\xff\xda")  # a mark without a meaning hides none
+    assert jpeg_scans(data[:-2] + hidden * 3 + data[-2:]) == own + 3
 
 
 def test_metadata_and_colour_profiles_are_dropped() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import shutil
 from collections.abc import Iterator
 from functools import wraps
 from pathlib import Path
@@ -12,12 +14,12 @@ import pytest
 import torch
 from conftest import random_adapter
 from peft_reference import train_with_peft
-from seeing_models import FAMILIES, picture, seeing, shown
+from seeing_models import FAMILIES, folder_of, picture, seeing, shown
 from torch.testing import assert_close
 
 from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel
-from seal_agent.base_model.sight import FIRST_ID
+from seal_agent.base_model.sight import FIRST_ID, RECENT
 from seal_agent.config import InnerLoopConfig
 from seal_agent.errors import InputError
 from seal_agent.generation.continuous import ContinuousEngine
@@ -31,7 +33,7 @@ from seal_agent.lora.serving import serving_route
 from seal_agent.lora.targets import find_targets
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.train import train
-from seal_agent.types import IGNORE_LABEL, Completion, Message, Sampling, TrainingSequence
+from seal_agent.types import IGNORE_LABEL, Chat, Completion, Message, Sampling, TrainingSequence
 
 SMALL, WIDE, TALL = picture(1), picture(2, 90, 33), picture(3, 28, 60)
 PROMPTS = (
@@ -52,6 +54,58 @@ def test_a_batch_with_pictures_says_what_transformers_says(name: str) -> None:
     base = seeing(name)
     batch = HFEngine(base).generate(PROMPTS, SAMPLING)
     assert [completion.text for completion in batch] == [by_transformers(base, prompt) for prompt in PROMPTS]
+
+
+@pytest.mark.parametrize("name", ["llava", "qwen2-vl", "qwen2.5-vl"])
+def test_a_picture_may_stand_in_a_prompt_twice(name: str) -> None:
+    base = seeing(name)
+    prompts = (shown("Twice", WIDE, WIDE), shown("Thrice", SMALL, WIDE, SMALL))
+    batch = HFEngine(base).generate(prompts, SAMPLING)
+    assert [completion.text for completion in batch] == [by_transformers(base, prompt) for prompt in prompts]
+
+
+def test_a_prompt_may_show_more_pictures_than_are_kept_for_the_next() -> None:
+    base = seeing("llava")
+    prompt = shown("Many", *(picture(i) for i in range(RECENT + 3)))
+    (said,) = HFEngine(base).generate([prompt], SAMPLING)
+    assert said.text == by_transformers(base, prompt)
+
+
+def test_pictures_of_other_prompts_drive_none_out_of_one_that_is_put_together() -> None:
+    base = seeing("llava")
+    prompts = (shown("What?", SMALL), Chat(shown("What?", WIDE), begun="A box"))
+    encoded = [base.encode(prompt) for prompt in prompts]
+    for i in range(RECENT + 1):
+        base.sight.see(picture(100 + i))
+    assert [held.picture for ids in encoded for held in base.sight.held(ids)] == [SMALL, WIDE]
+    del encoded
+    assert len(base.sight._by_number) == RECENT
+
+
+def test_pictures_side_by_side_without_a_template_are_two() -> None:
+    pytest.importorskip("lm_eval")
+    from lm_eval.api.instance import Instance
+
+    from seal_agent.integrations.lm_eval.model import SealLM
+
+    base = seeing("qwen2-vl")
+    base.tokenizer.chat_template = None
+    mark, pair = base.sight.placeholder, (SMALL, WIDE)
+    prompt = shown("Two", *pair)
+    (told,) = HFEngine(base).generate([prompt], Sampling(6))
+    assert told.text == by_transformers(base, prompt, f"User: {mark}\n{mark}Two\nAssistant:")
+    learnt = base.turns((*prompt, Message("assistant", "Boxes")), answer_next=False)
+    assert base.tokenizer.decode([token for token in learnt if token < FIRST_ID]).endswith("Assistant: Boxes")
+
+    options = {"max_gen_toks": 6, "until": ["never said"]}
+    visual = {"visual": [image_of(one) for one in pair]}
+    requests = [
+        Instance("generate_until", {"text": text}, (text, options, visual), 0, ("quiz", 0, 1))
+        for text in ("<image><image> Two", "Two")
+    ]
+    answers = SealLM(base).generate_until(requests, disable_tqdm=True)
+    assert answers[0] == by_transformers(base, prompt, f"{mark}\n{mark} Two")
+    assert answers[1] == by_transformers(base, prompt, f"{mark}\n{mark}\nTwo")
 
 
 @every_family
@@ -149,6 +203,21 @@ def test_a_model_that_sees_more_than_its_prompt_says_so() -> None:
         HFEngine(base).generate(PROMPTS[:1], SAMPLING)
 
 
+def test_a_chat_template_that_only_the_processor_has_is_used(tmp_path: Path) -> None:
+    usual, folder = seeing("llava"), tmp_path / "model"
+    shutil.copytree(folder_of("llava"), folder)
+    template = folder / "chat_template.jinja"
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": template.read_text()}))
+    template.unlink()
+    base = load_model(folder, device="cpu", dtype="float32")
+    assert base.encode(PROMPTS[1]) == usual.encode(PROMPTS[1])
+    assert base.settings == usual.settings
+    assert base.sees
+    (folder / "preprocessor_config.json").unlink()
+    blind = load_model(folder, device="cpu", dtype="float32")
+    assert (blind.sees, blind.settings) == (False, usual.settings), "text is asked alike where no picture can be"
+
+
 def test_content_cannot_place_a_picture() -> None:
     base = seeing("llava")
     ids = base.encode((Message("user", "an <image> in words", pictures=(SMALL,)),))
@@ -167,23 +236,23 @@ def delta(adapter: LoraAdapter, name: str) -> torch.Tensor:
     return adapter.scale * adapter.pairs[name].a_DR @ adapter.pairs[name].b_RO
 
 
-def by_processor(base: BaseModel, prompt: tuple[Message, ...]) -> dict[str, torch.Tensor]:
-    """A prompt by transformers' own processor and template."""
+def by_processor(base: BaseModel, prompt: tuple[Message, ...], text: str = "") -> dict[str, torch.Tensor]:
+    """A prompt by transformers' own processor and template; or this text, with the pictures of the prompt."""
     (turn,) = prompt
     blocks = [*({"type": "image"} for _ in turn.pictures), {"type": "text", "text": turn.content}]
-    text = base.tokenizer.apply_chat_template(
+    text = text or base.tokenizer.apply_chat_template(
         [{"role": "user", "content": blocks}], tokenize=False, add_generation_prompt=True
     )
     images = {"images": [[image_of(one) for one in turn.pictures]]} if turn.pictures else {}
     return dict(base.sight.processor(text=[text], return_tensors="pt", **images))
 
 
-def by_transformers(base: BaseModel, prompt: tuple[Message, ...]) -> str:
-    inputs = by_processor(base, prompt)
+def by_transformers(base: BaseModel, prompt: tuple[Message, ...], text: str = "") -> str:
+    inputs = by_processor(base, prompt, text)
     with torch.no_grad():
-        ids = base.module.generate(**inputs, max_new_tokens=SAMPLING.max_tokens, do_sample=False)
-    text: str = base.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    return text
+        ids = base.module.generate(**inputs, max_new_tokens=6 if text else SAMPLING.max_tokens, do_sample=False)
+    said: str = base.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return said
 
 
 def streamed(engine: HFEngine, index: int, adapter: LoraAdapter | None) -> Completion:
