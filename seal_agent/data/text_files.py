@@ -33,6 +33,11 @@ def read_bytes(path: str | Path) -> bytes:
         raise InputError(f"{path} cannot be read ({err.strerror}); give a readable text file") from err
 
 
+def has_byte_order_mark(raw: bytes) -> bool:
+    """Whether a text begins with the mark of its encoding, which counts more than what it says of itself."""
+    return raw.startswith((codecs.BOM_UTF8, *(mark for mark, _ in _BYTE_ORDER_MARKS)))
+
+
 def decode_text(raw: bytes, source: str) -> str:
     """The text in the bytes of a text file, with composed accents (NFC); InputError names it as `source`."""
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if raw.startswith(mark)), "utf-8-sig")

@@ -62,6 +62,28 @@ def epub(title: str, *pages: str) -> bytes:
     return out.getvalue()
 
 
+def with_file(archive: bytes, name: str, content: str, method: int = zipfile.ZIP_STORED) -> bytes:
+    """A ZIP archive with one more file."""
+    out = io.BytesIO(archive)
+    with zipfile.ZipFile(out, "a") as book:
+        book.writestr(name, content, method)
+    return out.getvalue()
+
+
+def docx_of(body: str) -> bytes:
+    """A Word file with this XML in its body."""
+    import docx as word
+    from docx.oxml.parser import parse_xml
+
+    document = word.Document()
+    space = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    for child in parse_xml(f'<w:body xmlns:w="{space}">{body}</w:body>'):
+        document.element.body.insert_element_before(child, "w:sectPr")
+    out = io.BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
 def docx(title: str = "") -> bytes:
     """A handbook: headings, a paragraph, a list, a table with named columns."""
     import docx as word

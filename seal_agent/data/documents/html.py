@@ -23,6 +23,23 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BOLD_HEADING = 7  # the level of a paragraph that is nothing but a few bold words
 MAX_ITEM_WORDS = 12  # not tuned; longer items of a list are paragraphs
 _CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?\s*([\w-]+)", re.IGNORECASE)
+_WINDOWS = {code: bytes([code]).decode("cp1252", "ignore") or chr(code) for code in range(0x80, 0xA0)}
+"""What the HTML standard takes the control characters from U+0080 on for: dashes, quotes and "…" of Windows."""
+_REFERENCE = re.compile(r"&#(?:0*(1(?:2[89]|[345]\d))(?!\d)|x0*([89][0-9a-f])(?![0-9a-f]));?", re.IGNORECASE)
+_LABELS = {  # the charset that pages mean by a label, in Python's names (encoding.spec.whatwg.org)
+    label: charset
+    for charset, labels in (
+        ("latin-1", ("ascii", "us-ascii", "iso-8859-1", "iso8859-1", "latin1", "l1", "windows-1252", "cp1252")),
+        ("cp1254", ("iso-8859-9", "iso8859-9", "latin5")),
+        ("cp874", ("iso-8859-11", "tis-620")),
+        ("gb18030", ("gb2312", "gb_2312-80", "gbk", "x-gbk", "chinese")),
+        ("cp932", ("shift_jis", "shift-jis", "sjis", "x-sjis", "ms_kanji")),
+        ("cp949", ("euc-kr", "ks_c_5601-1987", "ksc5601", "korean")),
+        ("big5hkscs", ("big5",)),
+        ("utf-8", ("utf8", "utf-16", "utf-16le", "utf-16be")),  # in UTF-16 the label could not have been read
+    )
+    for label in labels
+}
 _XML_ENCODING = re.compile(r"^\s*<\?xml[^>]*\?>")
 
 
@@ -37,9 +54,10 @@ def read_html(text: str, title: str = "") -> Document:
 
 
 def declared_charset(raw: bytes) -> str | None:
-    """The encoding that an HTML page names for itself."""
+    """The encoding that an HTML page names for itself, and Python's name of what browsers take it for."""
     found = _CHARSET.search(raw[:4096])
-    return found.group(1).decode("ascii") if found else None
+    label = found.group(1).decode("ascii").lower() if found else ""
+    return _LABELS.get(label, label) or None
 
 
 def parse_html(text: str) -> Any:
@@ -48,8 +66,9 @@ def parse_html(text: str) -> Any:
         from lxml import etree, html
     except ImportError as err:
         raise MissingDependency("reading HTML needs lxml: pip install 'seal-agent[documents]'") from err
+    text = _REFERENCE.sub(lambda found: chr(int(found[1] or found[2], 10 if found[1] else 16)), text)
     try:
-        return html.document_fromstring(_XML_ENCODING.sub("", text))
+        return html.document_fromstring(_XML_ENCODING.sub("", text.translate(_WINDOWS)))
     except (etree.ParserError, ValueError) as err:
         raise InputError(f"the HTML holds no text ({err}); give a page with a body") from err
 
@@ -123,7 +142,7 @@ class _Reader:
 
     def _definitions(self, element: Any) -> None:
         terms, defined = [""], True
-        for child in element.iter("dt", "dd"):
+        for child in _terms(element):
             if child.tag == "dt":
                 terms, defined = [*([] if defined else terms), _text(child).rstrip(":")], False
             else:
@@ -162,9 +181,12 @@ def _is_bold(element: Any) -> bool:
 
 
 def _is_plain_list(element: Any) -> bool:
-    return not any(
-        len(list(item.iter("p"))) > 1 or any(item.iter("pre", "table", "dl", *_HEADINGS)) for item in element
-    )
+    return not any(len(list(item.iter("p"))) > 1 or _holds(item, "pre", "table", "dl", *_HEADINGS) for item in element)
+
+
+def _holds(element: Any, *tags: str) -> bool:
+    """Whether one of these stands in it. An element of lxml is no truth value: without children it is False."""
+    return next(element.iter(*tags), None) is not None
 
 
 def _items(element: Any) -> list[str]:
@@ -189,9 +211,18 @@ def _is_data_table(element: Any) -> bool:
     """Not one that only lays out a page."""
     return (
         element.get("role") != "presentation"
-        and not any(element.iter("pre", *_LISTS, *_HEADINGS))
+        and not _holds(element, "pre", *_LISTS, *_HEADINGS)
         and not any(inner is not element for inner in element.iter("table"))
     )
+
+
+def _terms(element: Any) -> Iterator[Any]:
+    """The dt and dd of a list of definitions, in groups or not; those of a list within one of them belong to it."""
+    for child in element:
+        if child.tag in ("dt", "dd"):
+            yield child
+        else:
+            yield from _terms(child)
 
 
 def _rows(element: Any) -> tuple[list[list[str]], bool]:

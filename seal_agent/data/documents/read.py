@@ -14,7 +14,7 @@ from seal_agent.data.documents.markdown import read_markdown
 from seal_agent.data.documents.pdf import read_pdf
 from seal_agent.data.documents.restructured import read_restructured
 from seal_agent.data.documents.word import read_word
-from seal_agent.data.text_files import decode_text, read_bytes
+from seal_agent.data.text_files import decode_text, has_byte_order_mark, read_bytes
 from seal_agent.errors import InputError
 
 _BINARY: dict[str, Callable[[bytes, str], Document]] = {".pdf": read_pdf, ".docx": read_word, ".epub": read_epub}
@@ -81,10 +81,10 @@ def _plain(text: str) -> Document:
 
 def _read_text(raw: bytes, source: str, kind: str) -> Document:
     charset = declared_charset(raw) if _TEXT.get(kind) is read_html else None
-    if charset and charset.lower() not in ("utf-8", "utf8", "utf-16"):
+    if charset and charset != "utf-8" and not has_byte_order_mark(raw):
         try:
             raw = raw.decode(charset).encode()
-        except (LookupError, UnicodeDecodeError):
+        except (LookupError, UnicodeError):
             raise InputError(f"{source} is not {charset} text, as it says; save it as UTF-8") from None
     text = decode_text(raw, source)
     if not any(map(str.isalnum, text)):

@@ -13,6 +13,9 @@ from seal_agent.errors import InputError, MissingDependency
 
 _HEADING = re.compile(r"heading (\d)", re.IGNORECASE)
 _BOLD_HEADING = 10  # below Word's nine levels
+_TABLE_OF_CONTENTS = re.compile(r"toc (?:\d|heading)", re.IGNORECASE)
+_AROUND = ("ins", "moveTo", "sdt", "smartTag", "fldSimple", "customXml")
+"""What stands around text and tables without a meaning of its own: insertions, content controls, tags, fields."""
 _UNTITLED = ("word document", "microsoft word")
 
 
@@ -24,6 +27,7 @@ def read_word(raw: bytes, source: str) -> Document:
         raise MissingDependency("reading Word files needs python-docx: pip install 'seal-agent[documents]'") from err
     try:
         word = docx.Document(io.BytesIO(raw))
+        _accept_changes(word.element.body)
         parts = list(_parts(word))
     except Exception as err:  # zip, XML and package errors of all kinds
         raise InputError(f"{source} is no readable Word file ({type(err).__name__}); save it as .docx again") from err
@@ -31,16 +35,44 @@ def read_word(raw: bytes, source: str) -> Document:
     return document_of(parts, "" if title.lower().startswith(_UNTITLED) else title)
 
 
+def _accept_changes(body: Any) -> None:
+    """Take out what was deleted, and put the content of each of `_AROUND` in its place, which python-docx skips."""
+    from docx.oxml.ns import qn
+
+    for mark in list(body.iter(qn("w:del"))):
+        row = mark.getparent()
+        if row is not None and row.tag == qn("w:trPr"):
+            mark = row.getparent()
+        _remove(mark)
+    for deleted in list(body.iter(qn("w:moveFrom"))):
+        _remove(deleted)
+    for outer in list(body.iter(*(qn(f"w:{name}") for name in _AROUND))):
+        content = outer.find(qn("w:sdtContent")) if outer.tag == qn("w:sdt") else outer
+        prompt = outer.find(f"{qn('w:sdtPr')}/{qn('w:showingPlcHdr')}")  # "Click here to enter text"
+        for child in list(content) if content is not None and prompt is None else []:
+            outer.addprevious(child)
+        _remove(outer)
+
+
+def _remove(element: Any) -> None:
+    if (parent := element.getparent()) is not None:
+        parent.remove(element)
+
+
 def _parts(word: Any) -> Iterator[Heading | Block]:
     for item in word.iter_inner_content():
         if hasattr(item, "rows"):
             yield from _table(item)
-        elif item.text.strip():
+        elif item.text.strip() and not _TABLE_OF_CONTENTS.match(_style_of(item)):
             yield _paragraph(item)
 
 
+def _style_of(paragraph: Any) -> str:
+    return str(getattr(paragraph.style, "name", "") or "")
+
+
 def _paragraph(paragraph: Any) -> Heading | Block:
-    text, style = paragraph.text.strip(), str(getattr(paragraph.style, "name", "") or "")
+    text, style = paragraph.text.strip(), _style_of(paragraph)
     if style.lower() == "title":
         return Heading(0, text)
     if found := _HEADING.match(style):

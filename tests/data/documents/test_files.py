@@ -6,13 +6,29 @@ import sys
 from pathlib import Path
 
 import pytest
-from document_files import docx, epub, pdf
+from document_files import docx, docx_of, epub, pdf, with_file
 
 from seal_agent.data.documents.pdf import _goes_on, _paragraph
 from seal_agent.data.documents.read import read_document
 from seal_agent.errors import InputError, MissingDependency
 
 LEFT = ["The left column begins here and", "tells of the mill of Orrin, whose mil-", "ler is Tamsin Vole."]
+CHANGED = """<w:p><w:pPr><w:tabs><w:tab w:val="left" w:pos="720"/></w:tabs></w:pPr>
+<w:r><w:t xml:space="preserve">Ask </w:t></w:r>
+<w:del><w:r><w:delText>Bo</w:delText></w:r></w:del><w:ins><w:r><w:t>Ann</w:t></w:r></w:ins>
+<w:moveFrom><w:r><w:t> today</w:t></w:r></w:moveFrom><w:r><w:t xml:space="preserve"> about </w:t></w:r>
+<w:sdt><w:sdtPr/><w:sdtContent><w:r><w:t>leave</w:t></w:r></w:sdtContent></w:sdt>
+<w:sdt><w:sdtPr><w:showingPlcHdr/></w:sdtPr><w:sdtContent><w:r><w:t>Click here</w:t></w:r></w:sdtContent></w:sdt>
+<w:smartTag><w:smartTagPr/><w:r><w:t xml:space="preserve"> in room </w:t></w:r></w:smartTag>
+<w:fldSimple><w:r><w:t>3</w:t></w:r></w:fldSimple>
+<w:moveTo><w:ins><w:r><w:t xml:space="preserve"> on Monday</w:t></w:r></w:ins></w:moveTo></w:p>
+<w:sdt><w:sdtContent><w:p><w:r><w:t>All of it is in a control</w:t></w:r></w:p>
+<w:tbl><w:tr><w:tc><w:p><w:r><w:t>City</w:t></w:r></w:p></w:tc><w:tc><w:p><w:r><w:t>Opens</w:t></w:r></w:p></w:tc>
+<w:tc><w:p><w:r><w:t>Head</w:t></w:r></w:p></w:tc></w:tr>
+<w:tr><w:tc><w:p><w:r><w:t>Orrin</w:t></w:r></w:p></w:tc><w:tc><w:sdt><w:sdtContent><w:p><w:r><w:t>9:00</w:t></w:r></w:p>
+</w:sdtContent></w:sdt></w:tc><w:tc><w:p><w:ins><w:r><w:t>Tamsin Vole</w:t></w:r></w:ins></w:p></w:tc></w:tr>
+<w:tr><w:trPr><w:del/></w:trPr><w:tc><w:p><w:r><w:t>Vell</w:t></w:r></w:p></w:tc><w:tc><w:p/></w:tc><w:tc><w:p/></w:tc></w:tr>
+</w:tbl></w:sdtContent></w:sdt>"""
 RIGHT = ["The right column comes second", "and tells of the ferry of Vell. The", "captain of it is"]
 
 
@@ -117,6 +133,62 @@ def test_a_plain_text_has_no_structure(tmp_path: Path, kind: str) -> None:
 def test_a_page_in_the_charset_that_it_names_is_read(tmp_path: Path) -> None:
     page = '<html><head><meta charset="iso-8859-1"></head><body><p>Grüße</p></body></html>'.encode("latin-1")
     assert read_document(written(tmp_path, "page.html", page)).text == "Grüße."
+
+
+@pytest.mark.parametrize(
+    ("label", "charset", "text"),
+    [
+        ("iso-8859-1", "cp1252", "10–18 “Uhr”"),
+        ("latin1", "cp1252", "it’s 5 €"),
+        ("gb2312", "gb18030", "镕基"),
+        ("Shift_JIS", "cp932", "①髙橋"),
+        ("euc-kr", "cp949", "똠방각하"),
+    ],
+)
+def test_a_charset_is_what_browsers_take_it_for(tmp_path: Path, label: str, charset: str, text: str) -> None:
+    page = f'<html><head><meta charset="{label}"></head><body><p>{text}.</p></body></html>'.encode(charset)
+    assert read_document(written(tmp_path, "page.html", page)).text == f"{text}."
+
+
+def test_windows_dashes_are_read_as_references_and_a_byte_order_mark_counts_first(tmp_path: Path) -> None:
+    text = "10&#150;18 &#x93;Grüße&#x94;\x85 &#1500;."
+    page = f'<html><head><meta charset="iso-8859-1"></head><body><p>{text}</p></body></html>'
+    assert read_document(written(tmp_path, "page.html", page.encode("utf-8-sig"))).text == "10–18 “Grüße”… ל."
+
+
+def test_what_stands_in_insertions_controls_tags_and_fields_of_a_word_file_is_read(tmp_path: Path) -> None:
+    document = read_document(written(tmp_path, "changed.docx", docx_of(CHANGED)))
+    assert [block.text for section in document.sections for block in section.blocks] == [
+        "Ask Ann about leave in room 3 on Monday.",
+        "All of it is in a control.",
+        "For Orrin, opens is 9:00 and head is Tamsin Vole.",
+    ]
+
+
+def test_a_book_is_refused_if_a_page_of_it_is_encrypted_and_not_for_its_fonts(tmp_path: Path) -> None:
+    book = epub("Handbook", "<h1>Leave</h1><p>Ask Ann.</p>")
+    for name, uri in (("fonts", "text/font.otf"), ("pages", "text/page%200.xhtml")):
+        listed = (
+            f'<e:CipherData xmlns:e="http://www.w3.org/2001/04/xmlenc#"><e:CipherReference URI="{uri}"/></e:CipherData>'
+        )
+        path = written(
+            tmp_path, f"{name}.epub", with_file(book, "META-INF/encryption.xml", f"<encryption>{listed}</encryption>")
+        )
+        if name == "fonts":
+            assert read_document(path).text.endswith("Ask Ann.")
+        else:
+            with pytest.raises(InputError, match="protected against copying"):
+                read_document(path)
+
+
+@pytest.mark.parametrize(("field", "value"), [(10, 8), (10, 99), (8, 1)], ids=["bytes", "method", "locked"])
+def test_a_damaged_book_is_one_sentence(tmp_path: Path, field: int, value: int) -> None:
+    book = bytearray(epub("Handbook", "<p>Ask Ann.</p>"))
+    entry = book.rindex(b"META-INF/container.xml") - 46  # of the archive's list; the file itself stands where it says
+    local = int.from_bytes(book[entry + 42 : entry + 46], "little")
+    book[entry + field] = book[local + field - 2] = value
+    with pytest.raises(InputError, match="no readable EPUB file"):
+        read_document(written(tmp_path, "book.epub", bytes(book)))
 
 
 @pytest.mark.parametrize(

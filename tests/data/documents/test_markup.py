@@ -142,6 +142,24 @@ def test_steps_nested_lists_and_definitions_become_sentences() -> None:
     assert section.text == "Toll, Fee: A tenth.\n\nToll, Fee: Paid in flour.\n\nRye: A grain."
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "around", ["<ul><li>{}</li></ul>", "<table><tr><td>{}</td></tr></table>"], ids=["list", "layout table"]
+)
+def test_headings_and_listings_in_lists_and_layout_tables_stay_what_they_are(around: str) -> None:
+    inner = "<h2>Leave</h2><p>Ask Ann.</p><pre>a = 1\nb = 2</pre>"
+    (section,) = read_html(f"<html><body>{around.format(inner)}</body></html>", "Handbook").sections
+    assert section.heading == ("Leave",)
+    assert [(block.text, block.whole) for block in section.blocks] == [("Ask Ann.", False), ("a = 1\nb = 2", True)]
+
+
+def test_definitions_within_a_definition_are_said_once() -> None:
+    inner = "<dl><dt>Rye</dt><dd>A grain</dd></dl>"
+    items = f"<div><dt>Toll</dt><dd>A tenth of this: {inner}</dd></div><dt>Fee</dt><dd>None</dd>"
+    (section,) = read_html(f"<html><body><dl>{items}</dl></body></html>").sections
+    assert section.text == "Toll: A tenth of this: Rye: A grain.\n\nFee: None."
+
+
 @pytest.mark.parametrize(
     ("text", "ended"),
     [
@@ -173,9 +191,21 @@ def test_a_page_inside_a_form_is_read_without_the_forms_controls() -> None:
     assert read_html(page).text == "Ask Ann.\n\nThen wait."
 
 
-def test_roles_of_sphinx_become_their_text() -> None:
-    (section,) = read_restructured("Call :class:`~mill.gear.Wheel` or :ref:`the miller <miller>`.\n").sections
-    assert section.text == "Call Wheel or the miller."
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (":class:`~mill.gear.Wheel`", "Wheel"),
+        (":py:class:`mill.gear.Wheel`", "mill.gear.Wheel"),
+        (":class:`!mill.Wheel`", "mill.Wheel"),
+        (":meth:`.Wheel.turn`", "Wheel.turn"),
+        (":file:`conf.py`", "conf.py"),
+        (":program:`python3.12`", "python3.12"),
+        (":ref:`the miller <miller>`", "the miller"),
+    ],
+)
+def test_roles_of_sphinx_become_their_text(written: str, shown: str) -> None:
+    (section,) = read_restructured(f"Call {written} first.\n").sections
+    assert section.text == f"Call {shown} first."
 
 
 def test_reading_restructured_text_opens_no_other_file() -> None:
