@@ -15,6 +15,7 @@ from seal_agent.errors import InputError
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import StageClock
+from seal_agent.self_edits.formats.registry import IN_VIEW
 from seal_agent.self_edits.pictures import Seen
 from seal_agent.self_edits.writing import passages_of
 from seal_agent.text.documents import MAX_DOCUMENT_TOKENS
@@ -51,7 +52,7 @@ def write_proposal(
     """
     looking = pictures or PictureConfig()
     _check_title(base, context.title)
-    seen = _look(engine, base, context, looking, clock, seed)
+    seen = _look(engine, base, context, config.formats, looking, clock, seed)
     sources = [
         *(_sources(base, context, document, config.max_context_tokens) if context.text.strip() else ()),
         *(
@@ -81,11 +82,22 @@ def write_proposal(
 
 
 def _look(
-    engine: Engine, base: BaseModel, context: Context, config: PictureConfig, clock: StageClock, seed: int
+    engine: Engine,
+    base: BaseModel,
+    context: Context,
+    formats: Sequence[str],
+    config: PictureConfig,
+    clock: StageClock,
+    seed: int,
 ) -> list[Seen]:
-    """What the model sees in the pictures. Raises InputError where it sees nothing and there is nothing else."""
+    """What the model sees in the pictures.
+
+    Raises InputError where it sees nothing and there is nothing else, and for formats that it cannot learn.
+    """
     if not context.images:
         return []
+    if IN_VIEW in formats:
+        base.sight.check_learns_in_view(base.name, f"leave the format {IN_VIEW} out")
     with clock.stage("look at pictures") as report:
         (seen,) = look_at_each(engine, base, [context], config, seed, report)
     check_learnable(context, seen)

@@ -98,14 +98,15 @@ def learn_by_votes(
 ) -> list[VoteRound]:
     """Run all rounds, skipping those that the run's ledger holds; the policies lie in the run's folder.
 
-    Raises CollapseError where the answers no longer differ at all, before anything is learnt from them: earlier rounds
+    Raises InputError for a model that does not see, or that cannot be trained with a picture in view. Raises
+    CollapseError where the answers no longer differ at all, before anything is learnt from them: earlier rounds
     and their policies remain, and the run's folder stands for the one before the policy that gave those answers.
 
     Args:
         progress: Called with the round, the stage, what is done and what is to do.
         on_round: Called with each round, also those that were finished before.
     """
-    _ = base.sight  # raises where the model does not see
+    base.sight.check_learns_in_view(base.name, "choose another model that sees for votes")
     watch, policy, name, before, rounds = CollapseWatch(), None, "", "", list[VoteRound]()
     folder = run.folder / POLICIES
     for number in range(config.rounds):

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from seeing_models import picture, seeing
 
+from seal_agent.adaptation.propose import write_proposal
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import PLAIN_LORA, PictureConfig, PictureVotesConfig, PolicyGradientConfig
+from seal_agent.config import PLAIN_LORA, PictureConfig, PictureVotesConfig, PolicyGradientConfig, SelfEditConfig
 from seal_agent.errors import CollapseError, InputError
 from seal_agent.generation.hf import HFEngine
 from seal_agent.lora.adapter import LoraAdapter
@@ -19,9 +20,9 @@ from seal_agent.outer_loop import collapse
 from seal_agent.outer_loop.archive.run import Run
 from seal_agent.outer_loop.picture_votes import VoteRound, entropy_of, learn_by_votes
 from seal_agent.outer_loop.policy import POLICIES, load_policy
-from seal_agent.progress import Progress
+from seal_agent.progress import Progress, StageClock
 from seal_agent.self_edits.pictures import asked_of
-from seal_agent.types import Completion, Grammar, Prompt, Sampling
+from seal_agent.types import Completion, Context, Grammar, Prompt, Sampling
 
 PICTURES = (picture(1), picture(2, 60, 40))
 QUESTION = "What is in the picture?"
@@ -135,6 +136,18 @@ def test_a_collapse_is_seen_before_anything_is_learnt_from_it(tmp_path: Path, mo
 def test_a_model_that_does_not_see_says_so(tiny_base: BaseModel, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not see"):
         rounds_in(tmp_path, Voter(tiny_base))
+
+
+def test_a_model_whose_picture_tokens_see_each_other_is_refused_before_it_is_asked(tmp_path: Path) -> None:
+    engine = Voter(seeing("gemma3"))
+    with pytest.raises(InputError, match=r"see each other.*choose another model"):
+        rounds_in(tmp_path, engine)
+    shown = Context("", "Harbour", images=PICTURES[:1])
+    config = SelfEditConfig(formats=("sentences", "picture-in-view"))
+    options: dict[str, Any] = {"adapter": "work", "parent": None, "writer": None, "seed": 0}
+    with pytest.raises(InputError, match=r"see each other.*leave the format picture-in-view out"):
+        write_proposal(engine, engine.base, shown, None, config, StageClock(None), **options)
+    assert not engine.calls
 
 
 def test_entropy_counts_readable_answers() -> None:
