@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pydantic import TypeAdapter
 
 from seal_agent.adaptation.gate.judgement import Judgement
+from seal_agent.adaptation.gate.superseded import superseded
 from seal_agent.adaptation.lesson import Lesson, job_of
 from seal_agent.answering.questions import GradedReply, reply_to_questions
 from seal_agent.answering.reader import has_reader, reader_of
@@ -195,7 +196,7 @@ class Trainer:
 
     def _job(self, work: Work, config: InnerLoopConfig) -> TrainJob:
         lesson = lesson_of(work.proposal, held_out=work.proposal.self_test)
-        replayed = [lesson_of(revision) for revision in work.earlier] if config.replay else []
+        replayed = _replayed(work) if config.replay else []
         return job_of(self.engine, self.base, lesson, config, start=work.start, earlier=replayed)
 
     def _ask_all(
@@ -206,6 +207,18 @@ class Trainer:
             return [()] * len(works)
         with clock.stage(stage) as report:
             return reply_to_questions(self.engine, self.base, contexts, self.grader, adapters, report)
+
+
+def _replayed(work: Work) -> list[Lesson]:
+    """The lessons of earlier revisions, each with its questions that a newer text answers otherwise."""
+    newer = [work.proposal.context, *(revision.context for revision in work.earlier)]
+    return [
+        replace(
+            lesson_of(revision),
+            corrected=tuple(superseded([a.question for a in revision.after], revision.context.title, newer[: age + 1])),
+        )
+        for age, revision in enumerate(work.earlier)
+    ]
 
 
 def asked_of(proposal: Proposal) -> Context:

@@ -27,7 +27,12 @@ class Change:
 
     @property
     def kind(self) -> ChangeKind:
-        """Whether the right answer was gained or lost on the way from left to right, or other words were found."""
+        """Whether the right answer was gained or lost on the way from left to right, or other words were found.
+
+        Where an answer could not be graded, there is no telling.
+        """
+        if Verdict.UNGRADED in (self.left.verdict, self.right.verdict):
+            return "other words"
         was, now = (answer.verdict is Verdict.CORRECT for answer in (self.left, self.right))
         return "other words" if was == now else "gained" if now else "lost"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from seal_agent.adaptation.edits import checked_self_edits
 from seal_agent.adaptation.examples import Example, encode_examples, shortened
+from seal_agent.adaptation.gate.superseded import note_answers, still_answers
 from seal_agent.adaptation.pictures import look_at_each, picture_edits, picture_passages
 from seal_agent.base_model.model import BaseModel
 from seal_agent.base_model.sight import FIRST_ID
@@ -27,6 +28,8 @@ from seal_agent.self_edits.parsing import notes_of
 from seal_agent.self_edits.pictures import Seen
 from seal_agent.self_edits.questions import statements_of
 from seal_agent.self_edits.writing import passages_of
+from seal_agent.text.languages import language_of
+from seal_agent.text.layout import in_one_line
 from seal_agent.training.conversations import CONVERSATION
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention.anchors import anchors
@@ -40,7 +43,7 @@ class Lesson:
 
     `held_out` are the questions of the self-test: a note that asks one of them is not trained on. `titles` has one for
     each passage, where the sections of a document have their own. `pictures` are what each passage was seen in, where
-    it was.
+    it was. `corrected` are questions that a newer text answers otherwise: what answers them is not replayed.
     """
 
     title: str
@@ -49,6 +52,7 @@ class Lesson:
     held_out: tuple[Question, ...] = ()
     titles: tuple[str, ...] = ()
     pictures: tuple[Picture | None, ...] = ()
+    corrected: tuple[Question, ...] = ()
 
     def title_of(self, part: int) -> str:
         """The title that a passage and its notes are learnt under."""
@@ -128,7 +132,7 @@ def sequences_of(
 ) -> tuple[TrainingSequence, ...]:
     """The training sequences of one adapter; `config.replay` sequences of `earlier` lessons join every new one."""
     new = _examples_of(lesson, config)
-    old = [example for before in earlier for example in _examples_of(before, config)] if config.replay else []
+    old = [example for before in earlier for example in _still_true(before, config)] if config.replay else []
     kept = anchors(engine, base, config.anchors, config.anchor_weight, config.seed) if config.anchors else []
     return (*encode_examples(engine, base, [*new, *_replayed(old, new, config)]), *kept)
 
@@ -155,6 +159,24 @@ def _examples_of(lesson: Lesson, config: InnerLoopConfig) -> list[Example]:
         examples += _of_notes(title, passage, edits, notes, config)
         examples += [Example(title, passage), *_in_view(lesson, edits)]
     return examples
+
+
+def _still_true(lesson: Lesson, config: InnerLoopConfig) -> list[Example]:
+    """The examples of an earlier lesson without those that answer what was corrected since."""
+    examples = _examples_of(lesson, config)
+    if not lesson.corrected:
+        return examples
+    answering = {example: _answers_one_of(lesson, example) for example in {replace(e, epoch=None) for e in examples}}
+    return [example for example in examples if not answering[replace(example, epoch=None)]]
+
+
+def _answers_one_of(lesson: Lesson, example: Example) -> bool:
+    """Whether an example answers one of a lesson's corrected questions as before."""
+    if example.note is None:
+        return any(still_answers(question, lesson.title, example.passage) for question in lesson.corrected)
+    note = f"{example.note.text} {example.note.answer or ''}"
+    language = language_of(example.passage or note)
+    return any(note_answers(question, lesson.title, note, language) for question in lesson.corrected)
 
 
 def _of_notes(
@@ -184,7 +206,8 @@ def _in_view(lesson: Lesson, edits: Sequence[SelfEdit]) -> Iterator[Example]:
 def _truncated_cues(title: str, passage: str, edits: Sequence[SelfEdit], config: InnerLoopConfig) -> list[Example]:
     """Truncated cues for the sentences that the notes of the format evidence answer with."""
     notes = notes_of(edits, title) if config.openings else []
-    cues, answers = {note.text for note in notes}, {note.answer for note in notes}
+    # Notes of before have the line breaks of their passage.
+    cues, answers = {note.text for note in notes}, {in_one_line(note.answer) for note in notes if note.answer}
     sources = [source for source in statements_of(title, passage) if source.sentence in answers]
     synonyms = {word: others for edit in edits for word, others in edit.synonyms}
     drawn = truncated_cues(sources, cues, synonyms, config.openings, config.epochs, config.seed)

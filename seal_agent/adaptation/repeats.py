@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seal_agent.adaptation.adapt import note_settings_of, settings_of
-from seal_agent.adaptation.gate.questions import is_superseded
+from seal_agent.adaptation.gate.superseded import superseded
 from seal_agent.adaptation.judging import more_replay
 from seal_agent.config import InnerLoopConfig, SelfEditConfig
 from seal_agent.types import Context, Revision
@@ -56,4 +56,4 @@ def content_of(context: Context) -> tuple[list[str], list[str]]:
 def _speaks_of(later: Context, revision: Revision) -> bool:
     if later.title and later.title.casefold() == revision.context.title.casefold():
         return True
-    return any(is_superseded(answer.question, revision.context.title, later) for answer in revision.after)
+    return bool(superseded([answer.question for answer in revision.after], revision.context.title, [later]))

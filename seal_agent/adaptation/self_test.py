@@ -17,7 +17,7 @@ from seal_agent.generation.engine import Engine
 from seal_agent.progress import Progress
 from seal_agent.seeds import derived_seed
 from seal_agent.self_edits.question_words import question_words_of
-from seal_agent.self_edits.questions import Sentence, answer_prompt, ask, question_flaw, sources_of
+from seal_agent.self_edits.questions import Sentence, answer_prompt, ask, question_flaw, room_for, sources_of
 from seal_agent.text.phrases import phrases_of
 from seal_agent.text.words import MONTHS, content_words, has_number, words_of
 from seal_agent.types import Grammar, Question, Sampling
@@ -78,12 +78,13 @@ def _consistent(
     ]
     prompts = [answer_prompt(sources[number], question) for number, question, _ in rows]
     grammars = [Grammar("regex", "|".join(map(_escape, phrases))) for *_, phrases in rows]
+    room = room_for(sources, _ANSWER_TOKENS)
     twice = [
         [
             completion.text.strip()
             for completion in engine.generate(prompts, sampling, progress=progress, grammars=grammars)
         ]
-        for sampling in (Sampling(_ANSWER_TOKENS), Sampling(_ANSWER_TOKENS, temperature=0.7, top_p=0.95, seed=seed))
+        for sampling in (Sampling(room), Sampling(room, temperature=0.7, top_p=0.95, seed=seed))
     ]
     consistent: list[list[Question]] = [[] for _ in sources]
     for (number, question, phrases), first, second in zip(rows, *twice, strict=True):

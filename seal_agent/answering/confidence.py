@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from seal_agent.answering.reading import Reading
 from seal_agent.answering.recall import Asked, Recalled
+from seal_agent.self_edits.asking import asking_words
+from seal_agent.text.character_pairs import share_of_terms, terms_of
 from seal_agent.text.languages import language_of
+from seal_agent.text.scripts import WITHOUT_SPACES
 from seal_agent.text.words import content_words
 
 
@@ -22,7 +25,10 @@ class Evidence:
     stated: float
     """Log-probability that it states an answer, by the reader."""
     shared: float
-    """Share of the question's content words, apart from the title's, that it has."""
+    """Share of the question's content words, apart from the title's, that it has.
+
+    Pairs of characters take their place where words are not separated.
+    """
 
     @property
     def score(self) -> float:
@@ -37,7 +43,13 @@ class Evidence:
 
 def evidence_for(asked: Asked, recalled: Recalled, reading: Reading) -> Evidence:
     """What speaks for a recalled text."""
-    language = language_of(f"{asked.question} {recalled.text}")
-    wanted = {*content_words(asked.question, language)} - {*content_words(asked.title, language)}
-    shared = len(wanted & {*content_words(recalled.text, language)}) / len(wanted) if wanted else 0.0
+    shared = _shared(asked, recalled.text, language_of(f"{asked.question} {recalled.text}"))
     return Evidence(recalled.first, recalled.mean, math.log(max(1e-3, 1 - reading.not_stated)), shared)
+
+
+def _shared(asked: Asked, text: str, language: str) -> float:
+    if language in WITHOUT_SPACES:
+        wanted = terms_of(asked.question, language, asking_words(language)) - terms_of(asked.title, language)
+        return share_of_terms(wanted, text)
+    words = {*content_words(asked.question, language)} - {*content_words(asked.title, language)}
+    return len(words & {*content_words(text, language)}) / len(words) if words else 0.0

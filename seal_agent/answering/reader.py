@@ -47,20 +47,22 @@ def reader_of(base: BaseModel, progress: Progress | None = None) -> LoraAdapter:
     Args:
         progress: Called with the optimiser steps done, if it is trained.
     """
-    with _lock:
-        if "reader" not in base.memo:
-            path = _cache_path(base)
-            base.memo["reader"] = _read(SHIPPED, base) or _read(path, base) or _trained(base, path, progress)
-        reader: LoraAdapter = base.memo["reader"]
-        return reader
+    if not has_reader(base):
+        with _lock:
+            if not has_reader(base):
+                base.memo["reader"] = _trained(base, _cache_path(base), progress)
+    reader: LoraAdapter = base.memo["reader"]
+    return reader
 
 
 def has_reader(base: BaseModel) -> bool:
-    """Whether the reader of this model need not be trained first."""
-    with _lock:
-        if "reader" not in base.memo and (found := _read(SHIPPED, base) or _read(_cache_path(base), base)):
-            base.memo["reader"] = found
-        return "reader" in base.memo
+    """Whether the reader of this model need not be trained first. Waits for no training."""
+    if "reader" not in base.memo:
+        if "reader shipped" not in base.memo:  # read once: it is another model's, or this one's
+            base.memo["reader shipped"] = _read(SHIPPED, base)
+        if found := base.memo["reader shipped"] or _read(_cache_path(base), base):
+            base.memo.setdefault("reader", found)
+    return "reader" in base.memo
 
 
 def train_reader(

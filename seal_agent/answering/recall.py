@@ -5,11 +5,14 @@ The first token decides which sentence of a passage comes, so each likely first 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.errors import TooLongError
 from seal_agent.generation.engine import Engine
+from seal_agent.generation.rows import ids_of
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.prompts import question_prompt
@@ -35,11 +38,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """A text that the adapter answers with: the log-probability of its first token, and the mean of all, in nats."""
+    """A text that the adapter answers with: the log-probability of its first token, and the mean of all, in nats.
+
+    `cut` is whether it had no room for more.
+    """
 
     text: str
     first: float
     mean: float
+    cut: bool = False
 
 
 def closed_book(title: str, question: str, adapter: LoraAdapter | None, pictures: tuple[Picture, ...] = ()) -> Asked:
@@ -48,14 +55,19 @@ def closed_book(title: str, question: str, adapter: LoraAdapter | None, pictures
 
 
 def room_for(base: BaseModel, asked: Asked, tokens: int) -> int:
-    """How many tokens a recalled sentence may take: more where the tokenizer cuts the question's script into bytes.
+    """How many tokens a recalled sentence may take, by the script of question and title."""
+    return room_beside(base, f"{asked.title} {asked.question}".strip(), tokens)
+
+
+def room_beside(base: BaseModel, text: str, tokens: int) -> int:
+    """How many tokens an answer may take: more where the tokenizer cuts the script of a text into bytes.
 
     Sixty tokens are a long sentence in English, and eight words in Hindi. The room is doubled as often as the tokens
-    per character of question and title ask for, relative to English, up to `LONGEST`.
+    per character of the text ask for, relative to English, up to `LONGEST`.
     """
     if "english density" not in base.memo:
         base.memo["english density"] = _density(base, ENGLISH)
-    density = _density(base, f"{asked.title} {asked.question}".strip()) / base.memo["english density"]
+    density = _density(base, text) / base.memo["english density"]
     room = tokens
     while density > COMMON and room < LONGEST:
         density, room = density / 2, 2 * room
@@ -69,14 +81,34 @@ def _density(base: BaseModel, text: str) -> float:
 def recall_in_full(
     engine: Engine, base: BaseModel, asked: Sequence[Asked], sampling: Sampling, progress: Progress | None = None
 ) -> list[tuple[Recalled, ...]]:
-    """What `recall` gives, with room for a sentence in the script of each question; one batch for each size of room."""
-    rooms = [room_for(base, one, sampling.max_tokens) for one in asked]
+    """What `recall` gives, with room for a sentence in the script of each question; one batch for each size of room.
+
+    Where the likeliest text was cut all the same, it is recalled again with twice the room, as far as the window goes.
+    """
+    rooms = {i: room_for(base, one, sampling.max_tokens) for i, one in enumerate(asked)}
+    found = _recall_in(engine, asked, rooms, sampling, progress)
+    wider = {i: _wider(base, asked[i], rooms[i]) for i, texts in found.items() if texts[0].cut}
+    wider = {i: room for i, room in wider.items() if room > rooms[i]}
+    with suppress(TooLongError):  # an engine's window may be smaller than the model's
+        found |= _recall_in(engine, asked, wider, sampling, progress)
+    return [found[i] for i in range(len(asked))]
+
+
+def _recall_in(
+    engine: Engine, asked: Sequence[Asked], rooms: Mapping[int, int], sampling: Sampling, progress: Progress | None
+) -> dict[int, tuple[Recalled, ...]]:
+    """What is recalled of some of the questions, by their places, each with its own room."""
     found: dict[int, tuple[Recalled, ...]] = {}
-    for room in sorted(set(rooms)):
-        places = [i for i, own in enumerate(rooms) if own == room]
+    for room in sorted(set(rooms.values())):
+        places = [i for i, own in rooms.items() if own == room]
         texts = recall(engine, [asked[i] for i in places], replace(sampling, max_tokens=room), progress)
         found.update(zip(places, texts, strict=True))
-    return [found[i] for i in range(len(asked))]
+    return found
+
+
+def _wider(base: BaseModel, asked: Asked, room: int) -> int:
+    """Twice the room, or what the window has left."""
+    return min(2 * room, max(room, LONGEST), base.window - len(ids_of(base, asked.prompt, asked.adapter)))
 
 
 def recall(
@@ -90,6 +122,7 @@ def recall(
         by_text: dict[str, Recalled] = {}
         for completion in completions:
             text, logprobs = without_reasoning(completion.text).strip(), completion.logprobs or (0.0,)
-            by_text.setdefault(text, Recalled(text, logprobs[0], sum(logprobs) / len(logprobs)))
+            cut = completion.finish_reason == "length"
+            by_text.setdefault(text, Recalled(text, logprobs[0], sum(logprobs) / len(logprobs), cut))
         found.append(tuple(by_text.values()))
     return found

@@ -25,6 +25,7 @@ from seal_agent.cli.options import (
 from seal_agent.errors import SealError, TooLongError
 
 if TYPE_CHECKING:
+    from seal_agent.base_model.model import BaseModel
     from seal_agent.types import Message
 
 ASK_EXAMPLE = (
@@ -52,6 +53,8 @@ def ask(
 
     pictures = as_pictures(image) if image else None
     seal = model_options.load(home, engine_options=engine_options)
+    if pictures is None and style is not AnswerStyleChoice.PLAIN and seal.adapter(adapter) is not None:
+        _learn_to_read(seal.base)
     with console.waiting("thinking"):
         reply = seal.reply(
             question,
@@ -73,6 +76,19 @@ def ask(
         )
     else:
         console.out.print(reply.text, markup=False, soft_wrap=True)
+
+
+def _learn_to_read(base: BaseModel) -> None:
+    """Train the model's reader where there is none yet, and say so."""
+    from seal_agent.answering.reader import has_reader, reader_of
+    from seal_agent.progress import begin_stage
+
+    if has_reader(base):
+        return
+    told = "seal: this model has no reader yet; it is trained once, which takes half an hour and more on a CPU"
+    console.err.print(f"{told} (--style plain does without)", markup=False, soft_wrap=True)
+    with console.stage_bars() as bars:
+        reader_of(base, begin_stage(bars, "learn to read"))
 
 
 def chat(

@@ -8,8 +8,17 @@ from collections.abc import Sequence
 
 from seal_agent.grading.terms import has_other_term
 from seal_agent.text import words as lexical
+from seal_agent.text.inflection import (
+    NEGATED_BEHIND,
+    fold,
+    folded_function_words,
+    has_negation_inside,
+    is_denied_inside,
+    is_negation,
+)
 from seal_agent.text.languages import ENGLISH
 from seal_agent.text.normalization import normalize_spelling, numeral_value
+from seal_agent.text.scripts import WITHOUT_SPACES
 
 _UNITS = frozenset(
     lexical.words_of(
@@ -19,6 +28,9 @@ _UNITS = frozenset(
     )
 )
 _NAME = re.compile(r"(?:the )?((?:[A-Z][\w'’-]*\.? )+)(?![IVX]+\b)([A-Z][\w'’-]+)\.?")
+_KOREAN_DENIED = fold("지")  # ends a verb that a negation follows
+_ENDS = "。.!！?？"
+ALIKE = 0.8  # of a word and its inflections; not tuned
 _CAPITALIZED_PAIR = re.compile(r"\b([A-Z][\w'’-]+) (?=([A-Z][\w'’-]+))")
 
 
@@ -37,6 +49,7 @@ def contradicts(question: str, gold: str, answer: str, language: str = ENGLISH) 
     answer_words = lexical.words_of(answer, language)
     return (
         _is_negated(question_words, gold_words, answer_words, language)
+        or (language in WITHOUT_SPACES and _is_denied_inside(question, gold, answer, language))
         or _misses_item(gold, answer_words, question_words, language)
         or (language == ENGLISH and _has_other_surname(gold, answer_words, answer, question_words))
         or _has_other_numeral(gold_words, answer_words)
@@ -52,9 +65,36 @@ def _is_negated(
         return False
     if lexical.negates(gold_words, language):
         return not lexical.negates(answer_words, language)
+    if language in NEGATED_BEHIND:
+        return _is_negated_behind(gold_words, answer_words, language)
     hits = (i for i, word in enumerate(answer_words) if word in gold_words and word not in question_words)
     first_hit = next(hits, 0)
     return lexical.negates(answer_words[max(0, first_hit - 3) : first_hit], language)
+
+
+def _is_negated_behind(gold_words: Sequence[str], answer_words: Sequence[str], language: str) -> bool:
+    """Whether a negation follows the gold, with nothing but function words between; in Korean, verbs in -지 too."""
+    is_hit = [any(lexical.word_match(word, (other,), ()) >= ALIKE for word in gold_words) for other in answer_words]
+    if True not in is_hit:
+        return False
+    behind = answer_words[len(is_hit) - is_hit[::-1].index(True) :]
+    passed_over = folded_function_words(language)
+    for word in behind:
+        if is_negation(word, language):
+            return True
+        if word not in passed_over and not (language == "ko" and word.endswith(_KOREAN_DENIED)):
+            return False
+    return False
+
+
+def _is_denied_inside(question: str, gold: str, answer: str, language: str) -> bool:
+    """The same where words are not separated: 不开放 for 开放."""
+    asked, wanted, said = ("".join(fold(text).split()).strip(_ENDS) for text in (question, gold, answer))
+    if not wanted or has_negation_inside(asked, language):
+        return False
+    if has_negation_inside(wanted, language):
+        return not has_negation_inside(said, language)
+    return is_denied_inside(wanted, said, language)
 
 
 def _misses_item(gold: str, answer_words: Sequence[str], question_words: Sequence[str], language: str) -> bool:

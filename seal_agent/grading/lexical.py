@@ -16,6 +16,9 @@ from seal_agent.types import Verdict
 
 MIN_JOINED_LETTERS = 4  # of each of two words that may be written as one
 _INITIAL = re.compile(r"\b([A-Z])(?:\.|(?= [A-Z]))")
+_MAY = re.compile(  # within a sentence, or beside a number
+    r"(?<![.!?:])\s[\"“'(]?May\b|\b[Mm]ay,? \d|\d(?:st|nd|rd|th)?,?(?: of)? [Mm]ay\b"
+)
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 _YES_NO_BY_LANGUAGE = (
     _YES_NO,
@@ -130,8 +133,13 @@ def overlap_features(question: str, gold: str, answer: str, language: str = ENGL
         "length": math.log1p(len(answer_words)),
         "number": float(bool(numbers)),
         "number_missing": float(any(hits[word] < 1 for word in numbers)),
-        "other_month": float(any(hits[word] < 1 for word in lexical.MONTHS & hits.keys())),
+        "other_month": float(any(hits[word] < 1 for word in _months(gold, language) & hits.keys())),
     }
+
+
+def _months(gold: str, language: str) -> frozenset[str]:
+    """The months that may be meant by words of a gold answer: "may" only where it is written as one."""
+    return lexical.MONTHS if language != ENGLISH or _MAY.search(gold) else lexical.MONTHS - {"may"}
 
 
 def _mean(values: Collection[float]) -> float:

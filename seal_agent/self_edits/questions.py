@@ -15,9 +15,10 @@ from seal_agent.progress import Progress
 from seal_agent.prompts import fill_turns
 from seal_agent.self_edits.question_words import localized, question_words_of
 from seal_agent.text.languages import ENGLISH, language_of
+from seal_agent.text.layout import in_one_line
 from seal_agent.text.phrases import names_of, phrases_of
 from seal_agent.text.reasoning import without_reasoning
-from seal_agent.text.scripts import UNSPACED, word_count
+from seal_agent.text.scripts import UNSPACED, room_in_script, word_count
 from seal_agent.text.sentences import is_question, sentences_of
 from seal_agent.text.words import content_words, has_number, is_number, words_of
 from seal_agent.types import CheckedNote, Note, Prompt, Sampling
@@ -25,10 +26,11 @@ from seal_agent.types import CheckedNote, Note, Prompt, Sampling
 MIN_SENTENCE_WORDS = 5  # a small model writes no good question about a shorter sentence
 MIN_CONTENT_WORDS = 2  # outside the title, for a shorter sentence to be a statement
 MAX_NEW_WORDS = 8  # content words of an answer that the question lacks; with more, it repeats the sentence
-_QUESTION_SAMPLING = Sampling(max_tokens=40, temperature=0.3, top_p=0.95, stop=("\n",))
+_TOKENS = 40  # of a question or an answer in English
+_QUESTION_SAMPLING = Sampling(temperature=0.3, top_p=0.95, stop=("\n",))
 # A small model invents in what it adds after the answer.
 _ANSWER_STOPS = ("\n", ", which", ", who", ", and", ", but", ", so ", ", as ", ", or ")
-_ANSWER_SAMPLING = Sampling(max_tokens=40, stop=_ANSWER_STOPS)
+_ANSWER_SAMPLING = Sampling(stop=_ANSWER_STOPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,12 @@ def sources_of(title: str, passage: str) -> list[Sentence]:
 
 
 def statements_of(title: str, passage: str) -> list[Sentence]:
-    """`sources_of`, and the short sentences that say something besides the title, such as "Length 31 cm."."""
+    """`sources_of`, and the short sentences that say something besides the title, such as "Length 31 cm.".
+
+    Lines that broke a sentence are joined.
+    """
     language = language_of(passage)
-    sentences, words = sentences_of(passage, language), question_words_of(language)
+    sentences, words = [in_one_line(s) for s in sentences_of(passage, language)], question_words_of(language)
     sources = [
         Sentence(title, sentence, previous if words and words.refers_back.search(sentence) else "", language)
         for previous, sentence in zip(["", *sentences], sentences, strict=False)
@@ -61,6 +66,11 @@ def statements_of(title: str, passage: str) -> list[Sentence]:
 def is_long(source: Sentence) -> bool:
     """Whether a sentence is long enough to write a question about."""
     return word_count(source.sentence) >= MIN_SENTENCE_WORDS
+
+
+def room_for(sources: Sequence[Sentence], tokens: int = _TOKENS) -> int:
+    """How many tokens a question about one of these sentences, or an answer from it, may take; `tokens` in English."""
+    return room_in_script([source.sentence for source in sources if source.language != ENGLISH], tokens)
 
 
 def is_dated(sentence: str, language: str = ENGLISH) -> bool:
@@ -97,7 +107,8 @@ def ask_and_answer(
     asked = ask(engine, sources, per_sentence, seed, progress)
     rows = [(i, question) for i, of_sentence in enumerate(asked) for question in of_sentence]
     prompts = [answer_prompt(sources[i], question) for i, question in rows]
-    completions = engine.generate(prompts, _ANSWER_SAMPLING, progress=progress)
+    sampling = replace(_ANSWER_SAMPLING, max_tokens=room_for(sources))
+    completions = engine.generate(prompts, sampling, progress=progress)
     answers = [
         next(iter(sentences_of(without_reasoning(completion.text), sources[i].language)), "")
         for (i, _), completion in zip(rows, completions, strict=True)
@@ -128,7 +139,8 @@ def ask(
         for source, source_words in zip(sources, words, strict=True)
         for word in source_words
     ]
-    completions = engine.generate(prompts, replace(_QUESTION_SAMPLING, seed=seed), progress=progress) if prompts else []
+    sampling = replace(_QUESTION_SAMPLING, max_tokens=room_for(sources), seed=seed)
+    completions = engine.generate(prompts, sampling, progress=progress) if prompts else []
     questions = iter(without_reasoning(completion.text).strip() for completion in completions)
     return [[next(questions) for _ in source_words] for source_words in words]
 

@@ -8,7 +8,7 @@ import re
 from rapidfuzz import fuzz
 
 from seal_agent.text.languages import ENGLISH
-from seal_agent.text.scripts import word_count
+from seal_agent.text.scripts import MARK, WITHOUT_SPACES, word_count
 
 # Words that begin a clause of their own.
 _JOINTS = {
@@ -19,21 +19,23 @@ _JOINTS = {
     "ru": "что который которая которое которые чтобы потому пока хотя когда после перед но если где",
 }
 LIKE = 60  # percent; not tuned
-_WITHOUT_SPACES = ("zh", "ja", "th", "lo", "km", "my")
 _WORD, _CHARACTER = re.compile(r"\S+"), re.compile(r"\S")
-_EDGES = " ,.;:()\"'。，、；："
+_EDGES = " ,.;:()\"'。，、；：\ufffd"  # the last stands for a part of a character
 _MARKS = r"[;:,、，；：—–()（）]"
 
 
-def span_like(sentence: str, words: str, language: str = ENGLISH) -> str:
+def span_like(sentence: str, words: str, language: str = ENGLISH, *, cut: bool = False) -> str:
     """The part of a sentence that these words stand for, whole words; "" where less than `LIKE` percent is alike.
 
     A small model that reads "chickpeas" may write "chickens".
+
+    Args:
+        cut: Whether the words may end within a word. Outside English they always may; in Korean a particle follows.
     """
     wanted = words.strip(_EDGES)
     if wanted in sentence:
-        return wanted
-    piece = _CHARACTER if language in _WITHOUT_SPACES else _WORD
+        return _whole(sentence, wanted, language) if cut or language not in (ENGLISH, "ko") else wanted
+    piece = _CHARACTER if language in WITHOUT_SPACES else _WORD
     pieces, count = list(piece.finditer(sentence)), len(piece.findall(wanted))
     spans = [
         sentence[pieces[i].start() : pieces[i + length - 1].end()].strip(_EDGES)
@@ -42,6 +44,15 @@ def span_like(sentence: str, words: str, language: str = ENGLISH) -> str:
     ]
     likest = max(spans, key=lambda span: fuzz.ratio(span.casefold(), wanted.casefold()), default="")
     return likest if fuzz.ratio(likest.casefold(), wanted.casefold()) >= LIKE else ""
+
+
+def _whole(sentence: str, words: str, language: str) -> str:
+    """Words that stand in a sentence, up to the end of the last one; where there are no spaces, with its marks."""
+    if not words:
+        return words
+    goes_on = MARK if language in WITHOUT_SPACES else rf"(?:\w|{MARK})"
+    rests = re.findall(rf"{re.escape(words)}({goes_on}*)", sentence)
+    return words + min(rests, key=len, default="")
 
 
 def clause_around(sentence: str, words: str, language: str = ENGLISH, most: int = 24) -> str:

@@ -53,8 +53,12 @@ _MONTHS = {
     "it": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
     "pt": "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
     "nl": "januari februari maart april mei juni juli augustus september oktober november december",
-    "ru": "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
 }
+_RUSSIAN_MONTHS = (  # in every case
+    "январ(?:ь|я|ю|е|ём|ем) феврал(?:ь|я|ю|е|ём|ем) март(?:а|у|е|ом)? апрел(?:ь|я|ю|е|ем) ма(?:й|я|ю|е|ем) "
+    "июн(?:ь|я|ю|е|ем) июл(?:ь|я|ю|е|ем) август(?:а|у|е|ом)? сентябр(?:ь|я|ю|е|ём|ем) октябр(?:ь|я|ю|е|ём|ем) "
+    "ноябр(?:ь|я|ю|е|ём|ем) декабр(?:ь|я|ю|е|ём|ем)"
+)
 _NEGATIONS = {
     "en": "not never no neither nor cannot",
     "de": "nicht nie niemals kein keine keinen keinem keiner keines",
@@ -63,7 +67,30 @@ _NEGATIONS = {
     "it": "non mai nessun nessuna",
     "pt": "não nunca jamais nenhum nenhuma",
     "ru": "не нет никогда ни",
+    "uk": "не ні ніколи немає нема",
+    "pl": "nie nigdy żaden żadna żadne",
+    "nl": "niet nooit geen noch",
+    "sv": "inte aldrig ingen inget inga ej",
+    "da": "ikke aldrig ingen intet ej",
+    "nb": "ikke aldri ingen intet ei",
+    "tr": "değil yok hayır",
+    "hi": "नहीं न मत ना",
+    "ar": "لا ليس ليست لم لن",
+    "fa": "نیست نبود هرگز نمی",
+    "he": "לא אין אינו אינה אינם בלי",
+    "ko": "안 못",
 }
+_NEGATIVE_BEGINNINGS = {"ko": "않 없 아니", "fa": "نمی نیست نبود", "tr": "değil"}
+NEGATED_BEHIND = ("tr", "hi", "fa", "ko")
+"""Languages in which a negation follows what it denies."""
+_DENIES_WHAT_FOLLOWS = {
+    "zh": re.compile("并?不是?|[没沒]有?|未|[無无]|非"),
+    "ja": re.compile("[未無不非]"),
+    "th": re.compile("ไม่(?:ได้|ใช่)?"),
+}
+_DENIES_WHAT_PRECEDES = {"ja": re.compile("(?:で|じゃ)?[はも]?(?:な(?:い|く|かった)|ありません|ません)")}
+_ONE_WAY_OR_THE_OTHER = re.compile(r"(.)[不没沒]\1|なければならない|なければなりません|なくてはならない|少なく|少ない")
+"""Characters that only look like a negation: "is it or is it not", "must", "few"."""
 _FIRST_WITH_MARKS = "\u0780"  # letters below are Latin, Greek, Cyrillic, Hebrew or Arabic: marks are accents and vowels
 _NO_JAMO = re.compile("[^\u1100-\u11ff]+")  # Korean words are compared by their letters, not by their syllables
 _AND = {"en": "and", "de": "und", "fr": "et", "es": "y|e", "it": "e|ed", "pt": "e", "nl": "en", "ru": "и"}
@@ -128,6 +155,10 @@ def with_digits(text: str, language: str) -> str:
 
 def with_english_months(text: str, language: str) -> str:
     """A lower-case text with the names of months in English."""
+    if language == "ru":
+        for pattern, month in zip(_RUSSIAN_MONTHS.split(), ENGLISH_MONTHS.split(), strict=True):
+            text = re.sub(rf"\b{pattern}\b", month, text)
+        return text
     if language not in _MONTHS:
         return text
     english = dict(zip(_MONTHS[language].split(), ENGLISH_MONTHS.split(), strict=True))
@@ -145,6 +176,41 @@ def negations(language: str) -> frozenset[str]:
     """Words such as "not", folded and stemmed outside English."""
     words = _NEGATIONS.get(language, "").split()
     return frozenset(words if language == ENGLISH else (stem(fold(word), language) for word in words))
+
+
+def is_negation(word: str, language: str) -> bool:
+    """Whether a word of `words_of` is a negation, or begins as one that is inflected does."""
+    return word in negations(language) or word.startswith(_negative_beginnings(language))
+
+
+@functools.cache
+def _negative_beginnings(language: str) -> tuple[str, ...]:
+    return tuple(fold(beginning) for beginning in _NEGATIVE_BEGINNINGS.get(language, "").split())
+
+
+def has_negation_inside(text: str, language: str) -> bool:
+    """Whether a folded text in a script without spaces has a negation among its characters."""
+    plain = _ONE_WAY_OR_THE_OTHER.sub("", text)
+    tables = (_DENIES_WHAT_FOLLOWS, _DENIES_WHAT_PRECEDES)
+    return any(table[language].search(plain) for table in tables if language in table)
+
+
+def is_denied_inside(part: str, text: str, language: str) -> bool:
+    """Whether a folded text without spaces denies a part of it, wherever that stands.
+
+    A negation stands right before it, within it, or right behind it.
+    """
+    plain = _ONE_WAY_OR_THE_OTHER.sub("", text)
+    before, behind = _DENIES_WHAT_FOLLOWS.get(language), _DENIES_WHAT_PRECEDES.get(language)
+    places = [match.span() for match in re.finditer(re.escape(part), plain)]
+    if not places:
+        within = bool(before and part in before.sub("", plain))
+        return within or bool(behind and re.search(rf"{behind.pattern}[。.]?$", plain) and "しか" not in plain)
+    return all(
+        (before is not None and re.search(rf"(?:{before.pattern})$", plain[:start]))
+        or (behind is not None and behind.match(plain, stop))
+        for start, stop in places
+    )
 
 
 @functools.cache

@@ -23,6 +23,8 @@ _ROW = re.compile(  # in columns, or of a file of comma-separated values
     r"\s*\S[^\t]*\t|.*(?:[^\s.!?] {2,}\S|\|)|(?!.*[,;]\s)(?:[^,;]*[,;]){2}"
 )
 _OPENING = "\"'“„«‹(‘「『¿¡"
+_BREAK = re.compile(r"[^\S\n]*\n\s*")
+_FULL_WIDTH = re.compile("[\u3000-\u303f\uff00-\uffef]")
 
 
 def is_laid_out(lines: Sequence[str]) -> bool:
@@ -39,6 +41,26 @@ def units_of(text: str) -> list[str]:
         return [text]
     units = (unit for paragraph in PARAGRAPH.split(text) for unit in _units(paragraph))
     return [bare for unit in units if (bare := _BULLET.sub("", unit, count=1) if _BULLET.match(unit) else unit).strip()]
+
+
+def in_one_line(text: str) -> str:
+    """A text without line breaks: each becomes a space, or nothing between characters of a script without spaces."""
+    return _BREAK.sub(_in_place_of, text) if "\n" in text else text
+
+
+def unwrapped(text: str) -> str:
+    """A text in which prose goes on where lines broke it; paragraphs, lists, tables, source code and verse stay."""
+    if "\n" not in text:
+        return text
+    for unit in units_of(text):
+        text = text.replace(unit, in_one_line(unit))
+    return text
+
+
+def _in_place_of(line_break: re.Match[str]) -> str:
+    whole = line_break.string
+    beside = (whole[line_break.start() - 1 : line_break.start()], whole[line_break.end() : line_break.end() + 1])
+    return "" if all(UNSPACED.match(char) or _FULL_WIDTH.match(char) for char in beside) else " "
 
 
 def _units(paragraph: str) -> list[str]:

@@ -13,19 +13,20 @@ from seal_agent.text.inflection import (
     ENGLISH_MONTHS,
     fold,
     folded_function_words,
+    is_negation,
     list_joints,
-    negations,
     stem,
     with_digits,
     with_english_months,
 )
 from seal_agent.text.languages import ENGLISH
-from seal_agent.text.scripts import LETTER, UNSPACED
+from seal_agent.text.scripts import LETTER, NUMERAL, UNSPACED
 
 MAX_ENDING = 5  # letters that two forms of one word differ by: "auto" and "automobile", not "cross" and "crosscountry"
 MIN_SHARED_PAIRS = 0.8  # share of neighbouring characters that a Chinese word may have in common with another
 _WORD = re.compile(rf"\d+(?:\.\d+)?|[^\W\d_]{LETTER}*")
 _NUMERAL = re.compile("[二两三四五六七八九十百千万]")  # 一 is an article more often than a number
+_NUMERALS = re.compile(f"{NUMERAL.pattern}+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _CENTURY = re.compile(r"\b(\d{1,2})(?:st|nd|rd|th) centur")
 _SPELLING_RULES = (  # spelling variants and their normal form, applied in this order to folded text
@@ -152,7 +153,7 @@ def first_sentence(text: str) -> str:
 
 def negates(words: Iterable[str], language: str = ENGLISH) -> bool:
     """Whether one of the words is a negation such as "not"."""
-    return not negations(language).isdisjoint(words)
+    return any(is_negation(word, language) for word in words)
 
 
 def is_number(word: str) -> bool:
@@ -212,6 +213,8 @@ def _similarity(word: str, other: str) -> float:
     if is_number(word) or is_number(other):
         return 0.0
     if UNSPACED.search(word):
+        if _has_other_numeral(word, other):
+            return 0.0
         return float(word in other) or _shared_pairs(word, other)
     length = min(len(word), len(other))
     if length == 1:
@@ -226,6 +229,13 @@ def _similarity(word: str, other: str) -> float:
         return 0.8
     similarity = Levenshtein.normalized_similarity(word, other)
     return similarity if similarity >= 0.8 else 0.0
+
+
+def _has_other_numeral(word: str, other: str) -> bool:
+    """Whether a number within a Chinese or Japanese word is another one, or none, in the other word: 三 beside 十三."""
+    theirs = _NUMERALS.findall(other)
+    missing = [run for run in _NUMERALS.findall(word) if run not in theirs]
+    return any(run != "一" or any("一" in other_run for other_run in theirs) for run in missing)
 
 
 def _shared_pairs(word: str, other: str) -> float:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from fakes import ScriptedEngine
+from revisions import revision
 
+from seal_agent.adaptation.adapt import Trainer, Work
 from seal_agent.adaptation.distillation import distilled
 from seal_agent.adaptation.examples import Example, encode_examples, shortened
 from seal_agent.adaptation.lesson import Lesson, job_of, sequences_of
@@ -17,6 +19,7 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.config import UNPROTECTED, InnerLoopConfig, SelfEditConfig
 from seal_agent.errors import InputError
 from seal_agent.generation.hf import HFEngine
+from seal_agent.grading.lexical import LexicalGrader
 from seal_agent.lora.adapter import new_adapter
 from seal_agent.lora.targets import find_targets
 from seal_agent.self_edits.checking import check_self_edits
@@ -32,7 +35,19 @@ from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention.anchors import anchors
 from seal_agent.training.sequences import encode_note
 from seal_agent.training.train import train
-from seal_agent.types import IGNORE_LABEL, CheckedNote, Note, Question, SelfEdit, TrainingSequence
+from seal_agent.types import (
+    IGNORE_LABEL,
+    Answer,
+    CheckedNote,
+    Context,
+    Note,
+    Proposal,
+    Question,
+    Revision,
+    SelfEdit,
+    TrainingSequence,
+    Verdict,
+)
 
 PASSAGE = (
     "The ferry to Quarnholt leaves Pier Tibbs at 18:40. Dr. Ottoline Brusk lost forty keys in 1907. Arrive hungry."
@@ -312,6 +327,33 @@ def test_every_note_is_learnt_whole_in_turn_and_otherwise_truncated() -> None:
         assert {note for of_epoch in whole for note in of_epoch} == {note for note in notes if note.answer == answer}
         assert all(sum(e.epoch == epoch for e in of_answer) == 5 for epoch in range(3)), "each in every epoch"
     assert shortened(examples, {"The first."}, 0, 3) == shortened(examples, {"The first."}, 5, 3) == examples
+
+
+def test_what_was_corrected_is_not_replayed(tiny_base: BaseModel) -> None:
+    asked = Question("How many weeks of leave does a keeper get?", ("5 weeks",))
+    old = "A keeper gets 5 weeks of leave."
+    notes = tuple(CheckedNote(Note(*note), True) for note in (("Which leave?", old), ("Who?", "Odile keeps the mill.")))
+    first = replace(
+        revision("r1"),
+        context=Context(f"{old} Odile keeps the mill.", TITLE),
+        passages=(f"{old} Odile keeps the mill.", "The mill has 5 weeks of flour."),
+        self_edits=(SelfEdit("sentences", checked=notes),),
+        after=(Answer(asked, "5 weeks", Verdict.CORRECT),),
+    )
+
+    def replayed(new: Context, *between: Revision) -> str:
+        proposal = Proposal("a", new, (new.text,), (), None, "base")
+        trainer = Trainer(tiny_base, ScriptedEngine({}), LexicalGrader())
+        job = trainer._job(Work(proposal, None, (*between, first)), replace(UNPROTECTED, openings=0, replay=9.0))
+        return " ".join(tiny_base.tokenizer.decode(sequence.input_ids) for sequence in job.sequences)
+
+    correction = Context("A keeper gets 8 weeks of leave.", TITLE)
+    assert old in replayed(Context("Makin is an atoll.", "Makin"))
+    kept = replayed(correction)
+    assert old not in kept
+    assert "Odile keeps the mill." in kept
+    assert "5 weeks of flour" in kept
+    assert old not in replayed(Context("Makin is an atoll.", "Makin"), replace(revision("r2", "r1"), context=correction))
 
 
 def test_replay_encodes_only_what_it_draws(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:

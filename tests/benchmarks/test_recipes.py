@@ -96,6 +96,9 @@ def test_another_grader_is_another_search(recipes: ModuleType, bench: list[tuple
     out = tmp_path / "recipes.json"
     search(recipes, out).explore(tried, [1], 2)
     assert "grader" not in json.loads(out.read_text(encoding="utf-8"))["config"]
+    with pytest.raises(SystemExit, match="give --out another file"):
+        search(recipes, out, "judge", "a-judge")
+    out = tmp_path / "judged.json"
     judged = search(recipes, out, "judge", "a-judge")
     assert not judged.rows
     judged.explore(tried, [1], 2)
@@ -105,7 +108,8 @@ def test_another_grader_is_another_search(recipes: ModuleType, bench: list[tuple
     out.write_text(text, encoding="utf-8")
     (row,) = [row for row in search(recipes, out, "judge", "a-judge").rows if row["domain"] == recipes.NOVEL]
     assert "correct" not in [answer["verdict"] for answer in row["answers"]]
-    assert not search(recipes, out, "model").rows
+    with pytest.raises(SystemExit, match="grader"):
+        search(recipes, out, "model")
 
 
 def test_the_default_is_the_recipe_that_won_where_it_was_confirmed(recipes: ModuleType) -> None:

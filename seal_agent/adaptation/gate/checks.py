@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from seal_agent.adaptation.gate.measure import Candidate, Measured
-from seal_agent.config import GateConfig
+from seal_agent.config import GateConfig, recorded_settings
 from seal_agent.seeds import derived_seed
-from seal_agent.types import Check, Question, Verdict, share_of
+from seal_agent.types import Check, Question, Verdict, content_hash, share_of
 
 LEARNED, EARLIER, GUARD, FACTS = "learned", "earlier lessons", "guard questions", "general facts"
-PERPLEXITY, DRIFT, APPROVAL = "perplexity", "drift", "approval"
+PERPLEXITY, DRIFT, APPROVAL, BOUNDS = "perplexity", "drift", "approval", "bounds"
 DRAWS = 2000  # bootstrap samples; the bound of a mean over a handful of questions takes few values
 
 
@@ -36,19 +37,14 @@ def gains_of(candidate: Candidate) -> list[int]:
     return [int(after) - int(before) for before, after in _graded_pairs(candidate)]
 
 
+def bounds_of(config: GateConfig) -> Check:
+    """Which settings a candidate was held to, as a hash."""
+    return Check(BOUNDS, True, f"those of the gate {content_hash([recorded_settings(asdict(config))])[:12]}")
+
+
 def are_of(checks: Sequence[Check], config: GateConfig) -> bool:
-    """Whether these are all the checks that a gate asks for, held to its bounds."""
-    bounds = {
-        LEARNED: config.minimum_gain or 0.0,
-        EARLIER: config.max_forgotten,
-        GUARD: config.max_guard_lost,
-        PERPLEXITY: config.max_perplexity,
-        DRIFT: config.max_drift,
-    }
-    asked = {LEARNED} | ({GUARD} if config.guard_questions else set())
-    asked |= {PERPLEXITY, DRIFT} if config.reference_texts else set()
-    found = {check.name: check.bound for check in checks}
-    return asked <= found.keys() and all(found[name] in (None, bounds[name]) for name in bounds.keys() & found.keys())
+    """Whether these are the checks of a gate with these settings. Ledgers of before do not say, so theirs are not."""
+    return bounds_of(config) in checks
 
 
 def _graded_pairs(candidate: Candidate) -> list[tuple[bool, bool]]:

@@ -60,7 +60,7 @@ class Gatekeeper:
         found = [own, *rules.harmless(measured, self.meter.config)]
         failed = {check.name for check in found if check.passed is False}
         if not failed:
-            return _passed(candidate, found, measured)
+            return _passed(candidate, [*found, rules.bounds_of(self.meter.config)], measured)
         if failed & NOT_RESCUED:
             return _rejected(candidate, found, measured)
         again = None
@@ -95,7 +95,7 @@ class Gatekeeper:
             (measured,) = self.meter.measure([smaller], clock)
             found = [own, *rules.harmless(measured, self.meter.config)]
             if all(check.passed is not False for check in found):
-                return _passed(smaller, found, measured, share)
+                return _passed(smaller, [*found, rules.bounds_of(self.meter.config)], measured, share)
             high = share
         return None
 

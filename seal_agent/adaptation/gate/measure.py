@@ -217,5 +217,6 @@ def _known_to_parent(lineage: Sequence[Revision], questions: Sequence[Question])
     lost: set[str] = set()
     for revision in reversed(lineage):
         for answer in revision.guard:
-            (lost.discard if answer.verdict is Verdict.CORRECT else lost.add)(answer.question.text)
+            if answer.verdict is not Verdict.UNGRADED:
+                (lost.discard if answer.verdict is Verdict.CORRECT else lost.add)(answer.question.text)
     return frozenset(question.text for question in questions) - lost

@@ -6,13 +6,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from seal_agent.adaptation.gate.superseded import related, superseded
 from seal_agent.seeds import derived_seed
-from seal_agent.self_edits.question_words import question_words_of
-from seal_agent.text.languages import language_of
-from seal_agent.text.words import content_words, words_of
 from seal_agent.types import Answer, Context, Question, Revision, Verdict
 
-RELATED = 0.66  # share of a question's content words that a text about it has: two of three; not tuned
 FAVOUR = 0.85  # weight of a revision's questions against those of the next one; not tuned
 
 
@@ -32,19 +29,20 @@ class EarlierQuestion:
 def earlier_questions(lineage: Sequence[Revision], new: Context, budget: int) -> list[EarlierQuestion]:
     """The questions of earlier revisions: all of them, or a draw of `budget` that favours recent revisions.
 
-    A question that the new text answers otherwise is left out: the last truth wins.
+    A question that the new text, or a later revision's, answers otherwise is left out: the last truth wins.
 
     Args:
         lineage: The parent and its ancestors, newest first.
         new: What is learnt now.
     """
     last = _last_verdicts(lineage)
+    newer = [new, *(revision.context for revision in lineage)]
     candidates = [
         (EarlierQuestion(answer.question, revision.context.title, right, _is_right(answer) is True), FAVOUR**age)
         for age, revision in enumerate(lineage)
         for answer in revision.after
         if (right := last.get((revision.context.title, answer.question.text))) is not None
-        if not is_superseded(answer.question, revision.context.title, new)
+        if not superseded([answer.question], revision.context.title, newer[: age + 1])
     ]
     unique = {(asked.title, asked.question.text): (asked, weight) for asked, weight in reversed(candidates)}
     if len(unique) <= budget:
@@ -54,46 +52,21 @@ def earlier_questions(lineage: Sequence[Revision], new: Context, budget: int) ->
     return [asked for asked, _ in keyed[:budget]]
 
 
-def _last_verdicts(lineage: Sequence[Revision]) -> dict[tuple[str, str], bool | None]:
-    """By title and question: whether the newest answer to it on record is right; None where it was not graded."""
+def _last_verdicts(lineage: Sequence[Revision]) -> dict[tuple[str, str], bool]:
+    """By title and question: whether the newest graded answer to it on record is right."""
     titles = {answer.question.text: r.context.title for r in reversed(lineage) for answer in r.after}
-    last: dict[tuple[str, str], bool | None] = {}
+    last: dict[tuple[str, str], bool] = {}
     for revision in reversed(lineage):
         asked_under = revision.earlier_titles or [titles.get(answer.question.text, "") for answer in revision.earlier]
-        for title, answer in zip(asked_under, revision.earlier, strict=True):
-            last[title, answer.question.text] = _is_right(answer)
-        for answer in revision.after:
-            last[revision.context.title, answer.question.text] = _is_right(answer)
+        own = [(revision.context.title, answer) for answer in revision.after]
+        for title, answer in (*zip(asked_under, revision.earlier, strict=True), *own):
+            if (right := _is_right(answer)) is not None:
+                last[title, answer.question.text] = right
     return last
 
 
 def _is_right(answer: Answer) -> bool | None:
     return None if answer.verdict is Verdict.UNGRADED else answer.verdict is Verdict.CORRECT
-
-
-def is_superseded(question: Question, title: str, new: Context) -> bool:
-    """Whether the new text speaks of all that a question asks about, and does not hold its answer any more."""
-    text = f"{new.title}. {new.text}"
-    language = language_of(text)
-    known = set(words_of(text, language))
-    held = any(set(words_of(gold, language)) <= known for gold in question.golds)
-    return not held and _is_about(f"{title} {question.text}", text, language)
-
-
-def related(questions: Sequence[Question], new: Context) -> list[Question]:
-    """The questions that the new text is about: most of their content words are in it."""
-    text = f"{new.title}. {new.text}"
-    language = language_of(text)
-    return [question for question in questions if _is_about(question.text, text, language, RELATED)]
-
-
-def _is_about(question: str, text: str, language: str, share: float = 1.0) -> bool:
-    asking = question_words_of(language)
-    ignored = (
-        set(words_of(" ".join((*asking.names, *asking.numbers, asking.what, *asking.others)))) if asking else set()
-    )
-    asked = set(content_words(question, language)) - ignored
-    return bool(asked) and len(asked & set(words_of(text, language))) >= share * len(asked)
 
 
 def guard_draw(guard: Sequence[Answer], new: Context, budget: int) -> tuple[list[Question], list[Question]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.self_edits.formats.format import copied_format
 from seal_agent.text.languages import language_of
+from seal_agent.text.layout import in_one_line
 from seal_agent.text.phrases import phrases_of
 from seal_agent.text.scripts import word_count
 from seal_agent.text.sentences import sentences_of
@@ -19,7 +20,7 @@ def cloze_notes(passage: str) -> list[Note]:
     template, language = load_prompt("cloze"), language_of(passage)
     return [
         Note(fill(template, sentence=sentence.replace(phrase, GAP, 1)), phrase)
-        for sentence in sentences_of(passage, language)
+        for sentence in map(in_one_line, sentences_of(passage, language))
         if word_count(sentence) >= MIN_SENTENCE_WORDS
         for phrase in phrases_of(sentence, language)
     ]

@@ -9,15 +9,10 @@ import torch
 from revisions import revision
 
 from seal_agent.adaptation.gate import checks
-from seal_agent.adaptation.gate.measure import Candidate, Measured, mean_divergence
-from seal_agent.adaptation.gate.questions import (
-    EarlierQuestion,
-    earlier_questions,
-    guard_draw,
-    is_superseded,
-    related,
-)
+from seal_agent.adaptation.gate.measure import Candidate, Measured, _known_to_parent, mean_divergence
+from seal_agent.adaptation.gate.questions import EarlierQuestion, earlier_questions, guard_draw
 from seal_agent.adaptation.gate.scaling import scaled
+from seal_agent.adaptation.gate.superseded import is_superseded, related
 from seal_agent.answering.questions import GradedReply
 from seal_agent.config import GateConfig
 from seal_agent.data import bundled
@@ -169,12 +164,22 @@ def test_what_could_not_be_graded_is_not_checked() -> None:
 
 def test_checks_of_another_gate_do_not_count_as_those_of_this_one() -> None:
     measured = replace(guarded(1), perplexity=10.0, base_perplexity=10.0, drift=0.1)
-    made = (checks.learned(candidate("----", "++++"), GATE), *checks.harmless(measured, GATE))
+    of_before = (checks.learned(candidate("----", "++++"), GATE), *checks.harmless(measured, GATE))
+    made = (*of_before, checks.bounds_of(GATE))
     assert checks.are_of(made, GATE)
-    assert not checks.are_of(made, replace(GATE, max_drift=0.1))
-    assert not checks.are_of(made[:2], GATE)
+    assert not checks.are_of(of_before, GATE), "ledgers of before do not say"
     assert not checks.are_of((), GATE)
     assert not checks.are_of((Check("gate", None, "skipped"),), GATE)
+    for changed in (
+        {"max_drift": 0.1},
+        {"minimum_gain": 0.0},
+        {"confidence": 0.99},
+        {"max_guard_lost_in_all": 0.1},
+        {"max_forgotten_in_all": 0.1},
+        {"guard_questions": 80},
+        {"earlier_questions": 4},
+    ):
+        assert not checks.are_of(made, replace(GATE, **changed)), changed  # type: ignore[arg-type]
 
 
 def test_perplexity_and_drift_have_their_bounds() -> None:
@@ -221,6 +226,19 @@ def test_the_last_answer_on_record_counts() -> None:
     assert not asked.right
 
 
+def test_what_could_not_be_graded_changes_nothing_on_record() -> None:
+    unsure = replace(known(1), verdict=Verdict.UNGRADED)
+    first = replace(revision("r1"), context=Context("t", "T"), after=(known(1),))
+    second = replace(revision("r2", "r1"), earlier=(unsure,))
+    (asked,) = earlier_questions([second, first], Context("new"), 10)
+    assert asked.right, "a judge that was away does not end the question"
+    lost, kept = (Answer(CAPITAL, "", verdict) for verdict in (Verdict.WRONG, Verdict.CORRECT))
+    ungraded = Answer(CAPITAL, "", Verdict.UNGRADED)
+    for guard, known_still in (((ungraded,), True), ((lost, ungraded), False), ((lost, kept, ungraded), True)):
+        parent = replace(revision("r1"), guard=guard)
+        assert (CAPITAL.text in _known_to_parent([parent], [CAPITAL])) is known_still
+
+
 def test_one_question_under_two_titles_is_two_questions() -> None:
     asked = Question("Who runs it?", ("Ann",))
     right, wrong = (Answer(asked, "", verdict) for verdict in (Verdict.CORRECT, Verdict.WRONG))
@@ -241,6 +259,51 @@ def test_the_last_truth_wins() -> None:
     )
     assert earlier_questions([first], Context("Betio is the capital of Kiribati."), 10) == []
     assert len(earlier_questions([first], Context("Makin is an atoll."), 10)) == 1
+
+
+WEEKS = "How many weeks of leave does a keeper get?"
+JAPANESE, THAI = "キリバスの首都はどこですか？", "เมืองหลวงของคิริบาสคืออะไร"
+CHINESE, KOREAN = "基里巴斯的首都是哪里？", "키리바시의 수도는 어디입니까?"
+
+
+@pytest.mark.parametrize(
+    ("question", "gold", "title", "text", "superseded"),
+    [
+        (WEEKS, "5 weeks", "Handbook", "A keeper gets 8 weeks of leave. Leave is granted within 5 days.", True),
+        (WEEKS, "5 weeks", "Handbook", "A keeper gets 8 weeks of leave, and hears of it within 5 days.", True),
+        (WEEKS, "5 weeks", "Handbook", "A keeper gets leave every year. It is 5 weeks.", False),
+        ("What is the capital?", "Tarawa", "Kiribati", "Tarawa is a town. It is the capital of Kiribati.", False),
+        (
+            "Wie viele Wochen Urlaub bekommt ein Wärter?",
+            "5 Wochen",
+            "Handbuch",
+            "Ein Wärter bekommt 8 Wochen Urlaub. Anträge werden in 5 Tagen beantwortet.",
+            True,
+        ),
+        (CHINESE, "塔拉瓦", "基里巴斯", "基里巴斯的首都是贝蒂奥。", True),
+        (CHINESE, "塔拉瓦", "基里巴斯", "基里巴斯的首都是塔拉瓦。", False),
+        (CHINESE, "塔拉瓦", "基里巴斯", "基里巴斯的面积是811平方公里。", False),
+        ("员工每年有几周假期？", "5周", "手册", "员工每年有8周假期。申请在5天内答复。", True),
+        ("塔恩比灯塔的第一任看守人是谁？", "奥迪尔", "塔恩比灯塔", "塔恩比灯塔的第二任看守人是科林。", False),
+        (JAPANESE, "タラワ", "キリバス", "キリバスの首都はベティオです。", True),
+        (JAPANESE, "タラワ", "キリバス", "キリバスの首都はタラワです。", False),
+        (THAI, "ตาระวา", "คิริบาส", "เมืองหลวงของคิริบาสคือเบทิโอ", True),
+        (THAI, "ตาระวา", "คิริบาส", "เมืองหลวงของคิริบาสคือตาระวา", False),
+        (KOREAN, "타라와", "키리바시", "키리바시의 수도는 베티오이다.", True),
+        (KOREAN, "타라와", "키리바시", "키리바시의 수도는 타라와이다.", False),
+    ],
+)
+def test_an_answer_is_looked_for_where_the_new_text_speaks_of_it(
+    question: str, gold: str, title: str, text: str, superseded: bool
+) -> None:
+    assert is_superseded(Question(question, (gold,)), title, Context(text, title)) is superseded
+
+
+def test_what_a_later_revision_corrected_is_not_asked_again_about_a_third_text() -> None:
+    old = Answer(Question(WEEKS, ("5 weeks",)), "5 weeks", Verdict.CORRECT)
+    first = replace(revision("r1"), context=Context("A keeper gets 5 weeks of leave.", "Handbook"), after=(old,))
+    second = replace(revision("r2", "r1"), context=Context("A keeper gets 8 weeks of leave.", "Handbook"))
+    assert earlier_questions([second, first], Context("Makin is an atoll."), 10) == []
 
 
 def test_guard_questions_about_the_text_itself_are_always_asked() -> None:
