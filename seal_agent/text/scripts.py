@@ -20,7 +20,7 @@ WITHOUT_SPACES = ("zh", "ja", "th", "lo", "km", "my")
 """Languages of those scripts."""
 LETTERS_PER_WORD = 2  # in those scripts; most Chinese words have two characters
 
-SEVERAL_BYTES, SOME_BYTES = 1.5, 1.02  # in UTF-8, per letter; not tuned
+SEVERAL_BYTES = 1.5  # in UTF-8, per letter; not tuned
 NUMERAL = re.compile(r"[\d〇零一二三四五六七八九十百千万萬億亿兆两兩]")
 """A character of a number, in digits or in Chinese or Japanese."""
 
@@ -32,10 +32,9 @@ def word_count(text: str) -> int:
 
 
 def room_in_script(texts: Iterable[str], tokens: int) -> int:
-    """How many tokens an answer about one of these texts may take, where it takes `tokens` in English.
+    """How many tokens an answer about one of these texts, none of them English, may take; `tokens` in English.
 
-    Tokenizers cut letters that they hardly know into bytes: four times as many where most letters have several bytes,
-    twice as many where some have.
+    Twice as many, and four times where most letters have several bytes: tokenizers cut those into their bytes.
     """
-    bytes_per_letter = max((len(text.encode(errors="replace")) / max(1, len(text)) for text in texts), default=1.0)
-    return tokens * (4 if bytes_per_letter >= SEVERAL_BYTES else 2 if bytes_per_letter > SOME_BYTES else 1)
+    bytes_per_letter = [len(text.encode(errors="replace")) / max(1, len(text)) for text in texts]
+    return tokens * (4 if max(bytes_per_letter, default=0) >= SEVERAL_BYTES else 2 if bytes_per_letter else 1)

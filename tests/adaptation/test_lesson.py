@@ -353,7 +353,9 @@ def test_what_was_corrected_is_not_replayed(tiny_base: BaseModel) -> None:
     assert old not in kept
     assert "Odile keeps the mill." in kept
     assert "5 weeks of flour" in kept
-    assert old not in replayed(Context("Makin is an atoll.", "Makin"), replace(revision("r2", "r1"), context=correction))
+    assert old not in replayed(
+        Context("Makin is an atoll.", "Makin"), replace(revision("r2", "r1"), context=correction)
+    )
 
 
 def test_replay_encodes_only_what_it_draws(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,6 +215,17 @@ def test_without_questions_it_says_that_learning_was_not_checked(model: SelfAdap
     assert check_of(revision, checks.DRIFT)
 
 
+def test_what_a_laxer_gate_took_and_somebody_rolled_back_is_judged_when_it_comes_again(
+    model: SelfAdaptingModel,
+) -> None:
+    lax = GateConfig(confidence=0.5)
+    first = adapt(model, gate=lax)
+    model.rollback()
+    assert adapt(model, gate=lax) == first
+    model.rollback()
+    assert adapt(model, gate=GateConfig()).checks != first.checks
+
+
 def test_no_gate_says_what_it_skips(model: SelfAdaptingModel) -> None:
     revision = adapt(model, gate=None)
     assert revision.status == "active"
