@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from seal_agent.answering import reader as room
 from seal_agent.answering.reader import NOT_STATED, exercises, has_reader, reader_of
 from seal_agent.answering.reading import read
 from seal_agent.base_model.model import BaseModel
+from seal_agent.cli.ask import _learn_to_read
 from seal_agent.data import bundled
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.types import IGNORE_LABEL, ReadingPassage
@@ -78,6 +80,25 @@ def test_it_is_trained_once_per_model_and_kept(
     assert same(reader_of(tiny_base), first)
 
 
+def test_whoever_asks_for_a_reader_waits_for_no_training(tiny_base: BaseModel, tmp_path: Path) -> None:
+    tiny_base.memo.pop("reader")
+    with room._lock, ThreadPoolExecutor(1) as other:
+        assert other.submit(has_reader, tiny_base).result(timeout=30) is False
+
+
+def test_asking_says_that_a_reader_is_trained_first(
+    tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(room, "cache_home", lambda: tmp_path)
+    trained = tiny_base.memo.pop("reader")
+    monkeypatch.setattr(room, "train_reader", lambda *_: trained)
+    _learn_to_read(tiny_base)
+    assert "no reader yet" in capsys.readouterr().err
+    assert tiny_base.memo["reader"] is trained
+    _learn_to_read(tiny_base)
+    assert not capsys.readouterr().err
+
+
 def test_a_damaged_reader_is_trained_again(
     tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,3 +139,15 @@ def test_a_reading_says_how_likely_it_is_that_nothing_is_stated(tiny_base: BaseM
     assert stated.text == "Odile Brannock"
     assert silent.text == "hazelnut oil"
     assert silent.not_stated > 0.5
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [("What was tied to the pianos?", "a rope"), ("Was it the pianos or the harps?", "the pianos")],
+)
+def test_an_answer_of_the_questions_words_stands_where_it_names_alternatives(
+    tiny_base: BaseModel, question: str, said: str
+) -> None:
+    engine = ScriptedEngine(lambda *_: f"the pianos{BRANCH}a rope")
+    (reading,) = read(engine, random_adapter(tiny_base, 0), [("", "A rope was tied to the pianos.", question)])
+    assert reading.text == said

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
+
 import pytest
 from fakes import BRANCH, ScriptedEngine
 
+from seal_agent.answering import reader as room
+from seal_agent.answering.confidence import evidence_for
 from seal_agent.answering.reader import NOT_STATED
-from seal_agent.answering.recall import closed_book, room_for
-from seal_agent.answering.replies import is_question, is_recall, reply_all, reply_in_chat
+from seal_agent.answering.reading import Reading, read
+from seal_agent.answering.recall import Recalled, closed_book, recall_in_full, room_for
+from seal_agent.answering.replies import is_question, is_recall, reply_all, reply_in_chat, titled
 from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import AnswerConfig
+from seal_agent.config import AnswerConfig, AnswerStyle
 from seal_agent.lora.adapter import LoraAdapter, new_adapter
 from seal_agent.lora.targets import find_targets
+from seal_agent.prompts import reading_prompt
 from seal_agent.types import Grammar, Message, Sampling
 
 SENTENCE = "The engine was patented in 1698 by Thomas Savery, an English engineer."
@@ -125,9 +131,117 @@ def test_a_reply_in_a_chat_keeps_its_limits(tiny_base: BaseModel, adapter: LoraA
     assert stopped.text == "Thomas"
 
 
+def test_the_title_of_a_turn_is_no_part_of_its_question(
+    tiny_base: BaseModel, adapter: LoraAdapter, reader: LoraAdapter
+) -> None:
+    read: list[str] = []
+
+    def say(turn: str, one: LoraAdapter | None) -> str:
+        read.extend([turn] if one is reader else [])
+        return "Thomas Savery" if one is reader else SENTENCE
+
+    turn = f"Topic: Steam\n{QUESTION}"
+    reply, _ = reply_in_chat(ScriptedEngine(say), tiny_base, (Message("user", turn),), Sampling(64), adapter, "short")
+    assert reply.text == "Thomas Savery"
+    assert read == [reading_prompt("Steam", SENTENCE, QUESTION)]
+    assert is_recall((Message("user", "Topic: Steam\nwho patented the engine"),), Sampling(), "short")
+    assert not is_recall((Message("user", "Topic: Steam\nWrite a poem."),), Sampling(), "short")
+    assert titled("Topic: Steam") == ("", "Topic: Steam")
+
+
+@dataclass
+class Narrow(ScriptedEngine):
+    """Recalls what it has room for, a token a letter."""
+
+    room: list[int] = field(default_factory=list)
+
+    def branches(self, prompts, sampling, count, adapters=None, progress=None, *, least=0.0):  # type: ignore[no-untyped-def]
+        self.room.append(sampling.max_tokens)
+        full = super().branches(prompts, sampling, count, adapters, progress, least=least)
+        return [
+            [
+                replace(
+                    one,
+                    text=one.text[: sampling.max_tokens],
+                    finish_reason="length" if len(one.text) > sampling.max_tokens else "stop",
+                )
+                for one in completions
+            ]
+            for completions in full
+        ]
+
+
+def test_a_sentence_that_was_cut_is_recalled_again_with_twice_the_room(
+    tiny_base: BaseModel, adapter: LoraAdapter
+) -> None:
+    engine = Narrow(lambda turn, _: SENTENCE if "patented" in turn else OTHER)
+    asked = [closed_book("", question, adapter) for question in (QUESTION, "What did Spain pump?")]
+    long, short = recall_in_full(engine, tiny_base, asked, Sampling(len(OTHER)))
+    assert (long[0].text, long[0].cut, short[0].text) == (SENTENCE, False, OTHER)
+    assert engine.room == [len(OTHER), 2 * len(OTHER)]
+    assert [len(call.prompts) for call in engine.calls] == [2, 1], "what ended by itself stays"
+
+
+def test_the_reader_has_room_in_the_script_of_the_text(
+    tiny_base: BaseModel, reader: LoraAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Narrow(lambda turn, _: "答案")
+    monkeypatch.setattr(
+        BaseModel, "content_ids", lambda _, text: [0] * (len(text.encode()) // (4 if text.isascii() else 1))
+    )
+    read(engine, reader, [("", SENTENCE, QUESTION), ("", "灯塔建于1867年，由奥迪尔建造。", "谁？")], tiny_base)
+    assert engine.room == [24, 24 * 8]
+
+
+@pytest.mark.parametrize("style", ["short", "sentence"])
+def test_lines_that_broke_a_sentence_are_joined(
+    tiny_base: BaseModel, adapter: LoraAdapter, reader: LoraAdapter, style: AnswerStyle
+) -> None:
+    wrapped = SENTENCE.replace("by Thomas ", "by Thomas\n")
+    engine = engine_of(reader, wrapped, {wrapped: "Thomas\nSavery"})
+    assert ask(engine, tiny_base, adapter, style=style).text == ("Thomas Savery" if style == "short" else SENTENCE)
+
+
+def test_nobody_in_a_chat_waits_for_a_reader(
+    tiny_base: BaseModel, adapter: LoraAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "_read", lambda folder, base: None)
+    monkeypatch.setattr(room, "train_reader", None)
+    tiny_base.memo.pop("reader")
+    engine = ScriptedEngine(lambda turn, adapter: SENTENCE)
+    reply, _ = reply_in_chat(engine, tiny_base, (Message("user", QUESTION),), Sampling(64), adapter, "short")
+    assert (reply.text, len(engine.calls)) == (SENTENCE, 1)
+
+
+@pytest.mark.parametrize(
+    ("question", "right", "wrong"),
+    [
+        ("灯塔是谁建造的？", "灯塔由奥迪尔建造。", "灯塔高31米。"),
+        ("灯台を建てた技師は誰ですか？", "技師のオディールが灯台を建てた。", "ガチョウは霧を好む。"),
+        ("Who built the lighthouse?", "Odile built the lighthouse.", "The geese like fog."),
+    ],
+)
+def test_a_sentence_shares_words_with_its_question_in_every_script(question: str, right: str, wrong: str) -> None:
+    def shared(text: str) -> float:
+        return evidence_for(closed_book("", question, None), Recalled(text, 0.0, 0.0), Reading("", 1.0, 0.0)).shared
+
+    assert shared(right) == 1.0
+    assert shared(wrong) <= 0.5
+
+
 @pytest.mark.parametrize(
     ("text", "asks"),
     [
+        ("Πού είναι ο φάρος;", True),
+        ("首都はどこですか。", True),
+        ("海は静か。", False),
+        ("办公室什么时候关门", True),
+        ("我不知道为什么。", False),
+        ("เมืองหลวงของคิริบาสคืออะไร", True),
+        ("ผมรักทะเล", False),
+        ("수도는 어디입니까", True),
+        ("네 시에 만나요.", False),
+        ("¿Dónde está el faro", True),
         ("Who keeps the lighthouse?", True),
         ("who keeps the lighthouse", True),
         ("谁看守灯塔？", True),

@@ -7,11 +7,13 @@ import re
 import pytest
 from fakes import ScriptedEngine
 
+from seal_agent.adaptation.self_test import write_self_tests
 from seal_agent.data.bundled import novel
 from seal_agent.prompts import load_prompt
 from seal_agent.self_edits.cues import cues_of
 from seal_agent.self_edits.formats.cloze import GAP, cloze_notes
 from seal_agent.self_edits.formats.evidence import evidence_notes
+from seal_agent.self_edits.formats.sentences import sentence_notes
 from seal_agent.self_edits.parsing import parse
 from seal_agent.self_edits.question_words import describe_languages, localized, question_words_of
 from seal_agent.self_edits.questions import Sentence, ask, ask_and_answer, question_flaw, question_words, statements_of
@@ -155,3 +157,28 @@ def test_an_answer_does_not_end_at_an_abbreviation(sentence: str, question: str,
     ((checked,),) = ask_and_answer(engine, [Sentence("", sentence, language=language)], 1)
     assert checked.note.answer is not None
     assert checked.note.answer.startswith(answer)
+
+
+@pytest.mark.parametrize(("language", "tokens"), [("de", 80), ("ru", 160), ("zh", 160)])
+def test_a_question_has_room_in_its_script(language: str, tokens: int) -> None:
+    engine = ScriptedEngine(lambda prompt, adapter: "?")
+    sources = statements_of(*PASSAGES[language])
+    ask_and_answer(engine, sources, 1)
+    write_self_tests(engine, [(PASSAGES[language][0], [PASSAGES[language][1]])], 2)
+    assert [call.sampling.max_tokens for call in engine.calls][:2] == [tokens, tokens]
+    assert engine.calls[-1].sampling.max_tokens == tokens * 32 // 40
+    english = ScriptedEngine(lambda prompt, adapter: "?")
+    ask_and_answer(english, statements_of("Mill", "The old mill was built in 1782 by Jonas Feld."), 1)
+    assert {call.sampling.max_tokens for call in english.calls} == {40}
+
+
+def test_lines_that_broke_a_sentence_are_joined_in_notes() -> None:
+    wrapped = (
+        "The old mill of Brennick was built in 1782 by\nthe carpenter Jonas Feld, who had walked there\nfrom Bonn."
+    )
+    (source,) = statements_of("Mill", wrapped)
+    assert source.sentence == wrapped.replace("\n", " ")
+    assert [note.text for note in sentence_notes(wrapped)] == [source.sentence]
+    assert all("\n" not in note.text for note in cloze_notes(wrapped))
+    poem = "The mill stands still\nThe river sleeps all night"
+    assert [one.sentence for one in statements_of("Mill", poem)] == poem.split("\n")

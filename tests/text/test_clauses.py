@@ -39,7 +39,17 @@ def test_the_clause_of_an_answer(sentence: str, words: str, clause: str, languag
         ("It leaves at 18:40.", "the mayor's elephant", "", "en"),
         ("It leaves at 18:40.", "", "", "en"),
         ("灯塔建于1867年，由奥迪尔建造。", "由奥迪建造", "由奥迪尔建造", "zh"),
+        ("灯塔由奥迪尔建造。", "奥迪尔\ufffd", "奥迪尔", "zh"),
+        ("Der Kaiserlich-Königliche Hof kam.", "Kaiserlich-König", "Kaiserlich-Königliche", "de"),
+        ("수도는 타라와이다.", "타라와", "타라와", "ko"),
     ],
 )
 def test_the_part_of_a_sentence_that_an_answer_means(sentence: str, words: str, span: str, language: str) -> None:
     assert span_like(sentence, words, language) == span
+
+
+def test_words_that_were_cut_go_on_to_the_end_of_the_last_one() -> None:
+    sentence = "Odile Brannock built it at 18:40."
+    assert span_like(sentence, "Odile Brann", cut=True) == "Odile Brannock"
+    assert span_like(sentence, "18:4", cut=True) == "18:40"
+    assert span_like(sentence, "Odile Brann") == "Odile Brann"

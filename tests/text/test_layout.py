@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from seal_agent.text.layout import in_one_line, unwrapped
 from seal_agent.text.sentences import sentences_of
 
 WRAPPED = """The harbour of Orrin was built in 1907 after the great flood by
@@ -70,3 +71,12 @@ def test_prose_that_is_wrapped_goes_on() -> None:
 )
 def test_lines_mean_the_same_in_every_language(language: str, text: str, sentences: list[str]) -> None:
     assert sentences_of(text, language) == sentences
+
+
+def test_prose_goes_on_where_lines_broke_it_and_laid_out_lines_stay() -> None:
+    assert in_one_line("built by  \n  Odile\nBrannock") == "built by Odile Brannock"
+    assert in_one_line("灯塔由奥\n迪尔建造，\n很高") == "灯塔由奥迪尔建造，很高"
+    wrapped = "The tower was built in 1867 by the engineer\nOdile Brannock, who came from the island of"
+    assert unwrapped(wrapped) == wrapped.replace("\n", " ")
+    for text in ("One line.", "- one\n- two", "def f(x):\n    return x", "First paragraph.\n\nSecond one."):
+        assert unwrapped(text) == text
