@@ -117,6 +117,47 @@ def test_wrong_answers(gold: str, answer: str) -> None:
     assert verdict((gold,), answer) is Verdict.WRONG
 
 
+@pytest.mark.parametrize(
+    ("question", "gold", "wrong", "right"),
+    [
+        ("Hoe is het kantoor op maandag?", "geopend", "Het kantoor is niet geopend.", "Het kantoor is geopend."),
+        ("Hur är kontoret?", "öppet", "Kontoret är inte öppet.", "Kontoret är öppet."),
+        ("Hvordan er kontoret?", "åbent", "Kontoret er ikke åbent.", "Kontoret er åbent."),
+        ("Jakie jest biuro?", "otwarte", "Biuro nie jest otwarte.", "Biuro jest otwarte."),
+        ("Який офіс?", "відкритий", "Офіс не відкритий.", "Офіс відкритий."),
+        ("कार्यालय कैसा है?", "खुला", "कार्यालय खुला नहीं है।", "कार्यालय खुला है।"),
+        ("राजधानी?", "बेतियो", "बेतियो नहीं, तारावा है।", "तारावा नहीं, बेतियो है।"),
+        ("كيف المكتب؟", "مفتوح", "المكتب ليس مفتوح.", "المكتب مفتوح."),
+        ("دفتر چگونه است؟", "باز", "دفتر باز نیست.", "دفتر باز است."),
+        ("מה מצב המשרד?", "פתוח", "המשרד לא פתוח.", "המשרד פתוח."),
+        ("Bu ofis pazartesi günleri nasıl bir yerdir?", "açık", "Bu ofis açık değildir.", "Bu ofis bir yer: açık."),
+        ("사무실은 어떻습니까?", "열려", "사무실은 열려 있지 않다.", "사무실은 열려 있다."),
+        ("수도는 어디입니까?", "타라와", "수도는 타라와가 아니다.", "수도는 타라와이다."),
+        ("办公室周一怎么样？", "开放", "办公室周一不开放。", "办公室周一开放。"),
+        ("办公室周一怎么样？", "不开放", "办公室周一开放。", "办公室周一不开放。"),
+        ("谁？", "约纳斯", "不是约纳斯。", "不，是约纳斯。"),
+        ("料金は？", "公開", "未公開です。", "公開です。"),
+        ("何造ですか？", "木造", "木造ではない。", "木造です。"),
+        ("สำนักงานเป็นอย่างไร", "เปิด", "สำนักงานไม่เปิด", "สำนักงานเปิด"),
+        ("几个人？", "三人", "十三人。", "有三人。"),
+        ("何人ですか？", "十三", "三十三人です。", "十三人です。"),
+        ("Когда?", "в марте 1867 года", "в мае 1867 года", "Март 1867"),
+    ],
+)
+def test_opposites_other_numerals_and_other_months_are_wrong(question: str, gold: str, wrong: str, right: str) -> None:
+    assert verdict((gold,), wrong, question) is Verdict.WRONG
+    assert verdict((gold,), right, question) is Verdict.CORRECT
+
+
+def test_may_is_a_month_only_where_it_is_written_as_one() -> None:
+    question = "What may visitors do?"
+    assert (
+        verdict(("Visitors may enter the garden",), "The visitors can enter the garden.", question) is Verdict.CORRECT
+    )
+    assert overlap_features("When?", "on 9 may", "9 June")["other_month"] == 1
+    assert overlap_features("When?", "early May", "early June")["other_month"] == 1
+
+
 def test_a_word_of_the_question_does_not_stand_for_one_like_it() -> None:
     question = "Who was the first king of the Artaxiad dynasty?"
     assert verdict(("Artaxias",), "The first king of the Artaxiad dynasty was Tigranes.", question) is Verdict.WRONG

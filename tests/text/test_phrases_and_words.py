@@ -10,7 +10,7 @@ import pytest
 from seal_agent.text import inflection
 from seal_agent.text.inflection import fold
 from seal_agent.text.phrases import names_of, phrases_of
-from seal_agent.text.scripts import word_count
+from seal_agent.text.scripts import room_in_script, word_count
 from seal_agent.text.words import content_words, has_number, words_of
 
 
@@ -117,3 +117,16 @@ def test_numbers() -> None:
 def test_words_are_counted_without_spaces_too() -> None:
     assert word_count("three small words") == 3
     assert 3 <= word_count("安娜住在北京。") <= 5
+
+
+def test_the_months_of_russian_in_every_case() -> None:
+    for written in ("май", "мая", "мае", "маем"):
+        assert words_of(written, "ru") == ("may",)
+    assert words_of("в январе и августом", "ru")[1::2] == words_of("January August")
+    assert words_of("Августин, мартышка", "ru") != words_of("August March")
+    assert "march" not in words_of("мартышка", "ru")
+
+
+def test_letters_of_several_bytes_need_more_room() -> None:
+    assert [room_in_script([text], 40) for text in ("größer", "лампа", "灯塔")] == [80, 160, 160]
+    assert room_in_script([], 40) == 40
