@@ -74,7 +74,7 @@ _NEGATIONS = {
     "da": "ikke aldrig ingen intet ej",
     "nb": "ikke aldri ingen intet ei",
     "tr": "değil yok hayır",
-    "hi": "नहीं न मत ना",
+    "hi": "नहीं मत",  # not न and ना, whose stem is that of ने, which marks who acts
     "ar": "لا ليس ليست لم لن",
     "fa": "نیست نبود هرگز نمی",
     "he": "לא אין אינו אינה אינם בלי",
