@@ -125,7 +125,7 @@ def _reply(asked: Asked, texts: Sequence[tuple[Recalled, Reading]], config: Answ
     evidence, text, reading = max(weighed, key=lambda one: one[0].score)
     if evidence.confidence < config.least_confidence:
         return Reply("", confidence=evidence.confidence)
-    return Reply(_worded(text, reading, config.style), text.text, evidence.confidence)
+    return Reply(_worded(text, reading, config.style), unwrapped(text.text), evidence.confidence)
 
 
 def _worded(recalled: Recalled, reading: Reading, style: AnswerStyle) -> str:
