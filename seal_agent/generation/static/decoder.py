@@ -19,6 +19,7 @@ from seal_agent.generation.static.attention import use_row_attention
 from seal_agent.generation.static.joining import (
     Joining,
     Prefill,
+    allocated,
     is_by_row,
     join,
     positions_for,
@@ -27,7 +28,6 @@ from seal_agent.generation.static.joining import (
 )
 from seal_agent.generation.static.rows import RowSizes, StaticRows, TokenReading
 from seal_agent.generation.static.sampling import DRAWS, is_greedy
-from seal_agent.generation.static.trial import layers_of
 from seal_agent.lora.resident import ResidentAdapters
 from seal_agent.types import Sampling
 
@@ -150,18 +150,11 @@ class StaticDecoder:
         return kept
 
     def _made(self, sizes: RowSizes) -> StaticRows | None:
-        made = self._allocated(sizes)
+        made = allocated(self._base, sizes, self._residents)
         if made is None:
             self._make_room()
-            made = self._allocated(sizes)
+            made = allocated(self._base, sizes, self._residents)
         return made
-
-    def _allocated(self, sizes: RowSizes) -> StaticRows | None:
-        base = self._base
-        try:
-            return StaticRows(base.module, sizes, base.device, self._residents, layers_of(base))
-        except torch.OutOfMemoryError:
-            return None
 
     def _join(self, kept: _Kept, joining: Sequence[Joining], place_of: dict[int, int]) -> TokenReading | None:
         """The first tokens of rows that join; None where there is no memory to read their prompts."""
@@ -198,9 +191,6 @@ def _leave(seats: list[_Writing | None], max_tokens: int) -> None:
 
 
 def _read(rows: Sequence[tuple[int, DecodingRow]], reading: TokenReading, accept: Accept) -> None:
-    values = reading.values()
-    # A reading of rows that join has their order, one of a step has that of the seats.
-    at = range(len(rows)) if len(values) == len(rows) else [i for i, _ in rows]
-    for place, (_, row) in zip(at, rows, strict=True):
+    for row, token, logprob in reading.of(rows):
         if row.finish is None:
-            accept(row, *values[place])
+            accept(row, token, logprob)

@@ -17,9 +17,11 @@ from seal_agent.generation.batching import most_positions
 from seal_agent.generation.decoding_state import CacheKind, DecodingState
 from seal_agent.generation.rows import DecodingRow
 from seal_agent.generation.sampling import branch_off
-from seal_agent.generation.static.rows import StaticRows, TokenReading
+from seal_agent.generation.static.rows import RowSizes, StaticRows, TokenReading
 from seal_agent.generation.static.sampling import draws_of, logprobs_of, pick
+from seal_agent.generation.static.trial import layers_of
 from seal_agent.lora.adapter import LoraAdapter
+from seal_agent.lora.resident import ResidentAdapters
 from seal_agent.lora.serving import ServingRoute
 from seal_agent.lora.text_layers import text_layers
 from seal_agent.types import Sampling
@@ -66,6 +68,14 @@ def join(
     static.join(seat_R, place_R, tokens_R, mask_RT, state)
     with on_device(device):
         return TokenReading(tokens_R, logprobs_of(logits_RV, tokens_R))
+
+
+def allocated(base: BaseModel, sizes: RowSizes, residents: ResidentAdapters) -> StaticRows | None:
+    """Memory for rows of these sizes; None where there is not enough."""
+    try:
+        return StaticRows(base.module, sizes, base.device, residents, layers_of(base))
+    except torch.OutOfMemoryError:
+        return None
 
 
 def positions_for(longest: int, window: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ from seal_agent.generation.static.sampling import logprobs_of, pick
 from seal_agent.lora.resident import ResidentAdapters
 from seal_agent.lora.routing import routed
 from seal_agent.lora.serving import ServingRoute
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +140,10 @@ class TokenReading:
             self._copied.synchronize()
         tokens, logprobs = self._both.tolist()
         return [(int(token), logprob) for token, logprob in zip(tokens, logprobs, strict=True)]
+
+    def of(self, rows: Sequence[tuple[int, Row]]) -> list[tuple[Row, int, float]]:
+        """Token and log-probability of these rows, each given with its seat."""
+        values = self.values()
+        # A reading of rows that join has their order, one of a step has that of the seats.
+        at = range(len(rows)) if len(values) == len(rows) else [seat for seat, _ in rows]
+        return [(row, *values[place]) for place, (_, row) in zip(at, rows, strict=True)]

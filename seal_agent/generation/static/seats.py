@@ -19,6 +19,7 @@ from seal_agent.generation.static.attention import use_row_attention
 from seal_agent.generation.static.joining import (
     Joining,
     Prefill,
+    allocated,
     is_by_row,
     join,
     positions_for,
@@ -27,7 +28,6 @@ from seal_agent.generation.static.joining import (
 )
 from seal_agent.generation.static.rows import RowSizes, StaticRows, TokenReading
 from seal_agent.generation.static.sampling import DRAWS, draws_of, is_greedy
-from seal_agent.generation.static.trial import layers_of
 from seal_agent.lora.resident import ResidentAdapters
 
 WriteDown = Callable[[LiveRow, int, float], None]
@@ -123,21 +123,14 @@ class Seating:
         return min(fitting, key=lambda table: table.sizes.positions, default=None)
 
     def _made(self, sizes: RowSizes) -> _Table | None:
-        static = self._allocated(sizes)
+        static = allocated(self._base, sizes, self._residents)
         if static is None:
             self._make_room()
-            static = self._allocated(sizes)
+            static = allocated(self._base, sizes, self._residents)
         if static is None:
             return None
         self._tables.append(_Table(self._base, self._prefill, static))
         return self._tables[-1]
-
-    def _allocated(self, sizes: RowSizes) -> StaticRows | None:
-        base = self._base
-        try:
-            return StaticRows(base.module, sizes, base.device, self._residents, layers_of(base))
-        except torch.OutOfMemoryError:
-            return None
 
     def _join(self, table: _Table, rows: Sequence[LiveRow], place_of: Mapping[int, int]) -> bool:
         """Seat rows; False where there is no memory to read their prompts."""
@@ -249,10 +242,7 @@ class _Table:
 
 def _written(rows: Sequence[tuple[int, LiveRow]], reading: TokenReading, write_down: WriteDown) -> list[LiveRow]:
     """Write tokens down; returns the rows that got one."""
-    values = reading.values()
-    # A reading of rows that join has their order, one of a step has that of the seats.
-    at = range(len(rows)) if len(values) == len(rows) else [i for i, _ in rows]
-    got = [(place, live) for place, (_, live) in zip(at, rows, strict=True) if not live.finished and not live.left]
-    for place, live in got:
-        write_down(live, *values[place])
-    return [live for _, live in got]
+    got = [each for each in reading.of(rows) if not each[0].finished and not each[0].left]
+    for live, token, logprob in got:
+        write_down(live, token, logprob)
+    return [live for live, _, _ in got]

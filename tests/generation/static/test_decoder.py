@@ -19,7 +19,7 @@ from seal_agent.generation import batching
 from seal_agent.generation import hf as hf_module
 from seal_agent.generation.hf import HFEngine
 from seal_agent.generation.kv_cache import bytes_per_position
-from seal_agent.generation.static import cache, decoder, trial
+from seal_agent.generation.static import cache, decoder, joining, trial
 from seal_agent.generation.static.joining import MIN_POSITIONS
 from seal_agent.generation.static.trial import decodes_in_place
 from seal_agent.lora.adapter import LoraAdapter
@@ -92,7 +92,7 @@ def test_a_row_may_fill_its_memory_to_the_last_place(tiny_base: BaseModel) -> No
 def test_where_memory_runs_out_others_make_room_or_it_goes_the_other_way(
     tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> None:
-    engine, left, made = HFEngine(tiny_base, static=True), [0], decoder.StaticRows
+    engine, left, made = HFEngine(tiny_base, static=True), [0], joining.StaticRows
 
     def rows(*sizes: Any) -> Any:
         left[0] -= 1
@@ -100,7 +100,7 @@ def test_where_memory_runs_out_others_make_room_or_it_goes_the_other_way(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return made(*sizes)
 
-    monkeypatch.setattr(decoder, "StaticRows", rows)
+    monkeypatch.setattr(joining, "StaticRows", rows)
     want = said(engine, ["a"], GREEDY)
     left[0] = failures
     assert said(engine, ["a", "b", "c"], GREEDY)[:1] == want

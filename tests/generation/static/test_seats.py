@@ -20,7 +20,7 @@ from seal_agent.generation.continuous import ContinuousEngine
 from seal_agent.generation.hf import HFEngine
 from seal_agent.generation.kv_cache import bytes_per_position
 from seal_agent.generation.rows import LiveRow
-from seal_agent.generation.static import cache, seats
+from seal_agent.generation.static import cache, joining, seats
 from seal_agent.generation.static.seats import Seating
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.types import Grammar, Prompt, Sampling
@@ -151,7 +151,7 @@ def test_grammars_and_alternatives_are_decoded_beside_the_seats(tiny_base: BaseM
 def test_where_memory_runs_out_others_make_room_or_rows_go_the_other_way(
     tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> None:
-    engine, left, made = ContinuousEngine(tiny_base, static=True), [0], seats.StaticRows
+    engine, left, made = ContinuousEngine(tiny_base, static=True), [0], joining.StaticRows
 
     def static_rows(*sizes: Any) -> Any:
         left[0] -= 1
@@ -159,7 +159,7 @@ def test_where_memory_runs_out_others_make_room_or_rows_go_the_other_way(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return made(*sizes)
 
-    monkeypatch.setattr(seats, "StaticRows", static_rows)
+    monkeypatch.setattr(joining, "StaticRows", static_rows)
     decode(engine, [("One", Sampling(max_tokens=4), None)])
     left[0] = failures
     (live,) = decode(engine, [("x" * 300, Sampling(max_tokens=4), None)])
@@ -227,7 +227,7 @@ def test_a_much_longer_table_is_taken_only_where_no_other_can_be_made(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patched:
-        patched.setattr(seats, "StaticRows", no_memory)
+        patched.setattr(joining, "StaticRows", no_memory)
         beside = engine.live_row("One", short)
         engine.join([beside])
     assert [len(table.live) for table in seating(engine)._tables] == [2]
