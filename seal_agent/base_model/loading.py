@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seal_agent.base_model.bundled import DEFAULT_HUB_ID, INSTALL_BUNDLED, bundled_folder
 from seal_agent.base_model.gguf import QuietTransformers, gguf_folder, is_gguf
+from seal_agent.base_model.heap import keep_freed_memory
 from seal_agent.base_model.identity import identity_of, settings_of
 from seal_agent.base_model.model import BaseModel
 from seal_agent.base_model.processor import load_processor, template_of
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     import torch
 
 DEFAULT_MODEL = "default"
-
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h of glibc
 
 
 def hub_name(name: str) -> str:
@@ -85,7 +82,7 @@ def load_model(
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as err:
             raise ModelError(_loading_failed(str(name_or_path), source, err)) from err
     if place == "cpu":
-        _keep_freed_memory()
+        keep_freed_memory()
     module.requires_grad_(False)
     module.to(torch.device(place)).eval()
     if hasattr(module.config, "vision_config") and not tokenizer.chat_template:
@@ -216,19 +213,6 @@ def pick_dtype(dtype: str, device: str) -> torch.dtype:
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float32
     return torch.bfloat16 if device == "cpu" and torch.cpu._is_avx512_bf16_supported() else torch.float32
-
-
-def _keep_freed_memory() -> None:
-    """Ask glibc to reuse freed buffers instead of handing them back to the system after every tensor operation.
-
-    Each return costs page faults at the next allocation of the same size. The process keeps its peak memory until
-    it ends. SEAL_NO_MALLOC_TUNING=1 leaves the allocator alone; so does any C library but glibc.
-    """
-    if os.environ.get("SEAL_NO_MALLOC_TUNING", "0") not in ("", "0") or platform.libc_ver()[0] != "glibc":
-        return
-    mallopt = ctypes.CDLL(None).mallopt
-    mallopt(_M_MMAP_MAX, 0)
-    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _loading_failed(name: str, source: str, err: Exception) -> str:

@@ -20,9 +20,22 @@ from seal_agent.types import Answer, Revision, SelfEdit, Stage, Verdict
 if TYPE_CHECKING:
     from seal_agent.adaptation.compare import Change
 
-# What models and users write is shown as it is: no colours, no emoji for ":ab:".
-out = Console(highlight=False, emoji=False)
-err = Console(stderr=True, highlight=False, emoji=False)
+
+class Screen(Console):
+    """Shows what models and users write as it is: no colours, no emoji for ":ab:", and no line is broken in a pipe."""
+
+    def __init__(self, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, emoji=False)
+
+    def print(self, *objects: Any, soft_wrap: bool | None = None, **how: Any) -> None:
+        """As Console.print; a text that goes to a file or another program keeps its lines, however long."""
+        if soft_wrap is None and not self.is_terminal and all(isinstance(shown, str | Text) for shown in objects):
+            soft_wrap = True
+        super().print(*objects, soft_wrap=soft_wrap, **how)
+
+
+out = Screen()
+err = Screen(stderr=True)
 
 _TICKS = {Verdict.CORRECT: ("✓", "green"), Verdict.WRONG: ("✗", "red"), Verdict.UNGRADED: ("?", "yellow")}
 
@@ -193,14 +206,6 @@ def stages_line(stages: Sequence[Stage]) -> str:
     return " · ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in stages)
 
 
-def revision_row(revision: Revision, active: str | None) -> tuple[str, ...]:
-    """The cells of a revision in `history_table`."""
-    state = {"active": " ", "quarantined": "?", "revoked": "–"}.get(revision.status, "✗")
-    mark = "●" if revision.id == active else state
-    title = revision.context.title or _short(revision.context.text, 40)
-    return mark, revision.id, revision.parent or "base", revision.created[:19].replace("T", " "), title, revision.reason
-
-
 def revision_json(revision: Revision) -> dict[str, Any]:
     """A revision as the ledger stores it, with its total seconds."""
     from seal_agent.store.entries import to_json
@@ -209,12 +214,18 @@ def revision_json(revision: Revision) -> dict[str, Any]:
 
 
 def history_table(revisions: Sequence[Revision], active: str | None) -> Table:
-    """All revisions of an adapter: ● active, ✗ rejected, ? quarantined, – revoked."""
-    table = Table()
-    for heading in ("", "revision", "parent", "created (UTC)", "context", "result"):
-        table.add_column(heading, overflow="fold")
+    """All revisions of an adapter, readable in 80 columns: ● active, ✗ rejected, ? quarantined, – revoked."""
+    table = Table(show_lines=True)
+    table.add_column("")
+    table.add_column("revision", no_wrap=True)
+    table.add_column("context and result", overflow="fold")
     for revision in revisions:
-        table.add_row(*map(Text, revision_row(revision, active)))
+        state = {"active": " ", "quarantined": "?", "revoked": "–"}.get(revision.status, "✗")
+        mark = "●" if revision.id == active else state
+        created = revision.created[:16].replace("T", " ")
+        made = f"{revision.id}\nafter {revision.parent or 'base'}\n{created} UTC"
+        title = revision.context.title or _short(revision.context.text, 40)
+        table.add_row(mark, Text(made), Text.assemble((title, "bold"), "\n", revision.reason))
     return table
 
 

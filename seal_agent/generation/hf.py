@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from seal_agent.base_model.graphs import recorder_for
+from seal_agent.base_model.heap import give_back
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
 from seal_agent.generation.batching import batches_of, decoding_of, groups_of, may_join, most_positions, reading_of
@@ -297,7 +298,10 @@ class HFEngine:
 
     def _decode_in_batches(self, rows: list[DecodingRow], sampling: Sampling, least: float) -> Iterator[None]:
         for batch in self._batches(rows, sampling.max_tokens):
-            yield from self._decode(batch, sampling, least)
+            try:
+                yield from self._decode(batch, sampling, least)
+            finally:
+                give_back()
 
     @torch.inference_mode()
     def _decode(self, rows: list[DecodingRow], sampling: Sampling, least: float = 0.0) -> Iterator[None]:

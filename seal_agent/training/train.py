@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from seal_agent.base_model.heap import give_back
 from seal_agent.base_model.model import BaseModel
 from seal_agent.base_model.sight import FIRST_ID
 from seal_agent.config import BankConfig
@@ -96,6 +97,7 @@ def train_each(
         pending = [run for run in runs if run.targets == targets and run.outcome is None]
         _train_in_bank(base, pending, config, report, report_progress)
     del pictures
+    give_back()
     return [run.result() for run in runs], report
 
 

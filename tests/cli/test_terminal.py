@@ -28,7 +28,6 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[StringIO]:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    monkeypatch.setenv("COLUMNS", "120")
     return caller(monkeypatch, capsys, tmp_path / "home")
 
 
@@ -69,13 +68,17 @@ def test_a_text_is_learnt_and_forgotten_before_ones_eyes(run: Call, model: Path,
     assert run("forget", revision, "--yes", "--model", model).code == 0
 
 
-def test_titles_and_texts_are_shown_as_they_are(run: Call, model: Path, tmp_path: Path) -> None:
+def test_titles_and_texts_are_shown_as_they_are_in_eighty_columns(
+    run: Call, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Square brackets are no markup, and :ab: is no blood group."""
     (tmp_path / "api.txt").write_text("GET [/users] lists all users. See :ab: in array[i].", encoding="utf-8")
     run("adapt", tmp_path / "api.txt", "--model", model, *QUICK, "--no-gate")
     run("adapt", tmp_path / "api.txt", "--model", model, *QUICK, "--no-gate", "--title", "The [bold]i[/bold] operator")
+    monkeypatch.setattr(console.out, "width", 80)
     shown = run("history")
     assert shown.code == 0, shown.err
+    assert max(map(len, shown.out.splitlines())) <= 80
     seen = " ".join(shown.out.split())
     assert "[/users]" in seen
     assert "[bold]i[/bold]" in seen
@@ -85,6 +88,12 @@ def test_an_answer_with_colons_has_no_emoji(capsys: pytest.CaptureFixture[str]) 
     for screen in (console.out, console.err):
         screen.print("02:ab:11:cd:22:ef", markup=False)
     assert capsys.readouterr() == ("02:ab:11:cd:22:ef\n",) * 2
+
+
+def test_lines_of_a_pipe_are_not_broken(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console.err, "width", 80)
+    console.err.print("one word after the other " * 10)
+    assert capsys.readouterr().err == "one word after the other " * 10 + "\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="opens a pseudo-terminal")
