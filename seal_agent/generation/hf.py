@@ -39,8 +39,9 @@ from seal_agent.progress import Progress
 from seal_agent.types import Completion, Grammar, Illustrated, Prompt, Sampling, SoftLabel
 
 MAX_BATCH_ROWS = 32  # beyond this, decoding on a CPU gains little and memory grows
-# Of one pass of `score` and `soft_labels`: positions with logits, which take 256 MiB in float32 at 64k vocabulary.
+# Of one pass of `score` and `soft_labels`: positions with logits, and fewer where their logits would take more bytes.
 MAX_SCORED_TOKENS = 1024
+MAX_SCORED_BYTES = 256 << 20
 MAX_READ_TOKENS = 8192  # of one pass of `score` and `soft_labels`: input tokens, padding included
 _UNFINISHED_CHARACTER = "\ufffd"
 
@@ -163,15 +164,18 @@ class HFEngine:
                 size = self._batch_size([rows[i] for i in pending[: self.max_rows]])
                 batch, pending = pending[:size], pending[size:]
                 yield from zip(batch, self._logits_of([rows[i] for i in batch]), strict=True)
+            give_back()
 
     def _batch_size(self, rows: Sequence[ForcedRow]) -> int:
-        """How many of these rows, longest first, one pass takes within `MAX_SCORED_TOKENS` and `MAX_READ_TOKENS`."""
+        """How many of these rows, longest first, one pass takes within the bounds above."""
         if len(rows) == 1:
             return 1
+        bytes_each = len(self.base.tokenizer) * torch.float32.itemsize
+        scored = min(MAX_SCORED_TOKENS, MAX_SCORED_BYTES // bytes_each)
         together, longest = reading_of(self.base), len(rows[0])
         longest_continuations = accumulate((len(row.continuation_ids) for row in rows), max)
         fits = (
-            count * continuation <= MAX_SCORED_TOKENS
+            count * continuation <= scored
             and count * longest <= MAX_READ_TOKENS
             and may_join(len(rows[count - 1]), longest, together)
             for count, continuation in enumerate(longest_continuations, 1)

@@ -123,7 +123,7 @@ def test_a_score_is_the_log_softmax_of_the_models_own_logits(tiny_base: BaseMode
     assert scores == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("bound", ["MAX_SCORED_TOKENS", "MAX_READ_TOKENS"])
+@pytest.mark.parametrize("bound", ["MAX_SCORED_TOKENS", "MAX_SCORED_BYTES", "MAX_READ_TOKENS"])
 def test_many_scores_are_made_in_several_passes(
     bound: str, tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +132,8 @@ def test_many_scores_are_made_in_several_passes(
     passes: list[int] = []
     logits_of = HFEngine._logits_of
     monkeypatch.setattr(HFEngine, "_logits_of", lambda self, rows: passes.append(len(rows)) or logits_of(self, rows))
-    monkeypatch.setattr(f"seal_agent.generation.hf.{bound}", 90)
+    most = 90 * 4 * len(tiny_base.tokenizer) if bound == "MAX_SCORED_BYTES" else 90
+    monkeypatch.setattr(f"seal_agent.generation.hf.{bound}", most)
     for one, other in zip(HFEngine(tiny_base).score(prompts, continuations), whole, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
     assert 1 < len(passes) < 5
