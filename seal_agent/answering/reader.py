@@ -7,6 +7,7 @@ bundled model it is shipped; for others it is kept in the cache folder.
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ UNANSWERED = 0.3  # of the questions, asked about a sentence that does not answe
 SHIPPED = Path(str(resources.files("seal_agent") / "data" / "reader"))
 """The reader of the bundled model; `benchmarks/reader.py --ship` makes it."""
 
+_log = logging.getLogger(__name__)
 _lock = threading.Lock()
 
 
@@ -131,6 +133,8 @@ def _read(folder: Path, base: BaseModel) -> LoraAdapter | None:
 
 def _trained(base: BaseModel, path: Path, progress: Progress | None) -> LoraAdapter:
     """Train the reader and keep it, in place of a damaged one."""
+    if progress is None:
+        _log.warning("%s has no reader yet; it is trained once, which takes half an hour and more on a CPU", base.name)
     adapter = train_reader(base, _some_passages(), READING, progress)
 
     def write(draft: Path) -> None:

@@ -114,7 +114,7 @@ def _read(engine: Engine, base: BaseModel, rows: Sequence[tuple[Asked, Recalled]
     return [Reading(text.text, 1.0, 0.0) if _is_short(text.text) else next(found) for _, text in rows]
 
 
-def _reader_at_hand(base: BaseModel) -> LoraAdapter | None:
+def reader_at_hand(base: BaseModel) -> LoraAdapter | None:
     """The reader where none need be trained first, which takes half an hour: nobody waits that long for a turn."""
     return reader_of(base) if has_reader(base) else None
 
@@ -166,7 +166,7 @@ def replies_in_chats(
     """
     config = replace(AnswerConfig(style=style), max_tokens=min(sampling.max_tokens, AnswerConfig().max_tokens))
     asked = [_asked_last(turns, adapter) for turns, adapter in chats]
-    replies = reply_all(engine, base, asked, config, sampling, reader=_reader_at_hand)
+    replies = reply_all(engine, base, asked, config, sampling, reader=reader_at_hand)
     return [
         (reply, _as_completion(base, turns, reply, sampling)) for (turns, _), reply in zip(chats, replies, strict=True)
     ]

@@ -100,11 +100,12 @@ def test_asking_says_that_a_reader_is_trained_first(
 
 
 def test_a_damaged_reader_is_trained_again(
-    tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(room, "cache_home", lambda: tmp_path)
     tiny_base.memo.pop("reader")
     first = reader_of(tiny_base)
+    assert "has no reader yet" in caplog.text, "nobody watches a bar"
     (weights,) = tmp_path.rglob("*.safetensors")
     weights.write_bytes(b"nothing")
     tiny_base.memo.pop("reader")

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from seal_agent.adaptation.judging import DEFAULT_GATE, AnyGate
 from seal_agent.answering.recall import closed_book
-from seal_agent.answering.replies import reply_all
+from seal_agent.answering.replies import reader_at_hand, reply_all
 from seal_agent.config import AnswerConfig, InnerLoopConfig, SelfEditConfig
-from seal_agent.errors import SealError
+from seal_agent.errors import InputError, SealError
 from seal_agent.integrations.reasons import without_paths
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.progress import StageProgress
@@ -90,10 +90,12 @@ class Desk:
         )
 
     def _reply(self, question: str, title: str) -> Reply:
-        """The adapter's reply, or the base model's where it has learnt nothing yet."""
-        if not question.strip() or self._is_known:
-            return self._seal.reply(question, adapter=self._adapter, title=title)
-        (reply,) = reply_all(self._seal.engine, self._seal.base, [closed_book(title, question, None)], AnswerConfig())
+        """The adapter's reply, or the base model's where it has learnt nothing yet; no client waits for a reader."""
+        if not question.strip():
+            raise InputError("the question is empty; ask something")
+        seal = self._seal
+        asked = closed_book(title, question, seal.adapter(self._adapter) if self._is_known else None)
+        (reply,) = reply_all(seal.engine, seal.base, [asked], AnswerConfig(), reader=reader_at_hand)
         return reply
 
     def remember(self, text: str, title: str, approved: bool, progress: StageProgress) -> Learnt:

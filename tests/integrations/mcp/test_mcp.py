@@ -65,6 +65,17 @@ async def test_only_reading_is_offered(seal: SelfAdaptingModel) -> None:
         assert "the question is empty" in refused.content[0].text  # type: ignore[union-attr]
 
 
+async def test_no_client_waits_for_a_reader(seal: SelfAdaptingModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an adapter came without one, the answer is the sentence."""
+    seal.adapt(TEXT, title="Tarnby", self_edit=PASSAGE, inner_loop=QUICK, gate=None)
+    monkeypatch.setitem(seal.base.memo, "reader shipped", None)
+    monkeypatch.delitem(seal.base.memo, "reader")
+    async with Client(create_server(seal)) as client:
+        answer = await client.call_tool("ask", {"question": "Where does Tarnby Light stand?", "title": "Tarnby"})
+    assert not answer.is_error, answer.content
+    assert "reader" not in seal.base.memo
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_text_is_learnt_with_approval_shown_and_undone(seal: SelfAdaptingModel, mode: str) -> None:
     asked: list[str] = []
