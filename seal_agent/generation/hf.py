@@ -164,7 +164,7 @@ class HFEngine:
                 size = self._batch_size([rows[i] for i in pending[: self.max_rows]])
                 batch, pending = pending[:size], pending[size:]
                 yield from zip(batch, self._logits_of([rows[i] for i in batch]), strict=True)
-            give_back()
+                give_back()
 
     def _batch_size(self, rows: Sequence[ForcedRow]) -> int:
         """How many of these rows, longest first, one pass takes within the bounds above."""
