@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seal_agent.base_model.bundled import DEFAULT_HUB_ID, INSTALL_BUNDLED, bundled_folder
 from seal_agent.base_model.gguf import QuietTransformers, gguf_folder, is_gguf
+from seal_agent.base_model.head import give_head_whole_rows
 from seal_agent.base_model.heap import keep_freed_memory
 from seal_agent.base_model.identity import identity_of, settings_of
 from seal_agent.base_model.model import BaseModel
@@ -97,6 +98,7 @@ def load_model(
         settings=settings_of(module, tokenizer),
     )
     _let_see(base, options)
+    give_head_whole_rows(module)
     _check(base)
     return base
 
