@@ -10,9 +10,11 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-from functools import cache
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
+
+
+_keeps = False  # whether this process has been told to
 
 
 def keep_freed_memory() -> None:
@@ -20,22 +22,15 @@ def keep_freed_memory() -> None:
 
     SEAL_NO_MALLOC_TUNING=1 leaves the allocator alone; so does any C library but glibc.
     """
-    if _is_tuned():
+    global _keeps
+    if os.environ.get("SEAL_NO_MALLOC_TUNING", "0") in ("", "0") and platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        _keeps = True
 
 
 def give_back() -> None:
     """Give free pages back to the system, where `keep_freed_memory` keeps them. A few milliseconds."""
-    if _is_tuned():
+    if _keeps:
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def _is_tuned() -> bool:
-    return os.environ.get("SEAL_NO_MALLOC_TUNING", "0") in ("", "0") and _is_glibc()
-
-
-@cache
-def _is_glibc() -> bool:
-    return platform.libc_ver()[0] == "glibc"

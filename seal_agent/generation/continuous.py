@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seal_agent.base_model.graphs import recorder_for
+from seal_agent.base_model.heap import give_back
 from seal_agent.base_model.model import BaseModel
 from seal_agent.generation.batching import Together, decoding_of, groups_of
 from seal_agent.generation.constraints import constrain
@@ -25,6 +26,7 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.serving import AdapterStack, ServingRoute
 from seal_agent.types import Completion, Prompt, Sampling
 
+GIVE_BACK_EVERY = 256  # steps of a batch that never ends; not tuned
 _UNFINISHED_CHARACTER = "\ufffd"
 
 
@@ -36,6 +38,7 @@ class ContinuousEngine(HFEngine):
         self._stack = AdapterStack(base.module, base.device, base.dtype)
         self._running: list[_Batch] = []
         self._seating: Seating | None = None
+        self._steps_taken = 0
 
     @property
     def live(self) -> int:
@@ -75,7 +78,11 @@ class ContinuousEngine(HFEngine):
         for batch in self._running:
             batch.drop_left()
             stepped += batch.step()
-        self._running = [batch for batch in self._running if batch.rows]
+        going_on = [batch for batch in self._running if batch.rows]
+        self._steps_taken += 1
+        if len(going_on) < len(self._running) or self._steps_taken % GIVE_BACK_EVERY == 0:
+            give_back()
+        self._running = going_on
         return stepped
 
     def clear(self) -> list[LiveRow]:

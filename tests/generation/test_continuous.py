@@ -13,6 +13,7 @@ from engine_contract import PROMPTS, SCHEMA
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.generation import continuous
 from seal_agent.generation.continuous import ContinuousEngine
 from seal_agent.generation.hf import HFEngine
 from seal_agent.generation.rows import LiveRow
@@ -80,6 +81,19 @@ def test_padding_leaves_with_the_row_that_needed_it(tiny_base: BaseModel) -> Non
         widths += [batch._mask_BT.shape[1] for batch in engine._running]
     assert max(widths) > 400
     assert widths[-1] < 50
+
+
+def test_memory_goes_back_while_a_batch_goes_on_and_when_it_ends(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, steps, given = ContinuousEngine(tiny_base, static=False), 0, list[int]()
+    monkeypatch.setattr(continuous, "GIVE_BACK_EVERY", 4)
+    monkeypatch.setattr(continuous, "give_back", lambda: given.append(steps))
+    engine.join([engine.live_row("a", Sampling(max_tokens=10))])
+    while engine.live:
+        steps += 1
+        engine.step()
+    assert given == [4, 8, steps]
 
 
 def test_text_comes_in_pieces_that_add_up(tiny_base: BaseModel) -> None:
