@@ -22,6 +22,7 @@ QUICK = ("--recipe", "paper", "--format", "passage", "--epochs", 1, "--self-test
 def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[StringIO]:
     """Standard error as a terminal."""
     drawn = StringIO()
+    monkeypatch.setenv("TERM", "xterm")  # nothing moves in a dumb one
     monkeypatch.setattr(console, "err", Console(file=drawn, force_terminal=True, width=100, emoji=False))
     return drawn
 
