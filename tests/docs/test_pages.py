@@ -104,6 +104,14 @@ class TestFigures:
         lines = {cells[0]: cells[1:] for cells in table_rows("invented facts, %")}
         assert lines[label][column] == f"{mean:.1f} ({low:.1f}–{high:.1f})"
 
+    def test_the_table_of_the_second_model(self) -> None:
+        page = (ROOT / "docs/measurements.md").read_text(encoding="utf-8").partition("### A second model")[2]
+        summary = json.loads((ROOT / "benchmarks/results/answers_gemma.json").read_text())["summary"]
+        for row in summary["confirmed"]:
+            mean, low, high = (100 * value for value in (row["direct"], *row["direct_interval"]))
+            cell = f"{mean:.1f} ({low:.1f}–{high:.1f}), {100 * row['conveys']:.1f}, {row['words_of_an_answer']:.0f} "
+            assert f"| {cell}|" in page
+
     def test_the_table_of_the_model_that_sees(self) -> None:
         summary = json.loads((ROOT / "benchmarks/results/vision_toy.json").read_text())["summary"]
         votes = summary["votes"]
