@@ -5,7 +5,7 @@
 Only rows are converted of which everything is known that a results file says: settings, questions, answers and the
 commit. From answers.json these are the rows of the default recipe, as the adapter itself answers and in a few words
 (these at the commit that last read them); from arc_toy.json the base model, the fixed self-edit and the model's own.
-Answers are graded again by today's grader. The rows say that they are imported, from which file, and at which commit
+Answers are graded again by today's grader. The rows say that they are imported, from which file, and at which commits
 they were measured.
 """
 
@@ -119,8 +119,8 @@ def _write_answers(
         prompt_hash(recipe.answer.max_tokens),
     )
     measured = Measured(units, costs)
-    (commit,) = {row.get("read_at", row["commit"]) if key == "short" else row["commit"] for row in rows}
-    write_results(assemble(setting, measured, _run(run, ANSWERS, commit), stored), path)
+    commits = {row.get("read_at", row["commit"]) if key == "short" else row["commit"] for row in rows}
+    write_results(assemble(setting, measured, _run(run, ANSWERS, ", ".join(sorted(commits))), stored), path)
     return path
 
 
@@ -191,7 +191,7 @@ def _import_arc(options: argparse.Namespace, model: ModelFacts) -> list[Path]:
     return written
 
 
-def _run(run: dict[str, Any], source: Path, commit: str) -> RunFacts:
+def _run(run: dict[str, Any], source: Path, commits: str) -> RunFacts:
     """The run as its file describes it; how long all of it took is not known."""
     return RunFacts(
         date=run["started"],
@@ -203,7 +203,7 @@ def _run(run: dict[str, Any], source: Path, commit: str) -> RunFacts:
         system=run["system"].split(" ")[0],
         python=run["python"],
         packages=run["packages"],
-        commit=commit,
+        commit=commits,
         imported_from=source.name,
     )
 

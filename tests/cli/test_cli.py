@@ -276,6 +276,8 @@ def test_a_table_of_answers_shows_the_gold_that_a_long_answer_ends_with() -> Non
 def test_version_and_bare_call(run: Call) -> None:
     assert run("--version").out.strip() == "0.1.0"
     assert run().code == 2
+    ran = subprocess.run([sys.executable, "-m", "seal_agent", "--version"], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "0.1.0"
 
 
 @pytest.mark.real_model
