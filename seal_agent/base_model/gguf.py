@@ -17,12 +17,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from seal_agent.base_model.gguf_rope import scale_positions
 from seal_agent.base_model.gguf_tensors import check_read
 from seal_agent.base_model.whole import check_whole
 from seal_agent.errors import ModelError, first_line
 from seal_agent.paths import cache_home
 
-_CONVERSION = 2  # conversions of earlier versions are not used: some lack weights
+_CONVERSION = 3  # conversions of earlier versions are not used: some lack weights or the scaling of positions
 # Where a file does not say whether texts begin with BOS, those of these tokenizers and pre-tokenizers do, as llama.cpp
 # has it (src/llama-vocab.cpp, llama_vocab::impl::load).
 _BOS_MODELS = frozenset({"llama", "gemma4"})
@@ -141,6 +142,7 @@ def convert_gguf(weights: Path, folder: Path) -> None:
         )
         check_read(str(weights), module, reader, loading_info)
         check_whole(f"the file {weights}", loading_info)
+        scale_positions(str(weights), module, lambda name: _field(reader, name))
         tokenizer = AutoTokenizer.from_pretrained(Path(path).parent, gguf_file=path)
         _keep_ends(tokenizer, reader)
         _make_room(module, tokenizer)

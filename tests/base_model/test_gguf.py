@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from gguf_file import BOS, HEADS, HIDDEN, write_gguf
+from transformers import Gemma3TextConfig
 
 from seal_agent.base_model.gguf import begins_by_default
+from seal_agent.base_model.gguf_rope import scale_positions
 from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import ModelError
@@ -102,7 +105,8 @@ def test_a_conversion_of_an_earlier_version_is_not_used(tmp_path: Path, own_cach
     path = write_gguf(tmp_path / "tiny.gguf", True)
     load(path)
     (folder,) = own_cache.iterdir()
-    earlier = folder.rename(own_cache / folder.name.removesuffix("-2"))
+    name, _, version = folder.name.rpartition("-")
+    earlier = folder.rename(own_cache / f"{name}-{int(version) - 1}")
     (earlier / "model.safetensors").write_bytes(b"weights that were drawn")
     load(path)
 
@@ -147,8 +151,7 @@ def llama3_divisors(factor: float, window: int, theta: float = 10000.0) -> list[
 def test_rotary_frequencies_of_a_file_are_those_of_the_model(tmp_path: Path) -> None:
     divisors = np.array(llama3_divisors(8.0, 8192), np.float32)
     base = load(write_gguf(tmp_path / "tiny.gguf", True, more={"rope_freqs.weight": divisors}))
-    width = HIDDEN // HEADS
-    plain = 10000.0 ** -(torch.arange(0, width, 2) / width)
+    plain = plain_frequencies()
     assert torch.allclose(base.module.model.rotary_emb.inv_freq, plain / torch.from_numpy(divisors), rtol=1e-5)
     assert dict(base.settings)["rope scaling"] == (
         '{"factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 8192}'
@@ -166,6 +169,82 @@ def test_rotary_frequencies_that_change_nothing_are_no_scaling(tmp_path: Path) -
     ones = np.ones(HIDDEN // HEADS // 2, np.float32)
     base = load(write_gguf(tmp_path / "tiny.gguf", True, more={"rope_freqs.weight": ones}))
     assert "rope scaling" not in dict(base.settings)
+
+
+# ---------------------------------------------------------------- stretched positions
+
+
+def plain_frequencies() -> torch.Tensor:
+    width = HIDDEN // HEADS
+    return 10000.0 ** -(torch.arange(0, width, 2) / width)
+
+
+@pytest.mark.parametrize("kind", [{"type": "linear"}, {}])
+def test_linear_scaling_of_the_metadata_divides_every_frequency(tmp_path: Path, kind: dict[str, str]) -> None:
+    base = load(write_gguf(tmp_path / "tiny.gguf", True, scaling={**kind, "factor": 8.0}))
+    assert torch.allclose(base.module.model.rotary_emb.inv_freq, plain_frequencies() / 8)
+
+
+def test_yarn_of_the_metadata_is_that_of_llama_cpp(tmp_path: Path) -> None:
+    scaling = {
+        "type": "yarn",
+        "factor": 4.0,
+        "original_context_length": 128,
+        "yarn_beta_fast": 16.0,
+        "attn_factor": 0.5,
+    }
+    rotary = load(write_gguf(tmp_path / "tiny.gguf", True, scaling=scaling)).module.model.rotary_emb
+    width, plain = HIDDEN // HEADS, plain_frequencies()
+
+    def dimension(turns: float) -> float:  # ggml.c, ggml_rope_yarn_corr_dim
+        return width * math.log(128 / (turns * 2 * math.pi)) / (2 * math.log(10000.0))
+
+    low, high = max(0, math.floor(dimension(16))), min(width - 1, math.ceil(dimension(1)))
+    kept = 1 - ((torch.arange(width // 2) - low) / max(0.001, high - low)).clamp(0, 1)  # ggml.c, rope_yarn_ramp
+    assert 0 < kept.sum() < width // 2, "some are stretched, some are not"
+    assert torch.allclose(rotary.inv_freq, plain / 4 * (1 - kept) + plain * kept)
+    assert rotary.attention_scaling == pytest.approx(0.5 * (1 + 0.1 * math.log(4)))
+
+
+def test_yarn_without_an_original_window_takes_the_whole_one(tmp_path: Path) -> None:
+    base = load(write_gguf(tmp_path / "tiny.gguf", True, scaling={"type": "yarn", "factor": 4.0}))
+    assert base.module.config.rope_parameters["original_max_position_embeddings"] == 512
+
+
+@pytest.mark.parametrize("scaling", [{"type": "none", "factor": 8.0}, {"type": "linear", "factor": 1.0}])
+def test_scaling_that_changes_nothing_is_none(tmp_path: Path, scaling: dict[str, str | float]) -> None:
+    base = load(write_gguf(tmp_path / "tiny.gguf", True, scaling=scaling))
+    assert torch.allclose(base.module.model.rotary_emb.inv_freq, plain_frequencies())
+    assert "rope scaling" not in dict(base.settings)
+
+
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        {"type": "longrope", "factor": 8.0},
+        {"type": "linear", "factor": 8.0, "attn_factor": 0.5},
+        {"type": "yarn", "factor": 8.0, "yarn_log_multiplier": 0.1},
+    ],
+)
+def test_scaling_that_transformers_does_not_have_is_refused(
+    tmp_path: Path, scaling: dict[str, str | float], own_cache: Path
+) -> None:
+    with pytest.raises(ModelError, match=r"stretches its rotary positions .* \(.*factor 8.0.*\); load the model as"):
+        load(write_gguf(tmp_path / "tiny.gguf", True, scaling=scaling))
+    assert not list(own_cache.iterdir())
+
+
+def test_layers_with_a_window_are_not_stretched() -> None:
+    config = Gemma3TextConfig()
+    module = SimpleNamespace(config=config)
+    metadata = {
+        "general.architecture": "gemma3",
+        "gemma3.rope.scaling.type": "linear",
+        "gemma3.rope.scaling.factor": 8.0,
+    }
+    scale_positions("gemma.gguf", module, metadata.get)  # type: ignore[arg-type]
+    assert config.rope_parameters["full_attention"]["factor"] == 8.0
+    assert config.rope_parameters["sliding_attention"]["rope_type"] == "default"
 
 
 # ---------------------------------------------------------------- where the metadata is silent

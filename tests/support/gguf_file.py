@@ -22,6 +22,7 @@ def write_gguf(
     parts: int = 1,
     without: Sequence[str] = (),
     more: Mapping[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]] | None = None,
+    scaling: Mapping[str, str | int | float] | None = None,
 ) -> Path:
     """Random weights in float32; one token per byte.
 
@@ -31,6 +32,7 @@ def write_gguf(
         parts: How many files the model was split into, this being one of them.
         without: Tensors that are left out.
         more: Tensors that are added.
+        scaling: What the metadata says of stretched positions, by names below `llama.rope.scaling.`.
     """
     draw = np.random.default_rng(seed)
     tokens = [BOS, EOS, *sorted(pre_tokenizers.ByteLevel.alphabet()), "Ġt"]
@@ -54,6 +56,9 @@ def write_gguf(
         writer.add_add_bos_token(add_bos)
     if pre:
         writer.add_tokenizer_pre(pre)
+    for name, value in (scaling or {}).items():
+        add = {str: writer.add_string, int: writer.add_uint32, float: writer.add_float32}[type(value)]
+        add(f"llama.rope.scaling.{name}", value)
     if parts > 1:
         writer.add_uint16("split.count", parts)
 
