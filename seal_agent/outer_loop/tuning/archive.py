@@ -150,6 +150,10 @@ class Archive:
     def viable(self) -> list[str]:
         return [name for name in self._candidates if self.is_viable(name)]
 
+    def trained(self) -> list[str]:
+        """Those of which an adapter was trained and asked, viable or not."""
+        return [name for name in self._candidates if self._learnt(name)]
+
     def measured(self) -> list[str]:
         """Those that have a score: others may be taken out again."""
         return [name for name, scores in self._scores.items() if scores]

@@ -41,9 +41,9 @@ def make_child(
     propose: Propose | None,
     refused: Callable[[Candidate], bool] = lambda _: False,
 ) -> Candidate | None:
-    """A new candidate of a viable parent drawn by the rule, of any that was measured where none is.
+    """A new candidate of a viable parent drawn by the rule; None without a new recipe.
 
-    None without a new recipe.
+    Where none is viable, of any that was trained; where none was, of any that was measured.
 
     A proposal or crossover that gives nothing new counts as a failure of its kind, and a random step takes its place.
 
@@ -51,7 +51,7 @@ def make_child(
         propose: None where no model proposes.
         refused: Whether a child is not to be tried, such as one that costs too much.
     """
-    viable = archive.viable() or archive.measured()
+    viable = archive.viable() or archive.trained() or archive.measured()
     nodes = archive.nodes()
     parent = archive[draw_parent(nodes, rule, draw, viable)]
     kind = _draw_kind(archive, draw, propose is not None, len(viable))

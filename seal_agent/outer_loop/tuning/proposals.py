@@ -26,6 +26,9 @@ def _results(archive: Archive, candidate: Candidate) -> str:
     accuracy, harm, tokens = archive.accuracy(candidate.id), archive.harm(candidate.id), archive.tokens(candidate.id)
     if accuracy is None:
         return "not measured"
+    if harm is None or tokens is None:
+        failures = [score.failure for score in archive.scores(candidate.id) if score.failure]
+        return f"could not be trained: {failures[0]}"
     return (
         f"answers {accuracy.mean:.0%} of the questions about {accuracy.count} texts; other texts become {harm:+.1%} "
         f"more perplexing; {tokens:.0f} tokens are trained on per text"

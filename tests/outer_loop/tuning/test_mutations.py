@@ -99,3 +99,34 @@ def test_the_prompt_shows_the_results_of_the_parent_and_what_was_tried():
     assert "+25% right answers" in prompt
     assert "inner_loop.epochs = " in prompt
     assert "nothing yet" in proposal_prompt(archive, child)
+
+
+def failed(name: str = "p") -> PassageScore:
+    return PassageScore(name, 0.0, failure="the loss is not finite")
+
+
+def test_the_prompt_says_so_of_a_recipe_that_could_not_be_trained():
+    archive = Archive(1.0)
+    archive.add(ROOTS[0])
+    archive.record(ROOTS[0].id, [failed()])
+    assert "could not be trained: the loss is not finite" in proposal_prompt(archive, ROOTS[0])
+
+
+def test_where_nothing_is_viable_what_could_be_trained_has_the_children():
+    archive = Archive(1.0)
+    for root in ROOTS:
+        archive.add(root)
+        archive.record(root.id, [failed()])
+    asked: list[str] = []
+
+    def propose(parent: Candidate) -> str:
+        asked.append(parent.id)
+        proposal_prompt(archive, parent)
+        return proposed()
+
+    for seed in range(20):
+        assert make_child(archive, 0, "clade", random.Random(seed), propose), "nothing was trained: any has children"
+    assert set(asked) == {root.id for root in ROOTS}
+    archive.record(ROOTS[1].id, [PassageScore("q", 0.0, tokens=9)])
+    children = [make_child(archive, 0, "clade", random.Random(seed), propose) for seed in range(20)]
+    assert {child.parents for child in children if child} == {(ROOTS[1].id,)}
