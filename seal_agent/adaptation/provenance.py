@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from seal_agent.config import InnerLoopConfig, Recipe, SelfEditConfig, recipe_named
+from seal_agent.config import InnerLoopConfig, Recipe, SelfEditConfig, recipe_named, recorded_settings
 from seal_agent.errors import InputError
 from seal_agent.types import content_hash
 
@@ -47,7 +47,7 @@ class NamedRecipe:
 
 def recipe_key(recipe: Recipe) -> str:
     """A hash of how notes are written, learnt and asked about: two recipes with the same key do the same."""
-    facts = [asdict(recipe.self_edit), asdict(recipe.inner_loop), asdict(recipe.answer)]
+    facts = [recorded_settings(asdict(part)) for part in (recipe.self_edit, recipe.inner_loop, recipe.answer)]
     return content_hash(facts)[:_KEY_DIGITS]
 
 

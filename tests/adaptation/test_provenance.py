@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from fakes import ScriptedEngine
 
-from seal_agent.adaptation.provenance import NamedRecipe
+from seal_agent.adaptation.provenance import NamedRecipe, recipe_key
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import RECIPES, SelfEditConfig
+from seal_agent.config import LATER, RECIPES, SelfEditConfig, recipe_named
 from seal_agent.errors import InputError
 from seal_agent.model import SelfAdaptingModel
-from seal_agent.types import describe_revision
+from seal_agent.types import content_hash, describe_revision
 
 RECIPE = """summary = "light"
 [self_edit]
@@ -77,3 +77,12 @@ def test_the_seed_is_no_part_of_a_recipe() -> None:
 def test_a_recipe_that_learns_nothing_is_refused() -> None:
     with pytest.raises(InputError, match="learns nothing"):
         NamedRecipe.read("in_context")
+
+
+def test_a_key_stays_when_a_setting_is_added_that_is_off() -> None:
+    recipe = recipe_named("default")
+    parts = [asdict(part) for part in (recipe.self_edit, recipe.inner_loop, recipe.answer)]
+    before = [{name: value for name, value in part.items() if name not in LATER} for part in parts]
+    assert recipe_key(recipe) == content_hash(before)[: len(recipe_key(recipe))]
+    changed = replace(recipe, inner_loop=replace(recipe.inner_loop, full_answers=2))
+    assert recipe_key(changed) != recipe_key(recipe)
