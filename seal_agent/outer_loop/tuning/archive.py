@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Literal
 
 from seal_agent.adaptation.provenance import recipe_key
 from seal_agent.config import Recipe
-from seal_agent.outer_loop.report.interval import Estimate, estimate
+from seal_agent.outer_loop.report.interval import Estimate, student_estimate
 from seal_agent.outer_loop.tuning.clades import Node
 from seal_agent.outer_loop.tuning.settings import Change
 
@@ -117,7 +117,9 @@ class Archive:
         return {s.passage: s.accuracy for s in self._scores[name].values() if s.accuracy is not None}
 
     def accuracy(self, name: str) -> Estimate | None:
-        return estimate(list(self.accuracies(name).values()))
+        """The mean with its interval, within what a share can be."""
+        mean = student_estimate(list(self.accuracies(name).values()))
+        return replace(mean, low=max(0.0, mean.low), high=min(1.0, mean.high)) if mean else None
 
     def harm(self, name: str) -> float | None:
         """Mean over the passages that were learnt."""
@@ -140,7 +142,7 @@ class Archive:
 
     def compared(self, name: str, other: str) -> Estimate | None:
         """The mean of `gain` with its interval; None where they share no passage."""
-        return estimate(self.gain(name, other))
+        return student_estimate(self.gain(name, other))
 
     def is_viable(self, name: str) -> bool:
         """Whether a candidate learns something, and does not do more harm than is allowed."""

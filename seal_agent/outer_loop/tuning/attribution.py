@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import fmean
 
-from seal_agent.outer_loop.report.interval import Estimate, estimate
+from seal_agent.outer_loop.report.interval import Estimate, student_estimate
 from seal_agent.outer_loop.tuning.archive import Archive
 from seal_agent.outer_loop.tuning.settings import SETTINGS
 
@@ -30,7 +30,7 @@ def attributions(archive: Archive) -> list[Attribution]:
         children = [c for c in archive if any(change.setting == setting.name for change in c.changes)]
         gains = [(child, archive.gain(child.id, child.parent)) for child in children if child.parent]
         measured = [(child, fmean(gain)) for child, gain in gains if gain]
-        mean = estimate([gain for _, gain in measured])
+        mean = student_estimate([gain for _, gain in measured])
         if mean:
             alone = sum(len(child.changes) == 1 for child, _ in measured)
             found.append(Attribution(setting.name, mean, alone))

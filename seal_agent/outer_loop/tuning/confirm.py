@@ -19,7 +19,7 @@ REFERENCES = ("default", "paper")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The winner's accuracy less another recipe's on the same passages, with a 95 % bootstrap interval over them."""
+    """The winner's accuracy less another recipe's on the same passages, with Student's 95 % interval over them."""
 
     over: Candidate
     difference: Estimate

@@ -1,10 +1,10 @@
-"""When an interval says something: a bootstrap over a few values is too narrow to decide by, and is not shown."""
+"""When an interval says something: one over a few values rests on too few differences, and is not shown."""
 
 from __future__ import annotations
 
 from seal_agent.outer_loop.report.interval import Estimate
 
-LEAST = 5  # values; the interval of two that are alike has no width at all
+LEAST = 5  # values; the interval of a few that are alike has no width at all
 
 
 def is_sure(estimate: Estimate) -> bool:

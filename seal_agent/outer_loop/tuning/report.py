@@ -51,7 +51,7 @@ def report(
     config: TuneConfig,
     judged: int = 1,
 ) -> Document:
-    """The document. Intervals are 95 % bootstrap intervals over passages, or over children where it says so, seed 0.
+    """The document. Intervals are Student's 95 % intervals over passages, or over children where it says so.
 
     Args:
         judged: How many winners the confirming passages have judged in this run's folder.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from seal_agent.config import TuneConfig
-from seal_agent.outer_loop.report.interval import estimate
+from seal_agent.outer_loop.report.interval import student_estimate
 from seal_agent.outer_loop.tuning.archive import Archive, Candidate
 from seal_agent.outer_loop.tuning.costs import MAX_COST, cost_of, is_too_dear
 from seal_agent.outer_loop.tuning.evidence import is_sure
@@ -57,7 +57,7 @@ def leave_early(archive: Archive, candidate: Candidate, reference: str) -> None:
         return
     other = candidate.parent or reference
     gains = archive.gain(candidate.id, other) if other != candidate.id and other in archive else []
-    gain = estimate(gains) if gains and fmean(gains) < 0 else None
+    gain = student_estimate(gains) if gains and fmean(gains) < 0 else None
     if gain and is_sure(gain) and gain.high < 0:
         archive.leave(candidate.id, f"below {archive[other].label} by {gain} on {gain.count} passages")
 

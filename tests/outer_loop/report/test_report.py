@@ -8,11 +8,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from seal_agent.errors import InputError, MissingDependency
 from seal_agent.outer_loop.archive.facts import describe_machine, flat
-from seal_agent.outer_loop.report.interval import estimate
+from seal_agent.outer_loop.report.interval import estimate, student_estimate, student_quantile
 from seal_agent.outer_loop.report.report import write_report
 from seal_agent.outer_loop.report.tracking import Tracking, check_tracker, metrics
 from seal_agent.outer_loop.rounds import ContextResult, RoundResult
@@ -156,6 +157,28 @@ def test_the_interval_is_that_of_the_mean_and_comes_out_the_same_again() -> None
     assert found.mean == 0.5
     assert 0.0 < found.low < 0.5 < found.high < 1.0
     assert estimate([]) is None
+
+
+def test_students_interval_is_that_of_tables() -> None:
+    quantiles = [student_quantile(freedom) for freedom in (1, 2, 4, 8, 23, 100)]
+    assert quantiles == pytest.approx([12.706, 4.303, 2.776, 2.306, 2.069, 1.984], abs=1e-3)
+    found = student_estimate([0.0, 0.5, 1.0, 0.5])
+    assert found
+    assert (found.low, found.high) == pytest.approx((0.5 - 3.182 * 0.2041, 0.5 + 3.182 * 0.2041), abs=1e-3)
+    alone = student_estimate([0.5])
+    assert alone
+    assert (alone.mean, alone.low, alone.high) == (0.5, float("-inf"), float("inf"))
+    assert student_estimate([]) is None
+
+
+@pytest.mark.parametrize("passages", [5, 6, 9, 12, 24])
+def test_of_two_recipes_that_are_equally_good_hardly_one_looks_better(passages: int) -> None:
+    """Five questions a passage; some passages are harder. 2.5 % is nominal, and 3.2 % two standard errors above it."""
+    draw = np.random.default_rng(1)
+    chance = draw.beta(1.2, 1.2, (2000, passages))
+    differences = (draw.binomial(5, chance) - draw.binomial(5, chance)) / 5
+    above = [found.low > 0 for row in differences if (found := student_estimate(row.tolist()))]
+    assert sum(above) / len(above) <= 0.032
 
 
 def test_the_machine_and_settings_are_plain_values() -> None:

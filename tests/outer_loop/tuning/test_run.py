@@ -114,6 +114,7 @@ class Told:
         ((0.9, 0.8, 0.9, 0.7, 0.9), "best", "answers more questions than default on 5 confirming passages"),
         ((0.5, 0.7, 0.3, 0.5, 0.5), "default", "is not surely better than default"),
         ((0.1, 0.1, 0.2, 0.1, 0.1), "default", "answers fewer questions than default"),
+        ((0.9, 0.7, 0.7, 0.5, 0.5), "default", "is not surely better than default"),
         ((0.9, 0.8, 0.9, 0.7), "default", "on 4 confirming passages: +0.325. 5 are the least for an interval"),
     ],
 )
