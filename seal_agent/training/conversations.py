@@ -25,6 +25,8 @@ class Conversation:
 
     turns: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
+    learnt: tuple[int, ...] | None = None
+    """Which of the assistant's turns are learnt, counted from 0; None: all of them."""
 
 
 _CONVERSATION: TypeAdapter[Conversation] = TypeAdapter(Conversation)
@@ -32,7 +34,8 @@ _CONVERSATION: TypeAdapter[Conversation] = TypeAdapter(Conversation)
 
 def to_json(conversation: Conversation) -> str:
     """A conversation as JSON text; `from_json` restores it unchanged."""
-    return _CONVERSATION.dump_json(conversation).decode()
+    unsaid = {"learnt"} if conversation.learnt is None else set()
+    return _CONVERSATION.dump_json(conversation, exclude=unsaid).decode()
 
 
 def from_json(text: str) -> Conversation:
@@ -41,14 +44,16 @@ def from_json(text: str) -> Conversation:
 
 
 def encode_conversation(base: BaseModel, conversation: Conversation) -> tuple[TrainingSequence, ...]:
-    """The conversation in the form in which the model is asked, with labels on the assistant's turns alone.
+    """The conversation in the form in which the model is asked, with labels on the assistant's learnt turns alone.
 
-    One sequence, or one for each of the assistant's turns where the chat template shows earlier turns in another way
-    than the last.
+    One sequence, or one for each of these turns where the chat template shows earlier turns in another way than the
+    last.
     """
     prompt = prompt_in_form(conversation.turns, Form(conversation.tools), base)
     turns, tools = (prompt.turns, prompt.tools) if isinstance(prompt, Chat) else (prompt, "")
     acting = [i for i, turn in enumerate(turns) if turn.role == "assistant"]
+    if conversation.learnt is not None:
+        acting = [acting[number] for number in conversation.learnt]
     ids = _ids(base, turns, tools)
     spans = [_span(base, turns, i, tools, ids) for i in acting]
     if all(span is not None for span in spans):

@@ -12,7 +12,7 @@ from fakes import ScriptedEngine
 
 from seal_agent.adaptation.gate.decision import MinimumGain
 from seal_agent.agents.trajectories.conversation import encode_trajectory, turns_before
-from seal_agent.agents.trajectories.lesson import in_words
+from seal_agent.agents.trajectories.lesson import in_words, proposal_of
 from seal_agent.agents.trajectories.lines import read_trajectories, to_lines
 from seal_agent.agents.trajectories.trajectory import Step, Trajectory
 from seal_agent.base_model.model import BaseModel
@@ -207,8 +207,11 @@ def test_seal_learn_names_what_is_wrong_before_a_model_is_loaded(seal: Call, tmp
 
 
 def test_a_lesson_is_as_long_as_the_limit_allows(tiny_base: BaseModel) -> None:
-    """The same trajectory is shorter in training where its oldest steps are left out."""
+    """Where a trajectory is longer, its actions are learnt one by one, each with what was seen last."""
     call = ToolCall("open", '{"door": "red"}')
-    long = success("red", steps=tuple(Step("x" * 200, call) for _ in range(5)))
-    (whole,), (cut,) = encode_trajectory(tiny_base, long, 4096), encode_trajectory(tiny_base, long, 1200)
-    assert len(cut.input_ids) <= 1200 < len(whole.input_ids)
+    long = success("red", steps=tuple(Step(f"{number}" + "x" * 100, call) for number in range(5)))
+    (whole,), cut = encode_trajectory(tiny_base, long, 4096), encode_trajectory(tiny_base, long, 1400)
+    assert max(len(each.input_ids) for each in cut) <= 1400 < len(whole.input_ids)
+    proposal = proposal_of([long], tiny_base, "work", None, 1400)
+    assert len(proposal.self_edits) == len(cut)
+    assert "4xxx" in proposal.self_edits[-1].prompt

@@ -6,15 +6,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seal_agent.agents.trajectories.conversation import fitted, turns_before
+from seal_agent.agents.trajectories.conversation import fitted_before, room_for
 from seal_agent.agents.trajectories.trajectory import Step
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import ExplorationConfig
+from seal_agent.errors import TooLongError
 from seal_agent.generation.answer_form.form import Form, Tool
 from seal_agent.generation.answer_form.prompt import prompt_in_form
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
-from seal_agent.training.conversations import Conversation
 from seal_agent.types import Prompt, Sampling, ToolCall
 
 
@@ -40,7 +40,7 @@ class Actor:
     def act(self, views: Sequence[View], temperature: float, seed: int, count: int = 1) -> list[list[ToolCall]]:
         """`count` calls for each view, all in one batch. A completion that is no whole call is left out.
 
-        Returns the different calls of each view, in the order in which they were drawn.
+        Returns the different calls of each view, in the order in which they were drawn. Raises TooLongError.
         """
         form = Form(self.tools, must_call=True)
         prompts = [prompt for view in views for prompt in [self._prompt(view, form)] * count]
@@ -52,9 +52,17 @@ class Actor:
         return [list(dict.fromkeys(call for call in row if call is not None)) for row in rows]
 
     def _prompt(self, view: View, form: Form) -> Prompt:
-        turns = turns_before(view.goal, view.steps, view.observation)
-        room = min(self.config.context_tokens, self.base.window - self.config.action_tokens)
-        return prompt_in_form(fitted(self.base, Conversation(turns, self.tools), room).turns, form, self.base)
+        """Raises TooLongError where a call would not fit the model's window, however much of what is seen was cut."""
+        base, free = self.base, self.config.action_tokens
+        room = room_for(base, self.config.context_tokens, free)
+        turns = fitted_before(base, view.goal, view.steps, view.observation, self.tools, room)
+        prompt = prompt_in_form(turns, form, base)
+        if (tokens := len(base.encode(prompt))) > base.window - free:
+            raise TooLongError(
+                f"the goal {view.goal!r:.60} and the tools need {tokens} tokens and a call {free} more, but the "
+                f"model's window is {base.window}; lower action_tokens, or use a model with a larger window"
+            )
+        return prompt
 
 
 def _call(text: str, form: Form) -> ToolCall | None:

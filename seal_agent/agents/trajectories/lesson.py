@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from seal_agent.adaptation.adapt import settings_of
-from seal_agent.agents.trajectories.conversation import conversation_of, fitted
+from seal_agent.agents.trajectories.conversation import conversations_of
 from seal_agent.agents.trajectories.trajectory import Trajectory
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import InnerLoopConfig
@@ -65,11 +65,13 @@ def proposal_of(
     Args:
         adapter: Its name in the whole store.
         parent: The revision that it continues.
-        max_tokens: Of one trajectory; the oldest steps of a longer one are left out.
+        max_tokens: Of one training sequence; what is longer is learnt action by action, see `conversations_of`.
     """
     context = context_of(lessons)
     edits = tuple(
-        SelfEdit(CONVERSATION, to_json(fitted(base, conversation_of(lesson), max_tokens))) for lesson in lessons
+        SelfEdit(CONVERSATION, to_json(conversation))
+        for lesson in lessons
+        for conversation in conversations_of(base, lesson, max_tokens)
     )
     return Proposal(adapter, context, (context.text,), edits, parent, base.identity)
 
@@ -82,7 +84,9 @@ def _was_trained_with(revision: Revision, config: InnerLoopConfig) -> bool:
 
 def in_words(trajectory: Trajectory) -> str:
     """A lesson in words, without a blank line in it."""
-    calls = [f"> {step.call.name} {step.call.arguments}" for step in trajectory.steps]
+    calls = [
+        f"> {step.call.name} {step.call.arguments}{' (failed)' if step.failed else ''}" for step in trajectory.steps
+    ]
     closing = [trajectory.answer] if trajectory.answer else []
     verified = f"(success, verified by {trajectory.verified_by})"
     return re.sub(r"\n\s*\n", "\n", "\n".join([f"Goal: {trajectory.goal} {verified}", *calls, *closing]))

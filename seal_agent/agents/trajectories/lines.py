@@ -96,7 +96,8 @@ def _parsed(line: str) -> object:
 
 def _step_row(step: Step) -> dict[str, Any]:
     action = {"name": step.call.name, "arguments": json.loads(step.call.arguments)}
-    return {"observation": step.observation, "action": action} if step.observation else {"action": action}
+    row = {"observation": step.observation, "action": action, "failed": step.failed}
+    return {name: value for name, value in row.items() if value not in ("", False)}
 
 
 def _step(step: object, number: int) -> Step:
@@ -108,7 +109,10 @@ def _step(step: object, number: int) -> Step:
         raise InputError(f"the action of step {number} has no name; name the tool that was called")
     if not isinstance(arguments, Mapping):
         raise InputError(f"the arguments of step {number} are {arguments!r:.60}; give an object")
-    return Step(_text(step, "observation"), ToolCall(name, json.dumps(arguments, ensure_ascii=False)))
+    failed = step.get("failed", False)
+    if not isinstance(failed, bool):
+        raise InputError(f'"failed" of step {number} is {failed!r:.40}; use true or false')
+    return Step(_text(step, "observation"), ToolCall(name, json.dumps(arguments, ensure_ascii=False)), failed)
 
 
 def _text(row: Mapping[str, Any], name: str, required: bool = False) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from seal_agent.config import TrajectoryLimits
 from seal_agent.errors import InputError
@@ -24,6 +24,14 @@ class Step:
 
     observation: str
     call: ToolCall
+    failed: bool = False
+    """Whether the call was refused or ended in an error. It is then read in training, and not learnt."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The step as JSON values, without what is at its default: so hashes stay as they were before it was there."""
+        facts = asdict(self)
+        return facts if self.failed else {name: value for name, value in facts.items() if name != "failed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,7 @@ class Trajectory:
     def id(self) -> str:
         """A hash of what was seen and done; who verified it does not change it."""
         tools = [asdict(tool) for tool in self.tools]
-        steps = [asdict(step) for step in self.steps]
+        steps = [step.facts for step in self.steps]
         return content_hash([self.system, tools, self.goal, steps, self.result, self.answer])[:16]
 
     @property
@@ -57,8 +65,9 @@ class Trajectory:
 
     @property
     def is_lesson(self) -> bool:
-        """Whether it may be learnt: somebody verified that it succeeded."""
-        return self.is_verified and self.outcome == "success"
+        """Whether it may be learnt: somebody verified that it succeeded, and something in it did not fail."""
+        says_something = bool(self.answer) or not all(step.failed for step in self.steps)
+        return self.is_verified and self.outcome == "success" and says_something
 
 
 def redacted(trajectory: Trajectory, redact: Redact) -> Trajectory:
@@ -69,7 +78,10 @@ def redacted(trajectory: Trajectory, redact: Redact) -> Trajectory:
     return replace(
         trajectory,
         goal=redact(trajectory.goal),
-        steps=tuple(Step(redact(step.observation), _redacted_call(step.call, redact)) for step in trajectory.steps),
+        steps=tuple(
+            replace(step, observation=redact(step.observation), call=_redacted_call(step.call, redact))
+            for step in trajectory.steps
+        ),
         system=redact(trajectory.system),
         result=redact(trajectory.result),
         answer=redact(trajectory.answer),

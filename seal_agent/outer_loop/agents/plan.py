@@ -98,11 +98,8 @@ def calibrate_agent(world: AgentWorld, config: AgentLoopConfig, worker: Worker) 
     rollouts = [rollout for rollout in run_unit(unit, worker).rollouts if rollout.steps]
     acting, calls = time.perf_counter() - started, sum(len(rollout.steps) for rollout in rollouts)
     trajectories = [rollout.trajectory(world.name, world.tools) for rollout in rollouts]
-    sequences = [
-        sequence
-        for each in trajectories
-        for sequence in encode_trajectory(worker.base, each, config.exploration.context_tokens)
-    ]
+    room, free = config.exploration.context_tokens, config.exploration.action_tokens
+    sequences = [sequence for each in trajectories for sequence in encode_trajectory(worker.base, each, room, free)]
     sample = tuple(sequences[: config.policy.batch_size])
     tokens = sum(len(sequence.input_ids) for sequence in sample)
     began = time.perf_counter()

@@ -205,11 +205,12 @@ class AgentStages:
         if not lessons:
             return policy, (), 0
         config, base, folder = self.config.policy, self.worker.base, self.run.folder / POLICIES
-        room = self.config.exploration.context_tokens
+        exploration = self.config.exploration
+        room, free = exploration.context_tokens, exploration.action_tokens
         trajectories = [lesson.trajectory(self.world.name, self.world.tools) for lesson in lessons]
 
         def learn() -> _Finetuned:
-            sequences = [sequence for each in trajectories for sequence in encode_trajectory(base, each, room)]
+            sequences = [sequence for each in trajectories for sequence in encode_trajectory(base, each, room, free)]
             with resting(self.worker.engine):
                 (trained,) = train(
                     base,

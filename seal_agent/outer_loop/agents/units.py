@@ -17,6 +17,7 @@ from seal_agent.agents.scoring.learnt import LearntScorer
 from seal_agent.agents.scoring.scorer import Scorer
 from seal_agent.agents.trajectories.rollout import Rollout, Start
 from seal_agent.config import ExplorationConfig
+from seal_agent.errors import TooLongError
 from seal_agent.generation.answer_form.form import tool_of_function
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.outer_loop.units import Worker
@@ -95,7 +96,7 @@ class AgentUnitResult:
 
 
 def run_unit(unit: AgentUnit, worker: Worker, progress: Progress | None = None) -> AgentUnitResult:
-    """Make a unit's attempts."""
+    """Make a unit's attempts. Raises TooLongError, with the environment's name, where a task leaves no room to act."""
     with Worlds(unit.make_environment, unit.config.environments) as worlds:
         tools = tuple(map(tool_of_function, worlds.any.tools))
         actor = Actor(worker.base, worker.engine, unit.policy.adapter, tools, unit.config)
@@ -105,4 +106,8 @@ def run_unit(unit: AgentUnit, worker: Worker, progress: Progress | None = None) 
             go = partial(explore, scorer=scorer)
         else:
             go = partial(roll_out, temperature=unit.temperature)
-        return AgentUnitResult(unit.key, tuple(go(actor, worlds, unit.starts, seed=unit.seed, progress=progress)))
+        try:
+            rollouts = go(actor, worlds, unit.starts, seed=unit.seed, progress=progress)
+        except TooLongError as err:
+            raise TooLongError(f"in the environment {unit.environment}, {err}") from err
+        return AgentUnitResult(unit.key, tuple(rollouts))

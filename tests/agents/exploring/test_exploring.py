@@ -19,6 +19,7 @@ from seal_agent.agents.trajectories.rollout import Start
 from seal_agent.agents.trajectories.trajectory import calls_of
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import ExplorationConfig
+from seal_agent.errors import TooLongError
 from seal_agent.generation.answer_form.form import tool_of_function
 from seal_agent.generation.hf import HFEngine
 from seal_agent.types import Chat, ToolCall
@@ -70,6 +71,19 @@ def test_the_prompt_begins_the_call_and_is_cut_to_its_limit(tiny_base: BaseModel
     assert isinstance(prompt, Chat)
     assert prompt.begun == "<tool_call>"
     assert prompt.turns[-1].content.startswith("Go.")
+
+
+def test_an_observation_that_is_longer_than_the_window_is_cut(tiny_base: BaseModel) -> None:
+    """With one tool or with several, since the beginning of the call needs room too."""
+    for tools in (TOOLS, TOOLS[:1]):
+        acting = Actor(tiny_base, HFEngine(tiny_base), None, tools, replace(CONFIG, action_tokens=40))
+        (calls,) = acting.act([View("Go.", (), "x" * 5000)], 0.0, 0)
+        assert len(calls) <= 1
+
+
+def test_a_goal_that_leaves_no_room_to_act_is_named(tiny_base: BaseModel) -> None:
+    with pytest.raises(TooLongError, match=r"the goal 'Go far.*window is 2048"):
+        actor(tiny_base, saying(call("win"))).act([View("Go far" + "r" * 3000, (), "")], 0.0, 0)
 
 
 def test_a_single_tool_is_called_by_its_arguments_alone(tiny_base: BaseModel) -> None:

@@ -8,7 +8,14 @@ from dataclasses import replace
 import pytest
 from made_trajectories import RED, TOOL, TRAJECTORY
 
-from seal_agent.agents.trajectories.conversation import conversation_of, encode_trajectory, fitted, turns_before
+from seal_agent.agents.trajectories.conversation import (
+    CUT,
+    LEAST_SEEN,
+    conversations_of,
+    encode_trajectory,
+    fitted_before,
+    turns_before,
+)
 from seal_agent.agents.trajectories.lines import to_lines, trajectories_from_lines
 from seal_agent.agents.trajectories.trajectory import Step, Trajectory, bounded, redacted
 from seal_agent.base_model.model import BaseModel
@@ -135,20 +142,102 @@ def test_a_template_that_rewrites_earlier_turns_gets_a_sequence_for_each_action(
     assert "red" in learnt(tiny_base, sequences[0])[0]
 
 
+LONG = replace(
+    TRAJECTORY,
+    steps=tuple(
+        Step(f"Hall {number}: " + "x" * 150, ToolCall("open", json.dumps({"door": f"door {number}"})))
+        for number in range(6)
+    ),
+    result="Open.",
+    answer="",
+)
+
+
+def read_before(base: BaseModel, run: Trajectory, number: int, room: int) -> list[int]:
+    """The ids that an agent reads before a step."""
+    step = run.steps[number]
+    turns = fitted_before(base, run.goal, run.steps[:number], step.observation, run.tools, room)
+    return base.encode(prompt_in_form(turns, Form(run.tools), base))
+
+
 def test_the_oldest_steps_are_left_out_of_what_is_too_long(tiny_base: BaseModel) -> None:
-    whole = conversation_of(TRAJECTORY)
-    short = fitted(tiny_base, whole, 64)
-    assert [turn.role for turn in short.turns] == ["user", "assistant"] or len(short.turns) < len(whole.turns)
-    assert short.turns[0] == whole.turns[0]
-    assert short.turns[-1] == whole.turns[-1]
-    assert fitted(tiny_base, whole, 4096) == whole
+    goal, steps, seen = LONG.goal, LONG.steps[:5], LONG.steps[5].observation
+    whole = turns_before(goal, steps, seen)
+    assert fitted_before(tiny_base, goal, steps, seen, (TOOL,), 4096) == whole
+    short = fitted_before(tiny_base, goal, steps, seen, (TOOL,), 1500)
+    assert 3 < len(short) < len(whole)
+    assert short == (whole[0], *whole[-len(short) + 1 :])
+
+
+def test_each_action_of_a_long_trajectory_is_learnt_after_what_is_read_before_it(tiny_base: BaseModel) -> None:
+    """Older steps are left out in training just where they are in acting, and every action is learnt once."""
+    room = 1500
+    sequences = encode_trajectory(tiny_base, LONG, room, action_tokens=128)
+    said = [text for sequence in sequences for text in learnt(tiny_base, sequence)]
+    assert [text.split('"door": ')[1][:8] for text in said] == [f'"door {number}"' for number in range(6)]
+    begun = [
+        (list(sequence.input_ids[:place]), sequence.input_ids[place])
+        for sequence in sequences
+        for place in range(1, len(sequence.labels))
+        if sequence.labels[place] != IGNORE_LABEL and sequence.labels[place - 1] == IGNORE_LABEL
+    ]
+    assert [ids for ids, _ in begun] == [read_before(tiny_base, LONG, number, room) for number in range(6)]
+    assert len(sequences) < 6, "what is read in full is learnt in one sequence"
+
+
+def test_a_trajectory_that_fits_is_one_conversation_all_of_which_is_learnt(tiny_base: BaseModel) -> None:
+    (whole,) = conversations_of(tiny_base, TRAJECTORY, 4096)
+    assert whole.learnt is None
+    assert "learnt" not in to_json(whole), "what was written before is told from what is new by its hash"
+    cut = conversations_of(tiny_base, LONG, 1500)
+    assert len(cut) > 1
+    assert from_json(to_json(cut[-1])) == cut[-1]
+    assert max(len(each.input_ids) for each in encode_trajectory(tiny_base, LONG, 1500)) <= 1500
+
+
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_a_long_observation_is_cut_in_acting_and_in_training_alike(tiny_base: BaseModel, before: int) -> None:
+    """What is seen now goes before what was seen at first."""
+    page = Step("page " + "y" * 2000, LONG.steps[0].call)
+    run = replace(LONG, steps=(*[replace(page, observation="z" * 900)] * before, page))
+    turns = fitted_before(tiny_base, run.goal, run.steps[:-1], page.observation, (TOOL,), 1400)
+    assert len(read_before(tiny_base, run, before, 1400)) <= 1400
+    assert turns[-1].content.endswith(CUT)
+    assert "page yyy" in turns[-1].content
+    assert turns[0].content.startswith(run.goal)
+    sequence = encode_trajectory(tiny_base, run, 1400, action_tokens=128)[-1]
+    asked = read_before(tiny_base, run, before, 1400)
+    assert list(sequence.input_ids[: len(asked)]) == asked
+
+
+def test_a_little_of_what_is_seen_stays_however_little_room_there_is(tiny_base: BaseModel) -> None:
+    (turn,) = fitted_before(tiny_base, "Go.", (), "y" * 900, (TOOL,), 40)
+    assert turn.content == "Go.\n\n" + "y" * LEAST_SEEN + CUT
+
+
+def test_calls_that_failed_are_read_and_not_learnt(tiny_base: BaseModel) -> None:
+    wrong, right = TRAJECTORY.steps
+    run = replace(TRAJECTORY, steps=(replace(wrong, failed=True), right))
+    (sequence,) = encode_trajectory(tiny_base, run, 4096)
+    assert ["red" in text for text in learnt(tiny_base, sequence)] == [False, False]
+    assert tiny_base.tokenizer.decode(sequence.input_ids).count('"door": "red"') == 1
+    assert run.id != TRAJECTORY.id
+    assert not replace(run, steps=run.steps[:1], answer="").is_lesson, "there is nothing to learn"
+
+
+def test_lines_say_which_calls_failed_and_those_of_before_say_nothing(tiny_base: BaseModel) -> None:
+    run = replace(TRAJECTORY, steps=(replace(TRAJECTORY.steps[0], failed=True), TRAJECTORY.steps[1]))
+    assert trajectories_from_lines(to_lines([run]), "a.jsonl") == [run]
+    assert to_lines([run]).count("failed") == 1
+    with pytest.raises(InputError, match=r'"failed" of step 1 is 3'):
+        trajectories_from_lines('{"goal": "a", "steps": [{"action": {"name": "b"}, "failed": 3}]}', "a.jsonl")
 
 
 def test_what_is_too_long_for_the_window_is_so_whatever_the_limit(tiny_base: BaseModel) -> None:
     length = len(encode_trajectory(tiny_base, TRAJECTORY, 4096)[0].input_ids)
     tiny_base.module.config.max_position_embeddings = length - 1
-    (sequence,) = encode_trajectory(tiny_base, TRAJECTORY, 4096)
-    assert len(sequence.input_ids) < length
+    for free in (None, 1):
+        assert all(len(each.input_ids) < length for each in encode_trajectory(tiny_base, TRAJECTORY, 4096, free))
 
 
 def test_a_conversation_survives_json_and_needs_no_tools(tiny_base: BaseModel) -> None:
