@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
 from seal_agent.errors import InputError, MissingDependency
+from seal_agent.integrations.langchain.agent.corrections import stated_against
 from seal_agent.types import Context
 
 try:
@@ -19,16 +19,6 @@ except ImportError as err:
     raise MissingDependency("agents need LangChain: pip install 'seal-agent[langchain]'") from err
 
 _TEXT_TYPES = ("text/plain", "text/markdown")
-_CORRECTION_OPENING = re.compile(
-    r"(?:(?:no+|nope|wrong|incorrect|actually|correction|not quite|sorry|(?:that|this|it)(?:['’]s| is| was) "
-    r"(?:not (?:right|correct|true)|wrong|incorrect|false)|you(?:['’]re| are) (?:wrong|mistaken))\b[\s,.:;!—–-]*)+",
-    re.IGNORECASE,
-)
-_NOT_A_STATEMENT = re.compile(
-    r"(?:i|i'[a-z]+|please|do|don't|let's|you|can|could|would|should|what|why|how|who|where|when|which|try|just|thanks|"
-    r"thank|need|problem|worries|never|more|longer|one)"
-)
-_MIN_WORDS = 3  # of a correction: "no, thanks" teaches nothing
 
 
 # ---------------------------------------------------------------- documents
@@ -95,23 +85,15 @@ def _single_line(title: object) -> str:
 def is_correction(messages: Sequence[BaseMessage]) -> str | None:
     """The text to learn if the last message, from the user, corrects the answer before it; else None.
 
-    A correction begins with "No, …", "That's wrong: …" or "Actually, …" and goes on with a statement. The question
-    that was answered is put in front, since "It is Tarawa." teaches nothing by itself. This is a simple rule for
-    English: it skips requests and what users say about themselves. Give AdaptationMiddleware another for more.
+    A correction contradicts ("No, …", "That's wrong: …", "Actually, …") and goes on with a fact about what was asked.
+    The question that was answered is put in front, since "It is Tarawa." teaches nothing by itself. This is a simple
+    rule for English (corrections.py). Give AdaptationMiddleware another for more.
     """
     if not messages or not isinstance(messages[-1], HumanMessage) or not _ends_with_answer(messages[:-1]):
         return None
-    turn = " ".join(str(messages[-1].text).split())
-    opening = _CORRECTION_OPENING.match(turn)
-    statement = turn[opening.end() :] if opening else ""
-    words = statement.split()
-    if len(words) < _MIN_WORDS or statement.endswith("?") or _NOT_A_STATEMENT.fullmatch(_normalise(words[0])):
-        return None
-    return f"{_last_question(messages[:-1])}{statement[0].upper()}{statement[1:]}"
-
-
-def _normalise(word: str) -> str:
-    return word.lower().replace("’", "'").strip(",.:;!")
+    turn, question = (" ".join(text.split()) for text in (str(messages[-1].text), _last_question(messages[:-1])))
+    fact = stated_against(question, str(messages[-2].text), turn)
+    return f"{question} {fact}".strip() if fact and question.endswith("?") else fact or None
 
 
 def _ends_with_answer(messages: Sequence[BaseMessage]) -> bool:
@@ -119,10 +101,8 @@ def _ends_with_answer(messages: Sequence[BaseMessage]) -> bool:
 
 
 def _last_question(messages: Sequence[BaseMessage]) -> str:
-    """The user's last turn and a space, if that turn is a question; else ""."""
-    turns = (str(message.text).strip() for message in reversed(messages) if isinstance(message, HumanMessage))
-    turn = next(turns, "")
-    return f"{turn} " if turn.endswith("?") else ""
+    """The user's last turn; "" where there is none."""
+    return next((str(message.text).strip() for message in reversed(messages) if isinstance(message, HumanMessage)), "")
 
 
 def up_to_last_turn(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
