@@ -10,6 +10,9 @@ from seal_agent.outer_loop.agents.rounds import GateReport, TaskResult
 def decide(before: Sequence[TaskResult], after: Sequence[TaskResult], max_lost: float) -> GateReport:
     """Compare two policies on the same tasks.
 
+    Of so few tasks that the share allows no loss, one may be lost where more than one is new: the share says nothing
+    there. A share of 0 allows no loss at all.
+
     Args:
         before: The tasks as the last policy does them.
         after: The same tasks, as the new policy does them.
@@ -21,8 +24,11 @@ def decide(before: Sequence[TaskResult], after: Sequence[TaskResult], max_lost: 
     gained = sum(result.success for result in after) - len(done) + len(lost)
     if not done:
         return GateReport(True, f"the last policy did none of {len(before)} tasks, so none could be lost")
-    promoted = len(lost) <= max_lost * len(done)
+    allowed = int(max_lost * len(done))
+    if not allowed and max_lost and gained > 1:
+        allowed = 1
+    promoted = len(lost) <= allowed
     reason = f"{len(done) - len(lost)} of {len(done)} tasks that the last policy did are still done, {gained} are new"
     return GateReport(
-        promoted, reason if promoted else f"{reason}; at most {max_lost:.0%} may be lost", len(done), lost
+        promoted, reason if promoted else f"{reason}; at most {allowed} may be lost ({max_lost:.0%})", len(done), lost
     )

@@ -71,6 +71,24 @@ def test_a_policy_that_fails_earlier_tasks_is_not_promoted() -> None:
     assert "none could be lost" in decide([result("a", False)], [result("a", False)], 0.34).reason
 
 
+@pytest.mark.parametrize(
+    ("done", "lost", "new", "promoted"),
+    [
+        (1, 1, 11, True),
+        (2, 1, 10, True),
+        (2, 2, 10, False),
+        (2, 1, 1, False),
+        (3, 1, 0, True),
+        (6, 3, 20, False),
+    ],
+)
+def test_one_task_of_a_few_may_be_lost_where_more_are_new(done: int, lost: int, new: int, promoted: bool) -> None:
+    before = [result(str(i), done=i < done) for i in range(done + new)]
+    after = [result(str(i), done=i >= lost) for i in range(done + new)]
+    assert decide(before, after, 0.34).promoted is promoted
+    assert not decide(before, after, 0.0).promoted
+
+
 def rollout(task: str, *names: str, success: bool = True) -> Rollout:
     return Rollout(task, "Go.", 0, tuple(Step("", ToolCall(name, "{}")) for name in names), "", success)
 
