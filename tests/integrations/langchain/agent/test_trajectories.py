@@ -18,6 +18,7 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
 from seal_agent.adaptation.gate.decision import MinimumGain
+from seal_agent.agents.trajectories.lesson import proposal_of
 from seal_agent.agents.trajectories.trajectory import Trajectory
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES, TrajectoryLimits
@@ -25,6 +26,7 @@ from seal_agent.errors import InputError
 from seal_agent.integrations.langchain import ChatSeal, TrajectoryMiddleware
 from seal_agent.integrations.langchain.agent.runs import trajectory_in
 from seal_agent.model import SelfAdaptingModel
+from seal_agent.training.conversations import from_json
 
 DOCS = Path(__file__).parents[4] / "docs" / "agents-learn.md"
 QUICK = replace(RECIPES["paper"].inner_loop, rank=2, alpha=4.0, epochs=1)
@@ -221,6 +223,48 @@ def test_calls_made_side_by_side_follow_each_other() -> None:
     assert (run.goal, run.result, run.answer) == ("Order both.", "no plums", "No plums.")
     assert trajectory_in(messages[:2], []) is None
     assert trajectory_in([], []) is None
+
+
+def called(item: str, id_: str = "1") -> AIMessage:
+    return AIMessage("", tool_calls=[{"name": "order", "args": {"item": item, "count": 1}, "id": id_}])
+
+
+def test_a_call_that_failed_says_so_and_is_not_learnt(model: SelfAdaptingModel) -> None:
+    """Such as one of a tool that is not there, or with arguments that it does not take."""
+    unknown = AIMessage("", tool_calls=[{"name": "buy", "args": {"what": "pears"}, "id": "1"}])
+    wrong = AIMessage("", tool_calls=[{"name": "order", "args": {"item": "pears", "count": "many"}, "id": "2"}])
+    seen: list[Trajectory] = []
+
+    def verify(run: Trajectory) -> bool:
+        seen.append(run)
+        return two_pears(run)
+
+    session = Session(model, [unknown, wrong, orders(("pears", 2)), AIMessage("Ordered.")], verify=verify)
+    session.say("Order two pears.")
+    assert [step.failed for step in seen[0].steps] == [True, True, False]
+    (kept,) = model.trajectories("alice").all()
+    (edit,) = proposal_of([kept.trajectory], model.base, "alice", None, 4096).self_edits
+    assert from_json(edit.prompt).learnt == (2, 3), "the third call and the closing words"
+
+
+def test_results_of_calls_with_the_same_id_go_to_them_in_order() -> None:
+    twice = AIMessage("", tool_calls=[*called("plums").tool_calls, *called("figs").tool_calls])
+    messages = [
+        HumanMessage("Order all."),
+        called("pears"),
+        ToolMessage("no pears", tool_call_id="1", status="error"),
+        twice,
+        ToolMessage("plums ordered", tool_call_id="1"),
+        ToolMessage("figs ordered", tool_call_id="1"),
+        called("tea"),
+        called("milk"),
+        ToolMessage("milk ordered", tool_call_id="1"),
+    ]
+    run = trajectory_in(messages, [])
+    assert run is not None
+    assert [step.observation for step in run.steps] == ["", "no pears", "plums ordered", "figs ordered", ""]
+    assert [step.failed for step in run.steps] == [True, False, False, False, False]
+    assert run.result == "milk ordered"
 
 
 def test_another_users_adapter_cannot_be_asked_for(model: SelfAdaptingModel) -> None:
