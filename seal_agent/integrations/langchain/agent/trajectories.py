@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
 from seal_agent.adaptation.judging import DEFAULT_GATE, AnyGate
 from seal_agent.agents.trajectories.store import DEFAULT_LIMITS, TrajectoryStore
-from seal_agent.agents.trajectories.trajectory import Redact, Trajectory
+from seal_agent.agents.trajectories.trajectory import Redact, Trajectory, redacted
 from seal_agent.errors import InputError, MissingDependency, SealError
 from seal_agent.generation.answer_form.form import tool_of_function
 from seal_agent.integrations.langchain.agent.runs import trajectory_in
@@ -19,6 +21,7 @@ from seal_agent.integrations.namespaces import DEFAULT_NAMESPACE
 try:
     from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
     from langchain.agents.middleware.types import ExtendedModelResponse, OmitFromSchema, PrivateStateAttr
+    from langgraph.errors import GraphBubbleUp
     from langgraph.runtime import Runtime
     from langgraph.types import Command
 
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from seal_agent.model import SelfAdaptingModel
     from seal_agent.types import Trust
 
+_LOG = logging.getLogger(__name__)
+
 Verify = Callable[[Trajectory], bool | None]
 """Whether a run reached its goal; None where that cannot be said."""
 
@@ -41,7 +46,7 @@ Verify = Callable[[Trajectory], bool | None]
 class TrajectoryOutcome:
     """What became of a run: its trajectory's id and outcome, and the revision where the adapter then learnt.
 
-    `trajectory` is "" where the run could not be read; `error` then says why.
+    `trajectory` is "" where the run could not be read or redacted; `error` then says why.
     """
 
     adapter: str
@@ -90,15 +95,15 @@ class TrajectoryMiddleware(AgentMiddleware[TrajectoryState, Any, Any]):
         """
         Args:
             model: the model whose adapters are trained.
-            verify: says from a run's trajectory whether it reached its goal. Without it, runs are only kept, and
-                `SelfAdaptingModel.trajectories(…).verify` says later how they ended.
+            verify: says from a run's trajectory whether it reached its goal. Without it, and where it raises, runs are
+                only kept, and `SelfAdaptingModel.trajectories(…).verify` says later how they ended.
             namespace: whose adapter is trained; see `adapter_for`.
             verified_by: who `verify` is, for the ledger.
             learn_after: new successes that wait before the adapter learns them, with those of revisions that the gate
                 refused; None: `seal learn` does it.
             trust: "untrusted" quarantines what is learnt.
             route: pass the adapter to every chat model call as the model setting `adapter`, which ChatSeal reads.
-            redact: called with every text before it is written or learnt.
+            redact: called with every text before it is written or learnt. A run on which it raises is not kept.
             limits: how much is kept; default: TrajectoryLimits().
             inner_loop, gate: as for `SelfAdaptingModel.learn`.
 
@@ -146,18 +151,36 @@ class TrajectoryMiddleware(AgentMiddleware[TrajectoryState, Any, Any]):
     # ------------------------------------------------------------ learning
 
     def _finish(self, state: TrajectoryState, adapter: str, source: str) -> dict[str, Any] | None:
-        store = TrajectoryStore(self._model.ledger, adapter, self._redact, self._limits)
-        outcome = TrajectoryOutcome(adapter, "", "unknown")
+        """What became of a run. Its reply stands whatever fails here; only an interrupt of the graph goes through."""
+        failed = TrajectoryOutcome(adapter, "", "unknown")
         try:
             trajectory = self._trajectory(state, source)
-            if trajectory is None:
-                return None
-            outcome = replace(outcome, trajectory=trajectory.id)
-            (kept,) = store.add([self._verified(trajectory)])
-            outcome = self._learnt(store, replace(outcome, trajectory=kept.id, outcome=kept.outcome))
-        except SealError as error:  # the run itself went well
-            outcome = replace(outcome, error=str(error))
-        return {"trajectories": [asdict(outcome)]}
+        except SealError as error:
+            return _told(replace(failed, error=str(error)))
+        except Exception as error:
+            return _told(replace(failed, error=_logged("reading the run", error)))
+        if trajectory is None:
+            return None
+        trajectory, error_of_verify = self._verified(trajectory)
+        try:
+            trajectory = redacted(trajectory, self._redact) if self._redact else trajectory
+            error_of_verify = self._redact(error_of_verify) if self._redact else error_of_verify
+        except Exception as error:
+            return _told(replace(failed, error=f"{_logged('redact', error)}; the run was not kept"))
+        return _told(self._kept(trajectory, replace(failed, trajectory=trajectory.id, error=error_of_verify)))
+
+    def _kept(self, trajectory: Trajectory, outcome: TrajectoryOutcome) -> TrajectoryOutcome:
+        """The outcome, after a run that holds nothing to redact any more was kept, and what waits was learnt."""
+        try:
+            store = TrajectoryStore(self._model.ledger, outcome.adapter, limits=self._limits)
+            (kept,) = store.add([trajectory])
+            outcome = replace(outcome, trajectory=kept.id, outcome=kept.outcome)
+            return self._learnt(store, outcome)
+        except SealError as error:
+            return replace(outcome, error=str(error))
+        except Exception as error:
+            _LOG.exception("the adapter %s did not learn", outcome.adapter)
+            return replace(outcome, error=f"learning raised {_in_words(error)}")
 
     def _trajectory(self, state: TrajectoryState, source: str) -> Trajectory | None:
         """The run as a trajectory; None where no tool was called. Raises InputError for content that is not text."""
@@ -166,11 +189,18 @@ class TrajectoryMiddleware(AgentMiddleware[TrajectoryState, Any, Any]):
         system = str(agent.get("system", ""))
         return trajectory_in(state["messages"], tools, system=system, source=source, trust=self._trust)
 
-    def _verified(self, trajectory: Trajectory) -> Trajectory:
-        said = self._verify(trajectory) if self._verify else None
+    def _verified(self, trajectory: Trajectory) -> tuple[Trajectory, str]:
+        """The trajectory with what `verify` says of it, and the error where it cannot say anything."""
+        try:
+            said = self._verify(trajectory) if self._verify else None
+        except GraphBubbleUp:  # somebody is asked
+            raise
+        except Exception as error:
+            _logged("verify", error)
+            return trajectory, f"verify raised {_in_words(error)}"
         if said is None:
-            return trajectory
-        return replace(trajectory, outcome="success" if said else "failure", verified_by=self._verified_by)
+            return trajectory, ""
+        return replace(trajectory, outcome="success" if said else "failure", verified_by=self._verified_by), ""
 
     def _learnt(self, store: TrajectoryStore, outcome: TrajectoryOutcome) -> TrajectoryOutcome:
         """The outcome, after the adapter learnt what waits if enough of it is new.
@@ -207,6 +237,21 @@ def _noted(request: ModelRequest[Any]) -> Command[Any]:
             continue
         tools[described.name] = described.openai["function"]
     return Command(update={"trajectory_agent": {"system": request.system_prompt or "", "tools": [*tools.values()]}})
+
+
+def _told(outcome: TrajectoryOutcome) -> dict[str, Any]:
+    return {"trajectories": [asdict(outcome)]}
+
+
+def _logged(what: str, error: Exception) -> str:
+    """Log where something raised, without the error's own words, which may hold what is to be redacted."""
+    said = f"{what} raised {type(error).__name__}"
+    _LOG.error("%s\n%s", said, "".join(traceback.format_tb(error.__traceback__)))
+    return said
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _source() -> str:

@@ -16,6 +16,7 @@ from langchain.agents.middleware import AgentMiddleware
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command, interrupt
 
 from seal_agent.adaptation.gate.decision import MinimumGain
 from seal_agent.agents.trajectories.lesson import proposal_of
@@ -196,6 +197,69 @@ def test_an_error_of_learning_is_told_and_does_not_end_the_run(model: SelfAdapti
     state = long.say("Order pears.")
     assert "2 steps, but 1 is the limit" in state["trajectories"][0]["error"]
     assert state["messages"][-1].content == "Done."
+
+
+def broken(*_: object) -> Any:
+    raise KeyError("pears")
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_verify_that_raises_leaves_the_reply_and_a_run_of_which_nothing_is_known(
+    model: SelfAdaptingModel, asynchronous: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = Session(model, [orders(("pears", 2)), AIMessage("Ordered.")], verify=broken, learn_after=1)
+    state = session.say("Order two pears.", asynchronous=asynchronous)
+    assert state["messages"][-1].content == "Ordered."
+    (outcome,) = state["trajectories"]
+    assert (outcome["outcome"], outcome["error"]) == ("unknown", "verify raised KeyError: 'pears'")
+    (kept,) = model.trajectories("alice").all()
+    assert (kept.id, kept.trajectory.outcome) == (outcome["trajectory"], "unknown")
+    assert "in broken" in caplog.text
+
+
+def test_a_redact_that_raises_leaves_the_reply_and_keeps_nothing(
+    model: SelfAdaptingModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not even in the log or the outcome, which may be written somewhere too."""
+    turns = [orders(("pears", 2)), AIMessage("Ordered.")]
+    session = Session(model, turns, verify=two_pears, redact=broken, learn_after=1)
+    state = session.say("Order two pears.")
+    assert state["messages"][-1].content == "Ordered."
+    (outcome,) = state["trajectories"]
+    assert (outcome["trajectory"], outcome["error"]) == ("", "redact raised KeyError; the run was not kept")
+    assert model.trajectories("alice").all() == []
+    assert "in broken" in caplog.text
+    assert "'pears'" not in caplog.text
+
+
+def test_the_error_of_verify_is_redacted_too(model: SelfAdaptingModel) -> None:
+    turns = [orders(("pears", 2)), AIMessage("Ordered.")]
+    session = Session(model, turns, verify=broken, redact=lambda text: text.replace("pears", "things"))
+    (outcome,) = session.say("Order two pears.")["trajectories"]
+    assert outcome["error"] == "verify raised KeyError: 'things'"
+    assert outcome["trajectory"] == model.trajectories("alice").all()[0].id
+
+
+def test_an_error_in_learning_leaves_the_reply_and_the_run(
+    model: SelfAdaptingModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(SelfAdaptingModel, "learn", lambda *_, **__: broken())
+    session = Session(model, [orders(("pears", 2)), AIMessage("Ordered.")], verify=two_pears, learn_after=1)
+    state = session.say("Order two pears.")
+    assert state["messages"][-1].content == "Ordered."
+    assert "KeyError" in state["trajectories"][0]["error"]
+    assert [each.outcome for each in model.trajectories("alice").to_learn()] == ["success"]
+    assert "Traceback" in caplog.text
+
+
+def test_verify_may_ask_somebody(model: SelfAdaptingModel) -> None:
+    """An interrupt of the graph is no error."""
+    turns = [orders(("pears", 2)), AIMessage("Ordered.")]
+    session = Session(model, turns, verify=lambda run: interrupt("Did it?"))
+    assert session.say("Order two pears.")["__interrupt__"]
+    config = {"configurable": {"thread_id": "7"}}
+    state = session.agent.invoke(Command(resume=True), config, context=ALICE)
+    assert state["trajectories"][0]["outcome"] == "success"
 
 
 def test_without_verify_runs_wait_for_somebody_to_say_how_they_ended(model: SelfAdaptingModel) -> None:
