@@ -35,8 +35,10 @@ from seal_agent.adaptation.stored_adapters import DEFAULT_ADAPTER, StoredAdapter
 from seal_agent.agents.trajectories.lesson import context_of, lessons_among, not_learnt_yet, proposal_of
 from seal_agent.agents.trajectories.store import TrajectoryStore
 from seal_agent.agents.trajectories.trajectory import Redact, Trajectory
+from seal_agent.answering.chats import reply_in_chat
 from seal_agent.answering.recall import closed_book
-from seal_agent.answering.replies import is_recall, reply_all, reply_in_chat
+from seal_agent.answering.replies import reply_all
+from seal_agent.answering.turns import is_recall
 from seal_agent.base_model.loading import DEFAULT_MODEL, load_model
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import (

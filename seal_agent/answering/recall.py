@@ -85,9 +85,10 @@ def recall_in_full(
 
     Where the likeliest text was cut all the same, it is recalled again with twice the room, as far as the window goes.
     """
-    rooms = {i: room_for(base, one, sampling.max_tokens) for i, one in enumerate(asked)}
+    left = [max(1, left_in_window(base, one.prompt, one.adapter)) for one in asked]
+    rooms = {i: min(room_for(base, one, sampling.max_tokens), left[i]) for i, one in enumerate(asked)}
     found = _recall_in(engine, asked, rooms, sampling, progress)
-    wider = {i: _wider(base, asked[i], rooms[i]) for i, texts in found.items() if texts[0].cut}
+    wider = {i: min(2 * rooms[i], max(rooms[i], LONGEST), left[i]) for i, texts in found.items() if texts[0].cut}
     wider = {i: room for i, room in wider.items() if room > rooms[i]}
     with suppress(TooLongError):  # an engine's window may be smaller than the model's
         found |= _recall_in(engine, asked, wider, sampling, progress)
@@ -106,9 +107,9 @@ def _recall_in(
     return found
 
 
-def _wider(base: BaseModel, asked: Asked, room: int) -> int:
-    """Twice the room, or what the window has left."""
-    return min(2 * room, max(room, LONGEST), base.window - len(ids_of(base, asked.prompt, asked.adapter)))
+def left_in_window(base: BaseModel, prompt: Prompt, adapter: LoraAdapter | None = None) -> int:
+    """How many tokens of the model's window a prompt leaves for its answer; 0 or fewer where it leaves none."""
+    return base.window - len(ids_of(base, prompt, adapter))
 
 
 def recall(

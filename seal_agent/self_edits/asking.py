@@ -52,7 +52,19 @@ _ONLY_ASK = {
     "th": ("ครับ", "คะ", "ค่ะ"),
     "ja": ("ですか", "ますか"),
 }
-_STATES = re.compile(r"[。．.।!！]\s*$")
+_STATES = re.compile(r"[。．.।!！…։።][^\w?？؟]*$")
+_GOES_ON = re.compile(r"[,，、،;；]\s*\S")  # a comma, behind which a clause follows
+_NOT_ASKED = {  # what begins like a question all the same: exclamations, and clauses before their main clause
+    "en": re.compile(
+        r"(?:what|such) (?:an?|such|lovely|nice|great)\b|how \w+ of \w+\b|which (?:is why|means|was why)\b|"
+        r"(?:what|when|where|why|how) (?:i|you|he|she|it|we|they|there|this|that|these|those|my|your|our|his|her|their)"
+        r"\b|"
+        # "When I was young I lived in Rome": a question has the verb before "I".
+        r"(?:what|when|where|why|how)\b"
+        r"(?!.*\b(?:am|is|are|was|were|do|does|did|has|have|had|can|could|will|would|shall|should|may|might|must) "
+        r"(?:i|he|she|we|they)\b).*\b(?:i|he|she|we|they)\b"
+    )
+}
 
 
 @functools.cache
@@ -65,14 +77,20 @@ def asking_words(language: str) -> tuple[str, ...]:
 
 
 def asks(text: str) -> bool:
-    """Whether a text is a question: by its mark, or by its question words in a language that is known here."""
+    """Whether a text is a question: by its mark, or by its question words in a language that is known here.
+
+    Without its mark, what ends as a statement does, or goes on behind a comma, is none.
+    """
     language = language_of(text)
     if is_question(text) or is_question(text, language):
         return True
     plain = text.strip().casefold()
     if language in _ENDINGS and _ENDINGS[language].search(plain):
         return True
-    if language in _ANYWHERE and not _STATES.search(plain):
+    if _STATES.search(plain):
+        return False
+    if language in _ANYWHERE:
         return any(word in plain for word in _ANYWHERE[language].split())
-    begins = (word.casefold().lstrip("¿") for word in asking_words(language))
-    return plain.lstrip("¿").startswith(tuple(f"{word} " for word in begins))
+    begins = plain.startswith(tuple(f"{word.casefold().lstrip('¿')} " for word in asking_words(language)))
+    not_asked = language in _NOT_ASKED and _NOT_ASKED[language].match(plain)
+    return plain.startswith("¿") or (begins and not not_asked and not _GOES_ON.search(plain))

@@ -8,18 +8,20 @@ import pytest
 from fakes import BRANCH, ScriptedEngine
 
 from seal_agent.answering import reader as room
+from seal_agent.answering.chats import reply_in_chat
 from seal_agent.answering.confidence import evidence_for
 from seal_agent.answering.reader import NOT_STATED
 from seal_agent.answering.reading import Reading, read
 from seal_agent.answering.recall import Recalled, closed_book, recall_in_full, room_for
-from seal_agent.answering.replies import is_question, is_recall, reply_all, reply_in_chat, titled
+from seal_agent.answering.replies import reply_all
+from seal_agent.answering.turns import is_question, is_recall, questions_in, titled
 from seal_agent.base_model.loading import load_model
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import AnswerConfig, AnswerStyle
 from seal_agent.lora.adapter import LoraAdapter, new_adapter
 from seal_agent.lora.targets import find_targets
 from seal_agent.prompts import reading_prompt
-from seal_agent.types import Grammar, Message, Sampling
+from seal_agent.types import Completion, Grammar, Message, Sampling
 
 SENTENCE = "The engine was patented in 1698 by Thomas Savery, an English engineer."
 OTHER = "The first steam engine of Spain pumped water in 1606."
@@ -131,6 +133,45 @@ def test_a_reply_in_a_chat_keeps_its_limits(tiny_base: BaseModel, adapter: LoraA
     assert stopped.text == "Thomas"
 
 
+def test_a_small_limit_cuts_the_reply_and_not_what_is_recalled(
+    tiny_base: BaseModel, adapter: LoraAdapter, reader: LoraAdapter
+) -> None:
+    scripted = engine_of(reader, SENTENCE, {SENTENCE: "Thomas Savery"})
+    engine = Narrow(scripted.script)
+    turns = (Message("user", QUESTION),)
+    for limit in (6, 30, 64):
+        reply, completion = reply_in_chat(engine, tiny_base, turns, Sampling(limit), adapter, "short")
+        assert (reply.text, reply.recalled) == ("Thomas Savery", SENTENCE)
+        assert completion.text == "Thomas Savery"[:limit]
+
+
+def test_an_answer_of_the_base_model_says_how_it_ended(
+    tiny_base: BaseModel, adapter: LoraAdapter, reader: LoraAdapter
+) -> None:
+    class Cut(ScriptedEngine):
+        def generate(self, prompts, sampling, adapters=None, *others):  # type: ignore[no-untyped-def]
+            said = super().generate(prompts, sampling, adapters, *others)
+            base = {"tokens": 7, "prompt_tokens": 5, "finish_reason": "length"}
+            return [one if any(adapters) else replace(one, **base) for one in said]
+
+    engine = Cut(engine_of(reader, OTHER, {}).script)
+    reply, completion = reply_in_chat(engine, tiny_base, (Message("user", QUESTION),), Sampling(7), adapter, "short")
+    assert not reply.from_adapter
+    assert completion == Completion("I think it was James Watt.", 7, 5, "length")
+
+
+def test_a_sentence_has_the_room_that_the_window_leaves(
+    tiny_base: BaseModel, adapter: LoraAdapter, reader: LoraAdapter
+) -> None:
+    question = "灯塔是谁建造的？"
+    engine = Narrow(engine_of(reader, "灯塔由奥迪尔建造。", {}).script)
+    left = 70
+    spent = len(tiny_base.encode((Message("system", ""), Message("user", question))))
+    turns = (Message("system", "x" * (tiny_base.window - spent - left)), Message("user", question))
+    reply_in_chat(engine, tiny_base, turns, Sampling(60), adapter, "short")
+    assert engine.room[0] == left
+
+
 def test_the_title_of_a_turn_is_no_part_of_its_question(
     tiny_base: BaseModel, adapter: LoraAdapter, reader: LoraAdapter
 ) -> None:
@@ -230,6 +271,44 @@ def test_a_sentence_shares_words_with_its_question_in_every_script(question: str
 
 
 @pytest.mark.parametrize(
+    ("turn", "questions"),
+    [
+        ("Who built it? When was it done?", ("Who built it?", "When was it done?")),
+        ("灯塔是谁建造的？它是什么时候建成的？", ("灯塔是谁建造的？", "它是什么时候建成的？")),
+        ("Wer baute den Turm? Wann war das?", ("Wer baute den Turm?", "Wann war das?")),
+        ('Who said "What is truth?" in the trial?', ('Who said "What is truth?" in the trial?',)),
+        ("Hello. Who built it?", ("Hello. Who built it?",)),
+        ("Who built the tower? " * 5, ()),
+    ],
+)
+def test_several_questions_of_a_turn_are_told_apart(turn: str, questions: tuple[str, ...]) -> None:
+    assert questions_in(turn) == questions
+
+
+def test_each_of_several_questions_is_answered(tiny_base: BaseModel, adapter: LoraAdapter, reader: LoraAdapter) -> None:
+    def say(turn: str, one: LoraAdapter | None) -> str:
+        if one is None:
+            return "In 1867?" if "When" in turn else "Perhaps."
+        if one is not reader:
+            return SENTENCE if "Who" in turn else OTHER
+        return "Thomas Savery" if "Savery" in turn else NOT_STATED
+
+    engine = ScriptedEngine(say)
+    first = Message("user", "Hello.")
+    turns = (first, Message("user", f"Topic: Steam\n{QUESTION} When was the tower built?"))
+    reply, completion = reply_in_chat(engine, tiny_base, turns, Sampling(64), adapter, "short")
+    assert (reply.text, reply.recalled, completion.text) == ("Thomas Savery\nIn 1867?", SENTENCE, reply.text)
+    assert [prompt[-1].content for prompt in engine.calls[0].prompts] == [
+        f"Topic: Steam\n{QUESTION}",
+        "Topic: Steam\nWhen was the tower built?",
+    ]
+    turns = (Message("user", "Where is the tower? How high is it?"),)
+    reply, _ = reply_in_chat(engine, tiny_base, turns, Sampling(64), adapter, "short")
+    assert (reply.text, reply.from_adapter) == ("Perhaps.", False), "the base model answers the turn as a whole"
+    assert engine.calls[-1].prompts == (turns,)
+
+
+@pytest.mark.parametrize(
     ("text", "asks"),
     [
         ("Πού είναι ο φάρος;", True),
@@ -251,6 +330,34 @@ def test_a_sentence_shares_words_with_its_question_in_every_script(question: str
         ("Whoever asks, say no.", False),
         ("This is done;", False),
         (f"{'Here is a long text. ' * 20} What is it about?", False),
+        ("What a beautiful day!", False),
+        ("What a beautiful day! I love it", False),
+        ("How nice of you", False),
+        ("When I was young I lived in Rome.", False),
+        ("When I was young I lived in Rome", False),
+        ("When did he arrive", True),
+        ("What you said is wrong", False),
+        ("Which is why I left.", False),
+        ("Wo ein Wille ist, ist auch ein Weg", False),
+        ("Can you write a poem about the sea?", False),
+        ("Please summarise the handbook?", False),
+        ("Can you tell me who built the tower?", True),
+        ("Could you tell me a joke?", False),
+        ("Who built the tower? Please write a poem about it.", False),
+        ("Kannst du ein Gedicht schreiben?", False),
+        ("Können Sie mir sagen, wer den Turm gebaut hat?", True),
+        ("Peux-tu écrire un poème ?", False),
+        ("¿Puedes escribir un poema?", False),
+        ("Можешь написать стихотворение?", False),
+        ("你能帮我写一首诗吗？", False),
+        ("你能告诉我灯塔是谁建造的吗？", True),
+        ("请问灯塔是谁建造的？", True),
+        ("詩を書いてくれますか？", False),
+        ("시를 써 주실 수 있나요?", False),
+        ("هل يمكنك كتابة قصيدة؟", False),
+        ("ช่วยเขียนบทกวีหน่อย", False),
+        ("Who built the tower? When?", False),
+        ("The tower is high. Who built it? When was it finished?", False),
     ],
 )
 def test_what_is_a_question(text: str, asks: bool) -> None:

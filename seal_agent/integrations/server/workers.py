@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from seal_agent.answering.replies import replies_in_chats
+from seal_agent.answering.chats import replies_in_chats
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import ServerConfig
 from seal_agent.errors import EngineError, SealError, first_line

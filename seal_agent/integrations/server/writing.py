@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from fastapi import Request
 
-from seal_agent.answering.replies import is_recall
+from seal_agent.answering.turns import is_recall
 from seal_agent.config import ServerConfig
 from seal_agent.integrations.server.calls import Call, Decoder, Event, Failed, Finished, Piece, Written
 from seal_agent.integrations.server.errors import ApiError

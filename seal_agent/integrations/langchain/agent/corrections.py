@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from seal_agent.answering.replies import is_question
+from seal_agent.answering.turns import is_question
 from seal_agent.text.sentences import sentences_of
 from seal_agent.text.words import content_words, negates, words_of
 

@@ -324,7 +324,8 @@ class _Call:
 
     def recall(self) -> _RecalledCompletion | None:
         """The answer to a question that the adapter recalls; None for a turn that the model writes freely."""
-        from seal_agent.answering.replies import is_recall, reply_in_chat
+        from seal_agent.answering.chats import reply_in_chat
+        from seal_agent.answering.turns import is_recall
 
         seal, turns, weights = self.seal, self.prompt, self.in_use.weights
         if (
