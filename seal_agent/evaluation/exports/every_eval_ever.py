@@ -27,7 +27,12 @@ FOLDER = "every_eval_ever"
 WHOLE_ROW = "seal_agent_results"
 SHARES = ("contains", "direct", "is_answer", "exact_match", "cell_acc", "final", "just_after", "base", "guard_before",
           "guard_after", "changed_answers", "portability")  # fmt: skip
-LOWER_IS_BETTER = ("words", "perplexity_ratio", "changed_answers", "seconds_per_answer", "seconds_per_passage")
+LOWER_IS_BETTER = ("words", "perplexity_ratio", "changed_answers")
+LOWER_WORDS = frozenset(
+    ("perplexity", "ppl", "bits", "loss", "nll", "entropy", "error", "errors", "wer", "cer", "ter", "mae", "mse",
+     "rmse", "brier", "bias", "toxicity", "stereotype", "invalid")
+)  # fmt: skip
+"""Words in the names of lm-eval's metrics, which a row has without their direction, of which less is better."""
 Json = dict[str, Any]
 
 
@@ -133,7 +138,7 @@ def _result(results: Results, name: str, measure: Measure) -> Json:
             "metric_id": f"seal_agent.{name}",
             "metric_name": name,
             "metric_unit": "proportion" if share else "number",
-            "lower_is_better": name in LOWER_IS_BETTER,
+            "lower_is_better": lower_is_better(name),
             "score_type": "continuous",
             "min_score": 0.0 if share else "-Infinity",
             "max_score": 1.0 if share else "Infinity",
@@ -148,6 +153,14 @@ def _result(results: Results, name: str, measure: Measure) -> Json:
             "additional_details": {"prompt_hash": results.prompt_hash, "grader": results.grader},
         },
     }
+
+
+def lower_is_better(name: str) -> bool:
+    """Whether less of a measure is better; those of lm-eval's tasks are named "task.metric" or "task.metric.filter"."""
+    _, dot, metric = name.partition(".")
+    if not dot:
+        return name in LOWER_IS_BETTER
+    return not LOWER_WORDS.isdisjoint(metric.partition(".")[0].lower().split("_"))
 
 
 def _uncertainty(measure: Measure) -> Json:
