@@ -240,8 +240,13 @@ def read_results(path: str | Path) -> Results:
 
 def write_results(results: Results, path: Path) -> None:
     """Write compact JSON, a draft first that is renamed."""
+    write_atomically(path, results_bytes(results))
+
+
+def results_bytes(results: Results) -> bytes:
+    """A results file: compact JSON."""
     text = json.dumps(to_json(results), ensure_ascii=False, separators=(",", ":"))
-    write_atomically(path, text.encode() + b"\n")
+    return text.encode() + b"\n"
 
 
 def results_in(folder: str | Path) -> list[tuple[Path, Results]]:

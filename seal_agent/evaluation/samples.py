@@ -56,10 +56,20 @@ def unanswered(sample: Sample) -> str:
 
 
 def write_samples(samples: Sequence[Sample], path: Path) -> str:
-    """Write one JSON line per sample, compressed; returns the file's SHA-256. The same samples give the same bytes."""
-    lines = "".join(json.dumps(asdict(sample), ensure_ascii=False) + "\n" for sample in samples)
-    data = gzip.compress(lines.encode(), mtime=0)
+    """Write the samples; returns the file's SHA-256."""
+    data = samples_bytes(samples)
     write_atomically(path, data)
+    return sha256_of(data)
+
+
+def samples_bytes(samples: Sequence[Sample]) -> bytes:
+    """One JSON line per sample, compressed. The same samples give the same bytes."""
+    lines = "".join(json.dumps(asdict(sample), ensure_ascii=False) + "\n" for sample in samples)
+    return gzip.compress(lines.encode(), mtime=0)
+
+
+def sha256_of(data: bytes) -> str:
+    """The SHA-256 of a file's bytes, as a row names it."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -69,7 +79,7 @@ def read_samples(path: Path, sha256: str) -> list[Sample]:
         data = path.read_bytes()
     except OSError as err:
         raise InputError(f"the answers are missing: {path} cannot be read; put it beside the results") from err
-    if hashlib.sha256(data).hexdigest() != sha256:
+    if sha256_of(data) != sha256:
         raise InputError(f"{path} is not the file that the results name: its SHA-256 differs")
     adapter: TypeAdapter[Sample] = TypeAdapter(Sample)
     try:

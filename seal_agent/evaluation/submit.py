@@ -16,20 +16,21 @@ import jsonschema
 
 from seal_agent.config import RECIPES, Recipe, recorded_settings
 from seal_agent.errors import InputError
-from seal_agent.evaluation.continual import mean_matrix, sequence_scores
 from seal_agent.evaluation.expected import check_questions
-from seal_agent.evaluation.harm import harm_scores
 from seal_agent.evaluation.passages import chose_recipe
+from seal_agent.evaluation.rescoring import (
+    can_be_graded,
+    curves_of_answers,
+    graded_again,
+    needs_answers,
+    scores_of_answers,
+)
 from seal_agent.evaluation.results import Measure, RecipeFacts, Results, published_schema, read_results, to_json
 from seal_agent.evaluation.samples import Sample, read_samples, unanswered
-from seal_agent.evaluation.scoring import graded_all, graded_arc, mean_scores, unit_scores
 from seal_agent.evaluation.statistics import measures_of
 from seal_agent.evaluation.suites import SUITES
-from seal_agent.grading.graders import DEFAULT_GRADER, make_grader
 
 TOLERANCE = 1e-9
-NOT_OF_ANSWERS = ("perplexity_ratio",)
-"""Measures of `harm` that no stored answer shows, besides those of lm-eval's tasks, which have a dot in their name."""
 
 
 def check_submission(path: Path, data: str | None = None) -> tuple[str, ...]:
@@ -126,29 +127,21 @@ def _check_means(results: Results) -> None:
 
 def _check_samples(results: Results, samples: Sequence[Sample]) -> list[str]:
     """Raises InputError where scores do not follow from the answers, or a verdict is not the grader's."""
-    kind = SUITES[results.suite].kind
-    found: Mapping[str, Mapping[str, float]]
-    if kind == "continual":
-        found = sequence_scores(samples)
-    elif kind == "harm":
-        found = {unit: mean_scores(list(seeds.values())) for unit, seeds in harm_scores(samples).items()}
-    else:
-        found = unit_scores(samples, arc=kind == "arc")
-    _check_scores(results, {unit: of_unit for unit, of_unit in found.items() if of_unit}, kind == "harm")
-    if results.curves != (mean_matrix(samples) if kind == "continual" else {}):
+    _check_scores(results, scores_of_answers(results, samples))
+    if results.curves != curves_of_answers(results, samples):
         raise InputError("the accuracy matrix does not follow from the answers; the file was changed")
     checks = [f"the scores of {len(results.units)} units follow from {len(samples)} answers"]
-    if kind != "arc" and results.grader != DEFAULT_GRADER:
+    if not can_be_graded(results):
         return [*checks, f"the verdicts of the grader {results.grader!r} were not asked for again"]
-    _grade_again(samples, kind == "arc")
+    _grade_again(results, samples)
     return [*checks, f"all {len(samples)} answers were graded again with the same verdict"]
 
 
-def _check_scores(results: Results, scores: Mapping[str, Mapping[str, float]], harm: bool) -> None:
+def _check_scores(results: Results, scores: Mapping[str, Mapping[str, float]]) -> None:
     if set(scores) != {unit.id for unit in results.units}:
         raise InputError("the answers are not about the units of the results; the files do not belong together")
     for unit in results.units:
-        own = {n: v for n, v in unit.scores.items() if not (harm and (n in NOT_OF_ANSWERS or "." in n))}
+        own = {name: value for name, value in unit.scores.items() if needs_answers(results, name)}
         for name in [*own, *scores[unit.id]]:
             value, found = own.get(name), scores[unit.id].get(name)
             if value is None or found is None or abs(found - value) > TOLERANCE:
@@ -156,16 +149,15 @@ def _check_scores(results: Results, scores: Mapping[str, Mapping[str, float]], h
                 raise InputError(f"{name} of {unit.title!r} is {said}, but its answers give {found}; it was changed")
 
 
-def _grade_again(samples: Sequence[Sample], arc: bool) -> None:
+def _grade_again(results: Results, samples: Sequence[Sample]) -> None:
     """Raises InputError for an answer with another verdict than the grader's."""
-    again = [graded_arc(sample) for sample in samples] if arc else graded_all(samples, make_grader())
-    for sample, found in zip(samples, again, strict=True):
+    for sample, found in zip(samples, graded_again(results, samples), strict=True):
         if (found.verdict, found.direct) != (sample.verdict, sample.direct):
             reason = "was not given" if unanswered(sample) else f"is graded {found.verdict.value}"
             raise InputError(
                 f"the answer {sample.answer[:60]!r} to {sample.question!r} {reason}"
                 f"{' and direct' if found.direct == 'correct' else ''}, but the file says {sample.verdict.value}; "
-                "it was changed, or made with another version of the grader"
+                "it was changed, or graded by another version: `seal submit --regrade` makes the row follow today's"
             )
 
 

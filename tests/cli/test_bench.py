@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("lm_eval")
 
-from bench_rows import novel_row, three_rows
+from bench_rows import novel_row, rewrite_answers, three_rows
 from command_line import Call, caller
 
 from seal_agent.evaluation.results import read_results
+from seal_agent.types import Verdict
 
 
 @pytest.fixture
@@ -97,6 +99,21 @@ def test_a_tampered_row_is_refused_with_the_reason(call: Call, tmp_path: Path) -
     ran = call("submit", row)
     assert ran.code == 2
     assert "the file was changed" in " ".join(ran.err.split())
+
+
+def test_rows_of_a_folder_are_graded_again(call: Call, tmp_path: Path) -> None:
+    row, other = novel_row(tmp_path / "rows", "default", [4]), novel_row(tmp_path / "rows", "other", [2])
+    rewrite_answers(row, lambda sample: replace(sample, verdict=Verdict.WRONG, direct="wrong"))
+    other.write_text(other.read_text().replace('"lexical"', '"judge: m @ h"'))
+    refused = call("submit", row)
+    assert "seal submit --regrade" in " ".join(refused.err.split())
+    ran = call("submit", tmp_path / "rows", "--regrade")
+    assert ran.code == 0
+    assert f"{row}: 32 of 48 verdicts changed" in ran.out
+    assert f"left as it is: {other} was graded by 'judge: m @ h'" in ran.err
+    assert call("submit", row).code == 0
+    assert call("submit", row, "--regrade", "--json").json["rows"] == [{"file": str(row), "answers": 48, "changed": 0}]
+    assert call("submit", other, "--regrade").code == 2
 
 
 @pytest.mark.parametrize(

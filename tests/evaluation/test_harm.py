@@ -18,6 +18,8 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.data import bundled
 from seal_agent.errors import InputError
 from seal_agent.evaluation.harm import portability_questions
+from seal_agent.evaluation.regrade import regrade
+from seal_agent.evaluation.results import read_results, to_json
 from seal_agent.evaluation.submit import check_submission
 from seal_agent.generation.hf import HFEngine
 from seal_agent.integrations.lm_eval.bench.other_tasks import figures_of
@@ -32,6 +34,8 @@ def test_harm_is_measured_against_the_base_model(tmp_path: Path, tiny_base: Base
     assert "portability" in results.measures
     assert not results.higher_is_better
     assert "the questions are those about 2 passages" in " ".join(check_submission(path))
+    assert regrade(path).changed == 0
+    assert to_json(read_results(path)) == to_json(results)
     ported = sum(len(portability_questions(context.title)) for context in plan.contexts[:2])
     assert results.data.questions == 2 * 6 + ported + len(bundled.guard_questions()) + 12
 

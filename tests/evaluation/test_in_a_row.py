@@ -20,6 +20,8 @@ from seal_agent.data.contexts import read_contexts
 from seal_agent.errors import InputError, TrainingError
 from seal_agent.evaluation import continual
 from seal_agent.evaluation.passages import choose_passages
+from seal_agent.evaluation.regrade import regrade
+from seal_agent.evaluation.results import read_results, to_json
 from seal_agent.evaluation.samples import read_samples
 from seal_agent.evaluation.submit import check_submission
 from seal_agent.generation.hf import HFEngine
@@ -33,6 +35,8 @@ def test_edits_in_a_row_give_a_matrix_that_can_be_submitted(tmp_path: Path, tiny
     assert results.curves["accuracy"][0][1] is None
     assert {"base", "final", "just_after", "backward_transfer", "smallest_lead"} <= set(results.measures)
     assert check_submission(path, wanted.data)
+    assert regrade(path).changed == 0
+    assert to_json(read_results(path)) == to_json(results)
 
 
 def test_sequences_that_are_not_the_first_ones_are_refused(tmp_path: Path, tiny_base: BaseModel) -> None:

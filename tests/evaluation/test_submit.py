@@ -9,30 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_rows import RUN, novel_row
+from bench_rows import arc_row, novel_row
 
-from seal_agent.arc.text import format_attempts, parse_attempts
+from seal_agent.arc.text import parse_attempts
 from seal_agent.config import RECIPES
 from seal_agent.data.bundled import novel
 from seal_agent.errors import InputError
-from seal_agent.evaluation.asked import arc_hash, arc_tasks
-from seal_agent.evaluation.assemble import Measured, Setting, assemble, recipe_facts
+from seal_agent.evaluation.assemble import recipe_facts
 from seal_agent.evaluation.leaderboard.site import entries_of
 from seal_agent.evaluation.passages import choose_passages, data_hash, unit_id
 from seal_agent.evaluation.results import (
-    DataFacts,
-    ModelFacts,
-    RecipeFacts,
-    SamplesFile,
-    Unit,
     read_results,
-    write_results,
 )
-from seal_agent.evaluation.samples import SUFFIX, Sample, read_samples, write_samples
+from seal_agent.evaluation.samples import Sample, read_samples, write_samples
 from seal_agent.evaluation.scoring import graded_arc, unit_scores
 from seal_agent.evaluation.statistics import measures_of
 from seal_agent.evaluation.submit import check_submission
-from seal_agent.evaluation.suites import SUITES
 from seal_agent.types import Verdict
 
 
@@ -232,30 +224,6 @@ def test_a_row_without_what_ranks_it_makes_no_site(row: Path) -> None:
 
 
 # ---------------------------------------------------------------- ARC
-
-
-def arc_row(folder: Path) -> Path:
-    """A row of arc_toy about its first three tasks, of which the first is solved."""
-    tasks = arc_tasks(SUITES["arc_toy"], 3)
-    samples = [
-        graded_arc(
-            Sample(task.id, 0, f"{task.id} test {number}", (json.dumps(example.output.rows),), answer, Verdict.UNGRADED)
-        )
-        for task in tasks
-        for number, example in enumerate(task.test)
-        for answer in [format_attempts([example.output if task is tasks[0] else example.input], "compact")]
-    ]
-    scores = unit_scores(samples, arc=True)
-    units = tuple(Unit(task.id, task.id, scores[task.id]) for task in tasks)
-    path = folder / "arc_toy.json"
-    answers = path.with_name(path.stem + SUFFIX)
-    stored = SamplesFile(answers.name, write_samples(samples, answers), len(samples))
-    setting = Setting(
-        SUITES["arc_toy"], ModelFacts("m", "f" * 64, 1, "float32", "hf"), RecipeFacts("base", "base", {}), (0,),
-        DataFacts("seal_arc_toy", arc_hash(tasks), 3, len(samples), 0), "exact match", "p",
-    )  # fmt: skip
-    write_results(assemble(setting, Measured(units, {}), RUN, stored), path)
-    return path
 
 
 def test_outputs_of_puzzles_are_compared_with_the_tasks(tmp_path: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from seal_agent.arc.text import format_attempts
 from seal_agent.data.bundled import novel
+from seal_agent.evaluation.asked import arc_hash, arc_tasks
 from seal_agent.evaluation.assemble import Measured, Setting, assemble
 from seal_agent.evaluation.contestant import prompt_hash
 from seal_agent.evaluation.passages import choose_passages, data_hash, unit_id
@@ -19,8 +23,9 @@ from seal_agent.evaluation.results import (
     Unit,
     write_results,
 )
-from seal_agent.evaluation.samples import SUFFIX, Sample, write_samples
-from seal_agent.evaluation.scoring import graded, unit_scores
+from seal_agent.evaluation.samples import SUFFIX, Sample, read_samples, write_samples
+from seal_agent.evaluation.scoring import graded, graded_arc, unit_scores
+from seal_agent.evaluation.statistics import measures_of
 from seal_agent.evaluation.suites import SUITES
 from seal_agent.grading.graders import make_grader
 from seal_agent.types import Verdict
@@ -85,3 +90,39 @@ def read(path: Path) -> Results:
     from seal_agent.evaluation.results import read_results
 
     return read_results(path)
+
+
+def arc_row(folder: Path) -> Path:
+    """A row of arc_toy about its first three tasks, of which the first is solved."""
+    tasks = arc_tasks(SUITES["arc_toy"], 3)
+    samples = [
+        graded_arc(
+            Sample(task.id, 0, f"{task.id} test {number}", (json.dumps(example.output.rows),), answer, Verdict.UNGRADED)
+        )
+        for task in tasks
+        for number, example in enumerate(task.test)
+        for answer in [format_attempts([example.output if task is tasks[0] else example.input], "compact")]
+    ]
+    scores = unit_scores(samples, arc=True)
+    units = tuple(Unit(task.id, task.id, scores[task.id]) for task in tasks)
+    path = folder / "arc_toy.json"
+    answers = path.with_name(path.stem + SUFFIX)
+    stored = SamplesFile(answers.name, write_samples(samples, answers), len(samples))
+    setting = Setting(
+        SUITES["arc_toy"], ModelFacts("m", "f" * 64, 1, "float32", "hf"), RecipeFacts("base", "base", {}), (0,),
+        DataFacts("seal_arc_toy", arc_hash(tasks), 3, len(samples), 0), "exact match", "p",
+    )  # fmt: skip
+    write_results(assemble(setting, Measured(units, {}), RUN, stored), path)
+    return path
+
+
+def rewrite_answers(path: Path, edit: Callable[[Sample], Sample]) -> None:
+    """Change every answer of a row about passages or puzzles, and make its units, means and hash follow."""
+    results = read(path)
+    assert results.samples
+    answers = path.with_name(results.samples.file)
+    samples = [edit(sample) for sample in read_samples(answers, results.samples.sha256)]
+    scores = unit_scores(samples, arc=results.suite.startswith("arc"))
+    units = [replace(unit, scores=scores[unit.id]) for unit in results.units]
+    stored = replace(results.samples, sha256=write_samples(samples, answers), count=len(samples))
+    write_results(replace(results, units=units, measures=measures_of(units), samples=stored), path)

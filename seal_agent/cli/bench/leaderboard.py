@@ -9,6 +9,7 @@ import typer
 
 from seal_agent.cli import console
 from seal_agent.cli.options import Json, print_json
+from seal_agent.errors import InputError
 
 LEADERBOARD_EXAMPLE = "Example: seal leaderboard results --out site   (then open site/index.html)"
 SUBMIT_EXAMPLE = "Example: seal submit results/novel_n1-default-base-40.json"
@@ -37,13 +38,25 @@ def leaderboard(
 
 
 def submit(
-    file: Annotated[Path, typer.Argument(help="Results of `seal bench`, with their answers beside them.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Results of `seal bench`, with their answers beside them; with --regrade also a folder."),
+    ],
     data: Annotated[
         Path | None, typer.Option(help="The suite's passages, to check that the questions are theirs.")
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--regrade", help="Check nothing: grade the answers again with today's grader, and write the row anew."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check a row that is to be contributed: schema, hashes, questions, answers graded again, means recomputed."""
+    if again:
+        _regrade(file, as_json)
+        return
     from seal_agent.evaluation.submit import check_submission
 
     with console.waiting("grading answers again", quiet=as_json):
@@ -54,3 +67,31 @@ def submit(
     for check in checks:
         console.out.print(f"✓ {check}", markup=False)
     console.out.print("The row holds. Add it below benchmarks/results/board/ in a pull request.", markup=False)
+
+
+def _regrade(place: Path, as_json: bool) -> None:
+    """Grade a row again, or every row below a folder; a row of a folder that cannot be is named and left as it is."""
+    from seal_agent.evaluation.regrade import Regraded, regrade
+    from seal_agent.evaluation.results import results_in
+
+    rows: list[Regraded] = []
+    left: dict[str, str] = {}
+    with console.waiting("grading answers again", quiet=as_json):
+        for path, _ in results_in(place):
+            try:
+                rows.append(regrade(path))
+            except InputError as err:
+                if place.is_file():
+                    raise
+                left[str(path)] = str(err)
+    if as_json:
+        shown = [{"file": str(row.path), "answers": row.answers, "changed": row.changed} for row in rows]
+        print_json(rows=shown, left=left)
+        return
+    for row in rows:
+        what = (
+            f"{row.changed} of {row.answers} verdicts changed" if row.answers else "no answers; its means were computed"
+        )
+        console.out.print(f"{row.path}: {what}", markup=False, soft_wrap=True)
+    for reason in left.values():
+        console.err.print(f"left as it is: {reason}", style="yellow", markup=False)
