@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from outer_loop_fakes import TINY, AdapterEngine, domain
 
@@ -17,7 +18,7 @@ from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.outer_loop.executors.executor import FinishedUnit
 from seal_agent.outer_loop.tuning.archive import Archive, Candidate, PassageScore
 from seal_agent.outer_loop.tuning.costs import relative_cost
-from seal_agent.outer_loop.tuning.measure import TuneResult, TuneUnit
+from seal_agent.outer_loop.tuning.measure import TuneResult, TuneUnit, WriteResult, WriteUnit
 from seal_agent.outer_loop.tuning.mutations import Propose
 from seal_agent.outer_loop.tuning.passages import Split
 from seal_agent.outer_loop.tuning.stages import Probe, passage_id
@@ -80,21 +81,25 @@ class ClockedExecutor:
     questions: float = 0.2  # of those seconds, that go into questions and texts
     learnt: int = 0
 
-    def map(
-        self, units: Sequence[TuneUnit], evaluate: Callable[..., TuneResult]
-    ) -> Iterator[FinishedUnit[TuneUnit, TuneResult]]:
+    def map(self, units: Sequence[Any], evaluate: Callable[..., Any]) -> Iterator[FinishedUnit[Any, Any]]:
         for unit in units:
-            own = [Candidate.named("", trial.recipe) for trial in unit.trials]
-            counts = [len(trial.passages) for trial in unit.trials]
-            self.learnt += sum(counts)
-            probes = [Probe(each, trial.passages) for each, trial in zip(own, unit.trials, strict=True)]
-            measured = self.landscape.measure(0, probes)
-            seconds = [
-                count * self.seconds_per_passage * relative_cost(trial.recipe, self.reference)
-                for count, trial in zip(counts, unit.trials, strict=True)
-            ]
-            writing = tuple(spent * (1 - self.questions) for spent in seconds)
-            yield FinishedUnit(unit, TuneResult(tuple(measured), writing), sum(seconds))
+            yield self._written(unit) if isinstance(unit, WriteUnit) else self._learnt(unit)
+
+    def _written(self, unit: WriteUnit) -> FinishedUnit[WriteUnit, WriteResult]:
+        return FinishedUnit(unit, WriteResult((None,) * len(unit.passages)), 0.0)
+
+    def _learnt(self, unit: TuneUnit) -> FinishedUnit[TuneUnit, TuneResult]:
+        own = [Candidate.named("", trial.recipe) for trial in unit.trials]
+        counts = [len(trial.passages) for trial in unit.trials]
+        self.learnt += sum(counts)
+        probes = [Probe(each, trial.passages) for each, trial in zip(own, unit.trials, strict=True)]
+        measured = self.landscape.measure(0, probes)
+        seconds = [
+            count * self.seconds_per_passage * relative_cost(trial.recipe, self.reference)
+            for count, trial in zip(counts, unit.trials, strict=True)
+        ]
+        writing = tuple(spent * (1 - self.questions) for spent in seconds)
+        return FinishedUnit(unit, TuneResult(tuple(measured), writing), sum(seconds))
 
     def close(self) -> None:
         """Does nothing."""

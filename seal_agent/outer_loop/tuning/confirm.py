@@ -1,4 +1,7 @@
-"""The end of a run: the winner, the default and the paper's recipe on passages that selected nothing, paired."""
+"""The end of a run: the winner, the default and the paper's recipe on passages that selected nothing, paired.
+
+Where the search found the default itself surest to be good, the best other recipe stands for the winner.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +38,17 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What the winner, the default and other references reach on the confirming passages, which `archive` holds."""
+    """What the winner, the default and other references reach on the confirming passages, which `archive` holds.
+
+    `leads` says whether the winner was the best on the selecting passages; else the default was, and the winner is the
+    best other recipe. Where no other is viable the winner is the default, and nothing is confirmed.
+    """
 
     winner: Candidate
     default: Candidate
     archive: Archive
     comparisons: tuple[Comparison, ...]
+    leads: bool = True
 
     @property
     def kept(self) -> Candidate:
@@ -55,9 +63,16 @@ class Confirmation:
 
     def verdict(self) -> str:
         """The result in a sentence or two."""
-        label, default, against = self.winner.label, self.default.label, self._against_default()
+        label, default = self.winner.label, self.default.label
         if self.winner.id == self.default.id:
-            return f"The winner is {default} itself: of all that was tried, nothing is surer to be good. It stays."
+            return f"Of all that was tried, nothing but {default} can be used. It stays, and nothing was confirmed."
+        if self.leads:
+            return self._finding()
+        return f"Of all that was tried, nothing is surer to be good than {default}; next is {label}. {self._finding()}"
+
+    def _finding(self) -> str:
+        """What the confirming passages say of the winner."""
+        label, default, against = self.winner.label, self.default.label, self._against_default()
         if against is None:
             return f"{label} could not be compared with {default} on any confirming passage. {default} stays."
         count = against.difference.count
@@ -87,14 +102,24 @@ def confirm(
     passages: Sequence[Context],
     laboratory: Laboratory,
     references: Collection[str] = REFERENCES,
+    leads: bool = True,
 ) -> Confirmation:
-    """Measure the winner and its references, the default among them, on the confirming passages."""
+    """Measure the winner and its references, the default among them, on the confirming passages.
+
+    Nothing where the winner is the default.
+
+    Args:
+        leads: Whether the winner was the best on the selecting passages, as `Confirmation` has it.
+    """
     named = [c for name in REFERENCES if name in references for c in archive if c.name == name]
     others = [candidate for candidate in named if candidate.id != winner.id]
     confirming = Archive(archive.max_harm)
+    if winner.id == named[0].id:
+        return Confirmation(winner, winner, confirming, ())
     probes = [Probe(candidate, tuple(passages)) for candidate in (winner, *others)]
     for probe, scores in zip(probes, laboratory.measure(CONFIRMING, probes), strict=True):
         confirming.add(probe.candidate)
         confirming.record(probe.candidate.id, scores)
     pairs = ((other, confirming.compared(winner.id, other.id)) for other in others)
-    return Confirmation(winner, named[0], confirming, tuple(Comparison(other, gain) for other, gain in pairs if gain))
+    comparisons = tuple(Comparison(other, gain) for other, gain in pairs if gain)
+    return Confirmation(winner, named[0], confirming, comparisons, leads)

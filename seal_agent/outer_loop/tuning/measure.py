@@ -1,4 +1,7 @@
-"""The unit of work: some candidates, each with the passages that it learns. Any worker gets the same result of it."""
+"""The units of work: notes about some passages, and some candidates, each with the passages that it learns.
+
+Any worker gets the same result of them.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 
 from seal_agent.adaptation.lesson import Lesson, job_of, write_lessons
+from seal_agent.adaptation.provenance import recipe_key
 from seal_agent.answering.questions import answer_questions
-from seal_agent.config import AnswerConfig, Recipe, SelfEditConfig
+from seal_agent.config import AnswerConfig, Recipe, SelfEditConfig, recorded_settings
 from seal_agent.errors import (
     AdapterError,
     EngineError,
@@ -41,11 +45,43 @@ _SPECIAL = 16  # tokens of the window that a cut text leaves to special ones; no
 
 
 @dataclass(frozen=True, slots=True)
+class WriteUnit:
+    """Passages whose notes are written in one batch."""
+
+    base: str
+    config: SelfEditConfig
+    passages: tuple[Context, ...]
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Content hash: two units with the same key have the same result."""
+        facts = recorded_settings(asdict(self.config)), [asdict(passage) for passage in self.passages]
+        return content_hash([self.base, *facts, self.seed])
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """The lesson of each passage; None where it could not be written."""
+
+    lessons: tuple[Lesson | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RecipeTrial:
-    """A recipe, and the passages of each of which an adapter learns by it."""
+    """A recipe, and the passages of each of which an adapter learns by it.
+
+    `lessons` has one for each passage where they are written already, and None for those that are not; () for none.
+    """
 
     recipe: Recipe
     passages: tuple[Context, ...]
+    lessons: tuple[Lesson | None, ...] = ()
+
+    def each(self) -> list[RecipeTrial]:
+        """One trial for each passage."""
+        lessons = self.lessons or (None,) * len(self.passages)
+        return [RecipeTrial(self.recipe, (p,), (lesson,)) for p, lesson in zip(self.passages, lessons, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +95,14 @@ class TuneUnit:
 
     @property
     def key(self) -> str:
-        """Content hash: two units with the same key have the same result."""
-        return content_hash(asdict(self))
+        """Content hash: two units with the same key have the same result, if the same lessons are given."""
+        trials = [[recipe_key(trial.recipe), [asdict(p) for p in trial.passages]] for trial in self.trials]
+        return content_hash([self.base, trials, self.neutral, self.seed])
 
 
 @dataclass(frozen=True, slots=True)
 class TuneResult:
-    """The scores of each trial's passages, and the seconds that each trial took to write and train."""
+    """The scores of each trial's passages, and the seconds that each trial took to train, and to write what was not."""
 
     scores: tuple[tuple[PassageScore, ...], ...]
     seconds: tuple[float, ...]
@@ -91,10 +128,26 @@ class _Trained:
     failure: str = ""
 
 
-def evaluate(unit: TuneUnit, worker: Worker, progress: Progress | None = None) -> TuneResult:
-    """Write all lessons, train the adapters, ask each its passage's questions, and see what else it changed.
+def write(unit: WriteUnit, worker: Worker) -> WriteResult:
+    """Write the notes about all passages; where that fails, about each alone."""
+    try:
+        return WriteResult(_lessons(unit.passages, unit.config, unit.seed, worker))
+    except OF_THE_MACHINE:
+        raise
+    except Exception as err:
+        _raise_if_of_the_machine(err)
+        if len(unit.passages) == 1:
+            return WriteResult((None,))
+        _LOG.warning("%s: %s; notes are written passage by passage", type(err).__name__, first_line(err))
+    alone = [write(replace(unit, passages=(passage,)), worker) for passage in unit.passages]
+    return WriteResult(tuple(result.lessons[0] for result in alone))
 
-    Where that fails for one recipe or passage, each is tried alone, and the failing one has its failure as its score.
+
+def evaluate(unit: TuneUnit, worker: Worker, progress: Progress | None = None) -> TuneResult:
+    """Train the adapters, ask each its passage's questions, and see what else it changed.
+
+    Lessons that are not given are written first. Where anything fails for one recipe or passage, each is tried alone,
+    and the failing one has its failure as its score.
 
     Args:
         progress: Called with how many of the unit's passages are learnt, of how many.
@@ -109,7 +162,7 @@ def evaluate(unit: TuneUnit, worker: Worker, progress: Progress | None = None) -
         _LOG.warning("%s: %s; its passages are tried one by one", type(err).__name__, first_line(err))
     trials: list[TuneResult] = []
     for trial in unit.trials:
-        alone = [_alone(replace(unit, trials=(RecipeTrial(trial.recipe, (p,)),)), worker) for p in trial.passages]
+        alone = [_alone(replace(unit, trials=(each,)), worker) for each in trial.each()]
         scores = tuple(score for result in alone for score in result.scores[0])
         trials.append(TuneResult((scores,), (sum(result.seconds[0] for result in alone),)))
     return TuneResult(tuple(each.scores[0] for each in trials), tuple(each.seconds[0] for each in trials))
@@ -160,21 +213,26 @@ def _result(rows: Sequence[_Row], scores: Sequence[PassageScore], seconds: Seque
 
 
 def _write(unit: TuneUnit, worker: Worker) -> tuple[list[_Row], list[float]]:
-    """The lessons of all trials, and the seconds of each. Trials that write alike share what is written."""
-    written: dict[tuple[SelfEditConfig, tuple[Context, ...]], tuple[list[Lesson], float]] = {}
+    """The lessons of all trials, and the seconds of writing each. Trials that write alike share what is written."""
+    written: dict[tuple[SelfEditConfig, tuple[Context, ...]], tuple[tuple[Lesson, ...], float]] = {}
     rows: list[_Row] = []
     seconds: list[float] = []
     for number, trial in enumerate(unit.trials):
-        key = trial.recipe.self_edit, trial.passages
-        if key not in written:
+        each = trial.each()
+        config, missing = trial.recipe.self_edit, tuple(t.passages[0] for t in each if t.lessons[0] is None)
+        if (config, missing) not in written:
             started = time.perf_counter()
-            lessons = write_lessons(worker.engine, worker.base, trial.passages, key[0], seed=unit.seed)
-            written[key] = lessons, time.perf_counter() - started
-        lessons, spent = written[key]
-        seconds.append(spent)
-        pairs = zip(trial.passages, lessons, strict=True)
-        rows += [_Row(number, trial.recipe, context, lesson) for context, lesson in pairs]
+            own = _lessons(missing, config, unit.seed, worker)
+            written[config, missing] = own, time.perf_counter() - started
+        own, spent = written[config, missing]
+        seconds.append(spent if missing else 0.0)
+        new = iter(own)
+        rows += [_Row(number, trial.recipe, t.passages[0], t.lessons[0] or next(new)) for t in each]
     return rows, seconds
+
+
+def _lessons(passages: Sequence[Context], config: SelfEditConfig, seed: int, worker: Worker) -> tuple[Lesson, ...]:
+    return tuple(write_lessons(worker.engine, worker.base, passages, config, seed=seed)) if passages else ()
 
 
 def _train(rows: Sequence[_Row], unit: TuneUnit, worker: Worker, progress: Progress | None = None) -> list[_Trained]:

@@ -85,12 +85,15 @@ _ATTRIBUTION = (
 
 def _result(confirmation: Confirmation, seconds: SecondsOf, config: TuneConfig, judged: int) -> Iterable[Block]:
     yield Paragraph(confirmation.verdict())
+    if confirmation.winner.id == confirmation.default.id:
+        return
+    role = "the winner" if confirmation.leads else "the best other"
     differences = {comparison.over.id: shown(comparison.difference) for comparison in confirmation.comparisons}
     yield Table(
-        ("recipe", "accuracy", "passages", "the winner's difference from it", "harm", "seconds per passage"),
+        ("recipe", "accuracy", "passages", f"difference of {role} from it", "harm", "seconds per passage"),
         tuple(
             (
-                f"{candidate.label} (the winner)" if candidate.id == confirmation.winner.id else candidate.label,
+                f"{candidate.label} ({role})" if candidate.id == confirmation.winner.id else candidate.label,
                 *_accuracy(confirmation.archive, candidate),
                 differences.get(candidate.id, MISSING),
                 _percent(confirmation.archive.harm(candidate.id)),
@@ -107,6 +110,8 @@ def _result(confirmation: Confirmation, seconds: SecondsOf, config: TuneConfig, 
     )
     passages = len(confirmation.archive.scores(confirmation.winner.id))
     if passages < config.confirming:
+        if not confirmation.leads:
+            yield Paragraph("While the default led, the search had most of the time that is kept for confirming.")
         yield Paragraph(
             f"The budget had room for {passages} of {config.confirming} confirming passages for each recipe; paper is "
             "left out before they are too few. A larger budget on the same folder goes on from here."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import RECIPES, Recipe, TuneConfig, recipe_named
+from seal_agent.config import RECIPES, Recipe, TuneConfig, recipe_named, recorded_settings
 from seal_agent.errors import InputError, TrainingError
 from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.outer_loop.archive.run import Run
@@ -21,12 +21,14 @@ from seal_agent.outer_loop.tuning.files import write_archive, write_recipe, writ
 from seal_agent.outer_loop.tuning.laboratory import RunLaboratory, TuneProgress, no_progress
 from seal_agent.outer_loop.tuning.passages import Split
 from seal_agent.outer_loop.tuning.report import SecondsOf, front, write_report
-from seal_agent.outer_loop.tuning.search import best, search
+from seal_agent.outer_loop.tuning.search import best, best_rival, search
 from seal_agent.outer_loop.tuning.stages import passage_id
 from seal_agent.outer_loop.units import Worker
 from seal_agent.types import content_hash
 
 MINUTE = 60.0
+LEDGER_FORM = "by recipe and passage"
+"""How the ledger is divided. A run whose ledger has another form cannot go on, and its manifest says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ def settings(
 ) -> dict[str, Any]:
     """Everything that decides a run's archive, for its manifest. The budget is no part: a run may be given more."""
     return {
-        "tune": asdict(config),
+        "tune": recorded_settings(asdict(config)),
+        "ledger": LEDGER_FORM,
         "roots": {root.label: root.id for root in roots},
         "proposes": proposes,
         "data": content_hash(asdict(split)),
@@ -138,9 +141,10 @@ def tune(
         _check_reference(archive, roots[0])
 
     archive = search(roots, split.selecting, config, laboratory, allowance, keep)
-    plan = allowance.confirming(archive)
-    passages = split.confirming[: plan.passages]
-    confirmation = confirm(best(archive, config.percentile), archive, passages, laboratory, plan.references)
+    plan, winner = allowance.confirming(archive), best_rival(archive, roots[0], config.percentile)
+    passages = split.confirming[: plan.passages] if winner else ()
+    leads = winner is not None and winner.id == best(archive, config.percentile).id
+    confirmation = confirm(winner or roots[0], archive, passages, laboratory, plan.references, leads)
     write_archive(run.folder, archive)
     own = (passage_id(context) for context in (*split.selecting, *passages))
     searched = list(dict.fromkeys((*own, *searched_for(roots))))
@@ -148,7 +152,7 @@ def tune(
     recipe = write_recipe(run.folder, confirmation.kept.recipe, summary, searched)
     seconds = laboratory.paces().get
     recipes = write_recipes(run.folder, _of_note(archive, confirmation, seconds, config, worker.base), searched)
-    judged = len(laboratory.judged(CONFIRMING) - {root.id for root in roots if root.name in REFERENCES})
+    judged = len(set(laboratory.judged(CONFIRMING)) - {root.id for root in roots if root.name in REFERENCES})
     paths = write_report(run.folder, archive, confirmation, seconds, run.manifest, config, judged)
     return TuneOutcome(archive, confirmation, recipe, recipes, *paths, run.digest())
 

@@ -114,7 +114,19 @@ def best(archive: Archive, percentile: float) -> Candidate:
 
     Of those that are as good to within CLOSE, the one that trains on the fewest tokens.
     """
-    names = archive.viable() or archive.measured() or [candidate.id for candidate in archive]
+    return _best_of(archive, archive.viable() or archive.measured() or [c.id for c in archive], percentile)
+
+
+def best_rival(archive: Archive, reference: Candidate, percentile: float) -> Candidate | None:
+    """The best candidate; where that is the reference, the best of the others. None where no other is viable."""
+    others = [name for name in archive.viable() if name != reference.id]
+    if not others:
+        return None
+    first = best(archive, percentile)
+    return first if first.id != reference.id else _best_of(archive, others, percentile)
+
+
+def _best_of(archive: Archive, names: Sequence[str], percentile: float) -> Candidate:
     nodes = [archive.node(name) for name in names]
     beliefs = {node.name: least_belief(node.wins, node.losses, percentile) for node in nodes}
     close = [name for name, belief in beliefs.items() if belief >= max(beliefs.values()) - CLOSE]

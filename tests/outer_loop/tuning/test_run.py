@@ -12,7 +12,7 @@ from tuning_fakes import CONFIG, DEFAULT, ROOTS, split, worker
 
 from seal_agent.adaptation.provenance import recipe_key
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import RECIPES, recipe_named
+from seal_agent.config import LATER, RECIPES, recipe_named
 from seal_agent.errors import InputError
 from seal_agent.evaluation.passages import unit_id
 from seal_agent.outer_loop.archive.run import Run
@@ -23,6 +23,7 @@ from seal_agent.outer_loop.tuning.files import recipe_toml
 from seal_agent.outer_loop.tuning.forecast import reckon
 from seal_agent.outer_loop.tuning.measure import RecipeTrial, TuneUnit, evaluate
 from seal_agent.outer_loop.tuning.run import Budget, TuneOutcome, named_candidates, settings, tune
+from seal_agent.outer_loop.tuning.search import best_rival
 from seal_agent.outer_loop.tuning.stages import Probe
 
 
@@ -145,14 +146,56 @@ def test_a_winner_that_harms_too_much_on_the_confirming_passages_is_not_kept() -
     assert confirmation.verdict().endswith("default stays.")
 
 
-def test_a_default_that_wins_stays_and_says_so() -> None:
+@pytest.mark.parametrize(("accuracies", "kept"), [((0.1,) * 5, "default"), ((0.9, 0.8, 0.9, 0.7, 0.9), "best")])
+def test_where_the_default_leads_the_best_other_is_confirmed(accuracies: tuple[float, ...], kept: str) -> None:
+    archive = Archive(1.0)
+    best = Candidate("best", DEFAULT, "stepped", "best", (ROOTS[0].id,))
+    for candidate in (*ROOTS, best):
+        archive.add(candidate)
+    told = Told(best=accuracies, default=(0.5,) * 5, paper=(0.1,) * 5)
+    confirmation = confirm(best, archive, split().confirming, told, leads=False)
+    assert confirmation.kept.label == kept
+    assert confirmation.verdict().startswith("Of all that was tried, nothing is surer to be good than default; next is")
+    assert ("default stays" in confirmation.verdict()) == (kept == "default")
+
+
+def test_where_nothing_but_the_default_can_be_used_nothing_is_confirmed() -> None:
     archive = Archive(1.0)
     for candidate in ROOTS:
         archive.add(candidate)
-    told = Told(default=(0.5, 0.5), paper=(0.1, 0.1))
-    confirmation = confirm(ROOTS[0], archive, split().confirming, told)
+    confirmation = confirm(ROOTS[0], archive, split().confirming, Told())
     assert confirmation.kept == ROOTS[0]
-    assert "default itself" in confirmation.verdict()
+    assert "nothing but default can be used" in confirmation.verdict()
+    assert len(confirmation.archive) == 0
+
+
+def test_the_best_rival_is_the_best_but_the_default() -> None:
+    archive, names = Archive(0.25), ("default", "good", "fair", "harmful")
+    for name, accuracy, harm in zip(names, (0.8, 0.7, 0.6, 0.9), (0.0, 0.0, 0.0, 0.5), strict=True):
+        archive.add(Candidate(name, DEFAULT, "named", name))
+        archive.record(name, [PassageScore(str(i), accuracy, harm, 9) for i in range(6)])
+    rival = best_rival(archive, archive["default"], 0.05)
+    assert rival
+    assert rival.id == "good"
+    assert best_rival(archive, archive["fair"], 0.05) == archive["default"]
+    for name in ("good", "fair"):
+        archive.drop(name)
+    assert best_rival(archive, archive["default"], 0.05) is None
+
+
+def test_a_setting_that_is_added_and_off_leaves_a_runs_manifest_as_it_was(
+    tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LATER, "width", CONFIG.width)  # type: ignore[arg-type]
+    assert "width" not in settings(tiny_base, ROOTS, split(), CONFIG, True)["tune"]
+    assert "width" in settings(tiny_base, ROOTS, split(), replace(CONFIG, width=0.5), True)["tune"]
+
+
+def test_a_run_whose_ledger_has_another_form_is_refused(tiny_base: BaseModel, tmp_path: Path) -> None:
+    now = settings(tiny_base, ROOTS, split(), CONFIG, True)
+    Run(tmp_path, {name: value for name, value in now.items() if name != "ledger"}, {}).close()
+    with pytest.raises(InputError, match=r'ledger was null, is "by recipe and passage"; .*choose another --run'):
+        Run(tmp_path, now, {})
 
 
 @pytest.mark.parametrize("name", ["default", "paper", "distill", "passage", "ttt"])
