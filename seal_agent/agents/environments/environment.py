@@ -31,6 +31,7 @@ class Observation:
 
     text: str  # what the agent sees
     done: bool = False  # no further step is taken
+    refused: bool = False  # the action was impossible and changed nothing
 
 
 class Environment(Protocol):
@@ -54,7 +55,7 @@ class Environment(Protocol):
         ...
 
     def step(self, action: Action) -> Observation:
-        """Act. An impossible action is told in the text, never raised."""
+        """Act. An impossible action is told in the text and called `refused`, never raised."""
         ...
 
     def success(self) -> bool:
@@ -68,3 +69,8 @@ class Environment(Protocol):
     def close(self) -> None:
         """Free what the environment holds, such as a browser."""
         ...
+
+
+def is_cheap(environment: Environment) -> bool:
+    """Whether an environment costs next to nothing, to open and to replay: it then has a true attribute `cheap`."""
+    return bool(getattr(environment, "cheap", False))

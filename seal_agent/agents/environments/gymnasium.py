@@ -131,7 +131,7 @@ class FromGymnasium:
         if self._done:
             return Observation("The task is over.", done=True)
         if action.name != TOOL or chosen not in self._actions:
-            return Observation(f"Call {TOOL} with one of {', '.join(self._actions)}.\n{self._text}")
+            return Observation(f"Call {TOOL} with one of {', '.join(self._actions)}.\n{self._text}", refused=True)
         observation, reward, ended, truncated, _ = self._env.step(self._actions[chosen])
         self._rewards += float(reward)
         self._done, self._text = bool(ended or truncated), self._show(observation)

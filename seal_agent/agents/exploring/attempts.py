@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from seal_agent.agents.exploring.actor import View
 from seal_agent.agents.exploring.worlds import Seen, Worlds
 from seal_agent.agents.trajectories.rollout import Rollout, Start
-from seal_agent.agents.trajectories.trajectory import Step
+from seal_agent.agents.trajectories.trajectory import Step, calls_of
 from seal_agent.types import ToolCall
 
 
@@ -26,12 +26,17 @@ class Path:
     def view(self) -> View:
         return View(self.start.task.goal, self.steps, self.seen.text)
 
+    @property
+    def here(self) -> Start:
+        """Where the attempt stands."""
+        return replace(self.start, calls=calls_of(self.steps))
+
     def taken(self, worlds: Worlds, call: ToolCall, score: float | None = None) -> Path:
         """The path with one more call."""
-        here = Start(self.start.task, self.start.seed, tuple(step.call for step in self.steps))
-        steps = (*self.steps, Step(self.seen.text, call))
+        seen = worlds.step(self.here, call)
+        steps = (*self.steps, Step(self.seen.text, call, failed=seen.refused))
         scores = self.scores if score is None else (*self.scores, score)
-        return Path(self.start, steps, worlds.step(here, call), scores)
+        return Path(self.start, steps, seen, scores)
 
     def ended(self, max_steps: int, repeats: int) -> bool:
         """Whether no further call is made: the task is over, the agent is stuck, or it makes the same call again."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 
 from seal_agent.agents.exploring.actor import Actor
 from seal_agent.agents.exploring.attempts import Path, begin, stuck
 from seal_agent.agents.exploring.roll_out import roll_out
+from seal_agent.agents.exploring.waves import in_waves
 from seal_agent.agents.exploring.worlds import Worlds
 from seal_agent.agents.scoring.scorer import ACCEPTED, Attempt, Scorer
 from seal_agent.agents.trajectories.rollout import Rollout, Start
@@ -53,12 +55,13 @@ def explore(
         every = [start for start in starts for _ in range(config.paths * config.candidates)]
         rollouts = roll_out(actor, worlds, every, temperature=config.temperature, seed=seed, progress=progress)
     else:
-        rollouts = _search(actor, worlds, starts, scorer, seed, progress)
+        follow = partial(_search, actor, worlds, scorer)
+        rollouts = in_waves(follow, worlds, starts, paths=config.paths, seed=seed, progress=progress)
     return list({(rollout.task, calls_of(rollout.steps)): rollout for rollout in rollouts if rollout.steps}.values())
 
 
 def _search(
-    actor: Actor, worlds: Worlds, starts: Sequence[Start], scorer: Scorer, seed: int, progress: Progress | None
+    actor: Actor, worlds: Worlds, scorer: Scorer, starts: Sequence[Start], seed: int, progress: Progress
 ) -> list[Rollout]:
     """The ended paths of a beam from each start, which may share their first steps."""
     bounds, width = (worlds.any.max_steps, actor.config.repeats), actor.config.paths
@@ -66,6 +69,7 @@ def _search(
     ended: list[list[Path]] = [[] for _ in starts]
     turn = 0
     while any(beams):
+        worlds.keep(path.here for beam in beams for path in beam)
         candidates = _scored(_candidates(actor, beams, derived_seed(seed, "step", turn)), scorer)
         for number, beam in enumerate(beams):
             mine = [each for each in candidates if any(each.path is path for path in beam)]
@@ -75,8 +79,7 @@ def _search(
             ended[number] += [path for path in paths if path.ended(*bounds)]
             beams[number] = [path for path in paths if not path.ended(*bounds)]
         turn += 1
-        if progress:
-            progress(sum(map(len, ended)), len(starts) * width)
+        progress(sum(map(len, ended)), len(starts) * width)
     return [path.rollout() for paths in ended for path in paths]
 
 

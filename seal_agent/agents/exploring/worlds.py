@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from seal_agent.agents.environments.environment import Environment, Observation
+from seal_agent.agents.environments.environment import Environment, Observation, is_cheap
 from seal_agent.agents.environments.shortcuts import takes_shortcut
 from seal_agent.agents.trajectories.rollout import Start, action_of
 from seal_agent.types import ToolCall
@@ -16,12 +16,16 @@ MakeEnvironment = Callable[[], Environment]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What an environment shows at some point, and how the attempt stands: `success` is its verdict now."""
+    """What an environment shows at some point, and how the attempt stands: `success` is its verdict now.
+
+    `refused` says of the last call that it was impossible and changed nothing.
+    """
 
     text: str
     done: bool
     success: bool
     shortcut: bool
+    refused: bool = False
 
 
 @dataclass(slots=True)
@@ -33,9 +37,10 @@ class _Slot:
 
 
 class Worlds:
-    """At most `size` environments. Where all of them are in use, the one used longest ago is led elsewhere.
+    """At most `size` environments, or as many as are needed of those that are cheap.
 
-    Leading one elsewhere resets it and repeats the calls so far, since environments are deterministic.
+    Where all of them are in use, the one used last is led elsewhere: attempts take turns, so its own comes last. That
+    resets it and repeats the calls so far, since environments are deterministic.
     """
 
     def __init__(self, make: MakeEnvironment, size: int) -> None:
@@ -74,6 +79,13 @@ class Worlds:
         slot.at = Start(start.task, start.seed, (*start.calls, call))
         return _seen(slot)
 
+    def keep(self, starts: Iterable[Start]) -> None:
+        """Only from these points is it gone on: the environments that stand elsewhere are free."""
+        kept = set(starts)
+        for slot in self._slots:
+            if slot.at not in kept:
+                slot.at = None
+
     def screenshot(self, start: Start) -> bytes | None:
         """A picture of the state after a start's calls; None where there is nothing to see."""
         return self._slot_at(start).environment.screenshot()
@@ -89,10 +101,12 @@ class Worlds:
         return slot
 
     def _free_slot(self) -> _Slot:
-        if len(self._slots) < self._size:
+        if free := next((slot for slot in self._slots if slot.at is None), None):
+            return free
+        if len(self._slots) < self._size or is_cheap(self.any):
             self._slots.append(_Slot(self._make()))
             return self._slots[-1]
-        return min(self._slots, key=lambda slot: slot.used)
+        return max(self._slots, key=lambda slot: slot.used)
 
 
 def _lead(slot: _Slot, start: Start) -> None:
@@ -106,4 +120,4 @@ def _lead(slot: _Slot, start: Start) -> None:
 def _seen(slot: _Slot) -> Seen:
     at = slot.at
     shortcut = at is not None and takes_shortcut(slot.environment, at.task, map(action_of, at.calls))
-    return Seen(slot.seen.text, slot.seen.done, slot.environment.success(), shortcut)
+    return Seen(slot.seen.text, slot.seen.done, slot.environment.success(), shortcut, slot.seen.refused)

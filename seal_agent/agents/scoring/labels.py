@@ -33,7 +33,7 @@ class Label:
 
 
 def labels_of(rollouts: Sequence[Rollout], tries: int) -> list[Label]:
-    """Labels of the steps that rollouts went through, each once.
+    """Labels of the steps that rollouts went through, each once; a call that failed is not good, and maybe not bad.
 
     Args:
         tries: Rollouts that must have gone through a step without success before it is bad.
@@ -46,6 +46,8 @@ def labels_of(rollouts: Sequence[Rollout], tries: int) -> list[Label]:
     labels = []
     for (task, calls), some in through.items():
         good = any(rollout.success for rollout in some)
+        if good and some[0].steps[len(calls) - 1].failed:
+            continue
         if good or len(some) >= tries or all(len(rollout.steps) == len(calls) for rollout in some):
             attempt = _attempt(some[0], len(calls) - 1)
             labels.append(Label(attempt, good, task, "success" if good else "dead end"))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from seal_agent.agents.environments.environment import Task
 from seal_agent.agents.trajectories.rollout import Rollout
-from seal_agent.outer_loop.agents.lessons import exploration_of, lessons_of
+from seal_agent.outer_loop.agents.lessons import exploration_of
 from seal_agent.outer_loop.agents.rounds import AgentResults, AgentRound
 from seal_agent.outer_loop.agents.stages import AgentStages
 from seal_agent.outer_loop.agents.units import Weights
@@ -56,7 +56,7 @@ def agent_loop(stages: AgentStages, on_round: Callable[[AgentResults], None] = l
         seen += [task for task in tasks if task not in seen]
         gate = stages.gate(round_, _earlier(seen, rollouts, config.earlier_tasks), policy, candidate)
         if gate.promoted:
-            learnt = lessons_of(rollouts, config.kept)
+            learnt = stages.lessons(rollouts)
         next_policy = candidate if gate.promoted else policy
         result = AgentRound(
             round=round_,

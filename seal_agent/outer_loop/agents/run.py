@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seal_agent import durable
+from seal_agent.agents.environments.environment import is_cheap
 from seal_agent.agents.exploring.worlds import MakeEnvironment, Worlds
 from seal_agent.agents.trajectories.lines import to_lines
 from seal_agent.agents.trajectories.rollout import Start
@@ -54,7 +55,7 @@ def world_of(make: MakeEnvironment, config: AgentLoopConfig) -> AgentWorld:
         tasks = split_tasks(environment.tasks, config.held_out, config.seed)
         if not tools:
             raise InputError(f"the environment {environment.name} has no tools; an agent can do nothing in it")
-        return AgentWorld(environment.name, make, tools, tasks)
+        return AgentWorld(environment.name, make, tools, tasks, is_cheap(environment))
     finally:
         environment.close()
 

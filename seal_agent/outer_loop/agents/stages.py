@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from seal_agent.agents.environments.environment import Task
-from seal_agent.agents.exploring.worlds import MakeEnvironment
+from seal_agent.agents.exploring.pruning import pruned
+from seal_agent.agents.exploring.worlds import MakeEnvironment, Worlds
 from seal_agent.agents.scoring.scorer import ACCEPTED, Attempt
 from seal_agent.agents.trajectories.conversation import encode_trajectory
 from seal_agent.agents.trajectories.lesson import in_words
@@ -49,6 +50,8 @@ class AgentWorld:
     make: MakeEnvironment
     tools: tuple[Tool, ...]
     tasks: Curriculum
+    cheap: bool = False
+    """Whether it costs next to nothing to replay attempts."""
 
     @property
     def by_id(self) -> dict[str, Task]:
@@ -146,15 +149,16 @@ class AgentStages:
             self.progress(round_, stage, sum(starts[key] for key in results) + within, sum(starts.values()))
 
         def run_here(unit: AgentUnit, worker: Worker) -> AgentUnitResult:
-            return run_unit(unit, worker, lambda ended, of: report(len(unit.starts) * ended // max(1, of)))
+            return run_unit(unit, worker, lambda ended, of: report(len(unit.starts) * ended // max(1, of)), worlds)
 
         report()
-        # only what runs in this process can tell how far a unit is
+        # only what runs in this process can tell how far a unit is and share environments, which rest in training
         run_one = run_here if isinstance(self.executor, InlineExecutor) else run_unit
-        for finished in self.executor.map(missing, run_one):
-            self.run.record(finished.result.unit, stage, round_, finished.result, finished.seconds)
-            results[finished.result.unit] = finished.result
-            report()
+        with Worlds(self.world.make, self.config.exploration.environments) as worlds:
+            for finished in self.executor.map(missing, run_one):
+                self.run.record(finished.result.unit, stage, round_, finished.result, finished.seconds)
+                results[finished.result.unit] = finished.result
+                report()
         return [results[unit.key] for unit in units]
 
     # ------------------------------------------------------------ the scorer
@@ -197,11 +201,19 @@ class AgentStages:
 
     # ------------------------------------------------------------ the policy
 
+    def lessons(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
+        """The attempts to learn; of a cheap environment without the calls that had no effect."""
+        if self.world.cheap:
+            tasks = self.world.by_id
+            with Worlds(self.world.make, 1) as worlds:
+                rollouts = [pruned(worlds, tasks[each.task], each) if each.success else each for each in rollouts]
+        return lessons_of(rollouts, self.config.kept)
+
     def finetune(
         self, round_: int, rollouts: Sequence[Rollout], policy: Weights
     ) -> tuple[Weights, tuple[float, ...], int]:
         """A new policy that learnt all accepted attempts so far, its losses, and their number; the same without any."""
-        lessons = lessons_of(rollouts, self.config.kept)
+        lessons = self.lessons(rollouts)
         if not lessons:
             return policy, (), 0
         config, base, folder = self.config.policy, self.worker.base, self.run.folder / POLICIES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -95,9 +96,15 @@ class AgentUnitResult:
     rollouts: tuple[Rollout, ...]
 
 
-def run_unit(unit: AgentUnit, worker: Worker, progress: Progress | None = None) -> AgentUnitResult:
-    """Make a unit's attempts. Raises TooLongError, with the environment's name, where a task leaves no room to act."""
-    with Worlds(unit.make_environment, unit.config.environments) as worlds:
+def run_unit(
+    unit: AgentUnit, worker: Worker, progress: Progress | None = None, worlds: Worlds | None = None
+) -> AgentUnitResult:
+    """Make a unit's attempts. Raises TooLongError, with the environment's name, where a task leaves no room to act.
+
+    Args:
+        worlds: Environments that stay open for other units; None: the unit's own, closed at its end.
+    """
+    with nullcontext(worlds) if worlds else Worlds(unit.make_environment, unit.config.environments) as worlds:
         tools = tuple(map(tool_of_function, worlds.any.tools))
         actor = Actor(worker.base, worker.engine, unit.policy.adapter, tools, unit.config)
         go: Callable[..., list[Rollout]]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 from doors import COLOURS, Doors, DoorsEngine, call
@@ -109,6 +111,68 @@ def test_environments_are_led_again_only_where_none_stands_there() -> None:
             worlds.look(start)
         assert Doors.opened == before + 2
     assert Doors.opened == before
+
+
+class Counted(Doors):
+    """Counts what is asked of all of its instances. Nothing that is done ends a task."""
+
+    max_steps = 6
+    asked: ClassVar = Counter[str]()
+
+    def __init__(self) -> None:
+        super().__init__()
+        Counted.asked["made"] += 1
+
+    def reset(self, task: Task, seed: int = 0) -> Observation:
+        Counted.asked["reset"] += 1
+        return super().reset(task, seed)
+
+    def step(self, action: Action) -> Observation:
+        Counted.asked["step"] += 1
+        return replace(super().step(action), done=False)
+
+
+class Cheap(Counted):
+    cheap = True
+
+
+def keys_in_turn() -> ScriptedEngine:
+    return saying(*[call("take", key=COLOURS[number % 6]) for number in range(1000)])
+
+
+@pytest.mark.parametrize(
+    ("environment", "made"), [(Counted, 8), (Cheap, 20)], ids=["at most so many at once", "as many as there are"]
+)
+def test_no_step_is_repeated_where_attempts_have_environments(
+    tiny_base: BaseModel, environment: type[Counted], made: int
+) -> None:
+    Counted.asked.clear()
+    with Worlds(environment, 8) as worlds:
+        rollouts = roll_out(actor(tiny_base, keys_in_turn()), worlds, [EASY] * 20)
+        assert {len(rollout.steps) for rollout in rollouts} == {6}
+        assert Counted.asked == {"reset": 20, "step": 120, "made": made}
+        roll_out(actor(tiny_base, keys_in_turn()), worlds, [LOCKED] * 8)
+        assert Counted.asked == {"reset": 28, "step": 168, "made": made}, "they serve the next attempts too"
+
+
+def test_where_environments_are_few_only_some_attempts_are_led_again(tiny_base: BaseModel) -> None:
+    """The others keep theirs. The one used longest ago is always needed next: without it all would be led again."""
+    Counted.asked.clear()
+    with Worlds(Counted, 4) as worlds:
+        roll_out(actor(tiny_base, keys_in_turn()), worlds, [EASY] * 8)
+    assert Counted.asked["step"] <= 3 * 6 + 5 * (1 + 2 + 3 + 4 + 5 + 6)
+
+
+@pytest.mark.parametrize("environment", [Counted, Cheap])
+def test_progress_counts_the_attempts_of_all_waves(tiny_base: BaseModel, environment: type[Counted]) -> None:
+    told: list[tuple[int, int]] = []
+    for scorer in (None, Likes(OPEN)):
+        with Worlds(environment, 8) as worlds:
+            acting = actor(tiny_base, keys_in_turn(), candidates=2)
+            explore(acting, worlds, [EASY] * 9, scorer, progress=lambda *at: told.append(at))
+        assert told == sorted(told)
+        assert told[-1] == ((36, 36) if scorer is None else (18, 18))
+        told.clear()
 
 
 def test_attempts_go_on_from_given_steps_and_end_with_the_environments_verdict(tiny_base: BaseModel) -> None:

@@ -12,12 +12,14 @@ from agent_runs import CONFIG, stages, world
 from doors import Doors, DoorsEngine
 
 from seal_agent.agents.environments.environment import Task
+from seal_agent.agents.exploring.attempts import begin
+from seal_agent.agents.exploring.worlds import Worlds
 from seal_agent.agents.trajectories.lesson import in_words
 from seal_agent.agents.trajectories.lines import read_trajectories
 from seal_agent.agents.trajectories.rollout import Rollout, Start
 from seal_agent.agents.trajectories.trajectory import Step
 from seal_agent.base_model.model import BaseModel
-from seal_agent.errors import InputError
+from seal_agent.errors import InputError, TooLongError
 from seal_agent.outer_loop.agents.curriculum import split_tasks
 from seal_agent.outer_loop.agents.gate import decide
 from seal_agent.outer_loop.agents.lessons import lessons_of, starts_again
@@ -161,7 +163,7 @@ def test_the_scorer_chooses_only_above_its_bound_and_shortcuts_are_counted(
     likes_all = DoorsEngine(likelihood=lambda prompt, said: 0.0 if said == "yes" else -3.0)
     config = replace(
         CONFIG,
-        exploration=replace(CONFIG.exploration, candidates=8, paths=3),
+        exploration=replace(CONFIG.exploration, candidates=12, paths=3),
         tasks=6,
         held_out=0.0,
         scorer_labels=60,
@@ -259,6 +261,53 @@ def test_attempts_are_recorded_in_small_pieces_and_each_tells_how_far_it_is(
     within = [done for stage, done, total in told if (stage, total) == ("explore", 4)]
     assert within == sorted(within)
     assert {0, 2, 4} < set(within), "a task of a unit is told of before the unit is recorded"
+    at_work.run.close()
+
+
+def test_environments_stay_open_from_unit_to_unit_and_are_closed_whatever_happens(
+    tiny_base: BaseModel, tmp_path: Path
+) -> None:
+    made: list[Counting] = []
+
+    class Counting(Doors):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    at_work = stages(tiny_base, tmp_path / "run", DoorsEngine(), replace(CONFIG, measured_per_unit=1))
+    at_work.world = replace(at_work.world, make=Counting)
+    opened, tasks = Doors.opened, at_work.world.tasks.held_out
+    at_work.measure(0, "measure", tasks, Weights())
+    assert len(tasks) > 2
+    assert len(made) == 1, "one is enough for one task at a time"
+    assert at_work.run.counts()[0, "measure"] == len(tasks)
+    at_work.worker.engine.generate = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        at_work.measure(0, "again", tasks, Weights("other"))
+    assert len(made) == 2
+    assert Doors.opened == opened
+    at_work.run.close()
+
+
+def test_calls_without_effect_are_not_learnt_where_replaying_is_cheap(tiny_base: BaseModel, tmp_path: Path) -> None:
+    at_work = stages(tiny_base, tmp_path / "run", DoorsEngine())
+    task = at_work.world.by_id["open-red"]
+    calls = [ToolCall("take", '{"key": "red"}')] * 2 + [ToolCall("open", '{"door": "red"}')]
+    with Worlds(Doors, 1) as worlds:
+        twice = begin(worlds, Start(task, calls=tuple(calls))).rollout()
+    assert [len(each.steps) for each in at_work.lessons([twice])] == [3]
+    at_work.world = replace(at_work.world, cheap=True)
+    assert [len(each.steps) for each in at_work.lessons([twice])] == [2]
+    at_work.run.close()
+
+
+def test_a_task_without_room_to_act_is_told_with_its_environment(tiny_base: BaseModel, tmp_path: Path) -> None:
+    at_work = stages(tiny_base, tmp_path / "run", DoorsEngine())
+    with pytest.raises(TooLongError, match=r"in the environment doors, the goal 'Open.*Go"):
+        at_work.measure(0, "measure", [Task("long", "Open the red door. " + "Go. " * 600, 1)], Weights())
     at_work.run.close()
 
 

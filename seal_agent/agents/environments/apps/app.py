@@ -12,10 +12,16 @@ from seal_agent.agents.environments.apps.screen import Screen
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What pressing a button says, and whether it ends the task."""
+    """What pressing a button says, whether it ends the task, and whether it was refused, so that nothing changed."""
 
     text: str
     done: bool = False
+    refused: bool = False
+
+
+def refused(text: str) -> Effect:
+    """What is said of an action that changed nothing."""
+    return Effect(text, refused=True)
 
 
 class App(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from seal_agent.agents.environments.apps.app import App, AppFactory, Beginning, Effect
+from seal_agent.agents.environments.apps.app import App, AppFactory, Beginning, Effect, refused
 from seal_agent.agents.environments.apps.forms import Forms
 from seal_agent.agents.environments.apps.screen import Screen, named
 from seal_agent.agents.environments.apps.settings import Settings
@@ -33,6 +33,7 @@ class AppsEnvironment:
     """
 
     name = NAME
+    cheap = True
 
     def __init__(self, max_steps: int = MAX_STEPS) -> None:
         self.max_steps = max_steps
@@ -79,7 +80,7 @@ class AppsEnvironment:
         effect = _act(app, action)
         self._done = effect.done
         texts = [effect.text] if effect.done else [effect.text, app.screen().text]
-        return Observation("\n".join(filter(None, texts)), effect.done)
+        return Observation("\n".join(filter(None, texts)), effect.done, effect.refused)
 
     def success(self) -> bool:
         return self._app is not None and self._app.state() == self._wanted
@@ -112,16 +113,16 @@ def _act(app: App, action: Action) -> Effect:
         return _set(app, screen, name, value)
     if action.name == "press":
         button = named(name, screen.buttons)
-        return Effect(f"There is no button {name!r} here.") if button is None else app.pressed(button)
+        return refused(f"There is no button {name!r} here.") if button is None else app.pressed(button)
     if action.name == "finish":
         return Effect("The task was ended.", done=True)
-    return Effect(f"There is no tool {action.name!r}. The tools are open, set, press and finish.")
+    return refused(f"There is no tool {action.name!r}. The tools are open, set, press and finish.")
 
 
 def _open(app: App, screen: Screen, name: str) -> Effect:
     link = named(name, screen.links)
     if link is None:
-        return Effect(f"There is nothing called {name!r} to open here.")
+        return refused(f"There is nothing called {name!r} to open here.")
     app.opened(link)
     return Effect("")
 
@@ -129,9 +130,9 @@ def _open(app: App, screen: Screen, name: str) -> Effect:
 def _set(app: App, screen: Screen, name: str, value: str) -> Effect:
     field = screen.field(name)
     if field is None:
-        return Effect(f"There is no field {name!r} here.")
+        return refused(f"There is no field {name!r} here.")
     accepted = field.kind.accepted(value)
     if accepted is None:
-        return Effect(f"{field.name} does not take {value!r}{field.kind.hint or ' (some text)'}.")
+        return refused(f"{field.name} does not take {value!r}{field.kind.hint or ' (some text)'}.")
     app.changed(field.name, accepted)
     return Effect(f"{field.name} is now {accepted if field.kind.hint else repr(accepted)}.")

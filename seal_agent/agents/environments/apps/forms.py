@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from seal_agent.agents.environments.apps.app import Beginning, Effect
+from seal_agent.agents.environments.apps.app import Beginning, Effect, refused
 from seal_agent.agents.environments.apps.screen import Field, Kind, Screen, kind_of
 
 SUBMIT, DRAFT, NEXT, BACK = "Submit", "Save draft", "Next", "Back"
@@ -59,7 +59,7 @@ class Forms:
             return Effect("Thank you! Your form is saved and complete.", done=True)
         empty = [field for field, value in self._values.items() if not value]
         if empty:
-            return Effect(f"Not sent: {', '.join(empty)} must be filled in.")
+            return refused(f"Not sent: {', '.join(empty)} must be filled in.")
         self._sent = True
         return Effect("The form was sent.", done=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from seal_agent.agents.environments.apps.app import Beginning, Effect
+from seal_agent.agents.environments.apps.app import Beginning, Effect, refused
 from seal_agent.agents.environments.apps.screen import TEXT, Field, Screen, kind_of
 
 LIST = "Tickets"
@@ -61,7 +61,7 @@ class Tickets:
         if name == DONE:  # the shortcut: it sounds like success, and the ticket stays as it was
             return Effect(f"Ticket {self._page} is done. Everything is complete!", done=True)
         if not self._draft:
-            return Effect("Nothing was sent: the reply is empty.")
+            return refused("Nothing was sent: the reply is empty.")
         self._sent[self._page] = (self._sent[self._page] + " " + self._draft).strip()
         self._draft = ""
         return Effect("The reply was sent.")

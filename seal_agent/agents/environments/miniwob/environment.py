@@ -106,7 +106,7 @@ class MiniWobEnvironment:
         seen = self._running().run(lambda page: page.evaluate("() => sealPage.observe()"))
         self._done, self._reward = bool(seen["done"]), float(seen["reward"])
         text = OVER if self._done else page_text(seen["entries"])
-        return Observation("\n".join(filter(None, [refusal, text])), self._done)
+        return Observation("\n".join(filter(None, [refusal, text])), self._done, bool(refusal))
 
 
 @functools.cache
