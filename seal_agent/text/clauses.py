@@ -7,6 +7,7 @@ import re
 
 from rapidfuzz import fuzz
 
+from seal_agent.text.edges import EDGES, stripped, with_edges
 from seal_agent.text.languages import ENGLISH
 from seal_agent.text.scripts import MARK, WITHOUT_SPACES, word_count
 
@@ -20,30 +21,44 @@ _JOINTS = {
 }
 LIKE = 60  # percent; not tuned
 _WORD, _CHARACTER = re.compile(r"\S+"), re.compile(r"\S")
-_EDGES = " ,.;:()\"'。，、；：\ufffd"  # the last stands for a part of a character
 _MARKS = r"[;:,、，；：—–()（）]"
 
 
 def span_like(sentence: str, words: str, language: str = ENGLISH, *, cut: bool = False) -> str:
     """The part of a sentence that these words stand for, whole words; "" where less than `LIKE` percent is alike.
 
-    A small model that reads "chickpeas" may write "chickens".
+    A small model that reads "chickpeas" may write "chickens". What belongs to the words stays at their edges.
 
     Args:
         cut: Whether the words may end within a word. Outside English they always may; in Korean a particle follows.
     """
-    wanted = words.strip(_EDGES)
+    wanted = words.strip(EDGES)
     if wanted in sentence:
-        return _whole(sentence, wanted, language) if cut or language not in (ENGLISH, "ko") else wanted
+        whole = _whole(sentence, wanted, language) if cut or language not in (ENGLISH, "ko") else wanted
+        start = _place(sentence, words.strip(), wanted, whole)
+        return with_edges(sentence, start, start + len(whole))
     piece = _CHARACTER if language in WITHOUT_SPACES else _WORD
     pieces, count = list(piece.finditer(sentence)), len(piece.findall(wanted))
     spans = [
-        sentence[pieces[i].start() : pieces[i + length - 1].end()].strip(_EDGES)
+        stripped(sentence, pieces[i].start(), pieces[i + length - 1].end(), EDGES)
         for length in range(max(1, count - 1), count + 2)
         for i in range(len(pieces) - length + 1)
     ]
-    likest = max(spans, key=lambda span: fuzz.ratio(span.casefold(), wanted.casefold()), default="")
-    return likest if fuzz.ratio(likest.casefold(), wanted.casefold()) >= LIKE else ""
+
+    def likeness(span: tuple[int, int]) -> float:
+        return fuzz.ratio(sentence[slice(*span)].casefold(), wanted.casefold())
+
+    likest = max(spans, key=likeness, default=(0, 0))
+    return with_edges(sentence, *likest) if likeness(likest) >= LIKE else ""
+
+
+def _place(sentence: str, given: str, wanted: str, whole: str) -> int:
+    """Where words stand in a sentence: with their edges as they were given, else between others, else anywhere."""
+    place = sentence.find(given)
+    if place >= 0 and sentence.startswith(whole, place + given.find(wanted)):
+        return place + given.find(wanted)
+    alone = re.search(rf"(?<!\w){re.escape(whole)}(?!\w)", sentence)
+    return alone.start() if alone else sentence.find(whole)
 
 
 def _whole(sentence: str, words: str, language: str) -> str:
@@ -63,10 +78,11 @@ def clause_around(sentence: str, words: str, language: str = ENGLISH, most: int 
     start = sentence.find(words)
     if start < 0 or not words:
         return words
-    stop = start + len(words)
+    start, stop = stripped(sentence, start, start + len(words), EDGES)
     before = [match.end() for match in _borders(language).finditer(sentence) if match.end() <= start]
     after = [match.start() for match in _borders(language).finditer(sentence) if match.start() >= stop]
-    clause = sentence[max(before, default=0) : min(after, default=len(sentence))].strip(" .。")
+    borders = stripped(sentence, max(before, default=0), min(after, default=len(sentence)), " .。")
+    clause = with_edges(sentence, *borders)
     return clause if word_count(clause) <= most else words
 
 
