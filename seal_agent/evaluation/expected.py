@@ -18,10 +18,11 @@ from seal_agent.evaluation.asked import (
     sequences_hash,
     sequences_of,
 )
+from seal_agent.evaluation.failed import check_failures
 from seal_agent.evaluation.harm import BASE_UNIT, questions_after, surrounding_questions
 from seal_agent.evaluation.passages import data_hash, unit_id
 from seal_agent.evaluation.results import Results
-from seal_agent.evaluation.samples import BASE, Sample, unanswered
+from seal_agent.evaluation.samples import BASE, Sample
 from seal_agent.evaluation.suites import SUITES, Suite, contexts_of
 from seal_agent.types import Context
 
@@ -47,14 +48,18 @@ def check_questions(results: Results, samples: Sequence[Sample], data: str | Non
     """
     suite = SUITES[results.suite]
     _check_number(results, samples, suite)
-    _check_failures(results, samples, suite)
     if suite.kind == "arc":
-        return [_check_arc(results, samples, suite)]
+        checked = [_check_arc(results, samples, suite)]
+        check_failures(results, samples, None)
+        return checked
     if suite.needs_data and data is None:
+        check_failures(results, samples, None)
         return ["the questions were not compared with the suite's passages: give --data"]
     contexts = contexts_of(suite, data, None)
     check = {"continual": _check_sequences, "harm": _check_harm}.get(suite.kind, _check_passages)
-    return [check(results, samples, contexts)]
+    checked = [check(results, samples, contexts)]
+    check_failures(results, samples, _learnt_by_harm(results, contexts) if suite.kind == "harm" else contexts)
+    return checked
 
 
 def _check_number(results: Results, samples: Sequence[Sample], suite: Suite) -> None:
@@ -65,19 +70,6 @@ def _check_number(results: Results, samples: Sequence[Sample], suite: Suite) -> 
             f"data.questions is {results.data.questions}, but the answers are to "
             f"{questions_in(samples, suite.kind == 'harm')}; the file was changed"
         )
-
-
-def _check_failures(results: Results, samples: Sequence[Sample], suite: Suite) -> None:
-    """Raises InputError for an answer that is missing although nothing failed."""
-    given: dict[tuple[str, int], set[str]] = {}
-    for sample in samples:
-        given.setdefault((sample.unit, sample.seed), set()).add(unanswered(sample))
-    for (unit, _), reasons in given.items():
-        if len(reasons) > 1:
-            raise InputError(f"some answers about {unit} are missing although it was learnt; the file was changed")
-        (reason,) = reasons
-        if reason and not any(failure.endswith(f": {reason}") for failure in results.failures):
-            raise InputError(f"the answers about {unit} are missing, and no failure says why; the file was changed")
 
 
 def _check_arc(results: Results, samples: Sequence[Sample], suite: Suite) -> str:
@@ -123,9 +115,9 @@ def _check_sequences(results: Results, samples: Sequence[Sample], contexts: Sequ
         raise InputError(_not_the_first(f"{len(sequences)} sequences", results))
     expected = [
         asked
-        for number, (unit, sequence) in enumerate(sequences.items(), 1)
+        for unit, sequence in sequences.items()
         for seed in results.seeds
-        for step in _steps(results, number, seed, len(sequence), steps.get((unit, seed), set()))
+        for step in _steps(results, len(sequence), steps.get((unit, seed), set()))
         for context in (sequence if step == BASE else sequence[: step + 1])
         for asked in _of_context(unit, seed, step, unit_id(context), context)
     ]
@@ -140,28 +132,16 @@ def _not_the_first(what: str, results: Results) -> str:
     )
 
 
-def _steps(results: Results, number: int, seed: int, size: int, found: set[int]) -> list[int]:
-    """The steps of one sequence and seed that answers must be about. Raises InputError where they may not be all."""
+def _steps(results: Results, size: int, found: set[int]) -> list[int]:
+    """The steps of one sequence and seed that answers must be about."""
     if results.recipe.mode != "self_edit":
         return [BASE, size - 1]
-    reached = max(found, default=BASE)
-    failed = any(failure.startswith(f"sequence {number}, seed {seed}: ") for failure in results.failures)
-    if reached < size - 1 and not failed:
-        raise InputError(f"sequence {number} stops after {reached + 1} of {size} edits, and no failure says why")
-    return list(range(BASE, reached + 1))
+    return list(range(BASE, max(found, default=BASE) + 1))
 
 
 def _check_harm(results: Results, samples: Sequence[Sample], contexts: Sequence[Context]) -> str:
-    reference = list(contexts[-REFERENCE:])
-    possible = (list(contexts[:limit]) for limit in range(1, len(contexts) - REFERENCE + 1))
-    learnt = next((some for some in possible if harm_hash(some, reference) == results.data.hash), None)
-    if learnt is None:
-        raise InputError(OTHER_QUESTIONS)
+    reference, learnt = list(contexts[-REFERENCE:]), _learnt_by_harm(results, contexts)
     units = {(sample.unit, sample.seed) for sample in samples}
-    failed = [c for c in learnt for s in results.seeds if (unit_id(c), s) not in units]
-    for context in failed:
-        if not any(failure.startswith(f"{context.title}: ") for failure in results.failures):
-            raise InputError(f"{context.title!r} was not measured, and no failure says why; the file was changed")
     expected = [a for p, c in surrounding_questions(reference) for a in _of_context(BASE_UNIT, 0, BASE, p, c)]
     expected += [
         asked
@@ -173,6 +153,15 @@ def _check_harm(results: Results, samples: Sequence[Sample], contexts: Sequence[
     ]
     _check_all(samples, expected)
     return f"the questions are those about {len(learnt)} passages of the suite and what surrounds them"
+
+
+def _learnt_by_harm(results: Results, contexts: Sequence[Context]) -> list[Context]:
+    reference = list(contexts[-REFERENCE:])
+    possible = (list(contexts[:limit]) for limit in range(1, len(contexts) - REFERENCE + 1))
+    learnt = next((some for some in possible if harm_hash(some, reference) == results.data.hash), None)
+    if learnt is None:
+        raise InputError(OTHER_QUESTIONS)
+    return learnt
 
 
 def _of_context(unit: str, seed: int, step: int | None, passage: str, context: Context) -> Iterator[Asked]:

@@ -113,9 +113,10 @@ def test_a_sequence_that_cannot_be_learnt_is_listed_and_the_others_count(
     path, results = run(plan_run(wanted), tiny_base, HFEngine(tiny_base))
     assert results.failures == ["sequence 1, seed 0: the loss is not finite"]
     assert [unit.title for unit in results.units] == ["sequence 2"]
-    assert check_submission(path, wanted.data)
+    with pytest.raises(InputError, match="1 of 2 sequences, counted with every seed, could not be measured"):
+        check_submission(path, wanted.data)
     again, _ = run(plan_run(wanted), tiny_base, HFEngine(tiny_base))
     assert len(edits) == 4, "what failed is on record"
     path.write_text(path.read_text().replace("sequence 1, seed 0", "sequence 9, seed 0"))
-    with pytest.raises(InputError, match="stops after 1 of 2 edits"):
+    with pytest.raises(InputError, match="the answers about sequence 1 are missing, and no failure says why"):
         check_submission(again, wanted.data)

@@ -181,6 +181,48 @@ def test_wrong_answers_that_are_called_missing_are_refused(row: Path) -> None:
         check_submission(row)
 
 
+def call_failed(row: Path, failed: int) -> list[str]:
+    """Put "no answer" in place of the answers to so many passages, and make everything else follow; their titles."""
+    results = read_results(row)
+    lost = {unit.id: unit.title for unit in results.units[:failed]}
+
+    def hidden(sample: Sample) -> Sample:
+        if sample.unit not in lost:
+            return sample
+        return replace(sample, answer="[no answer: loss is NaN]", verdict=Verdict.UNGRADED, direct="")
+
+    write_results(replace(results, units=[unit for unit in results.units if unit.id not in lost]), row)
+    forge(row, lambda _: True, hidden)
+    titles = list(lost.values())
+    change(row, lambda v: v["data"].update(units=len(v["units"])))
+    change(row, lambda v: v.update(failures=[f"{title}: loss is NaN" for title in titles]))
+    return titles
+
+
+def test_a_row_may_lack_a_few_passages_that_failed_and_no_more(tmp_path: Path) -> None:
+    few, many = (novel_row(tmp_path / str(n), "default", [4, 2], passages=16) for n in (1, 2))
+    call_failed(few, 1)
+    call_failed(many, 2)
+    assert check_submission(few)
+    with pytest.raises(InputError, match=r"2 of 16 passages, .* a row may lack 10% of them"):
+        check_submission(many)
+
+
+def test_every_failure_is_of_a_passage_whose_answers_are_missing(tmp_path: Path) -> None:
+    row = novel_row(tmp_path, "default", [4, 2], passages=16)
+    change(row, lambda v: v.update(failures=["x"]))
+    with pytest.raises(InputError, match="'x' is of nothing whose answers are missing"):
+        check_submission(row)
+    change(row, lambda v: v.update(failures=[]))
+    (title,) = call_failed(row, 1)
+    change(row, lambda v: v.update(failures=["Another title: loss is NaN"]))
+    with pytest.raises(InputError, match="are missing, and no failure says why"):
+        check_submission(row)
+    change(row, lambda v: v.update(failures=[f"{title}: loss is NaN"] * 2))
+    with pytest.raises(InputError, match="is of nothing whose answers are missing"):
+        check_submission(row)
+
+
 @pytest.mark.parametrize(
     ("edit", "complaint"),
     [
