@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from seal_agent.agents.scoring.quality import LEAST_LABELS, LEAST_TASKS, ScorerQuality
 from seal_agent.outer_loop.agents.rounds import AgentResults, AgentRound, TaskResult
 from seal_agent.outer_loop.archive.facts import flat
 from seal_agent.outer_loop.report.blocks import Chart, Document, Line, Paragraph, Picture, Section, Table
 from seal_agent.outer_loop.report.html import page
-from seal_agent.outer_loop.report.interval import Estimate, estimate
+from seal_agent.outer_loop.report.interval import DRAWS, Estimate, student_quantile
 from seal_agent.outer_loop.report.markdown import markdown
 from seal_agent.outer_loop.report.pictures import FOLDER, write_pictures
 
@@ -69,14 +73,47 @@ def trained_grades(results: AgentResults) -> tuple[int, ...]:
 
 
 def success(results: Sequence[TaskResult], grades: Sequence[int] | None = None) -> Estimate | None:
-    """Share of tasks done, with its 95 % bootstrap interval over tasks; None for no tasks."""
-    return estimate([float(each.success) for each in results if grades is None or each.grade in grades])
+    """Share of tasks done, with its 95 % bootstrap interval over families of tasks; None for no tasks."""
+    chosen = [each for each in results if grades is None or each.grade in grades]
+    if not chosen:
+        return None
+    sums_F, counts_F = _by_family(chosen, [float(each.success) for each in chosen])
+    picks_DF = np.random.default_rng(0).integers(0, len(sums_F), (DRAWS, len(sums_F)))
+    shares_D = sums_F[picks_DF].sum(axis=1) / counts_F[picks_DF].sum(axis=1)
+    low, high = np.quantile(shares_D, [0.025, 0.975])
+    return Estimate(float(sums_F.sum() / len(chosen)), float(low), float(high), len(chosen))
 
 
 def gain(before: Sequence[TaskResult], after: Sequence[TaskResult], grades: Sequence[int]) -> Estimate | None:
-    """Rise of the share of tasks done, paired by task, with its 95 % bootstrap interval; None for no tasks."""
+    """Rise of the share of tasks done, paired by task, with its 95 % interval; None for no tasks.
+
+    The interval is Student's over families of tasks, as of a ratio of two sums over them: it may decide, also where
+    families are few.
+    """
     done = {each.task: each.success for each in before if each.grade in grades}
-    return estimate([float(each.success) - float(done[each.task]) for each in after if each.task in done])
+    chosen = [each for each in after if each.task in done]
+    if not chosen:
+        return None
+    sums_F, counts_F = _by_family(chosen, [float(each.success) - float(done[each.task]) for each in chosen])
+    mean, families = float(sums_F.sum() / len(chosen)), len(sums_F)
+    half = 2.0  # a rise is within -1 and 1
+    if families > 1:
+        deviations_F = sums_F - mean * counts_F
+        error = math.sqrt(families / (families - 1) * float((deviations_F**2).sum())) / len(chosen)
+        half = student_quantile(families - 1) * error
+    return Estimate(mean, max(-1.0, mean - half), min(1.0, mean + half), len(chosen))
+
+
+def _by_family(results: Sequence[TaskResult], values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """The sum of the values of each family and their number: its tasks succeed or fail together.
+
+    A task without a family is one by itself; so is each task where all are of one family.
+    """
+    named = {each.family for each in results}
+    families: dict[str, list[float]] = defaultdict(list)
+    for each, value in zip(results, values, strict=True):
+        families[f"family {each.family}" if each.family and len(named) > 1 else each.task].append(value)
+    return np.array([sum(some) for some in families.values()]), np.array([len(some) for some in families.values()])
 
 
 def _success(results: AgentResults) -> Iterable[Paragraph | Table | Chart]:
@@ -85,8 +122,9 @@ def _success(results: AgentResults) -> Iterable[Paragraph | Table | Chart]:
     stages += [(f"after round {round_.round + 1}", round_.held_out) for round_ in results.rounds]
     trained = trained_grades(results)
     yield Paragraph(
-        "Held-out tasks are never trained on. Each is tried once, greedily; intervals are 95 % bootstrap intervals "
-        f"over tasks. Grades trained so far: {', '.join(map(str, trained))}."
+        "Held-out tasks are never trained on. Each is tried once, greedily. Tasks of a family differ in their values "
+        "only, so 95 % intervals are over families: bootstrap ones of shares, and Student's of the gain. Grades "
+        f"trained so far: {', '.join(map(str, trained))}."
     )
     headings = ("policy", *(f"grade {grade}" for grade in grades), "trained grades", "gain over the base model")
     yield Table(

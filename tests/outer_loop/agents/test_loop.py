@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,6 +119,43 @@ def test_gains_are_paired_by_task_and_of_the_grades_that_were_asked_for() -> Non
     assert rise is not None
     assert (rise.mean, rise.count) == (0.5, 2)
     assert success(after, (3,)) is None
+
+
+def in_families(done: Sequence[bool], each: int = 2) -> list[TaskResult]:
+    """Results of as many families, whose tasks are done or not together."""
+    return [
+        TaskResult(f"{f}-{i}", 1, f"f{f}", is_done, 1, False) for f, is_done in enumerate(done) for i in range(each)
+    ]
+
+
+def test_intervals_are_over_families_since_their_tasks_succeed_together() -> None:
+    """Copies of a family's task say nothing new, so no interval is narrower with them."""
+    before, after = [False] * 12, [i < 4 for i in range(12)]
+    rises = [gain(in_families(before, each), in_families(after, each), (1,)) for each in (1, 5)]
+    assert [(rise.low, rise.high) for rise in rises] == [pytest.approx((rises[0].low, rises[0].high))] * 2
+    shares = [success(in_families(after, each)) for each in (1, 5)]
+    assert [(share.low, share.high) for share in shares] == [pytest.approx((shares[0].low, shares[0].high))] * 2
+    assert (rises[1].count, shares[1].count) == (60, 60)
+
+
+def test_equal_policies_seldom_seem_better() -> None:
+    """2.5 % of the intervals should lie above zero, and as many below; 15 families of two tasks each."""
+    draw, above = random.Random(0), 0
+    for _ in range(2000):
+        before, after = ([draw.random() < 0.3 for _ in range(15)] for _ in range(2))
+        rise = gain(in_families(before), in_families(after), (1,))
+        above += rise is not None and rise.low > 0
+    assert 0.01 < above / 2000 < 0.04
+
+
+def test_of_one_family_and_of_one_task_there_is_an_interval_too() -> None:
+    """Of one family over its tasks; of one task it says nothing."""
+    some = gain(in_families([False], 8), in_families([True], 8)[:4] + in_families([False], 8)[4:], (1,))
+    assert some is not None
+    assert 0 < some.low < 0.5 < some.high < 1
+    only = gain(in_families([False], 1), in_families([True], 1), (1,))
+    assert only is not None
+    assert (only.mean, only.low, only.high) == (1.0, -1.0, 1.0)
 
 
 def test_a_units_key_names_the_policy_and_not_how_many_environments_are_open() -> None:
