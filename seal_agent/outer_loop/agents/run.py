@@ -14,7 +14,7 @@ from seal_agent.agents.trajectories.lines import to_lines
 from seal_agent.agents.trajectories.rollout import Start
 from seal_agent.agents.trajectories.trajectory import calls_of
 from seal_agent.base_model.model import BaseModel
-from seal_agent.config import AgentLoopConfig
+from seal_agent.config import AgentLoopConfig, recorded_settings
 from seal_agent.errors import InputError
 from seal_agent.generation.answer_form.form import tool_of_function
 from seal_agent.outer_loop.agents.curriculum import split_tasks
@@ -62,7 +62,7 @@ def world_of(make: MakeEnvironment, config: AgentLoopConfig) -> AgentWorld:
 
 def agent_settings(base: BaseModel, world: AgentWorld, scorer: ScorerChoice, config: AgentLoopConfig) -> dict[str, Any]:
     """Everything that decides a run's results, for its manifest; how many environments are open at once does not."""
-    loop = asdict(config)
+    loop = recorded_settings(asdict(config))
     del loop["exploration"]["environments"]
     tasks = [asdict(task) for task in (*world.tasks.training, *world.tasks.held_out)]
     return {

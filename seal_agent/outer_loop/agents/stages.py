@@ -14,7 +14,7 @@ from seal_agent.agents.scoring.scorer import ACCEPTED, Attempt
 from seal_agent.agents.trajectories.conversation import encode_trajectory
 from seal_agent.agents.trajectories.lesson import in_words
 from seal_agent.agents.trajectories.rollout import Rollout, Start
-from seal_agent.config import AgentLoopConfig
+from seal_agent.config import AgentLoopConfig, recorded_settings
 from seal_agent.generation.answer_form.form import Tool
 from seal_agent.generation.engine import resting
 from seal_agent.outer_loop.agents.curriculum import Curriculum
@@ -181,7 +181,7 @@ class AgentStages:
     def _label_settings(self) -> list[Any]:
         config = self.config
         return [
-            asdict(config.scorer),
+            recorded_settings(asdict(config.scorer)),
             [config.tries, config.scorer_labels, config.bad_per_good, config.held_out_labels, config.least_f1],
             config.seed,
         ]
@@ -233,7 +233,7 @@ class AgentStages:
             name = save_policy(trained.adapter, (FORMAT,), base, folder, texts)
             return _Finetuned(name, trained.summary.epoch_losses)
 
-        facts = [base.identity, [each.id for each in trajectories], asdict(config), room]
+        facts = [base.identity, [each.id for each in trajectories], recorded_settings(asdict(config)), room]
         finetuned = self.run.recorded(
             "finetune",
             round_,
@@ -278,4 +278,4 @@ def end_of(rollout: Rollout) -> Attempt:
 
 def _facts(rollouts: Sequence[Rollout]) -> str:
     """A hash of rollouts, for the key of what is made of them."""
-    return content_hash([asdict(rollout) for rollout in rollouts])
+    return content_hash([{**asdict(each), "steps": [step.facts for step in each.steps]} for each in rollouts])

@@ -17,7 +17,7 @@ from seal_agent.agents.scoring.judge import OPENAI, JudgeScorer
 from seal_agent.agents.scoring.learnt import LearntScorer
 from seal_agent.agents.scoring.scorer import Scorer
 from seal_agent.agents.trajectories.rollout import Rollout, Start
-from seal_agent.config import ExplorationConfig
+from seal_agent.config import ExplorationConfig, recorded_settings
 from seal_agent.errors import TooLongError
 from seal_agent.generation.answer_form.form import tool_of_function
 from seal_agent.lora.adapter import LoraAdapter
@@ -83,7 +83,7 @@ class AgentUnit:
         """Content hash: two units with the same key have the same result."""
         facts = [self.kind, self.base, self.environment, [asdict(start) for start in self.starts], self.policy.name]
         scorer = [self.scorer.facts, self.scorer_weights.name] if self.scorer else None
-        exploration = asdict(self.config)
+        exploration = recorded_settings(asdict(self.config))
         del exploration["environments"]  # how many are open at once decides nothing
         return content_hash([*facts, exploration, self.temperature, self.seed, scorer])
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
+from seal_agent.config import recorded_settings
 from seal_agent.errors import InputError, StoreError
 from seal_agent.types import content_hash
 
@@ -147,11 +148,15 @@ class Run:
         return content_hash([list(row) for row in rows])
 
     def _open_manifest(self, config: dict[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-        """The folder's manifest, written now where there is none. Raises InputError where its config differs."""
+        """The folder's manifest, written now where there is none. Raises InputError where its config differs.
+
+        Settings that came later and are off make no difference, whether the manifest has them or not.
+        """
         path = self.folder / MANIFEST
         if path.is_file():
             manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if differences := list(_differences(manifest["config"], config)):
+            begun = recorded_settings(manifest["config"])
+            if differences := list(_differences(begun, recorded_settings(config))):
                 raise InputError(
                     f"the run in {self.folder} was begun with other settings: {'; '.join(differences)}; "
                     "give the same ones again, or choose another --run"

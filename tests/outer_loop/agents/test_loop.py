@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -286,6 +286,40 @@ def test_other_settings_are_refused(tiny_base: BaseModel, tmp_path: Path) -> Non
         stages(tiny_base, tmp_path / "run", DoorsEngine(), replace(CONFIG, tries=5))
     more_open = replace(CONFIG, exploration=replace(CONFIG.exploration, environments=1))
     stages(tiny_base, tmp_path / "run", DoorsEngine(), more_open).run.close()
+
+
+def with_later_settings(text: str) -> str:
+    """A manifest as it was where settings that are off were written down too."""
+    manifest = json.loads(text)
+    for part in ("policy", "scorer"):
+        manifest["config"]["agent_loop"][part] |= {"full": False, "full_answers": 0}
+    return json.dumps(manifest)
+
+
+@pytest.mark.parametrize("before", [str, with_later_settings], ids=["before they were there", "where they are written"])
+def test_a_run_goes_on_whether_or_not_it_knew_settings_that_came_later(
+    tiny_base: BaseModel, tmp_path: Path, before: Callable[[str], str]
+) -> None:
+    stages(tiny_base, tmp_path / "run", DoorsEngine()).run.close()
+    manifest = tmp_path / "run" / "manifest.json"
+    assert "full" not in json.loads(manifest.read_text())["config"]["agent_loop"]["policy"]
+    manifest.write_text(before(manifest.read_text()))
+    stages(tiny_base, tmp_path / "run", DoorsEngine()).run.close()
+    full = replace(CONFIG, policy=replace(CONFIG.policy, full=True))
+    with pytest.raises(InputError, match=r"agent_loop\.policy\.full was"):
+        stages(tiny_base, tmp_path / "run", DoorsEngine(), full)
+
+
+def test_finished_work_of_a_run_is_found_by_the_settings_that_decided_it(tiny_base: BaseModel, tmp_path: Path) -> None:
+    """So also where a setting comes later that is off, and whether steps could say that they failed or not."""
+    at_work = stages(tiny_base, tmp_path / "run", DoorsEngine())
+    facts = at_work._label_settings()
+    assert "full" not in facts[0]
+    assert facts[0]["rank"] == CONFIG.scorer.rank
+    worked, failed = (Step("", ToolCall("go", "{}"), failed) for failed in (False, True))
+    assert "failed" not in worked.facts
+    assert failed.facts["failed"]
+    at_work.run.close()
 
 
 def test_attempts_are_recorded_in_small_pieces_and_each_tells_how_far_it_is(
