@@ -16,9 +16,9 @@ from seal_agent.cli.bench.command import ContestantOptions
 from seal_agent.errors import InputError
 from seal_agent.evaluation.leaderboard.note_curves import note_curve_svg
 from seal_agent.evaluation.leaderboard.site import build_site, entries_of
+from seal_agent.evaluation.leaderboard.standings import standings
 from seal_agent.evaluation.note_curve import note_curves
 from seal_agent.evaluation.pictures import draw_note_curve
-from seal_agent.evaluation.ranking import rankings
 from seal_agent.evaluation.results import Results, write_results
 
 
@@ -60,8 +60,18 @@ def test_the_board_draws_the_curve_below_the_table(tmp_path: Path) -> None:
     page = (tmp_path / "site" / "novel_n1.html").read_text()
     assert "Accuracy against tokens of notes per passage. spa with owner/model: 33.3 per cent at 200 tokens" in page
     assert page.count('class="curve line0"') == page.count('class="band line0"') == 1
-    (ranking,) = rankings(entries_of([tmp_path / "rows"]))
-    assert note_curve_svg(replace(ranking, rows=ranking.rows[:1])) == ""
+    (board,) = standings(entries_of([tmp_path / "rows"]))
+    assert note_curve_svg(replace(board, rows=board.rows[:1])) == ""
+
+
+def test_lines_of_two_models_have_their_names(tmp_path: Path) -> None:
+    rows(tmp_path / "one")
+    assert "· spa</text>" in note_curve_svg(*standings(entries_of([tmp_path])))
+    for path in rows(tmp_path / "two"):
+        path.write_text(path.read_text().replace("owner/model", "google/gemma-3-270m").replace("f" * 64, "e" * 64))
+    svg = note_curve_svg(*standings(entries_of([tmp_path])))
+    assert "20 · spa · gemma-3-270m</text>" in svg
+    assert "20 · spa · model</text>" in svg
 
 
 def test_the_curve_is_drawn_as_a_picture_beside_its_rows(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seal_agent.evaluation.leaderboard.axes import Frame, Names, axes, percent_top, picture
-from seal_agent.evaluation.ranking import Ranking
+from seal_agent.evaluation.leaderboard.axes import Frame, Names, axes, dot, named, percent_top, picture
+from seal_agent.evaluation.leaderboard.standings import Standings
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +18,17 @@ class Point:
     name: str
 
 
-def points_of(ranking: Ranking) -> list[Point]:
-    """Rows whose cost is known."""
+def points_of(board: Standings) -> list[Point]:
+    """Ranked rows whose cost is known; where they are of several models, their names have the model's."""
+    rows = [row.results for row in board.rows if row.complete and "seconds_per_passage" in row.results.figures]
+    several = len({row.model.identity for row in rows}) > 1
     return [
         Point(
-            row.results.figures["seconds_per_passage"],
-            100 * row.results.measures[row.results.primary].value,
-            row.results.recipe.label,
+            row.figures["seconds_per_passage"],
+            100 * row.measures[row.primary].value,
+            named(row.recipe.label, row.model.name if several else ""),
         )
-        for row in ranking.rows
-        if "seconds_per_passage" in row.results.figures
+        for row in rows
     ]
 
 
@@ -57,11 +58,12 @@ def pareto_svg(points: Sequence[Point]) -> str:
 
 
 def _dots(frame: Frame, points: Sequence[Point], best: Sequence[Point]) -> list[str]:
-    names, parts = Names(), []
-    for point in sorted(points, key=lambda p: -p.percent):
+    """A dot for each point and its name, those on the front first; names that find no place are in the dots' titles."""
+    names = Names([(frame.x(point.seconds), frame.y(point.percent)) for point in points])
+    parts = []
+    for point in sorted(points, key=lambda p: (p not in best, -p.percent)):
         x, y = frame.x(point.seconds), frame.y(point.percent)
-        kind = "best" if point in best else "beaten"
-        parts.append(f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>' + names.place(x, y, point.name))
+        parts.append(dot("best" if point in best else "beaten", x, y, point.name) + names.place(x, y, point.name))
     return parts
 
 
