@@ -313,14 +313,31 @@ class SelfAdaptingModel(StoredAdapters):
         metadata: Mapping[str, str] | None = None,
         progress: StageProgress | None = None,
     ) -> Revision:
-        """Train on a proposal. Committing the same proposal twice trains once and returns the same revision."""
+        """Train on a proposal.
+
+        Committing the same proposal twice, with the same gate, trains once and returns the same revision. What could
+        not be graded, or was denied by `approve`, is trained again, and so is an untrusted text that was rolled back.
+        """
+        return self._commit_one(proposal, inner_loop, gate, approve, metadata, progress)
+
+    def _commit_one(
+        self,
+        proposal: Proposal,
+        inner_loop: InnerLoopConfig | None,
+        gate: AnyGate,
+        approve: Approve | None,
+        metadata: Mapping[str, str] | None,
+        progress: StageProgress | None,
+        trajectories: Sequence[str] = (),
+    ) -> Revision:
+        """As `commit`; `trajectories` are the ids of those that the proposal teaches."""
         self._check_own(proposal.adapter)
         check_context(proposal.context)
         check_gate(gate)
         check_approve(approve)
         if not self.base.is_same_as(proposal.base):
             raise AdapterError("this proposal was written for another base model; propose again with this one")
-        (revision,) = self._commit_each([proposal], inner_loop, gate, approve, metadata, progress)
+        (revision,) = self._commit_each([proposal], inner_loop, gate, approve, metadata, progress, trajectories)
         if isinstance(revision, TrainingError):
             raise revision
         return revision
@@ -378,9 +395,8 @@ class SelfAdaptingModel(StoredAdapters):
             self.check_budget(adapter)
             parent = lineage[0].id if lineage else None
             proposal = proposal_of(lessons, self.base, store.adapter, parent, store.limits.context_tokens)
-            revision = self.commit(
-                proposal, inner_loop=inner_loop, gate=gate, approve=approve, metadata=metadata, progress=progress
-            )
+            ids = [lesson.id for lesson in lessons]
+            revision = self._commit_one(proposal, inner_loop, gate, approve, metadata, progress, ids)
         learnt = revision.accepted or revision.status == "quarantined"
         (store.mark_learnt if learnt else store.mark_tried)(lessons, revision.id)
         return revision
@@ -444,11 +460,16 @@ class SelfAdaptingModel(StoredAdapters):
         approve: Approve | None,
         metadata: Mapping[str, str] | None,
         progress: StageProgress | None,
+        trajectories: Sequence[str] = (),
     ) -> list[Revision | TrainingError]:
-        """Train on proposals for different adapters side by side, judge them together, and record them one by one."""
+        """Train on proposals for different adapters side by side, judge them together, and record them one by one.
+
+        Args:
+            trajectories: Ids of those that the proposals teach.
+        """
         config = inner_loop or self._inner_loop
         proposals = [replace(each, recipe=self.recipe.of_lesson(each.recipe, config)) for each in proposals]
-        commits = Commits(self._trainer, self._ledger, self._loaded, self.weights_of, self._claim)
+        commits = Commits(self._trainer, self._ledger, self._loaded, self.weights_of, self._claim, tuple(trajectories))
         return commits.commit(proposals, config, gate, approve, as_metadata(metadata or {}), progress)
 
     # ------------------------------------------------------------ answering
@@ -577,16 +598,16 @@ class SelfAdaptingModel(StoredAdapters):
         was forgotten before; then, and where training fails, nothing has changed. Raises StoreError where all is done
         but a file could not be deleted.
         """
+        owner = self._owner_of(revision)
         finish(self._ledger, revision)  # where an earlier call was killed
-        with self._ledger.only_writer_of(self._own_revision(revision).adapter):
+        with self._ledger.only_writer_of(owner):
             plan = plan_forget(self._ledger, revision, self.full_name(adapter) if adapter is not None else None)
             again = self._learnt_again(plan, progress)
             revisions = record_forget(self._ledger, plan, again, self.base.name)
             self._drop(plan.erased)
             self._loaded.update({new.id: old.trained.adapter for new, old in zip(revisions, again, strict=True)})
             clean_up(self._ledger)
-        lineage = [*reversed(plan.kept), *revisions]
-        return lineage[-1] if lineage else None
+        return self._ledger.in_use(plan.target.adapter)
 
     def _learnt_again(self, plan: ForgetPlan, progress: StageProgress | None) -> list[Retrained]:
         """Train what was learned after the forgotten text; it counts in the budgets, which cannot refuse forgetting."""

@@ -210,7 +210,10 @@ class Trainer:
 
 
 def _replayed(work: Work) -> list[Lesson]:
-    """The lessons of earlier revisions, each with its questions that a newer text answers otherwise."""
+    """The lessons of earlier revisions, each with its questions that a newer text answers otherwise.
+
+    An imported revision has none: its context only says where it came from.
+    """
     newer = [work.proposal.context, *(revision.context for revision in work.earlier)]
     return [
         replace(
@@ -218,6 +221,7 @@ def _replayed(work: Work) -> list[Lesson]:
             corrected=tuple(superseded([a.question for a in revision.after], revision.context.title, newer[: age + 1])),
         )
         for age, revision in enumerate(work.earlier)
+        if revision.passages or revision.self_edits
     ]
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from seal_agent.adaptation.adapt import TrainedProposal, Trainer, Work, settings_json
 from seal_agent.adaptation.gate.approval import Approve
 from seal_agent.adaptation.gate.judgement import Judgement
-from seal_agent.adaptation.judging import AnyGate, Pending, judge, was_judged_by, with_approval
+from seal_agent.adaptation.judging import AnyGate, Pending, judge, stands, with_approval
 from seal_agent.config import InnerLoopConfig, recorded_settings
 from seal_agent.errors import AdapterError, TrainingError
 from seal_agent.lora.adapter import LoraAdapter
@@ -32,6 +32,8 @@ class Commits:
     """The weights of a revision by its id; raises AdapterError where they cannot be read."""
     claim: Callable[[str], None]
     """Called with the full name of an adapter that is about to be recorded."""
+    trajectories: tuple[str, ...] = ()
+    """Ids of the trajectories that the proposals teach."""
 
     def commit(
         self,
@@ -100,26 +102,30 @@ class Commits:
         def revision(judgement: Judgement, folder: str = "") -> Revision:
             return trained.revision(key, parent, folder, judgement, metadata, clock.stages)
 
-        judgement = with_approval(judgement, approve, revision)
+        def candidate(judgement: Judgement) -> Revision:
+            base = self.trainer.base
+            shown = revision(judgement, files.folder_name(trained.adapter, base.name, base.identity))
+            return replace(shown, id=self.ledger.free_id(shown.id))
+
+        judgement = with_approval(judgement, approve, candidate)
         return self._record(trained, key, parent, partial(revision, judgement), clock)
 
     def _committed(self, proposal: Proposal, key: str, gate: AnyGate, approve: Approve | None) -> Revision | None:
-        """The revision of an earlier commit of this proposal, if it is active or can be made active again.
+        """The revision of an earlier commit of this proposal, if it is in use, or this gate would say the same of it.
 
-        One that was rolled back is used again only where this gate would say no more than it said then, and where
-        nobody has to be asked.
+        One that was accepted and rolled back is made active again, unless its text is untrusted or somebody has to be
+        asked.
         """
         lineage = {revision.id for revision in self.ledger.lineage(proposal.adapter)}
         for revision in self.ledger.find(proposal.adapter, key):
             if revision.id in lineage:
                 return revision
             if (
-                revision.accepted
-                and revision.parent == self.ledger.active(proposal.adapter)
-                and approve is None
-                and was_judged_by(revision, gate)
+                revision.parent == self.ledger.active(proposal.adapter)
+                and (approve is None or not revision.accepted)
+                and stands(revision, gate)
                 and self._is_whole(revision)
-                and self.ledger.activate(proposal.adapter, revision.id, onto=revision.parent)
+                and (not revision.accepted or self.ledger.activate(proposal.adapter, revision.id, onto=revision.parent))
             ):
                 return revision
         return None
@@ -158,6 +164,6 @@ class Commits:
                 base, recipe = self.trainer.base, settings_json(trained.config)
                 folder = files.save(trained.adapter, base.name, base.identity, self.ledger.adapters_folder, recipe)
             self.claim(trained.proposal.adapter)
-            recorded = self.ledger.record(revision(folder), key, folder, onto=parent)
+            recorded = self.ledger.record(revision(folder), key, folder, onto=parent, learnt=self.trajectories)
         self.loaded[recorded.id] = trained.adapter
         return recorded

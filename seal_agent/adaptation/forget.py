@@ -22,7 +22,7 @@ from seal_agent.progress import StageClock, StageProgress
 from seal_agent.store import files as files
 from seal_agent.store import trajectories
 from seal_agent.store.cleaning import delete_unused
-from seal_agent.store.entries import Entry
+from seal_agent.store.entries import Entry, is_damaged
 from seal_agent.store.ledger import Ledger
 from seal_agent.store.policies import flag_policies
 from seal_agent.types import Check, Proposal, Revision
@@ -59,21 +59,31 @@ class Retrained:
 def plan_forget(ledger: Ledger, revision_id: str, adapter: str | None = None) -> ForgetPlan:
     """Plan how to forget a revision. Changes nothing.
 
-    Raises AdapterError where it is unknown, was forgotten before, or does not belong to `adapter`.
+    Raises AdapterError where it is unknown, was forgotten before, or does not belong to `adapter`, StoreError where
+    what was learned after it is damaged and cannot be trained again.
     """
-    target = ledger.get(revision_id)
+    owner = ledger.adapter_of(revision_id)
+    history = ledger.with_damaged(owner) if owner else []
+    known = {revision.id: revision for revision in history}
+    target = known.get(revision_id) or ledger.get(revision_id)  # which says why there is none
     if adapter not in (None, target.adapter):
         raise AdapterError(f"adapter {adapter!r} has no revision {revision_id!r}; `seal history` lists those it has")
-    history, lineage = ledger.history(target.adapter), ledger.lineage(target.adapter)
+    lineage = [known.get(id_) or ledger.get(id_) for id_ in ledger.lineage_ids(target.adapter)]
     # A text learned twice, or refused by a gate before it was kept, would survive in the other revision.
     same_text = {revision.id for revision in history if content_of(revision.context) == content_of(target.context)}
     same_text |= trajectories.sharing(ledger.database, target.adapter, target.id)  # an action learnt twice survives too
     erased = _with_descendants(same_text, history)
+    again = tuple(revision for revision in reversed(lineage) if revision.id in erased - same_text)
+    if unreadable := [revision.id for revision in again if is_damaged(revision)]:
+        raise StoreError(
+            f"revision {unreadable[-1]} is damaged in the ledger, so that it cannot be trained again; "
+            f"`seal forget {unreadable[-1]}` first"
+        )
     return ForgetPlan(
         target,
         tuple(revision.id for revision in history if revision.id in erased),
         tuple(revision for revision in lineage if revision.id not in erased),
-        tuple(revision for revision in reversed(lineage) if revision.id in erased - same_text),
+        again,
     )
 
 
@@ -156,7 +166,8 @@ def _numbered(progress: StageProgress | None, number: int, total: int) -> StageP
 def record_forget(ledger: Ledger, plan: ForgetPlan, again: Sequence[Retrained], base_name: str) -> list[Revision]:
     """Save what was retrained, then switch the ledger in one transaction. Call `clean_up` afterwards.
 
-    Returns the new revisions, oldest first.
+    Returns the new revisions, oldest first; those in whose place or before which something was revoked meanwhile are
+    revoked too.
     """
     with ledger.only_writer_of_folders():
         parent = plan.kept[0].id if plan.kept else None
@@ -168,8 +179,7 @@ def record_forget(ledger: Ledger, plan: ForgetPlan, again: Sequence[Retrained], 
         ledger.unqueue(plan.erased)
         became = {retrained.old.id: entry.revision.id for retrained, entry in zip(again, entries, strict=True)}
         gone = {revision: became.get(revision) for revision in plan.erased}
-        ledger.erase(plan.target.adapter, gone, entries, parent, forgotten=plan.target.id)
-    return [entry.revision for entry in entries]
+        return ledger.erase(plan.target.adapter, gone, entries, forgotten=plan.target.id)
 
 
 def _texts(revision: Revision) -> list[str]:
@@ -195,7 +205,7 @@ def clean_up(ledger: Ledger) -> None:
 
 
 def finish(ledger: Ledger, revision: str) -> bool:
-    """Whether a revision was forgotten before; what a killed process left of it is deleted now.
+    """Whether a revision was forgotten, and not learnt again since; what a killed process left of it is deleted now.
 
     Raises StoreError where something cannot be deleted.
     """
@@ -210,14 +220,14 @@ def erase(ledger: Ledger, revision: str) -> Revision | None:
 
     Returns the revision now active, None for the base model. Raises AdapterError.
     """
-    adapter = ledger.get(revision).adapter
+    adapter = plan_forget(ledger, revision).target.adapter
     with ledger.only_writer_of(adapter):
         plan = plan_forget(ledger, revision)
         if plan.again:
             raise AdapterError(f"{len(plan.again)} revisions after {revision} have to be trained again; load the model")
         record_forget(ledger, plan, (), "")
         clean_up(ledger)
-    return plan.kept[0] if plan.kept else None
+    return ledger.in_use(adapter)
 
 
 def delete_adapter(ledger: Ledger, adapter: str) -> list[str]:
@@ -226,7 +236,7 @@ def delete_adapter(ledger: Ledger, adapter: str) -> list[str]:
     Raises StoreError where all is done but a file could not be deleted.
     """
     with ledger.only_writer_of(adapter):
-        history = ledger.history(adapter)
+        history = ledger.with_damaged(adapter)
         flag_policies(ledger, [text for revision in history for text in _texts(revision)])
         ledger.delete(adapter)
         clean_up(ledger)

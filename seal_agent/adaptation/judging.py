@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from seal_agent.adaptation.adapt import TrainedProposal, Trainer
 from seal_agent.adaptation.gate.approval import Approve, approval
-from seal_agent.adaptation.gate.checks import are_of
+from seal_agent.adaptation.gate.checks import are_of, is_open
 from seal_agent.adaptation.gate.decision import Gate, change
 from seal_agent.adaptation.gate.gatekeeper import Gatekeeper, Retrain
 from seal_agent.adaptation.gate.judgement import Judgement
@@ -16,7 +16,7 @@ from seal_agent.config import GateConfig, InnerLoopConfig
 from seal_agent.errors import InputError
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import StageClock
-from seal_agent.types import Check, Revision
+from seal_agent.types import Answer, Check, Revision, Trust, Verdict
 
 DEFAULT_GATE = GateConfig()
 """The gate where none is named; `gate=None` is no gate at all."""
@@ -53,7 +53,10 @@ def judge(
     The proposals come back with the weights that the judgement is about: they may have been scaled back or retrained.
     """
     if not isinstance(gate, GateConfig):
-        return [(each.trained, _decided(each.trained, gate)) for each in pending]
+        return [
+            (each.trained, _decided(each.trained.before, each.trained.after, each.trained.asked.trust, gate))
+            for each in pending
+        ]
     keeper = Gatekeeper(Meter(trainer.base, trainer.engine, trainer.grader, gate))
     retrained: dict[int, TrainedProposal] = {}
     again = [_retraining(trainer, each, clock, retrained, i) for i, each in enumerate(pending)]
@@ -65,11 +68,27 @@ def judge(
     return results
 
 
-def was_judged_by(revision: Revision, gate: AnyGate) -> bool:
-    """Whether a revision's checks on record are all that a gate asks for, with its bounds."""
-    if gate is None:
-        return True
-    return isinstance(gate, GateConfig) and are_of(revision.checks, gate)
+def stands(revision: Revision, gate: AnyGate) -> bool:
+    """Whether what became of a revision stands under this gate, so that it need not be trained and judged again.
+
+    What was accepted stands where its checks on record are all that the gate asks for, with its bounds; of an untrusted
+    text only until it is rolled back. What was not stands where the gate would say the same: of what could not be
+    graded, and where somebody was asked, nobody can tell.
+    """
+    if revision.accepted:
+        trusted = revision.context.trust != "untrusted"
+        return trusted and (gate is None or (isinstance(gate, GateConfig) and are_of(revision.checks, gate)))
+    if revision.status not in ("quarantined", "rejected"):
+        return False
+    if isinstance(gate, GateConfig):
+        measured = not any(
+            is_open(check) or (check.passed is False and check.value is None) for check in revision.checks
+        )
+        return measured and are_of(revision.checks, gate)
+    if any(answer.verdict is Verdict.UNGRADED for answer in (*revision.before, *revision.after)):
+        return False
+    again = _decided(revision.before, revision.after, revision.context.trust, gate)
+    return (again.state, again.reason, again.checks) == (revision.status, revision.reason, revision.checks)
 
 
 def with_approval(
@@ -114,14 +133,14 @@ def more_replay(config: InnerLoopConfig) -> InnerLoopConfig:
     return replace(config, replay=2 * config.replay or 1.0)
 
 
-def _decided(trained: TrainedProposal, gate: Gate | None) -> Judgement:
+def _decided(before: tuple[Answer, ...], after: tuple[Answer, ...], trust: Trust, gate: Gate | None) -> Judgement:
     if gate is None:
-        reason = f"{change(trained.before, trained.after)}; {SKIPPED}"
+        reason = f"{change(before, after)}; {SKIPPED}"
         judgement = Judgement("active", reason, (Check("gate", None, SKIPPED),))
     else:
-        decision = gate.decide(trained.before, trained.after)
+        decision = gate.decide(before, after)
         judgement = Judgement("active" if decision.accepted else "rejected", decision.reason)
-    if judgement.state == "active" and trained.asked.trust == "untrusted":
+    if judgement.state == "active" and trust == "untrusted":
         why = f"{judgement.reason}; its text is untrusted, so it answers only where it is named"
         return replace(judgement, state="quarantined", reason=why)
     return judgement

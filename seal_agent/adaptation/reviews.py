@@ -38,7 +38,7 @@ def revoke(ledger: Ledger, revision: Revision) -> Revision | None:
     Returns the revision now active, None for the base model.
     """
     with ledger.database.write() as db:
-        history = {each.id: each for each in ledger.history(revision.adapter)}
+        history = {each.id: each for each in ledger.with_damaged(revision.adapter)}
         gone = {revision.id}
         while more := {each.id for each in history.values() if each.parent in gone} - gone:
             gone |= more

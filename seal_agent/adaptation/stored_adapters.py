@@ -7,12 +7,13 @@ from collections.abc import Collection
 from pathlib import Path
 
 from seal_agent.adaptation import reviews
-from seal_agent.adaptation.compare import Change, changed_answers, questions_of
+from seal_agent.adaptation.compare import Comparison, changed_answers, questions_of
 from seal_agent.adaptation.foreign import check_fits, foreign_revision
 from seal_agent.adaptation.forget import delete_adapter
 from seal_agent.base_model.identity import differing_settings
 from seal_agent.base_model.loading import peft_source
 from seal_agent.base_model.model import BaseModel
+from seal_agent.data import bundled
 from seal_agent.errors import AdapterError, BaseModelWarning, InputError
 from seal_agent.generation.engine import Engine
 from seal_agent.grading.grader import Grader
@@ -117,12 +118,13 @@ class StoredAdapters:
         """Raises BudgetError where another training of this adapter would break a limit; see `seal budget`."""
         budget.check(self._ledger, self.full_name(adapter))
 
-    def diff(self, left: str, right: str) -> list[Change]:
+    def diff(self, left: str, right: str) -> Comparison:
         """The questions that two revisions (or "base") answer differently: their own, and general ones."""
         sides = [None if side == "base" else self._own_revision(side) for side in (left, right)]
         asked = [r for side in sides if side for r in (side, *self._ledger.ancestors(side.id))]
+        contexts = questions_of(asked, bundled.guard_questions())
         weights = [self.weights_of(side.id) if side else None for side in sides]
-        return changed_answers(self.engine, self.base, self.grader, questions_of(asked), *weights)
+        return changed_answers(self.engine, self.base, self.grader, contexts, *weights)
 
     def delete_adapter(self, adapter: str) -> None:
         """Delete an adapter for good: all revisions, their texts and weights. Only ids and dates stay.
@@ -207,10 +209,15 @@ class StoredAdapters:
 
     def _own_revision(self, revision: str) -> Revision:
         """A revision of this namespace. Raises AdapterError for another's, as if there were none."""
-        found = self._ledger.get(revision)
-        if not self._owns(found.adapter):
+        self._owner_of(revision)
+        return self._ledger.get(revision)
+
+    def _owner_of(self, revision: str) -> str:
+        """The adapter of a revision, forgotten ones included; raises as `_own_revision`."""
+        owner = self._ledger.adapter_of(revision)
+        if owner is None or not self._owns(owner):
             raise AdapterError(f"there is no revision {revision!r}; `seal history` lists them")
-        return found
+        return owner
 
     def _check_known(self, adapter: str) -> None:
         """Raises InputError for a bad name, AdapterError for an adapter that has learned nothing yet."""
@@ -243,7 +250,7 @@ class StoredAdapters:
         """Raises AdapterError where there is no such revision, and drops its weights."""
         if not self._ledger.exists(revision):
             self._drop([revision])
-            self._ledger.get(revision)
+            self._own_revision(revision)
 
     def _warn_of_settings(self, revision: str) -> None:
         """An adapter whose base model has another chat template, say, is used all the same; its user should know."""

@@ -6,13 +6,16 @@ import dataclasses
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seal_agent.cli import console
 from seal_agent.cli.options import Adapter, Home, Json, ModelOptions, open_ledger, print_json
 from seal_agent.errors import InputError
+
+if TYPE_CHECKING:
+    from seal_agent.store.ledger import Ledger
 
 RevisionId = Annotated[str, typer.Argument(help="Its id, from `seal history`.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; it cannot be undone.")]
@@ -33,6 +36,9 @@ def import_(
     revision = model_options.load(home).import_adapter(folder, adapter=adapter, title=title)
     if as_json:
         print_json(**console.revision_json(revision))
+        return
+    if revision.status != "quarantined":
+        console.out.print(f"{revision.id} was imported before, and is {revision.status}", markup=False)
         return
     console.out.print(f"{revision.id} is in quarantine; nothing of it was checked", markup=False)
     console.out.print(f'ask it by: seal ask "…" --adapter {adapter}@{revision.id}', markup=False)
@@ -68,7 +74,7 @@ def delete(
 
     ledger = open_ledger(home)
     ledger.check_known(adapter)
-    count = len(ledger.history(adapter))
+    count = len(ledger.with_damaged(adapter))
     if not yes:
         if not sys.stdin.isatty():
             raise InputError("deleting cannot be undone; add --yes to do it without being asked")
@@ -93,17 +99,19 @@ def diff(
         changes = seal.diff(left, right)
     if as_json:
         rows = [{**dataclasses.asdict(change), "kind": change.kind} for change in changes]
-        print_json(left=left, right=right, changes=rows)
+        print_json(left=left, right=right, asked=changes.asked, changes=rows)
     elif changes:
         counts = Counter(change.kind for change in changes)
         said = ", ".join(f"{counts[kind]} {kind}" for kind in ("lost", "gained", "other words"))
         console.out.print(
-            f"from {left} to {right}, {len(changes)} answer{'s' if len(changes) > 1 else ''} changed: {said}",
+            f"from {left} to {right}, {len(changes)} of {changes.asked} answers changed: {said}",
             markup=False,
         )
         console.out.print(console.changes_table(changes, (left, right)))
+    elif changes.asked:
+        console.out.print(f"both answer all {changes.asked} questions alike")
     else:
-        console.out.print("both answer every question alike")
+        console.out.print("nothing could be asked: there is no question about either")
 
 
 def verify(home: Home = None, as_json: Json = False) -> None:
@@ -111,7 +119,7 @@ def verify(home: Home = None, as_json: Json = False) -> None:
     from seal_agent.store.verify import verify as verify_store
 
     with console.waiting("checking the store", quiet=as_json):
-        report = verify_store(open_ledger(home))
+        report = verify_store(_existing_ledger(home))
     if as_json:
         print_json(**dataclasses.asdict(report))
     else:
@@ -132,7 +140,7 @@ def backup(file: Annotated[Path, typer.Argument(help="A new file.")], home: Home
     from seal_agent.store.backup import backup as write_backup
 
     with console.waiting("writing the backup", quiet=as_json):
-        size = write_backup(open_ledger(home), file.expanduser())
+        size = write_backup(_existing_ledger(home), file.expanduser())
     if as_json:
         print_json(file=str(file), bytes=size)
     else:
@@ -148,11 +156,12 @@ def restore(
 
     place = home.expanduser() if home else default_home()
     with console.waiting("restoring", quiet=as_json):
-        adapters = unpack(file.expanduser(), place).adapters()
+        adapters = unpack(file.expanduser(), place).with_unused()
     if as_json:
         print_json(home=str(place), adapters=adapters)
     else:
-        console.out.print(f"restored {len(adapters)} adapters into {place}", markup=False)
+        many = "adapter" if len(adapters) == 1 else "adapters"
+        console.out.print(f"restored {len(adapters)} {many} into {place}", markup=False)
 
 
 def budget(
@@ -193,3 +202,13 @@ def _tell(adapter: str, active: str | None, as_json: bool) -> None:
         print_json(adapter=adapter, active=active)
     else:
         console.out.print(f"adapter {adapter!r} is now at {active or 'the base model'}", markup=False)
+
+
+def _existing_ledger(home: Path | None) -> Ledger:
+    """As `open_ledger`, without making a store. Raises InputError where there is none."""
+    from seal_agent.paths import default_home
+
+    place = home.expanduser() if home else default_home()
+    if not (place / "ledger.sqlite").exists():
+        raise InputError(f"there is no adapter store in {place}; name its folder by --home or SEAL_HOME")
+    return open_ledger(home)

@@ -24,7 +24,7 @@ def history(adapter: Adapter = "default", home: Home = None, as_json: Json = Fal
     ledger = open_ledger(home)
     if adapter != DEFAULT_ADAPTER:
         ledger.check_known(adapter)
-    revisions, active, forgotten = ledger.history(adapter), ledger.active(adapter), ledger.forgotten(adapter)
+    revisions, active, forgotten = ledger.with_damaged(adapter), ledger.active(adapter), ledger.forgotten(adapter)
     if as_json:
         print_json(
             adapter=adapter,
@@ -36,8 +36,10 @@ def history(adapter: Adapter = "default", home: Home = None, as_json: Json = Fal
     if revisions:
         console.out.print(console.history_table(revisions, active))
     for revision in forgotten:
-        replacement = f"; {revision.became} was learnt in its place" if revision.became else ""
-        line = f"{revision.id} was forgotten on {revision.forgotten[:10]}{replacement}"
+        since = f"; {revision.became} was learnt in its place" if revision.became else ""
+        if revision.id in {known.id for known in revisions}:
+            since = ", and came again since"
+        line = f"{revision.id} was forgotten on {revision.forgotten[:10]}{since}"
         console.out.print(line, style="dim", soft_wrap=True)
     if not revisions and not forgotten:
         console.out.print(f"adapter {adapter!r} has learnt nothing yet; begin with: seal adapt FILE.txt", markup=False)
@@ -96,7 +98,7 @@ def forget(
 
 def adapters(home: Home = None, as_json: Json = False) -> None:
     """All adapters, and the revision that each one uses."""
-    active = open_ledger(home).adapters()
+    active = open_ledger(home).with_unused()
     if as_json:
         print_json(adapters=active)
     elif active:

@@ -9,16 +9,16 @@ import sqlite3
 import tarfile
 import tempfile
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from seal_agent import durable
 from seal_agent.errors import InputError, StoreError, first_line
 from seal_agent.lora.peft_files import CONFIG, WEIGHTS
-from seal_agent.store import files
 from seal_agent.store.cleaning import RESTORING
 from seal_agent.store.files import PROVENANCE
 from seal_agent.store.ledger import Ledger
-from seal_agent.store.verify import verify
+from seal_agent.store.verify import verify, verify_locked
 
 DATABASE = "ledger.sqlite"
 _FILES = "|".join(map(re.escape, (CONFIG, WEIGHTS, PROVENANCE)))
@@ -28,8 +28,8 @@ _MEMBER = re.compile(rf"{re.escape(DATABASE)}|adapters/[0-9a-f]{{64}}/({_FILES})
 def backup(ledger: Ledger, file: Path) -> int:
     """Write the whole store into a tar file; returns its size in bytes.
 
-    Raises InputError where the file exists, StoreError where it cannot be written, or where something in the store is
-    damaged, so that `restore` would refuse it.
+    Raises InputError where the file exists, StoreError where it cannot be written, or where `verify` finds something
+    wrong with the store, so that `restore` would refuse it.
     """
     if file.exists():
         raise InputError(f"{file} exists; choose another name")
@@ -37,15 +37,15 @@ def backup(ledger: Ledger, file: Path) -> int:
     try:
         with ledger.only_writer_of_folders(), tempfile.TemporaryDirectory(prefix="seal-backup-") as place:
             copy = Path(place) / DATABASE
+            if problems := [problem for problem in verify_locked(ledger).problems if not problem.passing]:
+                raise StoreError(
+                    f"{problems[0].what}, and a backup could not be restored so; {problems[0].fix} (`seal verify` "
+                    f"shows all {len(problems)})"
+                )
             folders = _copy_database(ledger, copy)
             with tarfile.open(draft, "w") as archive:
                 archive.add(copy, DATABASE)
                 for folder in folders:
-                    if wrong := files.flaws(ledger.adapters_folder / folder):
-                        raise StoreError(
-                            f"the weights in {folder[:12]} are damaged ({wrong[0]}), and a backup with them could not "
-                            "be restored; `seal verify` says whose they are: forget that revision, then try again"
-                        )
                     for path in sorted((ledger.adapters_folder / folder).iterdir()):
                         archive.add(path, f"adapters/{folder}/{path.name}", recursive=False)
         durable.flush(draft)
@@ -54,7 +54,8 @@ def backup(ledger: Ledger, file: Path) -> int:
     except OSError as err:
         raise StoreError(f"the backup could not be written to {file} ({err.strerror or err})") from err
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
     return file.stat().st_size
 
 
@@ -62,6 +63,8 @@ def restore(file: Path, home: Path) -> Ledger:
     """Unpack a backup into a new or empty home, after every part of it was checked. Raises InputError, StoreError."""
     if os.path.exists(home / DATABASE) or os.path.exists(home / "adapters"):
         raise InputError(f"{home} holds a store already; give another by --home, or move that one away")
+    if not file.is_file():
+        raise StoreError(f"there is no file {file}; give a file of `seal backup`")
     draft = home / f"{RESTORING}{uuid.uuid4().hex}"
     try:
         home.mkdir(parents=True, exist_ok=True)

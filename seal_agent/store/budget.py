@@ -15,10 +15,12 @@ from pydantic import TypeAdapter
 
 from seal_agent.config import Limits
 from seal_agent.errors import BudgetError
+from seal_agent.store import schema
 from seal_agent.store.ledger import Ledger
+from seal_agent.store.names import check_name
 
-STORE, EACH = "store", "each adapter"
-"""Scopes beside the names of adapters: all together, and every adapter that has no limits of its own."""
+STORE, EACH = schema.WHOLE_STORE, "each adapter"
+"""Scopes that no adapter can be called: all together, and every adapter that has no limits of its own."""
 
 _LIMITS: TypeAdapter[Limits] = TypeAdapter(Limits)
 _WHAT = {
@@ -38,14 +40,23 @@ class Run:
 
 
 def set_limits(ledger: Ledger, scope: str, limits: Limits) -> None:
-    """Set the limits of an adapter by its name, of `EACH` adapter, or of the whole `STORE`."""
+    """Set the limits of an adapter by its name, of `EACH` adapter, or of the whole `STORE`; without any, remove them.
+
+    Raises InputError for what cannot name an adapter.
+    """
     with ledger.database.write() as db:
-        db.execute("INSERT OR REPLACE INTO limits VALUES (?, ?)", (scope, _LIMITS.dump_json(limits).decode()))
+        db.execute("DELETE FROM limits WHERE scope = ?", (_checked(scope),))
+        if limits != Limits():
+            db.execute("INSERT INTO limits VALUES (?, ?)", (scope, _LIMITS.dump_json(limits).decode()))
 
 
 def limits_of(ledger: Ledger, scope: str) -> Limits:
-    """The limits of a scope; none where none were set."""
-    return _limits(ledger.database.connection, scope) or Limits()
+    """The limits of a scope; none where none were set. Raises InputError as `set_limits`."""
+    return _limits(ledger.database.connection, _checked(scope)) or Limits()
+
+
+def _checked(scope: str) -> str:
+    return scope if scope in (STORE, EACH) else check_name(scope)
 
 
 def check(ledger: Ledger, adapter: str) -> None:
@@ -103,7 +114,8 @@ def _check(ledger: Ledger, db: sqlite3.Connection, adapter: str, what: Collectio
 
 def _limits(db: sqlite3.Connection, scope: str) -> Limits | None:
     row = db.execute("SELECT body FROM limits WHERE scope = ?", (scope,)).fetchone()
-    return _LIMITS.validate_json(row[0]) if row else None
+    limits = _LIMITS.validate_json(row[0]) if row else Limits()
+    return limits if limits != Limits() else None
 
 
 def _used(ledger: Ledger, db: sqlite3.Connection, adapter: str | None) -> dict[str, float]:

@@ -73,7 +73,9 @@ def _reason(err: sqlite3.Error) -> str:
         return "could not be written, since the disk is full; make room and try again"
     if "readonly" in text or "unable to open" in text:
         return f"cannot be written ({text}); set SEAL_HOME to a writable folder"
-    if "malformed" in text or "not a database" in text:
+    if "not a database" in text:
+        return f"holds no ledger ({text}); move that folder away, and `seal restore` brings a backup back"
+    if "malformed" in text:
         return f"is damaged ({text}); `seal verify` says what is left, `seal restore` brings a backup back"
     return f"could not be read or written ({text})"
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from seal_agent.errors import AdapterError
-from seal_agent.types import Revision, RevisionState
+from seal_agent.errors import AdapterError, StoreError
+from seal_agent.types import Context, Revision, RevisionState, TrainingSummary
 
 _REVISION: TypeAdapter[Revision] = TypeAdapter(Revision)
 _STATE: TypeAdapter[RevisionState] = TypeAdapter(RevisionState)
+_DAMAGED = "damaged in the ledger"
 
 
 def to_json(revision: Revision) -> str:
@@ -19,15 +20,52 @@ def to_json(revision: Revision) -> str:
 
 
 def from_json(text: str) -> Revision:
-    """The revision that to_json wrote."""
-    return _REVISION.validate_json(text)
+    """The revision that to_json wrote. Raises StoreError for a text that is none."""
+    try:
+        return _REVISION.validate_json(text)
+    except ValidationError as err:
+        raise StoreError("a revision in the ledger is damaged; `seal verify` says which") from err
 
 
-def revision_of(body: str, state: str) -> Revision:
-    """A revision with the state it has now; older ledgers only knew whether it was accepted."""
-    revision = from_json(body)
-    now = _STATE.validate_python(state or revision.status)
+def revision_of(id_: str, body: str, state: str) -> Revision:
+    """A revision with the state it has now; older ledgers only knew whether it was accepted.
+
+    Raises StoreError for a row that is damaged.
+    """
+    try:
+        revision = _REVISION.validate_json(body)
+        now = _STATE.validate_python(state or revision.status)
+    except ValidationError as err:
+        raise StoreError(
+            f"revision {id_} is damaged in the ledger; `seal restore` brings a backup back, `seal forget {id_}` "
+            "erases it"
+        ) from err
     return replace(revision, state=now, accepted=now == "active") if state else revision
+
+
+def damaged(id_: str, adapter: str, parent: str | None, created: str) -> Revision:
+    """What is left of a revision whose body cannot be read: enough to list and to erase it."""
+    return Revision(
+        id=id_,
+        adapter=adapter,
+        parent=parent,
+        created=created,
+        base="",
+        context=Context(f"{_DAMAGED} {id_}"),
+        self_edits=(),
+        before=(),
+        after=(),
+        stages=(),
+        training=TrainingSummary(0, 0, 0, ()),
+        accepted=False,
+        reason=_DAMAGED,
+        state="rejected",
+    )
+
+
+def is_damaged(revision: Revision) -> bool:
+    """Whether this is only what is left of a revision."""
+    return revision.reason == _DAMAGED and not revision.base
 
 
 @dataclass(frozen=True, slots=True)

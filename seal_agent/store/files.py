@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Collection
 from pathlib import Path
@@ -48,6 +49,13 @@ def save(adapter: LoraAdapter, base_name: str, base_identity: str, parent: Path,
         raise StoreError(f"the adapter could not be written to {parent} ({reason}); nothing was changed") from err
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def folder_name(adapter: LoraAdapter, base_name: str, base_identity: str) -> str:
+    """The name of the folder into which `save` would write an adapter."""
+    with tempfile.TemporaryDirectory(prefix="seal-adapter-") as place:
+        write_peft(adapter, base_name, base_identity, Path(place) / "adapter")
+        return content_name(Path(place) / "adapter")
 
 
 def _put(draft: Path, folder: Path) -> None:

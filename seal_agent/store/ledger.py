@@ -15,7 +15,7 @@ from filelock import FileLock
 from seal_agent.errors import AdapterError, StoreError
 from seal_agent.store import chain, erasing, queue, schema, states, trajectories
 from seal_agent.store.database import Database
-from seal_agent.store.entries import Entry, check_usable, from_json, revision_of, to_json
+from seal_agent.store.entries import Entry, check_usable, damaged, revision_of, to_json
 from seal_agent.store.locks import locked
 from seal_agent.store.names import check_name
 from seal_agent.types import Forgotten, Revision, content_hash
@@ -32,39 +32,54 @@ class Ledger:
             # SQLite's busy time-out does not cover the change to WAL, which stays with the file once it is made.
             with FileLock(home / "ledger.lock"):
                 schema.prepare(self._db)
-        except (OSError, StoreError) as err:
+        except OSError as err:
             raise StoreError(
                 f"the adapter store in {home} cannot be opened ({err}); set SEAL_HOME to a writable folder"
             ) from err
+        except StoreError as err:
+            raise StoreError(f"{home} cannot be opened: {err}") from err
 
     def record(
-        self, revision: Revision, proposal: str, folder: str, *, onto: str | Literal["any"] | None = "any"
+        self,
+        revision: Revision,
+        proposal: str,
+        folder: str,
+        *,
+        onto: str | Literal["any"] | None = "any",
+        learnt: Sequence[str] = (),
     ) -> Revision:
         """Write a revision down and, if it was accepted, make it the active one, in one transaction.
 
         What happened while it was trained counts: where its parent was revoked, it is revoked too. One that was revoked
-        stays as it is, and what is learnt again in its place has an id of its own.
+        stays as it is, and what is learnt again in its place has an id of its own. One that somebody took into use
+        stays in use, whatever the new verdict.
 
         Args:
+            learnt: Ids of the trajectories that it was trained on.
             onto: The revision that must be active for that, None for the base model. If another is, somebody rolled
                 back meanwhile: the revision is kept, says so, and is not made active.
 
         Returns the revision as it was written.
         """
         with self._write() as db:
-            while states.state_of(db, revision.id) == "revoked":
-                revision = replace(revision, id=content_hash([revision.id, "learnt again"])[:12])
+            revision = replace(revision, id=_unrevoked(db, revision.id))
+            in_use = revision.id in states.lineage_of(db, revision.adapter)
+            if in_use and not revision.accepted:
+                trajectories.mark(db, revision.adapter, learnt, revision.id, learnt=True)
+                return self.get(revision.id)
             if revision.parent and states.state_of(db, revision.parent) == "revoked":
                 why = f"{revision.reason}; revoked, as {revision.parent} was, which it goes on from"
                 revision = replace(revision, reason=why, state="revoked", accepted=False)
             now = states.active_of(db, revision.adapter)
             moved = onto not in ("any", now)
-            if revision.accepted and moved:
+            if revision.accepted and moved and not in_use:
                 why = f"{revision.reason}; not in use, since the adapter went to {now or 'the base model'} meanwhile"
                 revision = replace(revision, reason=why)
             self._insert(db, Entry(revision, proposal, folder))
             if revision.accepted and not moved:
                 states.set_active(db, revision.adapter, revision.id)
+            is_learnt = revision.accepted or revision.status == "quarantined"
+            trajectories.mark(db, revision.adapter, learnt, revision.id, is_learnt)
         return revision
 
     def activate(self, adapter: str, revision: str | None, onto: str | Literal["any"] | None = "any") -> bool:
@@ -92,19 +107,29 @@ class Ledger:
 
     def entry(self, revision: str) -> Entry:
         """All that is kept of a revision. Raises AdapterError where there is none, or where it was forgotten."""
-        query = "SELECT body, state, proposal, folder FROM revisions WHERE id = ?"
+        query = "SELECT id, body, state, proposal, folder FROM revisions WHERE id = ?"
         row = self._db.execute(query, (revision,)).fetchone()
         if row is None:
             raise AdapterError(erasing.why_missing(self._db, revision))
-        return Entry(revision_of(row[0], row[1]), row[2], row[3])
+        return Entry(revision_of(*row[:3]), row[3], row[4])
+
+    def adapter_of(self, revision: str) -> str | None:
+        """The adapter of a revision, also of one that was forgotten; None where there was none."""
+        query = "SELECT adapter FROM revisions WHERE id = ?1 UNION ALL SELECT adapter FROM forgotten WHERE id = ?1"
+        row = self._db.execute(query, (revision,)).fetchone()
+        return row[0] if row else None
 
     def exists(self, revision: str) -> bool:
         """Whether there is such a revision, and nobody has forgotten it. Takes microseconds."""
         return self._db.execute("SELECT 1 FROM revisions WHERE id = ?", (revision,)).fetchone() is not None
 
+    def free_id(self, revision: str) -> str:
+        """The id under which a revision would be recorded: another where that one was revoked."""
+        return _unrevoked(self._db, revision)
+
     def was_forgotten(self, revision: str) -> bool:
-        """Whether there was such a revision, and it was forgotten with nothing learnt in its place."""
-        query = "SELECT 1 FROM forgotten WHERE id = ? AND became IS NULL"
+        """Whether a revision was forgotten with nothing learnt in its place, and not learnt or imported again since."""
+        query = "SELECT 1 FROM forgotten WHERE id = ? AND became IS NULL AND id NOT IN (SELECT id FROM revisions)"
         return self._db.execute(query, (revision,)).fetchone() is not None
 
     def count_forgotten(self) -> int:
@@ -113,18 +138,41 @@ class Ledger:
 
     def find(self, adapter: str, proposal: str) -> list[Revision]:
         """Revisions that came of one proposal, newest first."""
-        query = "SELECT body, state FROM revisions WHERE adapter = ? AND proposal = ? ORDER BY created DESC, rowid DESC"
+        which = "adapter = ? AND proposal = ? ORDER BY created DESC, rowid DESC"
+        query = f"SELECT id, body, state FROM revisions WHERE {which}"
         return [revision_of(*row) for row in self._db.execute(query, (adapter, proposal))]
 
     def history(self, adapter: str) -> list[Revision]:
-        """All revisions of an adapter, oldest first, taken-back ones included."""
-        query = "SELECT body, state FROM revisions WHERE adapter = ? ORDER BY created, rowid"
+        """All revisions of an adapter, oldest first, taken-back ones included. Raises StoreError for a damaged one."""
+        query = "SELECT id, body, state FROM revisions WHERE adapter = ? ORDER BY created, rowid"
         return [revision_of(*row) for row in self._db.execute(query, (adapter,))]
+
+    def with_damaged(self, adapter: str) -> list[Revision]:
+        """As `history`, with what is left of revisions that are damaged."""
+        query = (
+            "SELECT id, body, state, adapter, parent, created FROM revisions WHERE adapter = ? ORDER BY created, rowid"
+        )
+        found = []
+        for id_, body, state, *columns in self._db.execute(query, (adapter,)).fetchall():
+            try:
+                found.append(revision_of(id_, body, state))
+            except StoreError:
+                found.append(damaged(id_, *columns))
+        return found
 
     def lineage(self, adapter: str) -> list[Revision]:
         """The active revision and its ancestors, newest first: what the adapter knows."""
         active = self.active(adapter)
         return [self.get(active), *self.ancestors(active)] if active else []
+
+    def in_use(self, adapter: str) -> Revision | None:
+        """The active revision; None for the base model."""
+        active = self.active(adapter)
+        return self.get(active) if active else None
+
+    def lineage_ids(self, adapter: str) -> list[str]:
+        """Ids of the active revision and its ancestors, newest first, damaged ones included."""
+        return list(states.lineage_of(self._db, adapter))
 
     def ancestors(self, revision: str) -> list[Revision]:
         """What a revision was learned on top of, newest first."""
@@ -166,7 +214,7 @@ class Ledger:
         active = self.active(adapter)
         if active is None:
             raise AdapterError(f"adapter {adapter!r} is at the base model already; there is nothing to roll back")
-        parent = self.get(active).parent
+        parent = states.parent_of(self._db, active)
         if parent is None:
             return None
         check_usable(self.get(parent))
@@ -176,33 +224,62 @@ class Ledger:
 
     def unqueue(self, revisions: Collection[str]) -> None:
         """Delete lessons in the queue with the text of one of these revisions, which have learnt it."""
-        for revision in map(self.get, revisions):
-            queue.delete_text(self.database, revision.adapter, revision.context.text)
+        for adapter in {self.adapter_of(revision) for revision in revisions} - {None}:
+            for revision in self.with_damaged(str(adapter)):
+                if revision.id in revisions:
+                    queue.delete_text(self.database, revision.adapter, revision.context.text)
 
     def erase(
         self,
         adapter: str,
         gone: Mapping[str, str | None],
         instead: Sequence[Entry],
-        active: str | None,
         forgotten: str | None = None,
-    ) -> None:
-        """In one transaction: write `instead` down, make `active` the one in use, and leave of `gone` its ids.
+    ) -> list[Revision]:
+        """In one transaction: write `instead` down, and leave of `gone` its ids.
+
+        What happened since `instead` was trained counts: what takes the place of a revoked revision, or goes on from
+        one, is revoked too. The adapter goes from a revision that is gone to what was learnt in its place, or else in
+        that of its nearest ancestor, or to the nearest that stays.
 
         Args:
             gone: Says of each id what was learnt in its place, if anything. Other revisions must not be born of them.
+            instead: Oldest first.
             forgotten: The one that somebody wants forgotten. Trajectories that others learnt, but it did not, stay, to
                 be learnt again.
+
+        Returns the revisions of `instead` as they were written.
         """
+        written: dict[str, Revision] = {}  # by the ids that they had before
         with self._write() as db:
+            replaced = {became: old for old, became in gone.items() if became}
             for entry in instead:
-                self._insert(db, entry)
-            if states.active_of(db, adapter) in gone:  # else it was rolled back meanwhile, to a revision that stays
-                states.set_active(db, adapter, active)
+                new = entry.revision
+                old, parent = replaced.get(new.id), written.get(new.parent or "")
+                revision = replace(new, id=_unrevoked(db, new.id), parent=parent.id if parent else new.parent)
+                if "revoked" in (states.state_of(db, each) for each in (old, revision.parent) if each):
+                    why = f"{revision.reason}; revoked, as what it was learnt in the place of or goes on from"
+                    revision = replace(revision, reason=why, state="revoked", accepted=False)
+                self._insert(db, replace(entry, revision=revision))
+                written[new.id] = revision
+            gone = {old: written[became].id if became in written else became for old, became in gone.items()}
+            self._leave(db, adapter, gone)
             erasing.erase(db, adapter, gone)
             if forgotten is not None:
                 trajectories.release(db, adapter, forgotten, [id_ for id_, became in gone.items() if became is None])
             trajectories.follow(db, adapter, gone)
+        return list(written.values())
+
+    @staticmethod
+    def _leave(db: sqlite3.Connection, adapter: str, gone: Mapping[str, str | None]) -> None:
+        """Point an adapter whose revision in use is gone at what is there in its place."""
+        for revision in states.lineage_of(db, adapter):
+            if (now := gone.get(revision, revision)) is not None:
+                break
+        else:
+            now = None
+        if now != states.active_of(db, adapter):
+            states.set_active(db, adapter, now)
 
     def delete(self, adapter: str) -> None:
         """Delete an adapter and all its revisions, leaving their ids and dates among the forgotten, in one go."""
@@ -237,9 +314,9 @@ class Ledger:
         if former in self.former_identities(identity):
             return
         with self._write() as db:
-            bodies = db.execute("SELECT body FROM revisions").fetchall()
-            for revision in (from_json(body) for (body,) in bodies):
-                if revision.base == former:
+            adapters = db.execute("SELECT DISTINCT adapter FROM revisions").fetchall()
+            for revision in (each for (adapter,) in adapters for each in self.with_damaged(adapter)):
+                if revision.base == former:  # a damaged one has none
                     body = to_json(replace(revision, base=identity))
                     db.execute("UPDATE revisions SET body = ? WHERE id = ?", (body, revision.id))
                     chain.record(db, revision.id, revision.adapter, body, event=chain.REWRITTEN)
@@ -289,6 +366,10 @@ class Ledger:
         """Every adapter's active revision, by name; None is the base model."""
         return dict(self._db.execute("SELECT adapter, revision FROM active ORDER BY adapter"))
 
+    def with_unused(self) -> dict[str, str | None]:
+        """As `adapters`, with those of which no revision was ever in use, such as imported ones."""
+        return dict(sorted({**dict.fromkeys(self.names()), **self.adapters()}.items()))
+
     def names(self) -> list[str]:
         """Every adapter that has revisions, in use or not, sorted."""
         return [name for (name,) in self._db.execute("SELECT DISTINCT adapter FROM revisions ORDER BY adapter")]
@@ -313,3 +394,10 @@ class Ledger:
             row,
         )
         chain.record(db, new.id, new.adapter, body, event="recorded")
+
+
+def _unrevoked(db: sqlite3.Connection, revision: str) -> str:
+    """The id under which something is recorded: another where that id was revoked, which stays as it is."""
+    while states.state_of(db, revision) == "revoked":
+        revision = content_hash([revision, "learnt again"])[:12]
+    return revision

@@ -49,13 +49,16 @@ class NamespacedLedger(Ledger):
         return {name: revision for name, revision in self.__whole.adapters().items() if self.__owns(name)}
 
     def entry(self, revision: str) -> Entry:
-        found = self.__whole.entry(revision)
-        if not self.__owns(found.revision.adapter):
+        if not self.__owns_revision(revision):
             raise AdapterError(f"there is no revision {revision!r}; `seal history` lists them")
-        return found
+        return self.__whole.entry(revision)
 
     def exists(self, revision: str) -> bool:
-        return self.__whole.exists(revision) and self.__owns(self.__whole.get(revision).adapter)
+        return self.__whole.exists(revision) and self.__owns_revision(revision)
+
+    def __owns_revision(self, revision: str) -> bool:
+        adapter = self.__whole.adapter_of(revision)
+        return adapter is not None and self.__owns(adapter)
 
     def __checked(self, adapter: str) -> str:
         if not self.__owns(adapter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -136,8 +137,12 @@ class LessonQueue:
 
 
 def delete_text(database: Database, adapter: str, text: str) -> None:
-    """Delete an adapter's lessons that hold this text, white space aside."""
+    """Delete an adapter's lessons that hold this text, white space and the composition of accents aside."""
     with database.write() as db:
         rows = db.execute("SELECT ticket, text FROM lessons WHERE adapter = ?", (adapter,)).fetchall()
-        same = [(ticket,) for ticket, queued in rows if queued.split() == text.split()]
+        same = [(ticket,) for ticket, queued in rows if _words(queued) == _words(text)]
         db.executemany("DELETE FROM lessons WHERE ticket = ?", same)
+
+
+def _words(text: str) -> list[str]:
+    return unicodedata.normalize("NFC", text).split()

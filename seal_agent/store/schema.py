@@ -7,8 +7,11 @@ import sqlite3
 from seal_agent.errors import StoreError
 from seal_agent.store import chain, queue, trajectories
 
-VERSION = 2
-"""SQLite's user_version; 0 is a ledger from before there was a chain, or a new file; 1 has no trajectories."""
+VERSION = 3
+"""SQLite's user_version; 0 is a ledger from before there was a chain, or a new file; 1 has no trajectories; up to 2 the
+scope of the whole store's limits is a name that an adapter can have."""
+WHOLE_STORE = "whole store"
+"""The scope of limits on all adapters together."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS revisions (
@@ -74,7 +77,20 @@ def prepare(db: sqlite3.Connection) -> None:
     if version == 0:
         _migrate(db)
     elif version < VERSION:  # the new tables are made; versions that would not forget what is in them must not open it
+        _upgrade(db)
+
+
+def _upgrade(db: sqlite3.Connection) -> None:
+    """From 1 or 2, in one transaction."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        db.execute("UPDATE OR IGNORE limits SET scope = ? WHERE scope = 'store'", (WHOLE_STORE,))
         db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.rollback()
+        raise
 
 
 def _migrate(db: sqlite3.Connection) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import cast
 
 from seal_agent.store import chain
 from seal_agent.store.entries import revision_of
@@ -24,8 +25,24 @@ def set_active(db: sqlite3.Connection, adapter: str, revision: str | None) -> No
 
 def state_of(db: sqlite3.Connection, revision: str) -> RevisionState | None:
     """The state of a revision; None where there is no such revision."""
-    row = db.execute("SELECT body, state FROM revisions WHERE id = ?", (revision,)).fetchone()
-    return revision_of(*row).status if row else None
+    row = db.execute("SELECT id, body, state FROM revisions WHERE id = ?", (revision,)).fetchone()
+    if row is None:
+        return None
+    return cast("RevisionState", row[2]) if row[2] else revision_of(*row).status
+
+
+def parent_of(db: sqlite3.Connection, revision: str) -> str | None:
+    """Id of the revision that one goes on from; None for the base model, or where there is no such revision."""
+    row = db.execute("SELECT parent FROM revisions WHERE id = ?", (revision,)).fetchone()
+    return row[0] if row else None
+
+
+def lineage_of(db: sqlite3.Connection, adapter: str) -> Iterator[str]:
+    """Ids of the revision in use and its ancestors, newest first."""
+    revision = active_of(db, adapter)
+    while revision is not None:
+        yield revision
+        revision = parent_of(db, revision)
 
 
 def set_states(db: sqlite3.Connection, adapter: str, states: Mapping[str, RevisionState]) -> None:

@@ -77,10 +77,15 @@ def rows(database: Database, adapter: str) -> list[StoredTrajectory]:
 def mark_trained(database: Database, adapter: str, ids: Sequence[str], revision: str, learnt: bool) -> None:
     """Write down that a revision was trained on some trajectories, and whether they count as learnt."""
     with database.write() as db:
-        rows = [(revision, adapter, id_) for id_ in ids]
-        db.executemany("INSERT OR IGNORE INTO trained (revision, adapter, id) VALUES (?, ?, ?)", rows)
+        mark(db, adapter, ids, revision, learnt)
+
+
+def mark(db: sqlite3.Connection, adapter: str, ids: Sequence[str], revision: str, learnt: bool) -> None:
+    """As `mark_trained`, inside a transaction."""
+    for row in ((revision, adapter, id_) for id_ in ids):
+        db.execute("INSERT OR IGNORE INTO trained (revision, adapter, id) VALUES (?, ?, ?)", row)
         if learnt:
-            db.executemany("UPDATE trajectories SET learnt = ? WHERE adapter = ? AND id = ?", rows)
+            db.execute("UPDATE trajectories SET learnt = ? WHERE adapter = ? AND id = ?", row)
 
 
 def trained(database: Database, adapter: str) -> dict[str, set[str]]:

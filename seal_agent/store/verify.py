@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, get_args
 
 from seal_agent.errors import AdapterError, StoreError
@@ -25,6 +26,8 @@ class Problem:
 
     what: str
     fix: str
+    passing: bool = False
+    """It goes by itself, and a backup does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +48,57 @@ def verify(ledger: Ledger) -> Report:
 
     All is read at one moment, in which nobody saves weights; trainings go on.
     """
+    with ledger.only_writer_of_folders():
+        seen = _read(ledger)
+    return _report(ledger, seen)
+
+
+def verify_locked(ledger: Ledger) -> Report:
+    """As `verify`; the caller holds `only_writer_of_folders`."""
+    return _report(ledger, _read(ledger))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a store holds at one moment."""
+
+    sound: str
+    links: list[Link]
+    rows: list[_Row]
+    active: Mapping[str, str | None]
+    of_trajectories: list[str]
+    stray: list[Path]
+
+
+def _read(ledger: Ledger) -> _Seen:
     db = ledger.database.connection
-    with ledger.only_writer_of_folders(), _snapshot(db):
+    with _snapshot(db):
         (sound,) = db.execute("PRAGMA integrity_check").fetchone()
         links = chain.links(db)
-        rows = [_Row(*row) for row in db.execute(_Row.QUERY)]
-        active = ledger.adapters()
-        of_trajectories = trajectories.problems(db, links)
-        stray = unused(ledger.adapters_folder, ledger.folders())
+        return _Seen(
+            sound,
+            links,
+            [_Row(*row) for row in db.execute(_Row.QUERY)],
+            ledger.adapters(),
+            trajectories.problems(db, links),
+            unused(ledger.adapters_folder, ledger.folders()),
+        )
+
+
+def _report(ledger: Ledger, seen: _Seen) -> Report:
+    sound, links, rows = seen.sound, seen.links, seen.rows
     problems = [] if sound == "ok" else [Problem(f"the database is damaged: {sound}", "seal restore a backup")]
     problems += _chain_problems(links)
-    digests = {link.revision: link.digest for link in links if link.event in chain.RECORDED}
+    digests = _recorded(links)
     problems += _revision_problems(links, rows, digests)
-    problems += _active_problems(active, links, {row.id: row.status for row in rows if row.holds(digests)})
-    problems += [Problem(what, "seal restore a backup") for what in of_trajectories]
+    problems += _active_problems(seen.active, links, {row.id: row.status for row in rows if row.holds(digests)})
+    problems += [Problem(what, "seal restore a backup") for what in seen.of_trajectories]
     for folder in sorted({row.folder for row in rows}):
         found = [*_folder_problems(ledger, folder, [row.id for row in rows if row.folder == folder])]
         if found and folder in ledger.folders():  # else it was forgotten meanwhile
             problems += found
-    for path in stray:
-        problems.append(Problem(f"no revision uses the folder {path.name}", "the next use deletes it"))
+    for path in seen.stray:
+        problems.append(Problem(f"no revision uses the folder {path.name}", "the next use deletes it", passing=True))
     return Report(len(rows), len(links), links[-1].hash if links else chain.START, tuple(problems))
 
 
@@ -129,7 +163,6 @@ def _chain_problems(links: list[Link]) -> Iterator[Problem]:
 
 def _revision_problems(links: list[Link], rows: list[_Row], digests: Mapping[str, str]) -> Iterator[Problem]:
     made = _states(links)
-    erased = {link.revision for link in links if link.event in chain.ERASED}
     known = {row.id for row in rows}
     for row in rows:
         if not row.holds(digests):
@@ -142,8 +175,19 @@ def _revision_problems(links: list[Link], rows: list[_Row], digests: Mapping[str
             yield Problem(f"revision {row.id} was changed: {what}", "seal restore a backup")
         if row.parent and row.parent not in known:
             yield Problem(f"revision {row.id} has lost its parent {row.parent}", "seal restore a backup")
-    for lost in digests.keys() - known - erased:
+    for lost in digests.keys() - known:
         yield Problem(f"revision {lost} has vanished without having been forgotten", "seal restore a backup")
+
+
+def _recorded(links: list[Link]) -> dict[str, str]:
+    """The digest of each revision that must be there: recorded, and not erased since."""
+    digests = dict[str, str]()
+    for link in links:
+        if link.event in chain.RECORDED:
+            digests[link.revision] = link.digest
+        elif link.event in chain.ERASED:
+            digests.pop(link.revision, None)
+    return digests
 
 
 def _states(links: list[Link]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from seal_agent.images.pictures import image_of
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.progress import Progress
-from seal_agent.store.ledger import from_json, to_json
+from seal_agent.store.entries import from_json, to_json
 from seal_agent.types import Completion, Context, Grammar, Message, Prompt, Question, Revision, Sampling, content_hash
 
 PICTURE = picture(1)

@@ -14,6 +14,7 @@ from seal_agent.adaptation.gate.decision import MinimumGain
 from seal_agent.agents.trajectories.conversation import encode_trajectory, turns_before
 from seal_agent.agents.trajectories.lesson import in_words, proposal_of
 from seal_agent.agents.trajectories.lines import read_trajectories, to_lines
+from seal_agent.agents.trajectories.store import TrajectoryStore
 from seal_agent.agents.trajectories.trajectory import Step, Trajectory
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES, SelfEditConfig
@@ -215,3 +216,20 @@ def test_a_lesson_is_as_long_as_the_limit_allows(tiny_base: BaseModel) -> None:
     proposal = proposal_of([long], tiny_base, "work", None, 1400)
     assert len(proposal.self_edits) == len(cut)
     assert "4xxx" in proposal.self_edits[-1].prompt
+
+
+def test_a_kill_right_after_the_commit_leaves_nothing_that_forget_does_not_find(
+    model: SelfAdaptingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrajectoryStore, "mark_learnt", killed)
+        with pytest.raises(KeyboardInterrupt):
+            model.learn([success("red")], adapter="work", inner_loop=QUICK, gate=None)
+    (revision,) = model.history("work")
+    assert [kept.learnt for kept in model.trajectories("work").all()] == [revision.id]
+    model.forget(revision.id)
+    assert model.trajectories("work").all() == []
+    assert b"Open the red door" not in model.ledger.path.read_bytes()

@@ -71,6 +71,7 @@ def test_what_was_lost_stands_before_what_was_gained(call: Call, revisions: tupl
         ("gained", "No idea", "It is in the west"),
         ("other words", "No idea", "Nobody counted"),
     ]
+    assert said["asked"] == len(QUESTIONS) + 2, "general ones too"
     assert (said["left"], said["right"]) == (first.id, second.id)
     assert {row["title"] for row in said["changes"]} == {"Kiribati"}
 
@@ -81,7 +82,7 @@ def test_people_see_how_many_and_which_with_titles_and_both_answers(
     first, second = revisions
     shown = call("diff", first.id, second.id)
     assert shown.code == 0
-    assert f"from {first.id} to {second.id}, 3 answers changed: 1 lost, 1 gained, 1 other words" in shown.out
+    assert f"from {first.id} to {second.id}, 3 of 5 answers changed: 1 lost, 1 gained, 1 other words" in shown.out
     lines = [line for line in shown.out.splitlines() if "Kiribati: What is the capital?" in line]
     assert len(lines) == 1
     assert [part in lines[0] for part in ("lost", "Tarawa", "✓ It is Tarawa", "✗ It is Betio")] == [True] * 4
@@ -90,7 +91,7 @@ def test_people_see_how_many_and_which_with_titles_and_both_answers(
 
 def test_the_base_model_is_a_side_too_and_no_change_is_said(call: Call, revisions: tuple[Revision, Revision]) -> None:
     first, _ = revisions
-    assert "1 answer changed: 0 lost, 1 gained" in call("diff", "base", first.id).out
-    assert call("diff", first.id, first.id).out.strip() == "both answer every question alike"
+    assert "3 of 5 answers changed: 0 lost, 1 gained, 2 other words" in call("diff", "base", first.id).out
+    assert call("diff", first.id, first.id).out.strip() == "both answer all 5 questions alike"
     unknown = call("diff", "base", "nothing")
     assert (unknown.code, "there is no revision 'nothing'" in unknown.err) == (1, True)

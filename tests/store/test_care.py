@@ -16,9 +16,12 @@ from conftest import random_adapter
 from killed_store import NOTES, QUICK, TEXTS, adapt, answers, opened
 from revisions import problems, revision
 
+from seal_agent.adaptation import adapt as adapt_module
 from seal_agent.adaptation.reviews import revoke
 from seal_agent.base_model.model import BaseModel
+from seal_agent.cli.options import ModelOptions
 from seal_agent.config import Limits
+from seal_agent.data import bundled
 from seal_agent.errors import AdapterError, BudgetError, InputError, StoreError
 from seal_agent.lora.peft_files import write_peft
 from seal_agent.model import SelfAdaptingModel
@@ -28,6 +31,7 @@ from seal_agent.store.entries import to_json
 from seal_agent.store.ledger import Ledger
 from seal_agent.store.namespaces import full_name
 from seal_agent.store.verify import verify
+from seal_agent.training.jobs import TrainJob
 
 # ---------------------------------------------------------------- the chain
 
@@ -338,3 +342,44 @@ def test_the_commands_of_care(
     for name in ("import", "promote", "revoke", "delete", "diff", "verify", "backup", "restore", "budget"):
         assert "Example:" in run(name, "--help").out
     assert run("adapt", "x.txt", "--no-gate", "--minimum-gain", "0.5").code == 2
+
+
+def test_of_an_imported_adapter_no_text_is_trained_on_and_general_questions_are_asked(
+    model: SelfAdaptingModel, tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "Paris is the capital of Spain"
+    theirs = random_adapter(tiny_base, 7)
+    write_peft(theirs, "x", "somebody's", folder)
+    imported = model.import_adapter(folder, adapter="guest")
+    compared = model.diff("base", imported.id)
+    assert compared.asked == len(bundled.guard_questions()) > 0
+    model.promote(imported.id)
+    trained, jobs = adapt_module.train_each, list[TrainJob]()
+
+    def spy(base: BaseModel, works: list[TrainJob], report: object) -> object:
+        jobs.extend(works)
+        return trained(base, works, report)
+
+    monkeypatch.setattr(adapt_module, "train_each", spy)
+    layers = tuple(sorted({name.rpartition(".")[2] for name in theirs.pairs}))
+    config = replace(QUICK, rank=theirs.rank, alpha=theirs.alpha, targets=layers, replay=1.0)
+    model.adapt(TEXTS[0], adapter="guest", inner_loop=config, self_edit=NOTES, gate=None)
+    texts = [tiny_base.tokenizer.decode(each.input_ids) for job in jobs for each in job.sequences]
+    assert texts
+    assert not [text for text in texts if "Spain" in text]
+
+
+def test_an_import_of_what_is_there_already_says_what_became_of_it(
+    model: SelfAdaptingModel,
+    tiny_base: BaseModel,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    write_peft(random_adapter(tiny_base, 7), "x", "somebody's", tmp_path / "theirs")
+    monkeypatch.setattr(ModelOptions, "load", lambda self, home=None: model)
+    run = caller(monkeypatch, capsys, model.home)
+    assert "is in quarantine" in run("import", tmp_path / "theirs").out
+    (imported,) = model.history()
+    model.promote(imported.id)
+    assert run("import", tmp_path / "theirs").out == f"{imported.id} was imported before, and is active\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -74,3 +75,11 @@ def test_no_lock_file_of_an_ended_owner_is_left(database: Database, tmp_path: Pa
     queue = LessonQueue(database, "base")
     queue.take_over()
     assert len(list((tmp_path / "learners").glob("*.lock"))) <= 1
+
+
+def test_a_text_is_found_however_its_accents_are_composed(database: Database) -> None:
+    queue, text = LessonQueue(database, "base"), "Café Müller is in Köln."
+    for form in ("NFC", "NFD"):
+        queue.add("alice", unicodedata.normalize(form, text), "body")
+    delete_text(database, "alice", text)
+    assert len(queue) == 0

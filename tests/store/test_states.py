@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from command_line import Call, caller
 from conftest import random_adapter
 from killed_store import NOTES, QUICK, TEXTS, adapt, opened
 from revisions import problems, revision
 
 from seal_agent import durable
-from seal_agent.adaptation.reviews import revoke
+from seal_agent.adaptation.reviews import promote, revoke
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import Limits
 from seal_agent.errors import AdapterError, BudgetError, InputError, StoreError
@@ -22,6 +23,13 @@ from seal_agent.model import SelfAdaptingModel
 from seal_agent.store import budget, cleaning
 from seal_agent.store.backup import backup, restore
 from seal_agent.store.ledger import Ledger
+
+
+@pytest.fixture
+def seal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Runs `seal …` in this process."""
+    return caller(monkeypatch, capsys)
+
 
 # ---------------------------------------------------------------- revoked
 
@@ -203,3 +211,121 @@ def test_a_share_that_the_gate_kept_is_what_is_learnt_again(model: SelfAdaptingM
     whole = alone.weights_of(adapt(alone, TEXTS[1]).id)
     for name, pair in model.weights_of(now.id).pairs.items():
         assert pair.b_RO.allclose(0.5 * whole.pairs[name].b_RO)
+
+
+# ---------------------------------------------------------------- recorded again
+
+
+def test_what_is_in_use_stays_so_whatever_a_second_verdict_says(ledger: Ledger) -> None:
+    waiting = replace(revision("q", accepted=False), state="quarantined")
+    ledger.record(waiting, "p", "f", onto=None)
+    promote(ledger, waiting)
+    assert ledger.record(waiting, "p", "f", onto=None).status == "active", "somebody promoted it meanwhile"
+    ledger.record(revision("r2", "q"), "p2", "f2")
+    assert ledger.record(replace(waiting, state="rejected"), "p", "f", onto=None).status == "active"
+    assert ledger.record(revision("q"), "p", "f", onto=None).reason == "because"
+    assert ledger.active("a") == "r2"
+    assert problems(ledger, weights=False) == []
+
+
+def test_a_revision_that_was_recorded_again_and_vanished_is_missed(model: SelfAdaptingModel) -> None:
+    model.forget(adapt(model, TEXTS[0]).id)
+    again = adapt(model, TEXTS[0])
+    model.rollback()
+    with model.ledger.database.write() as db:
+        db.execute("DELETE FROM revisions")
+    assert f"revision {again.id} has vanished without having been forgotten" in problems(model.ledger)
+
+
+# ---------------------------------------------------------------- homes
+
+
+def test_a_home_without_a_store_is_neither_checked_nor_backed_up_nor_made(seal: Call, tmp_path: Path) -> None:
+    for words in (("verify",), ("backup", tmp_path / "b.tar")):
+        ran = seal(*words, "--home", tmp_path / "typo")
+        assert (ran.code, "there is no adapter store in" in ran.err) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_is_one_sentence(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match="the backup could not be written"):
+        backup(ledger, tmp_path / "file" / "b.tar")
+
+
+def test_what_restore_would_refuse_is_not_backed_up(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.record(revision("r1"), "p1", "f1")
+    ledger.database.connection.execute("UPDATE revisions SET state = 'quarantined'")
+    with pytest.raises(StoreError, match="r1 is quarantined, but was made active, and a backup could not be restored"):
+        backup(ledger, tmp_path / "b.tar")
+    assert list(tmp_path.glob("*.tar")) == []
+
+
+def test_only_a_home_that_cannot_be_written_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"garbage" * 1000)
+    with pytest.raises(StoreError, match=r"holds no ledger.*seal restore") as error:
+        Ledger(tmp_path)
+    assert "SEAL_HOME" not in str(error.value)
+    with pytest.raises(StoreError, match="set SEAL_HOME"):
+        Ledger(tmp_path / "ledger.sqlite" / "below")
+
+
+def test_adapters_in_quarantine_alone_are_listed_and_counted(
+    seal: Call, model: SelfAdaptingModel, tiny_base: BaseModel, tmp_path: Path
+) -> None:
+    write_peft(random_adapter(tiny_base, 7), "x", "somebody's", tmp_path / "theirs")
+    model.import_adapter(tmp_path / "theirs", adapter="guest")
+    assert seal("adapters", "--home", model.home).out.split() == ["guest", "base"]
+    seal("backup", tmp_path / "b.tar", "--home", model.home)
+    assert "restored 1 adapter into" in seal("restore", tmp_path / "b.tar", "--home", tmp_path / "new").out
+
+
+# ---------------------------------------------------------------- whose limits
+
+
+def test_limits_that_are_cleared_hide_no_others(seal: Call, model: SelfAdaptingModel) -> None:
+    home = ("--home", model.home)
+    seal("budget", "--adaptations", 0, *home)
+    seal("budget", "--adapter", "bob", "--adaptations", 5, *home)
+    budget.check(model.ledger, "bob")
+    seal("budget", "--adapter", "bob", "--clear", *home)
+    with pytest.raises(BudgetError):
+        budget.check(model.ledger, "bob")
+
+
+def test_an_adapter_called_store_is_an_adapter(seal: Call, model: SelfAdaptingModel) -> None:
+    home = ("--home", model.home)
+    seal("budget", "--store", "--adaptations", 1, *home)
+    seal("budget", "--adapter", "store", "--adaptations", 0, *home)
+    budget.check(model.ledger, "alice")
+    with pytest.raises(BudgetError, match="adapter 'store'"):
+        budget.check(model.ledger, "store")
+    wrong = seal("budget", "--adapter", "bad name!", "--adaptations", 0, *home)
+    assert (wrong.code, "cannot name an adapter" in wrong.err) == (2, True)
+
+
+def test_limits_of_the_whole_store_are_kept_from_before(tmp_path: Path) -> None:
+    old = Ledger(tmp_path)
+    with old.database.write() as db:
+        db.execute("INSERT INTO limits VALUES ('store', ?)", ('{"adaptations": 0}',))
+        db.execute("PRAGMA user_version = 2")
+    old.database.close()
+    ledger = Ledger(tmp_path)
+    assert budget.limits_of(ledger, budget.STORE) == Limits(adaptations=0)
+    assert budget.limits_of(ledger, "store") == Limits()
+
+
+# ---------------------------------------------------------------- whose a forgotten revision is
+
+
+def test_a_handle_learns_nothing_of_what_another_namespace_forgot(model: SelfAdaptingModel) -> None:
+    alice, bob = model.in_namespace(("acme", "alice")), model.in_namespace(("acme", "bob"))
+    gone, kept = adapt(alice, TEXTS[0]), adapt(alice, TEXTS[1])
+    alice.forget(gone.id)
+    for use in (bob.forget, bob.ledger.get, bob.weights_of, lambda id_: bob.diff("base", id_)):
+        for id_ in (gone.id, kept.id):
+            with pytest.raises(AdapterError, match=f"^there is no revision '{id_}'; `seal history` lists them$"):
+                use(id_)
+    with pytest.raises(AdapterError, match="which learnt the rest again"):
+        alice.forget(kept.id)
+    assert not hasattr(bob.trajectories(), "ledger")

@@ -278,7 +278,8 @@ def test_a_failed_transaction_changes_nothing(ledger: Ledger) -> None:
 
 WRITER = """
 import dataclasses, pathlib, sys
-from seal_agent.store.ledger import Ledger, from_json
+from seal_agent.store.entries import from_json
+from seal_agent.store.ledger import Ledger
 ledger, template = Ledger(pathlib.Path(sys.argv[1])), from_json(sys.stdin.read())
 for i in range(30):
     ledger.record(dataclasses.replace(template, id=f"{template.adapter}{i}"), f"p{i}", f"f{i}")

@@ -13,15 +13,17 @@ from seal_agent.types import Check, Question, Verdict, content_hash, share_of
 
 LEARNED, EARLIER, GUARD, FACTS = "learned", "earlier lessons", "guard questions", "general facts"
 PERPLEXITY, DRIFT, APPROVAL, BOUNDS = "perplexity", "drift", "approval", "bounds"
+LEAST_GRADED = 0.5  # share of the questions that need a verdict, else a check cannot pass; not tuned
 DRAWS = 2000  # bootstrap samples; the bound of a mean over a handful of questions takes few values
 
 
 def learned(candidate: Candidate, config: GateConfig) -> Check:
     """Whether accuracy on the candidate's own questions rose, paired by question."""
+    if not candidate.after:
+        return Check(LEARNED, None, "there were no questions to ask, so it was not checked")
     pairs = _graded_pairs(candidate)
-    if not pairs:
-        why = "no question could be graded" if candidate.after else "there were no questions to ask"
-        return Check(LEARNED, None, f"{why}, so it was not checked")
+    if too_few := _too_few(LEARNED, "answers", len(pairs), len(candidate.after)):
+        return too_few
     gains = gains_of(candidate)
     right = [sum(map(bool, side)) for side in zip(*pairs, strict=True)]
     change = f"{right[0]} of {len(pairs)} questions right before, {right[1]} after"
@@ -30,6 +32,20 @@ def learned(candidate: Candidate, config: GateConfig) -> Check:
         return Check(LEARNED, gain >= config.minimum_gain, change, gain, config.minimum_gain)
     bound = lower_bound(gains, config.confidence)
     return Check(LEARNED, bound > 0, f"{change}; the gain is at least {bound:+.2f}", bound, 0.0)
+
+
+def is_open(check: Check) -> bool:
+    """Whether there were questions, but so few answers to them could be graded that nothing can be said."""
+    return check.passed is None and check.bound is not None
+
+
+def _too_few(name: str, what: str, graded: int, asked: int) -> Check | None:
+    """An open check where fewer answers were graded than are needed."""
+    share = graded / asked if asked else 1.0
+    if share >= LEAST_GRADED:
+        return None
+    detail = f"{graded} of {asked} {what} could be graded, too few to check it"
+    return Check(name, None, detail, share, LEAST_GRADED)
 
 
 def gains_of(candidate: Candidate) -> list[int]:
@@ -73,8 +89,6 @@ def _earlier(measured: Measured, config: GateConfig) -> Check | None:
     if not measured.earlier:
         return None
     asked = [(question, reply.knows) for question, reply in measured.earlier if reply.knows is not None]
-    if not asked:
-        return Check(EARLIER, None, f"none of {len(measured.earlier)} answers could be graded, so it was not checked")
     lost = [question.question for question, knows in asked if question.right and not knows]
     right = sum(question.right for question, _ in asked)
     learned = [knows for question, knows in asked if question.learned]
@@ -88,16 +102,19 @@ def _earlier(measured: Measured, config: GateConfig) -> Check | None:
     if not all_holds:
         detail += f", {learned.count(True)} of the {len(learned)} that were right when they were learned"
     passed = not lost or (step_holds and all_holds)
+    if passed and (too_few := _too_few(EARLIER, "answers", len(asked), len(measured.earlier))):
+        return too_few
     return Check(EARLIER, passed, detail + _named(lost), share, config.max_forgotten)
 
 
 def _guard(measured: Measured, config: GateConfig) -> list[Check]:
     if not config.guard_questions or measured.guard is None:
         return []
+    of_base = _too_few(GUARD, "answers of the base model to general questions", *measured.reference_graded)
+    if not measured.guard:
+        why = "no general question is answered by the base model, so it was not checked"
+        return [of_base or Check(GUARD, None, why)]
     graded = [answer for answer in measured.guard if answer.verdict is not Verdict.UNGRADED]
-    if not graded:
-        why = "could be graded" if measured.guard else "is answered by the base model"
-        return [Check(GUARD, None, f"no general question {why}, so it was not checked")]
     step, in_all = guard_lost(measured)
     wrong = [answer for answer in graded if answer.verdict is Verdict.WRONG]
     new = [answer for answer in wrong if answer.question.text in measured.known_to_parent]
@@ -105,7 +122,9 @@ def _guard(measured: Measured, config: GateConfig) -> list[Check]:
     if missing := len(measured.guard) - len(graded):
         kept += f", {missing} could not be graded"
     passed = step <= config.max_guard_lost and in_all <= config.max_guard_lost_in_all
-    checks = [Check(GUARD, passed, kept + _named([a.question for a in wrong]), step, config.max_guard_lost)]
+    check = Check(GUARD, passed, kept + _named([a.question for a in wrong]), step, config.max_guard_lost)
+    too_few = _too_few(GUARD, "answers to general questions", len(graded), len(measured.guard)) or of_base
+    checks = [too_few if passed and too_few else check]
     if measured.own:
         changed = [answer for answer in new if answer.question in measured.own]
         told = "; ".join(f"{a.question.text} {a.question.golds[0]} became {a.text[:60]!r}" for a in changed[:3])
@@ -114,7 +133,10 @@ def _guard(measured: Measured, config: GateConfig) -> list[Check]:
             if changed
             else f"{len(measured.own)} facts it speaks of stand"
         )
-        checks.append(Check(FACTS, not changed, detail, len(changed) / len(measured.own), 0.0))
+        told_of = sum(answer.question in measured.own for answer in graded)
+        too_few = _too_few(FACTS, "answers about facts it speaks of", told_of, len(measured.own))
+        stand = Check(FACTS, not changed, detail, len(changed) / len(measured.own), 0.0)
+        checks.append(too_few if too_few and not changed else stand)
     return checks
 
 

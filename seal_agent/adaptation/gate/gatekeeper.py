@@ -47,7 +47,7 @@ class Gatekeeper:
         own = [rules.learned(candidate, self.meter.config) for candidate in candidates]
         learned = [i for i, check in enumerate(own) if check.passed is not False]
         for i in set(range(len(candidates))) - set(learned):
-            judged[i] = _rejected(candidates[i], [own[i]], Measured())
+            judged[i] = self._rejected(candidates[i], [own[i]], Measured())
         if learned:
             measured = self.meter.measure([candidates[i] for i in learned], clock)
             for i, of_candidate in zip(learned, measured, strict=True):
@@ -60,13 +60,13 @@ class Gatekeeper:
         found = [own, *rules.harmless(measured, self.meter.config)]
         failed = {check.name for check in found if check.passed is False}
         if not failed:
-            return _passed(candidate, [*found, rules.bounds_of(self.meter.config)], measured)
+            return self._passed(candidate, found, measured)
         if failed & NOT_RESCUED:
-            return _rejected(candidate, found, measured)
+            return self._rejected(candidate, found, measured)
         again = None
         if rules.EARLIER in failed and retrain is not None and self.meter.config.retrain:
             again = self._trained_again(retrain, clock)
-        return again or self.scaled_back(candidate, clock) or _rejected(candidate, found, measured)
+        return again or self.scaled_back(candidate, clock) or self._rejected(candidate, found, measured)
 
     def _trained_again(self, retrain: Retrain, clock: StageClock) -> Judged | None:
         """What becomes of a candidate that is trained again with more replay; None where that training fails."""
@@ -95,29 +95,38 @@ class Gatekeeper:
             (measured,) = self.meter.measure([smaller], clock)
             found = [own, *rules.harmless(measured, self.meter.config)]
             if all(check.passed is not False for check in found):
-                return _passed(smaller, [*found, rules.bounds_of(self.meter.config)], measured, share)
+                return self._passed(smaller, found, measured, share)
             high = share
         return None
 
+    def _passed(self, candidate: Candidate, found: Sequence[Check], measured: Measured, share: float = 1.0) -> Judged:
+        reason = found[0].detail
+        if share < 1:
+            reason += f"; scaled back to {share:.0%} of the update"
+        untrusted = candidate.asked.trust == "untrusted"
+        unchecked = [f"{check.name}: {check.detail}" for check in found[1:] if rules.is_open(check)]
+        if untrusted:
+            unchecked.append("its text is untrusted")
+        if not untrusted and not any(map(rules.is_open, found)):
+            return self._judged(candidate, "active", reason, found, measured, share)
+        reason = "; ".join([reason, *unchecked]) + ", so it answers only where it is named"
+        return self._judged(candidate, "quarantined", reason, found, measured, share)
 
-def _passed(candidate: Candidate, found: Sequence[Check], measured: Measured, share: float = 1.0) -> Judged:
-    state: RevisionState = "quarantined" if candidate.asked.trust == "untrusted" else "active"
-    reason = found[0].detail
-    if share < 1:
-        reason += f"; scaled back to {share:.0%} of the update"
-    if state == "quarantined":
-        reason += "; its text is untrusted, so it answers only where it is named"
-    return Judged(candidate, _judgement(state, reason, found, measured, share))
+    def _rejected(self, candidate: Candidate, found: Sequence[Check], measured: Measured) -> Judged:
+        failed = [f"{check.name}: {check.detail}" for check in found if check.passed is False]
+        return self._judged(candidate, "rejected", "; ".join(failed), found, measured)
 
-
-def _rejected(candidate: Candidate, found: Sequence[Check], measured: Measured) -> Judged:
-    failed = [f"{check.name}: {check.detail}" for check in found if check.passed is False]
-    return Judged(candidate, _judgement("rejected", "; ".join(failed), found, measured))
-
-
-def _judgement(
-    state: RevisionState, reason: str, found: Sequence[Check], measured: Measured, share: float = 1.0
-) -> Judgement:
-    earlier = tuple(reply.answer for _, reply in measured.earlier)
-    titles = tuple(question.title for question, _ in measured.earlier)
-    return Judgement(state, reason, tuple(found), share, earlier, titles, measured.guard or ())
+    def _judged(
+        self,
+        candidate: Candidate,
+        state: RevisionState,
+        reason: str,
+        found: Sequence[Check],
+        measured: Measured,
+        share: float = 1.0,
+    ) -> Judged:
+        checks = (*found, rules.bounds_of(self.meter.config))
+        earlier = tuple(reply.answer for _, reply in measured.earlier)
+        titles = tuple(question.title for question, _ in measured.earlier)
+        judgement = Judgement(state, reason, checks, share, earlier, titles, measured.guard or ())
+        return Judged(candidate, judgement)

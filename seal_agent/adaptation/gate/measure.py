@@ -43,14 +43,16 @@ class Measured:
     """What was measured on one candidate.
 
     `earlier` has each earlier question with its new answer, `guard` the general ones, None where none was asked for;
-    `own` are those of them that the text is about. Perplexities are of the reference texts; None where there are none.
-    `drift` is in nats per token.
+    `own` are those of them that the text is about; `reference_graded` says how many of the base model's answers to
+    general questions could be graded, and of how many. Perplexities are of the reference texts; None where there are
+    none. `drift` is in nats per token.
     """
 
     earlier: tuple[tuple[EarlierQuestion, GradedReply], ...] = ()
     guard: tuple[Answer, ...] | None = None
     own: tuple[Question, ...] = ()
     known_to_parent: frozenset[str] = frozenset()
+    reference_graded: tuple[int, int] = (0, 0)
     perplexity: float | None = None
     base_perplexity: float | None = None
     drift: float | None = None
@@ -111,12 +113,14 @@ class Meter:
         drawn = [guard_draw(reference.guard, c.asked, self.config.guard_questions) for c in candidates]
         rows = [(q, c.adapter) for c, (questions, _) in zip(candidates, drawn, strict=True) for q in questions]
         answers = iter(self._guard_answers(rows, reference))
+        graded = sum(answer.verdict is not Verdict.UNGRADED for answer in reference.guard)
         return [
             replace(
                 m,
                 guard=tuple(next(answers) for _ in questions),
                 own=tuple(own),
                 known_to_parent=_known_to_parent(c.lineage, questions),
+                reference_graded=(graded, len(reference.guard)),
             )
             for m, c, (questions, own) in zip(measured, candidates, drawn, strict=True)
         ]

@@ -38,7 +38,7 @@ class TrajectoryStore:
         limits: Beyond them the oldest trajectories are deleted and long texts are cut.
     """
 
-    ledger: Ledger
+    _ledger: Ledger
     adapter: str
     redact: Redact | None = None
     limits: TrajectoryLimits = DEFAULT_LIMITS
@@ -54,14 +54,14 @@ class TrajectoryStore:
         """
         prepared = [self.prepared(trajectory) for trajectory in trajectories]
         added = [self._put(each, keep=_is_verified if not each.is_verified else None) for each in prepared]
-        kept = table.rows(self.ledger.database, self.adapter)
+        kept = table.rows(self._ledger.database, self.adapter)
         excess = [row.id for row in kept[: max(0, len(kept) - self.limits.trajectories)]]
-        table.drop(self.ledger.database, self.adapter, excess)
+        table.drop(self._ledger.database, self.adapter, excess)
         return added
 
     def all(self) -> list[Kept]:
         """Every trajectory, oldest first."""
-        rows = table.rows(self.ledger.database, self.adapter)
+        rows = table.rows(self._ledger.database, self.adapter)
         return [Kept(row.id, _TRAJECTORY.validate_json(row.body), row.created, row.learnt) for row in rows]
 
     def verify(self, id_: str, outcome: Outcome, by: str) -> Trajectory:
@@ -82,24 +82,24 @@ class TrajectoryStore:
 
     def trained(self) -> Mapping[str, AbstractSet[str]]:
         """The revisions that were trained on each trajectory, by its id; those that the gate refused among them."""
-        return table.trained(self.ledger.database, self.adapter)
+        return table.trained(self._ledger.database, self.adapter)
 
     def mark_learnt(self, trajectories: Sequence[Trajectory], revision: str) -> None:
         """Write down which revision learnt some of them."""
         ids = [each.id for each in trajectories]
-        table.mark_trained(self.ledger.database, self.adapter, ids, revision, learnt=True)
+        table.mark_trained(self._ledger.database, self.adapter, ids, revision, learnt=True)
 
     def mark_tried(self, trajectories: Sequence[Trajectory], revision: str) -> None:
         """Write down which revision was trained on some of them and refused: they are still to be learnt."""
         ids = [each.id for each in trajectories]
-        table.mark_trained(self.ledger.database, self.adapter, ids, revision, learnt=False)
+        table.mark_trained(self._ledger.database, self.adapter, ids, revision, learnt=False)
 
     def forget(self, ids: Sequence[str]) -> None:
         """Delete some trajectories for good.
 
         Raises AdapterError for one that is not there, and for one that a revision was trained on, whose text has it.
         """
-        known = {row.id: row.learnt for row in table.rows(self.ledger.database, self.adapter)}
+        known = {row.id: row.learnt for row in table.rows(self._ledger.database, self.adapter)}
         trained = self.trained()
         for id_ in ids:
             if id_ not in known:
@@ -111,14 +111,14 @@ class TrajectoryStore:
                     f"revision {revision} {done} trajectory {id_}; `seal forget {revision}` takes it back and deletes "
                     "what it was trained on"
                 )
-        table.drop(self.ledger.database, self.adapter, ids)
-        self.ledger.scrub()
+        table.drop(self._ledger.database, self.adapter, ids)
+        self._ledger.scrub()
 
     def _put(self, trajectory: Trajectory, keep: Callable[[str], bool] | None = None) -> Trajectory:
         """Write a trajectory down; returns what is kept of it."""
         body = _TRAJECTORY.dump_json(trajectory).decode()
         keep = keep or (lambda _: False)
-        kept = table.put(self.ledger.database, self.adapter, trajectory.id, trajectory.outcome, body, keep)
+        kept = table.put(self._ledger.database, self.adapter, trajectory.id, trajectory.outcome, body, keep)
         return trajectory if kept == body else _TRAJECTORY.validate_json(kept)
 
     @staticmethod

@@ -151,7 +151,8 @@ def test_what_could_not_be_graded_is_not_checked() -> None:
             GATE,
         )
     }
-    assert found[checks.GUARD] == (None, "no general question could be graded, so it was not checked")
+    few = "0 of 3 answers to general questions could be graded, too few to check it"
+    assert found[checks.GUARD] == (None, few)
     assert found[checks.EARLIER][0] is None
     (check,) = checks.harmless(Measured(guard=()), GATE)
     assert (check.name, check.passed) == (checks.GUARD, None), "the base model answers none"
@@ -337,3 +338,23 @@ def test_a_scaled_update_lies_between_the_parent_and_the_candidate() -> None:
     quarter = scaled(start, PLAIN, 0.25).pairs["x"]
     assert torch.equal(quarter.a_DR, torch.full((2, 1), 0.25))
     assert torch.equal(quarter.b_RO, torch.full((1, 2), 2.5))
+
+
+def test_a_check_needs_verdicts_on_half_of_its_questions() -> None:
+    unsure = GradedReply(Answer(CAPITAL, "", Verdict.UNGRADED), Verdict.UNGRADED)
+    gained = candidate("-" * 6, "+" * 6)
+    for graded, passed in ((6, True), (3, True), (2, None), (1, None), (0, None)):
+        mixed = replace(gained, after=(*gained.after[:graded], *[unsure] * (6 - graded)))
+        check = checks.learned(mixed, GATE)
+        assert (check.passed, checks.is_open(check)) == (passed, passed is None), graded
+    assert not checks.is_open(checks.learned(candidate("", ""), GATE)), "nothing could be asked"
+
+
+def test_a_judge_that_is_away_is_told_from_a_model_that_knows_nothing() -> None:
+    (away,) = checks.harmless(Measured(guard=(), reference_graded=(0, 80)), GATE)
+    assert checks.is_open(away)
+    assert "0 of 80 answers of the base model to general questions could be graded" in away.detail
+    (none,) = checks.harmless(Measured(guard=(), reference_graded=(80, 80)), GATE)
+    assert not checks.is_open(none)
+    assert "no general question is answered by the base model" in none.detail
+    assert names_failed(replace(guarded(10), reference_graded=(0, 80))) == {checks.GUARD}, "harm that is seen is harm"

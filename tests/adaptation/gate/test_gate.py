@@ -7,15 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from fakes import ScriptedEngine
 from test_model import NOTES, OTHER, QUICK, TEXT, learner, same
 
+from seal_agent.adaptation import adapt as adapt_module
 from seal_agent.adaptation.adapt import Trainer
 from seal_agent.adaptation.gate import checks, reference
 from seal_agent.adaptation.gate.approval import approval
+from seal_agent.adaptation.gate.decision import Decision, KeepAll
 from seal_agent.adaptation.gate.gatekeeper import Gatekeeper
 from seal_agent.adaptation.gate.measure import Candidate, Meter
 from seal_agent.answering.questions import GradedReply
@@ -187,9 +190,11 @@ def test_a_judge_that_is_away_does_not_end_the_checks_for_good(
     model.grader = Judge()
     revision = adapt(model)
     assert check_of(revision, checks.GUARD) is None
-    assert "is answered by the base model" in str(revision)
-    model.rollback()
+    assert f"0 of {len(GUARD)} answers of the base model to general questions could be graded" in revision.reason
+    assert revision.status == "quarantined"
+    assert model.adapters() == {}
     model.grader.away = False
+    assert check_of(adapt(model), checks.LEARNED), "the judge is back, so it is trained and judged again"
     assert check_of(adapt(model, OTHER), checks.GUARD) is False
 
 
@@ -391,3 +396,72 @@ def test_a_repeated_text_changes_nothing_and_a_contradicted_one_is_learned_again
     model.rollback(to=first.id)
     assert same(model.adapter("default"), weights)
     assert torch.is_tensor(next(iter(weights.pairs.values())).a_DR)  # type: ignore[union-attr]
+
+
+# ---------------------------------------------------------------- the same proposal again
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each training."""
+    train, seen = adapt_module.train_each, []
+
+    def counted(*arguments: Any) -> Any:
+        seen.append(1)
+        return train(*arguments)
+
+    monkeypatch.setattr(adapt_module, "train_each", counted)
+    return seen
+
+
+class No:
+    def decide(self, before: Sequence[Answer], after: Sequence[Answer]) -> Decision:
+        return Decision(False, "no")
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "status"),
+    [
+        (learner, {"gate": No()}, "rejected"),
+        (lambda text, adapter: "No idea.", {}, "rejected"),
+        (learner, {"trust": "untrusted"}, "quarantined"),
+        (learner, {"trust": "untrusted", "gate": None}, "quarantined"),
+    ],
+    ids=["a gate of one's own", "not learned", "untrusted", "untrusted without a gate"],
+)
+def test_what_was_not_accepted_is_not_trained_again(
+    tiny_base: BaseModel, tmp_path: Path, trainings: list[int], script: Any, options: dict[str, Any], status: str
+) -> None:
+    model = with_script(tiny_base, tmp_path, script)
+    first = adapt(model, **options)
+    assert first.status == status
+    assert adapt(model, **options) == first
+    assert len(trainings) == 1
+
+
+def test_another_gate_judges_what_was_rejected_anew(model: SelfAdaptingModel, trainings: list[int]) -> None:
+    assert adapt(model, gate=No()).status == "rejected"
+    assert adapt(model, gate=KeepAll()).status == "active"
+    assert len(trainings) == 2
+
+
+def test_untrusted_text_that_was_rolled_back_waits_again(model: SelfAdaptingModel) -> None:
+    for _ in range(2):
+        revision = adapt(model, trust="untrusted")
+        assert revision.status == "quarantined"
+        assert model.ledger.active("default") is None
+        model.promote(revision.id)
+        model.rollback()
+
+
+def test_the_candidate_that_is_shown_has_the_id_under_which_it_is_recorded(model: SelfAdaptingModel) -> None:
+    seen: list[str] = []
+
+    def approve(candidate: Revision) -> bool:
+        seen.append(candidate.id)
+        return True
+
+    revision = adapt(model, approve=approve)
+    model.revoke(revision.id)
+    assert seen == [revision.id]
+    assert adapt(model, approve=approve).id == seen[1] != revision.id

@@ -14,6 +14,7 @@ from seal_agent.agents.trajectories.store import TrajectoryStore
 from seal_agent.agents.trajectories.trajectory import Step, Trajectory
 from seal_agent.config import TrajectoryLimits
 from seal_agent.errors import AdapterError, InputError
+from seal_agent.store import schema
 from seal_agent.store.ledger import Ledger
 from seal_agent.store.verify import verify
 
@@ -156,4 +157,4 @@ def test_a_ledger_from_before_gets_the_table(tmp_path: Path) -> None:
     store = TrajectoryStore(Ledger(home), "work")
     store.add([Trajectory("Wait.", (Step("", RED), Step("", BLUE)), tools=(TOOL,))])
     assert len(store.all()) == 1
-    assert sqlite3.connect(home / "ledger.sqlite").execute("PRAGMA user_version").fetchone() == (2,)
+    assert sqlite3.connect(home / "ledger.sqlite").execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
