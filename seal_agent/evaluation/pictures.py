@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from seal_agent.errors import MissingDependency
+from seal_agent.evaluation.leaderboard.axes import Frame, shortened, ticks
 from seal_agent.evaluation.note_curve import note_curves
 from seal_agent.evaluation.results import Results, read_results, results_in
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"  # Okabe and Ito's palette
+TITLE_WIDTH = 100  # letters of size 10 across a picture
 COSTS = ("seconds_to_write", "seconds_to_train", "seconds_per_answer")
 
 
@@ -25,8 +28,7 @@ def draw_run(path: Path) -> list[Path]:
     for name, draw in _PICTURES.items():
         figure, axes = pyplot.subplots(figsize=(8, 4.5))
         if draw(axes, results, path):
-            figure.suptitle(f"{results.suite} · {results.model.name} · {results.recipe.label}", fontsize=10)
-            figure.tight_layout()
+            _entitle(figure, results, results.recipe.label)
             for suffix in ("svg", "png"):
                 written.append(path.with_name(f"{path.stem}-{name}.{suffix}"))
                 figure.savefig(written[-1], dpi=120)
@@ -39,22 +41,27 @@ def draw_note_curve(paths: Sequence[Path]) -> list[Path]:
 
     Returns no paths where the rows do not say how much was written. Raises MissingDependency without matplotlib.
     """
-    (curve,) = note_curves([read_results(path) for path in paths]) or (None,)
+    rows = [read_results(path) for path in paths]
+    (curve,) = note_curves(rows) or (None,)
     if curve is None:
         return []
     pyplot = _pyplot()
     figure, axes = pyplot.subplots(figsize=(8, 4.5))
     tokens = [point.tokens for point in curve.points]
     values = [point.measure.value for point in curve.points]
-    axes.plot(tokens, values, "o-", color=BLUE, label=curve.recipe)
+    axes.plot(tokens, values, "o-", color=BLUE, label=shortened(curve.recipe))
     if all(point.measure.low is not None for point in curve.points):
         lows, highs = ([getattr(point.measure, side) for point in curve.points] for side in ("low", "high"))
         axes.fill_between(tokens, lows, highs, color=BLUE, alpha=0.15, label="95 % interval")
     for point in curve.points:
         axes.annotate(f"{point.notes}", (point.tokens, point.measure.value), xytext=(4, 6), textcoords="offset points")
     axes.set(xscale="log", xlabel="tokens of notes per passage (labels: self-edits per format)", ylabel=curve.primary)
+    frame = Frame(1.2 * max(tokens), 100.0, 0.8 * min(tokens))
+    axes.minorticks_off()
+    axes.set_xticks(ticks(frame), [f"{tick:,.10g}" for tick in ticks(frame)])
+    axes.set_xlim(frame.least, frame.most)
     axes.legend(frameon=False)
-    figure.tight_layout()
+    _entitle(figure, rows[0], curve.recipe)
     stem = paths[0].stem.replace(f"-per_format-{curve.points[0].notes}", "")
     written = [paths[0].with_name(f"{stem}-notes.{suffix}") for suffix in ("svg", "png")]
     for path in written:
@@ -79,6 +86,13 @@ def _pyplot() -> Any:
     return pyplot
 
 
+def _entitle(figure: Any, results: Results, recipe: str) -> None:
+    """The title, in as many lines as it needs, and the layout around it."""
+    title = f"{results.suite} · {results.model.name} · {recipe}"
+    figure.suptitle("\n".join(wrap(title, TITLE_WIDTH)), fontsize=10)
+    figure.tight_layout()
+
+
 def _units(axes: Any, results: Results, path: Path) -> bool:
     """The primary measure of every unit, sorted, beside the base model's."""
     units = sorted((u for u in results.units if results.primary in u.scores), key=lambda u: u.scores[results.primary])
@@ -86,7 +100,9 @@ def _units(axes: Any, results: Results, path: Path) -> bool:
         return False
     base = _base_of(results, path)
     places = range(len(units))
-    axes.plot(places, [u.scores[results.primary] for u in units], "o", color=BLUE, label=results.recipe.label)
+    axes.plot(
+        places, [u.scores[results.primary] for u in units], "o", color=BLUE, label=shortened(results.recipe.label)
+    )
     if base:
         axes.plot(places, [base.get(u.id, float("nan")) for u in units], "x", color=ORANGE, label="base")
     axes.axhline(results.measures[results.primary].value, color=GREY, linewidth=1, linestyle="--", label="mean")
