@@ -32,6 +32,7 @@ from seal_agent.adaptation.propose import write_proposal
 from seal_agent.adaptation.provenance import NamedRecipe
 from seal_agent.adaptation.repeats import learned_already
 from seal_agent.adaptation.stored_adapters import DEFAULT_ADAPTER, StoredAdapters
+from seal_agent.agents.trajectories.learners import only_learner
 from seal_agent.agents.trajectories.lesson import context_of, lessons_among, not_learnt_yet, proposal_of
 from seal_agent.agents.trajectories.store import TrajectoryStore
 from seal_agent.agents.trajectories.trajectory import Redact, Trajectory
@@ -385,6 +386,21 @@ class SelfAdaptingModel(StoredAdapters):
         Raises InputError where none of them is a verified success; nothing is trained then.
         """
         store = self.trajectories(adapter, redact=redact, limits=limits)
+        with only_learner(self._ledger, store.adapter):
+            return self._learn(store, trajectories, adapter, inner_loop, gate, approve, metadata, progress)
+
+    def _learn(
+        self,
+        store: TrajectoryStore,
+        trajectories: Sequence[Trajectory],
+        adapter: str,
+        inner_loop: InnerLoopConfig | None,
+        gate: AnyGate,
+        approve: Approve | None,
+        metadata: Mapping[str, str] | None,
+        progress: StageProgress | None,
+    ) -> Revision:
+        """As `learn`, while nobody else learns trajectories of this adapter."""
         self._claim(store.adapter)
         config, lineage = inner_loop or self._inner_loop, self._ledger.lineage(store.adapter)
         lessons, known = not_learnt_yet(lessons_among(store.add(trajectories)), store.trained(), lineage, config)

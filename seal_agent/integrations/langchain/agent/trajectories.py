@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
 from seal_agent.adaptation.judging import DEFAULT_GATE, AnyGate
+from seal_agent.agents.trajectories.learners import only_learner
 from seal_agent.agents.trajectories.store import DEFAULT_LIMITS, TrajectoryStore
 from seal_agent.agents.trajectories.trajectory import Redact, Trajectory, redacted
 from seal_agent.errors import InputError, MissingDependency, SealError
@@ -205,13 +206,21 @@ class TrajectoryMiddleware(AgentMiddleware[TrajectoryState, Any, Any]):
     def _learnt(self, store: TrajectoryStore, outcome: TrajectoryOutcome) -> TrajectoryOutcome:
         """The outcome, after the adapter learnt what waits if enough of it is new.
 
-        What the gate has refused waits for as many new successes, since the same alone would be refused again.
+        What the gate has refused waits for as many new successes, since the same alone would be refused again. What a
+        run that overlaps is learning does not wait any more.
         """
         if not self._learn_after or len(store.untried()) < self._learn_after:
             return outcome
-        revision = self._model.learn(
-            store.to_learn(), adapter=store.adapter, inner_loop=self._inner_loop, gate=self._gate, limits=self._limits
-        )
+        with only_learner(self._model.ledger, store.adapter):
+            if len(store.untried()) < self._learn_after:
+                return outcome
+            revision = self._model.learn(
+                store.to_learn(),
+                adapter=store.adapter,
+                inner_loop=self._inner_loop,
+                gate=self._gate,
+                limits=self._limits,
+            )
         return replace(outcome, revision=revision.id, accepted=revision.accepted, reason=revision.reason)
 
     # ------------------------------------------------------------ the user's adapter

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
+from seal_agent.adaptation.adapt import Trainer
 from seal_agent.adaptation.gate.decision import MinimumGain
 from seal_agent.agents.trajectories.lesson import proposal_of
 from seal_agent.agents.trajectories.trajectory import Trajectory
@@ -154,6 +158,35 @@ def test_what_the_gate_refused_waits_for_new_successes(model: SelfAdaptingModel)
     assert [outcome["accepted"] for outcome in outcomes] == [False] * 5
     assert len(model.trajectories("alice").to_learn()) == 4
     assert [revision.context.text.count("Goal: ") for revision in model.history("alice")] == [2, 4]
+
+
+def test_runs_that_overlap_learn_each_success_once(model: SelfAdaptingModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bob and Carl are done while what Alice did is being learnt, all into one adapter that learns two at a time."""
+    ended, learnt, threads = [threading.Event() for _ in range(2)], list[int](), list[threading.Thread]()
+    train = Trainer.train_each
+
+    def run(count: int, verify: Callable[[Trajectory], bool] = lambda _: True) -> None:
+        turns = [orders(("pears", count)), AIMessage("Ordered.")]
+        Session(model, turns, verify=verify, learn_after=2, namespace=("shop",)).say(f"Order {count} pears.")
+
+    def slow(self: Trainer, works: Any, *more: Any) -> Any:
+        learnt.append(len(works[0].proposal.self_edits))
+        if len(learnt) == 1:
+            for number, event in enumerate(ended):
+                threads.append(threading.Thread(target=run, args=(10 + number, lambda _, event=event: not event.set())))
+                threads[-1].start()
+            assert all(event.wait(20) for event in ended)
+            time.sleep(0.3)  # they are kept, and wait for their turn
+        return train(self, works, *more)
+
+    monkeypatch.setattr(Trainer, "train_each", slow)
+    run(1)
+    run(2)
+    for thread in threads:
+        thread.join(60)
+    assert learnt == [2, 2]
+    assert [len(revisions) for revisions in model.trajectories("shop").trained().values()] == [1] * 4
+    assert model.trajectories("shop").to_learn() == []
 
 
 def test_a_run_that_cannot_be_read_is_told_of_and_ends_well(model: SelfAdaptingModel) -> None:
