@@ -10,6 +10,7 @@ from statistics import fmean
 import pytest
 from bench_rows import novel_row, read
 
+from seal_agent.evaluation.failed import MOST_FAILED
 from seal_agent.evaluation.leaderboard.markdown import markdown
 from seal_agent.evaluation.leaderboard.rows import Rows
 from seal_agent.evaluation.leaderboard.site import build_site, entries_of
@@ -75,6 +76,10 @@ def test_a_small_share_of_failures_is_marked_and_ranked(tmp_path: Path) -> None:
     assert MOST_MISSING > 1 / 16
     assert [row.rank for row in board_of(tmp_path).rows] == [1, 2]
     assert "fails *(15 of 16 measured)*" in markdown(entries_of([tmp_path]))
+
+
+def test_what_the_board_does_not_rank_cannot_be_contributed() -> None:
+    assert MOST_MISSING == MOST_FAILED
 
 
 def test_shares_are_of_the_units_that_both_rows_have(rows: Path) -> None:

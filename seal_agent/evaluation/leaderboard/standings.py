@@ -47,7 +47,7 @@ class Standing:
     @property
     def complete(self) -> bool:
         """Whether so few units are missing that the row can be ranked."""
-        return self.measured >= self.asked * (1 - MOST_MISSING)
+        return self.asked - self.measured <= MOST_MISSING * self.asked
 
 
 @dataclass(frozen=True, slots=True)
