@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 from seal_agent.grading.contradictions import contradicts
 from seal_agent.grading.directness import surroundings
+from seal_agent.grading.writing import written_alike
 from seal_agent.text import words as lexical
 from seal_agent.text.languages import ENGLISH, language_of
-from seal_agent.text.normalization import normalize_spelling
 from seal_agent.types import Verdict
 
 MIN_JOINED_LETTERS = 4  # of each of two words that may be written as one
@@ -114,7 +114,7 @@ def overlap_features(question: str, gold: str, answer: str, language: str = ENGL
     number_missing  1 if the answer lacks a number of the gold
     other_month     1 if the answer lacks a month that the gold names
     """
-    question, gold, answer = normalize_spelling(question), normalize_spelling(gold), normalize_spelling(answer)
+    question, gold, answer = written_alike(question, gold, answer, language)
     question_words, initials = frozenset(lexical.words_of(question, language)), _initials(gold) | _initials(answer)
     gold_words, answer_words = lexical.content_words(gold, language), lexical.words_of(answer, language)
     hits = _hits(gold, gold_words, answer_words, question_words, initials)

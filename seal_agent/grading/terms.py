@@ -12,8 +12,9 @@ from seal_agent.text.words import words_of
 
 _IDENTIFIER = r"[A-Za-z]\w*(?:_\w+)+|[a-z]+[A-Z]\w*|[a-z]\w+(?:\.[a-z]\w+)+"
 _WITH_DIGITS = r"(?=[A-Za-z]+\d)[A-Za-z]\w*"
+_NUMBER_AND_LETTER = r"(?<!/)\d+[A-Z](?!/)"
 _WITH_SIGN = r"[A-Za-z]\w*(?:\+\+|[#*+]|[-–−](?=$|[\s.,;)]))"
-_TERM = re.compile(rf"(?<![\w.-])(?:{_WITH_SIGN}|{_IDENTIFIER}|{_WITH_DIGITS})(?![\w+#*])")
+_TERM = re.compile(rf"(?<![\w.-])(?:{_WITH_SIGN}|{_IDENTIFIER}|{_WITH_DIGITS}|{_NUMBER_AND_LETTER})(?![\w+#*])")
 _LABELLED = re.compile(r"\b([^\W\d_]{2,})[ -]([A-Z]{1,2})(?![\w'’+#*-]|\.\w|\.? [A-Z][a-z])")
 _LETTER_AND_WORD = re.compile(r"(?:the )?([B-HJ-Z]) ([a-z]{2,})")
 _ABBREVIATION = re.compile(r"[A-Z][A-Za-z]{0,2}")

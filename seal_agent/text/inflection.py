@@ -54,6 +54,26 @@ _MONTHS = {
     "pt": "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
     "nl": "januari februari maart april mei juni juli augustus september oktober november december",
 }
+_RUSSIAN_NUMBERS = (  # nominative, genitive
+    "2 два двух 2 две двух 3 три трёх 4 четыре четырёх 5 пять пяти 6 шесть шести 7 семь семи 8 восемь восьми "
+    "9 девять девяти 10 десять десяти 11 одиннадцать одиннадцати 12 двенадцать двенадцати 13 тринадцать тринадцати "
+    "14 четырнадцать четырнадцати 15 пятнадцать пятнадцати 16 шестнадцать шестнадцати 17 семнадцать семнадцати "
+    "18 восемнадцать восемнадцати 19 девятнадцать девятнадцати 20 двадцать двадцати 30 тридцать тридцати "
+    "40 сорок сорока 50 пятьдесят пятидесяти 60 шестьдесят шестидесяти 70 семьдесят семидесяти "
+    "80 восемьдесят восьмидесяти 90 девяносто девяноста 100 сто ста 200 двести двухсот 300 триста трёхсот "
+    "400 четыреста четырёхсот 500 пятьсот пятисот"
+)
+_RUSSIAN_VALUES = {
+    word: int(value) for value, *forms in re.findall(r"(\d+) (\w+) (\w+)", _RUSSIAN_NUMBERS) for word in forms
+}
+_RUSSIAN_ONES, _RUSSIAN_TENS, _RUSSIAN_HUNDREDS = (
+    "|".join(word for word, value in _RUSSIAN_VALUES.items() if lowest <= value < end)
+    for lowest, end in ((1, 20), (20, 100), (100, 1000))
+)
+_RUSSIAN_NUMBER = re.compile(  # "двадцать пять" is 25; "пять шесть" stays two numbers
+    rf"\b(?:(?:{_RUSSIAN_HUNDREDS})(?: (?:{_RUSSIAN_TENS}))?(?: (?:{_RUSSIAN_ONES}))?"
+    rf"|(?:{_RUSSIAN_TENS})(?: (?:{_RUSSIAN_ONES}))?|(?:{_RUSSIAN_ONES}))\b"
+)
 _RUSSIAN_MONTHS = (  # in every case
     "январ(?:ь|я|ю|е|ём|ем) феврал(?:ь|я|ю|е|ём|ем) март(?:а|у|е|ом)? апрел(?:ь|я|ю|е|ем) ма(?:й|я|ю|е|ем) "
     "июн(?:ь|я|ю|е|ем) июл(?:ь|я|ю|е|ем) август(?:а|у|е|ом)? сентябр(?:ь|я|ю|е|ём|ем) октябр(?:ь|я|ю|е|ём|ем) "
@@ -79,6 +99,21 @@ _NEGATIONS = {
     "fa": "نیست نبود هرگز نمی",
     "he": "לא אין אינו אינה אינם בלי",
     "ko": "안 못",
+}
+_NEGATED_NOUN = {  # those that deny a noun rather than a verb
+    "en": "no neither nor",
+    "de": "kein keine keinen keinem keiner keines",
+    "fr": "aucun aucune",
+    "es": "ningún ninguna",
+    "it": "nessun nessuna",
+    "pt": "nenhum nenhuma",
+    "ru": "нет ни",
+    "uk": "ні немає нема",
+    "pl": "żaden żadna żadne",
+    "nl": "geen noch",
+    "sv": "ingen inget inga",
+    "da": "ingen intet",
+    "nb": "ingen intet",
 }
 _NEGATIVE_BEGINNINGS = {"ko": "않 없 아니", "fa": "نمی نیست نبود", "tr": "değil"}
 NEGATED_BEHIND = ("tr", "hi", "fa", "ko")
@@ -149,7 +184,9 @@ def _ascii_digits(text: str) -> str:
 
 
 def with_digits(text: str, language: str) -> str:
-    """A lower-case text with number words written in digits, where the language is known to `text_to_num`."""
+    """A lower-case text with number words in digits, in Russian and the languages that `text_to_num` knows."""
+    if language == "ru":
+        return _RUSSIAN_NUMBER.sub(lambda match: str(sum(_RUSSIAN_VALUES[word] for word in match[0].split())), text)
     return str(alpha2digit(text, language, threshold=MIN_NUMBER)) if language in _WITH_NUMBER_WORDS else text
 
 
@@ -161,8 +198,13 @@ def with_english_months(text: str, language: str) -> str:
         return text
     if language not in _MONTHS:
         return text
-    english = dict(zip(_MONTHS[language].split(), ENGLISH_MONTHS.split(), strict=True))
+    english = dict(zip(months_of(language), ENGLISH_MONTHS.split(), strict=True))
     return re.sub(rf"\b(?:{'|'.join(english)})\b", lambda month: english[month[0]], text)
+
+
+def months_of(language: str) -> tuple[str, ...]:
+    """The names of the months, January first, in lower case; empty for a language without a table."""
+    return tuple((ENGLISH_MONTHS if language == ENGLISH else _MONTHS.get(language, "")).split())
 
 
 @functools.cache
@@ -174,8 +216,17 @@ def folded_function_words(language: str) -> frozenset[str]:
 @functools.cache
 def negations(language: str) -> frozenset[str]:
     """Words such as "not", folded and stemmed outside English."""
-    words = _NEGATIONS.get(language, "").split()
-    return frozenset(words if language == ENGLISH else (stem(fold(word), language) for word in words))
+    return _as_compared(_NEGATIONS.get(language, ""), language)
+
+
+def negates_verb(word: str, language: str) -> bool:
+    """Whether a word of `words_of` denies a verb: "not", but not the "no" of "no choice"."""
+    return word in negations(language) - _as_compared(_NEGATED_NOUN.get(language, ""), language)
+
+
+@functools.cache
+def _as_compared(words: str, language: str) -> frozenset[str]:
+    return frozenset(words.split() if language == ENGLISH else (stem(fold(word), language) for word in words.split()))
 
 
 def is_negation(word: str, language: str) -> bool:

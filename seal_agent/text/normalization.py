@@ -6,15 +6,20 @@ import functools
 import re
 import unicodedata
 
-from seal_agent.text.inflection import ENGLISH_MONTHS
+from seal_agent.text.east_asian_numbers import with_plain_numbers
+from seal_agent.text.english_numbers import with_numbers_in_digits
+from seal_agent.text.inflection import ENGLISH_MONTHS, months_of
+from seal_agent.text.languages import ENGLISH
 
 _ISO = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b")
 _SLASHED = re.compile(r"\b(\d{1,2})([/.])(\d{1,2})\2(\d{4})\b")
 _MONTHS = ENGLISH_MONTHS.title().split()
 _WORLD_WAR = re.compile(r"\bWW\s?(?=II?\b|[12]\b)")
+_NUMBERED_WAR = re.compile(r"\b(First|Second) World War\b")
 _ROMAN = re.compile(r"(x{0,3})(ix|iv|v?i{0,3})")
 _ROMAN_DIGITS = {"i": 1, "v": 5, "x": 10}
 _MONEY = re.compile(r"([$£€¥])\s?(\d[\d,.]*\d|\d)(?:\s?(m|mn|bn|thousand|million|billion|trillion)\b)?", re.IGNORECASE)
+_CURRENCY_BEHIND = re.compile(r"(?<=\d)\s?([£€¥])(?!\s?\d)")
 _CURRENCIES = {"$": "dollars", "£": "pounds", "€": "euros", "¥": "yen"}
 _SCALES = {"m": "million", "mn": "million", "bn": "billion"}
 _BRITISH = re.compile(r"\b((?:centi|milli|kilo|micro|nano)?(?:met|lit))re(s?)\b", re.IGNORECASE)
@@ -43,6 +48,20 @@ _UNIT_NAMES = {
     "oz": "ounces",
     "ml": "milliliters",
     "l": "liters",
+    "ms": "milliseconds",
+    "kB": "kilobytes",
+    "KB": "kilobytes",
+    "MB": "megabytes",
+    "GB": "gigabytes",
+    "TB": "terabytes",
+    "W": "watts",
+    "kW": "kilowatts",
+    "MW": "megawatts",
+    "kWh": "kilowatt hours",
+    "Hz": "hertz",
+    "kHz": "kilohertz",
+    "MHz": "megahertz",
+    "GHz": "gigahertz",
     "h": "hours",
     "hr": "hours",
     "hrs": "hours",
@@ -55,23 +74,37 @@ _UNIT_NAMES = {
 }
 _UNIT = re.compile(rf"(?<=\d)\s?({'|'.join(sorted(map(re.escape, _UNIT_NAMES), key=len, reverse=True))})\b(?!['’/])")
 _MINUS = re.compile(r"(?<![\w)])(?<!\d\s)[-–−](?=\d)")
+_QUARTERS = {"¼": ".25", "½": ".5", "¾": ".75"}
+_MIXED = re.compile(r"(?<=\d)\s?([¼½¾])")
+_SYNONYMS = ((re.compile(r"\b[Nn]obody\b"), "no one"), (re.compile(r"\bwith no\b"), "without"))
+_KOREAN_COPULA = re.compile(r"(?<=[가-힣\d])(?:이?었습니다|였습니다|입니다|이에요|예요|이었다|였다|이다)(?![가-힣])")
 
 
 @functools.lru_cache(maxsize=4096)
-def normalize_spelling(text: str) -> str:
-    """Write dates, units, currencies and signs out in one form each.
+def normalize_spelling(text: str, language: str = ENGLISH) -> str:
+    """Write dates, units, currencies, signs and numbers such as "two dozen" out in one form each.
 
     1862-05-09 becomes "9 May 1862" and 25/5/1862 "25 May 1862"; 5/9/1862 stays, because either number may be the month,
     and 5.9.1862 becomes "5 September 1862".
     "43 m" becomes "43 meters", "£2m" "2 million pounds", "-5" "minus 5".
     """
-    text = unicodedata.normalize("NFKC", text)
+    text = unicodedata.normalize("NFKC", _MIXED.sub(lambda m: _QUARTERS[m[1]], text))
+    if language == "ko":
+        text = _KOREAN_COPULA.sub("", text)
+    if language in ("zh", "ja", "ko"):
+        text = with_plain_numbers(text, language)
+    text = _with_full_months(text, language)
     text = _ISO.sub(lambda m: _written_date(m[0], m[1], m[2], m[3]), text)
     text = _SLASHED.sub(_slashed_date, text)
     text = _WORLD_WAR.sub("World War ", text)
+    text = _NUMBERED_WAR.sub(lambda m: f"World War {'I' if m[1] == 'First' else 'II'}", text)
     text = _MINUS.sub("minus ", text)
-    text = _MONEY.sub(_amount, text)
+    text = _CURRENCY_BEHIND.sub(lambda m: f" {_CURRENCIES[m[1]]}", _MONEY.sub(_amount, text))
     text = _UNIT.sub(lambda m: f" {_UNIT_NAMES[m[1]]}", text)
+    if language == ENGLISH:
+        text = with_numbers_in_digits(text)
+        for pattern, replacement in _SYNONYMS:
+            text = pattern.sub(replacement, text)
     return _BRITISH.sub(r"\1er\2", text)
 
 
@@ -104,3 +137,28 @@ def _slashed_date(match: re.Match[str]) -> str:
 def _amount(match: re.Match[str]) -> str:
     scale = match[3] and _SCALES.get(match[3].lower(), match[3])
     return " ".join(filter(None, (match[2], scale, _CURRENCIES[match[1]])))
+
+
+def _with_full_months(text: str, language: str) -> str:
+    """A text with abbreviated months in full, where a number stands beside them: "Dec. 25", "3 Sep 1990"; "in Aug."."""
+    pattern = _abbreviated_months(language)
+    return pattern.sub(lambda match: _full_month(match[match.lastindex or 0], language), text) if pattern else text
+
+
+@functools.cache
+def _abbreviated_months(language: str) -> re.Pattern[str] | None:
+    """Beginnings of one month's name only; with a full stop, or capitalized and of three letters."""
+    names = months_of(language)
+    beginnings = {name[:length] for name in names for length in range(3, min(6, len(name)))} - {*names}
+    clear = sorted(part for part in beginnings if sum(name.startswith(part) for name in names) == 1)
+    if not clear:
+        return None
+    stopped = rf"(?:{'|'.join(f'[{part[0]}{part[0].upper()}]{part[1:]}' for part in clear)})(?=\.)"
+    bare = rf"(?:{'|'.join(part.capitalize() for part in clear if len(part) == 3 or part == 'sept')})\b"
+    short = rf"\b({stopped}|{bare})\.?"
+    behind = r"(?:(?<=\d )|(?<=\d\. )|(?<=\d[snrt][tdh] )|(?<=\d de )|(?<=\d of ))"
+    return re.compile(rf"{behind}{short}|{short}(?=,? ?(?:de )?\d)|(?<=\bin ){short}(?=\W*$)")
+
+
+def _full_month(abbreviation: str, language: str) -> str:
+    return next(name for name in months_of(language) if name.startswith(abbreviation.lower())).capitalize()

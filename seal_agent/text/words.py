@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Collection, Iterable
 
-from rapidfuzz.distance import Levenshtein
+from rapidfuzz.distance import OSA, Levenshtein
 from text_to_num import alpha2digit
 
 from seal_agent.text.inflection import (
@@ -23,6 +23,7 @@ from seal_agent.text.languages import ENGLISH
 from seal_agent.text.scripts import LETTER, NUMERAL, UNSPACED
 
 MAX_ENDING = 5  # letters that two forms of one word differ by: "auto" and "automobile", not "cross" and "crosscountry"
+MIN_SWAPPED_LETTERS = 8  # of a word in which two letters may be swapped
 MIN_SHARED_PAIRS = 0.8  # share of neighbouring characters that a Chinese word may have in common with another
 _WORD = re.compile(rf"\d+(?:\.\d+)?|[^\W\d_]{LETTER}*")
 _NUMERAL = re.compile("[二两三四五六七八九十百千万]")  # 一 is an article more often than a number
@@ -137,8 +138,12 @@ def _number_rules(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
 def content_words(text: str, language: str = ENGLISH) -> tuple[str, ...]:
     """`words_of` without function words, qualifiers such as "about", and titles; all words if nothing else is left."""
     words = words_of(text, language)
-    stop_words = _STOP_WORDS if language == ENGLISH else folded_function_words(language)
-    return tuple(word for word in words if word not in stop_words) or words
+    return tuple(word for word in words if word not in stop_words(language)) or words
+
+
+def stop_words(language: str = ENGLISH) -> frozenset[str]:
+    """The words that `content_words` leaves out, as `words_of` gives them."""
+    return _STOP_WORDS if language == ENGLISH else folded_function_words(language)
 
 
 def list_items(text: str, language: str = ENGLISH) -> list[tuple[str, ...]]:
@@ -227,7 +232,8 @@ def _similarity(word: str, other: str) -> float:
         return 0.9
     if shared == length and longer_by <= MAX_ENDING:  # "auto" matches "automobile"
         return 0.8
-    similarity = Levenshtein.normalized_similarity(word, other)
+    # A swap of two letters counts as two letters in a short word: "trial" is no misspelling of "trail".
+    similarity = (OSA if length >= MIN_SWAPPED_LETTERS else Levenshtein).normalized_similarity(word, other)
     return similarity if similarity >= 0.8 else 0.0
 
 

@@ -1,0 +1,121 @@
+"""Ordinary answers: the same thing written otherwise is right, and what only looks like it is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from seal_agent.grading.lexical import LexicalGrader
+from seal_agent.types import Verdict
+
+RIGHT = [
+    ("When does the museum shut?", "7 pm", "It shuts at 7:00 p.m."),
+    ("When does the ferry leave?", "07:30", "The ferry leaves at 7:30 am."),
+    ("When does the show start?", "8 p.m.", "20:00"),
+    ("When is lunch?", "noon", "Lunch is at 12 pm."),
+    ("When does it run?", "9 am to 5 pm", "From 9:00 to 17:00."),
+    ("When did it start?", "6:30", "At 6:30 pm."),
+    ("When did she arrive?", "February 11, 1911", "Feb. 11, 1911"),
+    ("When is the fair?", "in August", "The fair is held in Aug."),
+    ("Who led it?", "Jan Novak", "Jan Novak led it in 1990."),
+    ("Which country won?", "UK", "The United Kingdom won."),
+    ("Where is it?", "the United States", "It is in the US."),
+    ("Which body?", "WHO", "The World Health Organization."),
+    ("Which broadcaster?", "British Broadcasting Corporation", "the BBC"),
+    ("How many errors were found?", "0", "Zero errors were found."),
+    ("How many rolls are in a box?", "36", "A box has three dozen rolls."),
+    ("How much of the water is salty?", "97 per cent", "97% of it."),
+    ("How many miles is the walk?", "3.5 miles", "three and a half miles"),
+    ("How long is the lease?", "4½ years", "4.5 years"),
+    ("How long is the nap?", "half an hour", "It takes 30 minutes."),
+    ("What share voted?", "3/4", "75 percent"),
+    ("Who voted?", "nobody", "No one voted."),
+    ("Which war?", "the Second World War", "World War II"),
+    ("What disease was it?", "pneumonia", "It was pnuemonia."),
+    ("Where was it signed?", "Philadelphia", "It was signed in Philadelpha."),
+    ("Who is the author?", "Katherine Johnson", "Katharine Johnson"),
+    ("Who did not sign it?", "Rufus King", "Rufus King did not sign it."),
+    ("Who built it?", "Odile Brannock", "Odile Brannock, who did not live to see it open, built it."),
+    ("Who founded it?", "Ann Lee", "Ann Lee founded it but did not lead it."),
+    ("When did the shop close?", "1990", "The shop did not close until 1990."),
+    ("How is it served?", "without salt", "It is served with no salt."),
+    ("How many people came?", "over 300", "More than 300 people came."),
+    ("Where is the lake?", "South Dakota", "The lake is in South Dakota, not North Dakota."),
+    ("How warm is the spring?", "31 °C", "The spring is 31 degrees warm."),
+    ("How large is the file?", "12 MB", "It has 12 megabytes."),
+    ("Who was it?", "Martin Luther King, Jr.", "Martin Luther King"),
+    ("什么时候开放？", "1923年11月2日", "1923-11-02"),
+    ("有多少学生？", "四十五人", "有45人。"),
+    ("在哪里？", "四川", "在四川省。"),
+    ("何年ですか？", "1868年", "一八六八年です。"),
+    ("いつですか？", "午後三時", "15時です。"),
+    ("수도는 어디입니까?", "서울", "서울입니다."),
+    ("누가 썼습니까?", "이순신", "이순신이었습니다."),
+    ("몇 명입니까?", "다섯 명", "5명입니다."),
+    ("Wann schließt das Museum?", "17 Uhr", "Es schließt um 17:00 Uhr."),
+    ("Wann war die Wahl?", "3. Dezember 1911", "Am 3. Dez. 1911."),
+    ("Wer hat es gebaut?", "Anna", "Anna hat es gebaut, nicht Otto."),
+    ("Quand est-il né ?", "le 4 septembre 1810", "Il est né le 4 sept. 1810."),
+    ("Combien est-ce que cela coûte ?", "1 500 euros", "1500 €"),
+    ("Сколько судов?", "тридцать пять", "Там 35 судов."),
+]
+WRONG = [
+    ("When does the museum shut?", "7 pm", "It shuts at 7:00 a.m."),
+    ("When does the show start?", "8 p.m.", "20:30"),
+    ("When is lunch?", "noon", "Lunch is at midnight."),
+    ("When does it run?", "9 am to 5 pm", "From 9 am to 6 pm."),
+    ("When did it start?", "half past six", "half past seven"),
+    ("When?", "3:00", "15:00"),
+    ("When did it open?", "Oct 2, 1804", "It opened on 2 Sept. 1804."),
+    ("When is it open?", "Monday to Friday", "Monday to Saturday"),
+    ("Which country won?", "UK", "The United States won."),
+    ("Which body?", "WHO", "The World Trade Organization."),
+    ("How many rolls are in a box?", "36", "A box has two dozen rolls."),
+    ("How long?", "two and a half hours", "two hours"),
+    ("What share voted?", "25%", "Half of them voted."),
+    ("Which country?", "Nigeria", "It is in Niger."),
+    ("Which country?", "Zambia", "Gambia"),
+    ("Who led the army?", "Constantine", "Constantius led the army."),
+    ("Who is it?", "Martin", "Martina"),
+    ("Which salt is used?", "sodium nitrate", "sodium nitrite"),
+    ("Which acid is it?", "sulfuric", "It is sulfurous acid."),
+    ("Which gas?", "carbon monoxide", "It is carbon dioxide."),
+    ("Who designed the bridge?", "Imre Kos", "Imre Kos didn't design the bridge."),
+    ("Who won the race?", "Lena Hart", "Lena Hart never won the race."),
+    ("Which metal is used?", "copper", "Copper is not used."),
+    ("Can visitors see the crypt?", "visitors can see the crypt", "Visitors cannot see the crypt."),
+    ("When did it close?", "after 1900", "It closed before 1900."),
+    ("How many may enter?", "at least 10", "At most 10 may enter."),
+    ("How old must one be?", "over 18", "One must be under 18."),
+    ("How is it served?", "without salt", "It is served with salt."),
+    ("Where is the lake?", "South Dakota", "The lake is in North Dakota."),
+    ("Which wine is served?", "red wine", "White wine is served."),
+    ("Who wrote it?", "Mrs. Gaskell", "Mr. Gaskell wrote it."),
+    ("Which state?", "Mexico", "New Mexico"),
+    ("Which gate?", "Gate 4A", "Gate 4B"),
+    ("How warm is the spring?", "31 °C", "The spring is 31 °F warm."),
+    ("How large is the file?", "12 MB", "It has 12 gigabytes."),
+    ("How long is the pulse?", "3 ms", "It lasts 3 seconds."),
+    ("什么时候开放？", "1923年11月2日", "1923年2月11日"),
+    ("有多少学生？", "四十五人", "有54人。"),
+    ("いつですか？", "午後三時", "午前3時です。"),
+    ("누가 썼습니까?", "이순신", "이순철입니다."),
+    ("언제 시작합니까?", "오후 6시", "오전 6시에 시작합니다."),
+    ("Wann schließt das Museum?", "vor 17 Uhr", "Es schließt nach 17 Uhr."),
+    ("Wer baute die Brücke?", "Odile", "Odile baute die Brücke nicht."),
+    ("Quand a-t-il fermé ?", "avant 1911", "Il a fermé après 1911."),
+    ("Qui a construit la tour ?", "Odile", "Odile n'a pas construit la tour."),
+    ("¿Dónde?", "Corea del Sur", "En Corea del Norte."),
+    ("¿Quién construyó la torre?", "Odile", "Odile no construyó la torre."),
+    ("Quanto è grande?", "5 GB", "5 MB"),
+    ("Когда закрыли?", "до 1911 года", "Закрыли после 1911 года."),
+]
+
+
+@pytest.mark.parametrize(("question", "gold", "answer"), RIGHT)
+def test_the_same_thing_written_otherwise_is_right(question: str, gold: str, answer: str) -> None:
+    assert LexicalGrader().grade(question, (gold,), answer) is Verdict.CORRECT
+
+
+@pytest.mark.parametrize(("question", "gold", "answer"), WRONG)
+def test_what_only_looks_like_it_is_wrong(question: str, gold: str, answer: str) -> None:
+    assert LexicalGrader().grade(question, (gold,), answer) is Verdict.WRONG
