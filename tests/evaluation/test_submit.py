@@ -18,9 +18,7 @@ from seal_agent.errors import InputError
 from seal_agent.evaluation.assemble import recipe_facts
 from seal_agent.evaluation.leaderboard.site import entries_of
 from seal_agent.evaluation.passages import choose_passages, data_hash, unit_id
-from seal_agent.evaluation.results import (
-    read_results,
-)
+from seal_agent.evaluation.results import read_results, write_results
 from seal_agent.evaluation.samples import Sample, read_samples, write_samples
 from seal_agent.evaluation.scoring import graded_arc, unit_scores
 from seal_agent.evaluation.statistics import measures_of

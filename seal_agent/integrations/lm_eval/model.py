@@ -34,13 +34,23 @@ from seal_agent.generation.engine import resting
 from seal_agent.generation.engines import make_engine
 from seal_agent.generation.hf import MAX_BATCH_ROWS
 from seal_agent.generation.vllm.engine import VLLMEngine
+from seal_agent.grading.grader import GradingItem
 from seal_agent.images.pictures import as_pictures
 from seal_agent.integrations.lm_eval.arc import answer_tasks
 from seal_agent.integrations.lm_eval.arguments import Settings, read_arguments
 from seal_agent.integrations.lm_eval.flags import check_prompts
 from seal_agent.integrations.lm_eval.hook import NAME, register
 from seal_agent.integrations.lm_eval.progress_bar import BeginStage, stages_on
-from seal_agent.integrations.lm_eval.tasks import ARC, KNOWLEDGE, UNANSWERED, domain_of, judge_with, passages_beside
+from seal_agent.integrations.lm_eval.tasks import (
+    ARC,
+    GRADER_FIELD,
+    KNOWLEDGE,
+    UNANSWERED,
+    domain_of,
+    grade_ahead,
+    judge_with,
+    passages_beside,
+)
 from seal_agent.integrations.lm_eval.visuals import (
     PLACEHOLDER,
     check_learnable,
@@ -161,6 +171,7 @@ class SealLM(HFLM):  # type: ignore[misc]
             judge_with(self.engine)  # another model may have been made since this one
             parsed = [_parse_request(requests[i], self.settings.inner_loop.seed) for i in knowledge]
             answers |= zip(knowledge, self._answer(parsed, disable_tqdm), strict=True)
+            _grade_together([(requests[i].doc, answers[i]) for i in knowledge])
         if arc:
             answers |= zip(arc, self._answer_arc([requests[i].doc for i in arc], disable_tqdm), strict=True)
         return [answers[i] for i in range(len(requests))]
@@ -462,6 +473,16 @@ def _advance(bar: Any) -> Progress:
         bar.update(done - bar.n)
 
     return moved
+
+
+def _grade_together(answered: Sequence[tuple[Mapping[str, Any], str]]) -> None:
+    """Have the graders that documents name grade the answers to them, all of one grader together."""
+    of_grader: dict[str, list[GradingItem]] = {}
+    for doc, answer in answered:
+        if choice := doc.get(GRADER_FIELD):
+            of_grader.setdefault(choice, []).append((doc["question"], doc["answers"], answer))
+    for choice, items in of_grader.items():
+        grade_ahead(choice, items)
 
 
 def _parse_request(request: Instance, seed: int) -> _Request:

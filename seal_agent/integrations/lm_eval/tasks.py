@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seal_agent.errors import InputError
 from seal_agent.evaluation import samples
+from seal_agent.evaluation.verdicts import KeptVerdicts
+from seal_agent.grading.grader import GradingItem, grade_all
 from seal_agent.types import Context
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ GRADER_FIELD = "grader"
 """The field of a knowledge document that names its grader, as JSON; documents without it are graded lexically."""
 
 _engine: list[Engine] = []
+_verdicts: list[Path] = []
 
 
 def judge_with(engine: Engine) -> None:
@@ -41,13 +45,37 @@ def judge_with(engine: Engine) -> None:
     grader_of.cache_clear()
 
 
+@contextmanager
+def verdicts_kept_in(path: Path) -> Iterator[None]:
+    """Keep what a judge says in a SQLite file."""
+    _verdicts[:] = [path]
+    grader_of.cache_clear()
+    try:
+        yield
+    finally:
+        _verdicts.clear()
+        grader_of.cache_clear()
+
+
 @cache
 def grader_of(choice: str) -> Grader:
-    """The grader that a document's `GRADER_FIELD` names; "" is the default. Raises InputError."""
+    """The grader that a document's `GRADER_FIELD` names; "" is the default. A slow one keeps its verdicts.
+
+    Raises InputError.
+    """
     from seal_agent.grading.graders import make_grader
 
-    settings = json.loads(choice) if choice else {}
-    return make_grader(**settings, engine=_engine[0] if _engine else None)
+    if not choice:
+        return make_grader()
+    engine = _engine[0] if _engine else None
+    file = _verdicts[0] if _verdicts else None
+    return KeptVerdicts(make_grader(**json.loads(choice), engine=engine, cache=file))
+
+
+def grade_ahead(choice: str, items: Sequence[GradingItem]) -> None:
+    """Have a slow grader grade answers together, which lm-eval asks about one at a time; see `grader_of`."""
+    if choice:
+        grade_all(grader_of(choice), [item for item in items if not item[2].startswith(UNANSWERED)])
 
 
 _passages: dict[tuple[str, str], tuple[Context, ...]] = {}

@@ -8,6 +8,7 @@ from seal_agent.evaluation.journal import Journal
 from seal_agent.evaluation.results import Unit
 from seal_agent.evaluation.samples import Sample
 from seal_agent.evaluation.speed import run_round
+from seal_agent.evaluation.verdicts import VERDICTS_FILE
 from seal_agent.grading.graders import make_grader
 from seal_agent.integrations.lm_eval.bench.harm import run_harm
 from seal_agent.integrations.lm_eval.bench.in_a_row import run_in_a_row
@@ -23,7 +24,11 @@ def run(
         return _speed(contestant, plan, journal, begin), []
     request = plan.request
     grader = make_grader(
-        request.grader, engine=contestant.engine, judge_model=request.judge_model, judge_url=request.judge_url
+        request.grader,
+        engine=contestant.engine,
+        judge_model=request.judge_model,
+        judge_url=request.judge_url,
+        cache=journal.path.with_name(VERDICTS_FILE),
     )
     of_kind = {"continual": run_in_a_row, "harm": run_harm}[plan.suite.kind]
     return of_kind(contestant, plan, journal, grader, seen, begin)

@@ -20,8 +20,9 @@ from seal_agent.evaluation.journal import Journal
 from seal_agent.evaluation.passages import unit_id
 from seal_agent.evaluation.samples import Sample
 from seal_agent.evaluation.suites import Suite
+from seal_agent.evaluation.verdicts import VERDICTS_FILE
 from seal_agent.integrations.lm_eval.bench.model import BenchLM
-from seal_agent.integrations.lm_eval.tasks import tasks_folder
+from seal_agent.integrations.lm_eval.tasks import tasks_folder, verdicts_kept_in
 from seal_agent.types import Context, Verdict
 
 PASSAGES_FILE = "passages.jsonl"
@@ -61,7 +62,8 @@ def evaluate(
     facts: LmEvalFacts | None = None
     for seed in seeds:
         lm = BenchLM(contestant, contexts, journal, seed, arguments)
-        found = _simple_evaluate(lm, suite.task, metadata, quiet)
+        with verdicts_kept_in(journal.path.with_name(VERDICTS_FILE)):
+            found = _simple_evaluate(lm, suite.task, metadata, quiet)
         of_seed = lm.records
         samples += _samples(suite, found["samples"][suite.task], of_seed, seed)
         records += of_seed

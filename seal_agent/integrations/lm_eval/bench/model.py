@@ -13,10 +13,11 @@ from seal_agent.evaluation.contestant import Contestant, PassageRecord
 from seal_agent.evaluation.journal import Journal
 from seal_agent.evaluation.passages import question_key, unit_id
 from seal_agent.evaluation.records import record_from_json
+from seal_agent.grading.grader import GradingItem
 from seal_agent.integrations.lm_eval.arc import TASKS_AT_ONCE, answer_tasks
 from seal_agent.integrations.lm_eval.model import SealLM, _Request
 from seal_agent.integrations.lm_eval.progress_bar import stages_on
-from seal_agent.integrations.lm_eval.tasks import UNANSWERED
+from seal_agent.integrations.lm_eval.tasks import GRADER_FIELD, UNANSWERED, grade_ahead
 from seal_agent.types import Context
 
 PASSAGES_AT_ONCE = 8  # lessons written together and adapters held together; a kill loses no more
@@ -45,9 +46,11 @@ class BenchLM(SealLM):
         self.contestant, self.contexts, self.journal, self.seed = contestant, list(contexts), journal, seed
         self.engine = contestant.engine
         self.quiet = False
+        self._grader = ""
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """As `SealLM` does; silent if `quiet`."""
+        self._grader = str(requests[0].doc.get(GRADER_FIELD, "")) if requests else ""
         return super().generate_until(requests, disable_tqdm or self.quiet)
 
     @property
@@ -85,6 +88,7 @@ class BenchLM(SealLM):
                     begin = stages_on(bar, f"seed {self.seed}")
                     records = self.contestant.measure(list(left.values()), self.seed, begin, batch)
                     self.journal.add_all(dict(zip(map(self._key, left), map(asdict, records), strict=True)))
+                    grade_ahead(self._grader, _items(list(left.values()), records))
                     bar.update(len(left))
 
     def _key(self, what: str) -> str:
@@ -108,3 +112,13 @@ class BenchLM(SealLM):
 
     def _arc_key(self, doc: Mapping[str, Any]) -> str:
         return self._key(f"{doc['task_id']}:{doc['test']}")
+
+
+def _items(contexts: Sequence[Context], records: Sequence[PassageRecord]) -> list[GradingItem]:
+    """What a grader is asked of the answers to passages; nothing of a passage that was not learnt."""
+    return [
+        (question.text, question.golds, answer.answer)
+        for context, record in zip(contexts, records, strict=True)
+        if not record.failure
+        for question, answer in zip(context.questions, record.answers, strict=True)
+    ]

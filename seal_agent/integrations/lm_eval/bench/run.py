@@ -32,10 +32,12 @@ from seal_agent.evaluation.assemble import (
 from seal_agent.evaluation.contestant import BeginStage, Contestant, prompt_hash
 from seal_agent.evaluation.journal import Facts, Journal, goes_on
 from seal_agent.evaluation.passages import data_hash, unit_id
+from seal_agent.evaluation.rescoring import EXACT_GRADER
 from seal_agent.evaluation.results import DataFacts, Results, SamplesFile, Unit, write_results
 from seal_agent.evaluation.samples import SUFFIX, Sample, unanswered, write_samples
 from seal_agent.evaluation.scoring import unit_scores
 from seal_agent.evaluation.suites import contexts_of
+from seal_agent.evaluation.verdicts import grader_name
 from seal_agent.generation.engines import make_engine
 from seal_agent.integrations.lm_eval.arguments import read_arguments
 from seal_agent.integrations.lm_eval.bench import by_itself
@@ -118,9 +120,10 @@ def journal_of(plan: Plan, contestant: Contestant, facts: Facts) -> tuple[Path, 
 def _setting(plan: Plan, contestant: Contestant) -> Setting:
     request = plan.request
     data = DataFacts(_data_name(plan), _hash(plan), len(plan.contexts), 0, 0)
-    grader = request.grader if not request.judge_model else f"{request.grader}: {request.judge_model}"
+    identity = contestant.base.identity
+    grader = grader_name(request.grader, identity, request.judge_model, request.judge_url)
     if plan.suite.kind == "arc":
-        grader = "exact match"
+        grader = EXACT_GRADER
     name, changes = plan.recipe_name, dict(request.changes)
     if name != request.recipe:
         changes |= {"policy": policy_hash(plan.recipe.policy)[:8]}
