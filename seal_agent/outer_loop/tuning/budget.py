@@ -226,7 +226,8 @@ class MinutesOrSteps:
     def _room_to_grow(self, archive: Archive, step: int) -> float:
         """Of those seconds, what new candidates may take: all but a share for the stages that others wait for."""
         _, searching = self._shares(archive, step)
-        waits = any(not archive.left(c.id) and len(archive.scores(c.id)) < self.config.stages[-1] for c in archive)
+        last = self.config.stages[-1]
+        waits = any(0 < len(archive.scores(c.id)) < last and not archive.left(c.id) for c in archive)
         return self._room(archive, step) - (FURTHER_SHARE * searching if waits else 0.0)
 
     def _shares(self, archive: Archive, step: int) -> tuple[float, float]:

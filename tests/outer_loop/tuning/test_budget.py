@@ -133,7 +133,8 @@ def test_where_only_the_default_can_be_used_nothing_is_confirmed(tiny_base: Base
     outcome, spent = tuned(tiny_base, tmp_path, 90, 120, DefaultOnly())
     assert outcome.archive.viable() == [ROOTS[0].id]
     assert len(outcome.confirmation.archive) == 0
-    assert 60 < spent <= 90
+    assert spent > 60, "nothing waits for a further stage, and its share goes to new recipes"
+    assert spent <= 90
     assert set(recipe_named(str(tmp_path)).searched or ()) == {passage_id(context) for context in SPLIT.selecting}
     assert "nothing but default can be used" in outcome.markdown.read_text(encoding="utf-8")
 
