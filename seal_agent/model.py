@@ -37,7 +37,7 @@ from seal_agent.agents.trajectories.lesson import context_of, lessons_among, not
 from seal_agent.agents.trajectories.store import TrajectoryStore
 from seal_agent.agents.trajectories.trajectory import Redact, Trajectory
 from seal_agent.answering.chats import reply_in_chat
-from seal_agent.answering.recall import closed_book
+from seal_agent.answering.recall import closed_book, limit_in_window
 from seal_agent.answering.replies import reply_all
 from seal_agent.answering.turns import is_recall
 from seal_agent.base_model.loading import DEFAULT_MODEL, load_model
@@ -84,6 +84,8 @@ from seal_agent.types import (
     Sampling,
     Trust,
 )
+
+LONGEST_TURN = 256  # tokens of a chat's turn, unless the caller says otherwise; not tuned
 
 
 class SelfAdaptingModel(StoredAdapters):
@@ -540,7 +542,7 @@ class SelfAdaptingModel(StoredAdapters):
         *,
         adapter: str | None = None,
         stop: Sequence[str] | None = None,
-        max_tokens: int = 256,
+        max_tokens: int | None = None,
         temperature: float = 0.0,
         seed: int | None = None,
         style: AnswerStyle = "short",
@@ -554,7 +556,7 @@ class SelfAdaptingModel(StoredAdapters):
         *,
         adapter: str | None = None,
         stop: Sequence[str] | None = None,
-        max_tokens: int = 256,
+        max_tokens: int | None = None,
         temperature: float = 0.0,
         seed: int | None = None,
         style: AnswerStyle = "short",
@@ -567,7 +569,7 @@ class SelfAdaptingModel(StoredAdapters):
         *,
         adapter: str | None = None,
         stop: Sequence[str] | None = None,
-        max_tokens: int = 256,
+        max_tokens: int | None = None,
         temperature: float = 0.0,
         seed: int | None = None,
         style: AnswerStyle = "short",
@@ -576,6 +578,7 @@ class SelfAdaptingModel(StoredAdapters):
         """The assistant's next turn, with an adapter or (None) as the base model; in pieces if `stream`.
 
         Args:
+            max_tokens: Default: 256, or what the messages leave of the window where that is less.
             seed: Of what is drawn at a temperature above 0; None draws anew each time.
             style: How an adapter answers a question at temperature 0, as in `reply`. Other turns are always plain.
         """
@@ -584,9 +587,11 @@ class SelfAdaptingModel(StoredAdapters):
             raise InputError("there are no messages; give at least one user turn")
         stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
         drawn_with = secrets.randbits(32) if seed is None else seed
+        lora = self.adapter(adapter) if adapter is not None else None
+        if max_tokens is None:
+            max_tokens = limit_in_window(self.base, turns, lora, LONGEST_TURN)
         sampling = Sampling(max_tokens, temperature, stop=stops, seed=drawn_with)
         check_sampling(sampling)
-        lora = self.adapter(adapter) if adapter is not None else None
         if lora is not None and is_recall(turns, sampling, style):
             completion = reply_in_chat(self.engine, self.base, turns, sampling, lora, style)[1]
             return iter([completion.text]) if stream else completion.text

@@ -423,6 +423,15 @@ def test_a_chat_streams_what_it_says(real: SelfAdaptingModel) -> None:
     assert "".join(real.chat(turns, max_tokens=12, stream=True)) == real.chat(turns, max_tokens=12)
 
 
+def test_a_chat_without_a_limit_has_what_the_window_leaves(real: SelfAdaptingModel) -> None:
+    turns = [{"role": "user", "content": "x" * (real.base.window - 60)}]
+    left = real.base.window - len(real.base.encode((Message("user", turns[0]["content"]),)))
+    assert 0 < left < 60
+    assert real.chat(turns) == real.chat(turns, max_tokens=left)
+    with pytest.raises(InputError, match="window"):
+        real.chat(turns, max_tokens=256)
+
+
 def test_a_stream_left_half_read_does_no_harm_to_training(real: SelfAdaptingModel) -> None:
     stream = real.chat([Message("user", "Hi")], max_tokens=20, stream=True)
     next(stream)

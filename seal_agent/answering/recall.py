@@ -112,6 +112,11 @@ def left_in_window(base: BaseModel, prompt: Prompt, adapter: LoraAdapter | None 
     return base.window - len(ids_of(base, prompt, adapter))
 
 
+def limit_in_window(base: BaseModel, prompt: Prompt, adapter: LoraAdapter | None, tokens: int) -> int:
+    """So many tokens of an answer, or as many as the window leaves where that is fewer; at least 1."""
+    return max(1, min(tokens, left_in_window(base, prompt, adapter)))
+
+
 def recall(
     engine: Engine, asked: Sequence[Asked], sampling: Sampling, progress: Progress | None = None
 ) -> list[tuple[Recalled, ...]]:

@@ -13,8 +13,8 @@ _PAIRS = (  # an opening sign, and one that closes it
     "“” „“ „” ”” 〝〞 〝〟 ‘’ ‚‘ ‚’ ’’ «» »« »» ‹› ›‹ \"\" '' ＂＂ ＇＇"
 )
 _CLOSES: dict[str, str] = {}
-for _opening, _closing in _PAIRS.split():
-    _CLOSES[_opening] = _CLOSES.get(_opening, "") + _closing
+for _pair in _PAIRS.split():
+    _CLOSES[_pair[0]] = _CLOSES.get(_pair[0], "") + _pair[1]
 _CLOSING = frozenset("".join(_CLOSES.values()))
 _APOSTROPHES, _MEASURES = "'’‘", "'\"′″"  # 6'2" and 6′2″ are feet and inches
 _DOTTED = re.compile(r"(?<!\w)(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}$")  # "p.m", "D.C", "z.B"

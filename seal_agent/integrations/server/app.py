@@ -118,6 +118,8 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return ApiError(400, f"the body is no JSON (character {first['loc'][-1]})", code="json_invalid").response()
         place = ".".join(map(str, first["loc"][1:])) or "body"
         what = str(first["msg"]).removeprefix("Value error, ")
         return ApiError(400, f"{place}: {what}", code=str(first["type"]), param=place).response()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
+from seal_agent.answering.recall import limit_in_window
 from seal_agent.config import ServerConfig
 from seal_agent.generation.answer_form.form import Form
 from seal_agent.integrations.server.answers import ChatChoice, Head, Json, TextChoice, usage_of
@@ -21,7 +22,7 @@ from seal_agent.integrations.server.prompts import form_of, prompt_of
 from seal_agent.integrations.server.requests import ChatRequest, CompletionRequest, Sampled
 from seal_agent.integrations.server.writing import Begun, Writer, unless_left
 from seal_agent.model import SelfAdaptingModel
-from seal_agent.types import Grammar, Sampling
+from seal_agent.types import Grammar, Prompt, Sampling
 
 Choice = ChatChoice | TextChoice
 
@@ -54,10 +55,13 @@ class _Desk:
             raise ApiError(400, "top_logprobs needs logprobs; set it to true", param="top_logprobs")
         served = await asyncio.to_thread(self._models.find, body.model)
         form = form_of(body)
-        limit = body.max_completion_tokens or body.max_tokens or self._config.max_tokens
-        sampling = _sampling(body, limit, await asyncio.to_thread(form.grammar, limit))
         prompt = await asyncio.to_thread(prompt_of, body.messages, form, self._seal.base)
+        limit = await self._limit(body.max_completion_tokens or body.max_tokens, prompt, served)
+        sampling = _sampling(body, limit, await asyncio.to_thread(form.grammar, limit))
         style = "plain" if form.tools or form.schema is not None else body.style
+        if body.logprobs and served.weights and style != "plain" and not sampling.temperature:
+            told = "what an adapter recalls has no log-probabilities"
+            raise ApiError(400, f'{told}; send "style": "plain", or leave logprobs out', param="logprobs")
         top = (body.top_logprobs or 0) if body.logprobs else None
         call = Call(prompt, sampling, served.weights, body.n or 1, top, style)
         choices = [ChatChoice(i, form, bool(body.logprobs)) for i in range(call.choices)]
@@ -65,12 +69,21 @@ class _Desk:
 
     async def text(self, body: CompletionRequest, request: Request) -> Response:
         served = await asyncio.to_thread(self._models.find, body.model)
-        sampling = _sampling(body, body.max_tokens or self._config.max_tokens, None)
-        n = body.n or 1
-        call = Call("", sampling, served.weights, n, body.logprobs)
-        calls = [replace(call, prompt=prompt) for prompt in body.prompts]
+        n, sampling = body.n or 1, _sampling(body, 1, None)
+        limits = [await self._limit(body.max_tokens, prompt, served) for prompt in body.prompts]
+        calls = [
+            Call(prompt, replace(sampling, max_tokens=limit), served.weights, n, body.logprobs)
+            for prompt, limit in zip(body.prompts, limits, strict=True)
+        ]
         choices = [TextChoice(i, body.logprobs is not None) for i in range(len(calls) * n)]
         return await self._answer(body, request, served, calls, choices, None)
+
+    async def _limit(self, asked: int | None, prompt: Prompt, served: Served) -> int:
+        """The most tokens of an answer: what the client asks for, else the server's default as far as it fits."""
+        if asked:
+            return asked
+        base, default = self._seal.base, self._config.max_tokens
+        return await asyncio.to_thread(limit_in_window, base, prompt, served.weights, default)
 
     async def _answer(
         self,

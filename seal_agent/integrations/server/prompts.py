@@ -11,6 +11,7 @@ from seal_agent.generation.answer_form.form import Form, Tool, must_call, respon
 from seal_agent.generation.answer_form.prompt import prompt_in_form
 from seal_agent.images.blocks import split_blocks
 from seal_agent.integrations.server.requests import ChatRequest, NamedTool, SentMessage, SentTool
+from seal_agent.text.inflection import composed
 from seal_agent.types import Message, Prompt, ToolCall
 from seal_agent.validation import check_whole_characters
 
@@ -45,6 +46,7 @@ def _turn(message: SentMessage, names: dict[str, str]) -> Message:
     parts = content if isinstance(content, str) else [part.model_dump() for part in content]
     text, pictures = split_blocks(parts)
     check_whole_characters("a message", text)
+    text = text if message.role == "assistant" else composed(text)
     if pictures and message.role != "user":
         raise InputError(f"pictures stand in a user's turn, but one is in a turn of {message.role!r}; move it")
     match message.role:

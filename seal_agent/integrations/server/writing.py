@@ -74,7 +74,7 @@ class Writer:
         return begun
 
     def _decoder_of(self, call: Call) -> Decoder:
-        recalls = call.top is None and call.weights and is_recall(call.prompt, call.sampling, call.style)
+        recalls = call.weights and is_recall(call.prompt, call.sampling, call.style)
         return self._recall if recalls else self._decoder
 
     async def events(self, begun: Begun) -> AsyncGenerator[Piece | Finished]:

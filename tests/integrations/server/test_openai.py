@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -191,6 +193,48 @@ def test_log_probabilities(served: Served, tiny_base: BaseModel) -> None:
     assert text.logprobs
     assert len(text.logprobs.token_logprobs or []) == 4
     assert "".join(text.logprobs.tokens or []) == text.text
+
+
+def test_what_is_recalled_has_no_log_probabilities(served: Served) -> None:
+    create = served.openai().chat.completions.create
+    options: Any = {"model": "alice", "messages": TURNS, "max_tokens": 6, "logprobs": True}
+    for turns in (TURNS, [{"role": "user", "content": "Tell me about the light."}]):
+        with pytest.raises(openai.BadRequestError, match="style") as refused:
+            create(**{**options, "messages": turns})
+        assert refused.value.param == "logprobs"
+    assert create(**options, extra_body=PLAIN).choices[0].logprobs
+    assert create(**options, temperature=0.7).choices[0].logprobs
+
+
+def test_where_no_limit_is_named_the_answer_has_what_the_window_leaves(served: Served, tiny_base: BaseModel) -> None:
+    client, long = served.openai(), "x" * (tiny_base.window - 60)
+    turns: Any = [{"role": "user", "content": long}]
+    for answer in (
+        client.chat.completions.create(model="tiny", messages=turns),
+        client.completions.create(model="tiny", prompt=long),
+    ):
+        assert answer.usage
+        assert answer.usage.total_tokens == tiny_base.window
+    with pytest.raises(openai.BadRequestError, match="window"):
+        client.chat.completions.create(model="tiny", messages=turns, max_tokens=256)
+
+
+def test_accents_are_composed_as_in_python(served: Served, seal: SelfAdaptingModel) -> None:
+    turns: Any = [{"role": "system", "content": "Bu\u0308ro"}, {"role": "user", "content": "Wo ist das Bu\u0308ro?"}]
+    answer = served.openai().chat.completions.create(model="tiny", messages=turns, max_tokens=9)
+    assert answer.choices[0].message.content == seal.chat(turns, max_tokens=9)
+    composed: Any = [{**turn, "content": unicodedata.normalize("NFC", turn["content"])} for turn in turns]
+    again = served.openai().chat.completions.create(model="tiny", messages=composed, max_tokens=9)
+    assert (again.usage, again.choices[0].message.content) == (answer.usage, answer.choices[0].message.content)
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"model": tiny}', b""])
+def test_a_body_that_is_no_json_is_told_of(served: Served, body: bytes) -> None:
+    with served.http() as http:
+        answer = http.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, "body" if not body else None)
+    assert body == b"" or re.fullmatch(r"the body is no JSON \(character \d+\)", error["message"])
 
 
 def test_plain_completions_of_several_prompts(served: Served, tiny_base: BaseModel) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
 from seal_agent.errors import InputError, MissingDependency
 from seal_agent.integrations.langchain.agent.corrections import stated_against
+from seal_agent.integrations.langchain.chat.messages import attached_text
 from seal_agent.types import Context
 
 try:
@@ -17,8 +16,6 @@ try:
     from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 except ImportError as err:
     raise MissingDependency("agents need LangChain: pip install 'seal-agent[langchain]'") from err
-
-_TEXT_TYPES = ("text/plain", "text/markdown")
 
 
 # ---------------------------------------------------------------- documents
@@ -58,21 +55,11 @@ def documents_in(messages: Sequence[BaseMessage], from_tools: bool = False) -> I
 
 
 def _attachments(message: HumanMessage) -> Iterator[Context]:
-    for content_block in message.content_blocks:
-        block: Mapping[str, object] = {**content_block}
-        if block.get("type") not in ("text-plain", "file") or block.get("mime_type", "text/plain") not in _TEXT_TYPES:
-            continue
-        text = block.get("text") or _decode(block.get("base64"))
-        if isinstance(text, str) and text.strip():
+    blocks = message.content if isinstance(message.content, list) else []
+    for block in (block for block in blocks if isinstance(block, dict)):
+        text = attached_text(block)
+        if text and text.strip():
             yield Context(text, _single_line(block.get("title")))
-
-
-def _decode(data: object) -> str:
-    """The text behind base64 of UTF-8; "" if `data` is not that."""
-    try:
-        return base64.b64decode(data, validate=True).decode() if isinstance(data, str) else ""
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
 
 
 def _single_line(title: object) -> str:

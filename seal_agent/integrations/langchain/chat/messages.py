@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,9 +22,11 @@ from seal_agent.errors import InputError
 from seal_agent.generation.answer_form.form import Form
 from seal_agent.generation.answer_form.prompt import prompt_in_form
 from seal_agent.images.blocks import is_image_block, picture_of_block
+from seal_agent.text.inflection import composed
 from seal_agent.types import Message, Prompt, ToolCall
 
 _ROLES = {"user": "user", "human": "user", "system": "system", "developer": "system", "assistant": "assistant"}
+_TEXT_TYPES = ("text/plain", "text/markdown")
 _IGNORED = ("tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call", "thinking", "reasoning", "non_standard")
 
 
@@ -48,6 +51,7 @@ def turn_of(message: BaseMessage) -> Message:
 
 def _text_turn(message: BaseMessage) -> Message:
     text = text_of(message)
+    text = text if isinstance(message, AIMessage) else composed(text)
     match message:
         case SystemMessage():
             return Message("system", text)
@@ -67,7 +71,10 @@ def _text_turn(message: BaseMessage) -> Message:
 
 
 def text_of(message: BaseMessage) -> str:
-    """The text of a message's content, its blocks joined by newlines. Raises InputError for audio and files."""
+    """The text of a message's content, its blocks and text files joined by newlines.
+
+    Raises InputError for audio and for files of other types.
+    """
     content: object = message.content
     blocks = content if isinstance(content, list | tuple) else [content]
     return "\n".join(filter(None, map(_text_of_block, blocks)))
@@ -83,7 +90,30 @@ def _text_of_block(block: object) -> str:
         return ""
     if "json" in block:
         return _json(block["json"], "a tool's result")
+    if (text := attached_text(block)) is not None:
+        return _text(text, "an attached text")
     raise InputError(f"the model reads text and images, but a message holds a block of type {kind!r}; leave it out")
+
+
+def attached_text(block: Mapping[str, object]) -> str | None:
+    """The text of a block that carries a text file, in LangChain's or OpenAI's form; None for any other block."""
+    if block.get("type") not in ("text-plain", "file"):
+        return None
+    file = block.get("file")
+    held: Mapping[str, object] = file if isinstance(file, Mapping) else block
+    text, kind = held.get("text"), str(held.get("mime_type") or "text/plain")
+    data = next((value for name in ("base64", "file_data", "data") if isinstance(value := held.get(name), str)), "")
+    if data.startswith("data:"):
+        head, _, data = data.partition(",")
+        kind = head.removeprefix("data:")
+    if kind.partition(";")[0].strip() not in _TEXT_TYPES:
+        return None
+    if isinstance(text, str) or not data:
+        return text if isinstance(text, str) else None
+    try:
+        return base64.b64decode(data, validate=True).decode()
+    except ValueError:  # neither base64 nor UTF-8
+        return None
 
 
 def _call_of(call: Mapping[str, object]) -> ToolCall:

@@ -68,6 +68,7 @@ class ChatSeal(AdapterPerCall):
     """The address of a running `vllm serve` on this machine, for engine="vllm"."""
     temperature: float = 0.0
     max_tokens: int = 256
+    """Of an answer; where it is not set, fewer if the prompt leaves fewer of the window."""
     top_p: float = 1.0
     stop: list[str] | str | None = None
     seed: int | None = None
@@ -218,16 +219,20 @@ class ChatSeal(AdapterPerCall):
 
     def _call(self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any]) -> _Call:
         """Resolve a call's arguments; the instance's fields are their defaults."""
+        from seal_agent.answering.recall import limit_in_window
+
         settings = {name: kwargs.get(name, getattr(self, name)) for name in _PER_CALL}
         seal = self._model_named(settings["model"])
         revision = kwargs[_REVISION] if _REVISION in kwargs else active_revision(seal, settings["adapter"])
         form = form_of(kwargs.get("tools") or (), kwargs.get("tool_choice"), kwargs.get("response_format"))
+        in_use, prompt = adapter_in_use(seal, settings["adapter"], revision), prompt_of(messages, form, seal.base)
         max_tokens = kwargs.get("max_tokens") or self.max_tokens
+        if not kwargs.get("max_tokens") and "max_tokens" not in self.model_fields_set:
+            max_tokens = limit_in_window(seal.base, prompt, in_use.weights, max_tokens)
         grammar = form.grammar(max_tokens)
         stop_sequences = () if grammar else tuple(self._stop_sequences(stop))
         seed = secrets.randbits(32) if settings["seed"] is None else settings["seed"]
         sampling = Sampling(max_tokens, settings["temperature"], settings["top_p"], stop_sequences, seed, grammar)
-        in_use, prompt = adapter_in_use(seal, settings["adapter"], revision), prompt_of(messages, form, seal.base)
         return _Call(seal, str(settings["model"]), in_use, form, prompt, sampling, settings["style"])
 
     def _stop_sequences(self, stop: list[str] | None) -> list[str]:

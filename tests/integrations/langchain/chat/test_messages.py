@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,7 @@ from langchain_core.messages import (
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
 from seal_agent.generation.answer_form.form import Form
+from seal_agent.integrations.langchain.agent.documents import documents_in
 from seal_agent.integrations.langchain.chat.messages import prompt_of, turn_of
 from seal_agent.types import Chat, Message, ToolCall
 
@@ -124,6 +126,43 @@ CALL = {"name": "add", "args": {}, "id": "1"}
 def test_what_is_no_text_is_named_in_one_sentence(message: BaseMessage, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         turn_of(message)
+
+
+ENCODED = base64.b64encode("Das Büro schließt.".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "file", "base64": ENCODED, "mime_type": "text/plain"},
+        {"type": "text-plain", "base64": ENCODED, "mime_type": "text/plain"},
+        {"type": "text-plain", "text": "Das Büro schließt.", "mime_type": "text/plain"},
+        {"type": "file", "source_type": "text", "text": "Das Büro schließt.", "mime_type": "text/plain"},
+        {"type": "file", "source_type": "base64", "data": ENCODED, "mime_type": "text/markdown; charset=utf-8"},
+        {"type": "file", "file": {"filename": "a.txt", "file_data": f"data:text/plain;base64,{ENCODED}"}},
+    ],
+)
+def test_what_the_middleware_learns_the_model_reads(block: dict[str, Any]) -> None:
+    message = HumanMessage([{"type": "text", "text": "When?"}, block])
+    assert turn_of(message).content == "When?\nDas Büro schließt."
+    assert [context.text for context in documents_in([message])] == ["Das Büro schließt."]
+
+
+@pytest.mark.parametrize("data", ["#", "ü", base64.b64encode(b"\xff\xfe").decode()])
+def test_a_file_of_another_kind_is_refused(data: str) -> None:
+    message = HumanMessage([{"type": "file", "base64": data, "mime_type": "text/plain"}])
+    assert [*documents_in([message])] == []
+    with pytest.raises(InputError, match="block of type 'file'"):
+        turn_of(message)
+    with pytest.raises(InputError, match="block of type 'file'"):
+        turn_of(HumanMessage([{"type": "file", "base64": ENCODED, "mime_type": "application/pdf"}]))
+
+
+def test_accents_are_composed_but_in_what_the_assistant_said() -> None:
+    apart = "Bu\u0308ro?"
+    for message in (HumanMessage(apart), SystemMessage(apart), ToolMessage(apart, tool_call_id="1")):
+        assert turn_of(message).content == "Büro?"
+    assert turn_of(AIMessage(apart)).content == apart
 
 
 def test_what_is_text_stays_as_it_is() -> None:

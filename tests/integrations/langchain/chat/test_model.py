@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import ConfigurableField, Runnable, RunnableLambda
 
+from seal_agent.answering.reader import NOT_STATED
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import AdapterError, InputError
 from seal_agent.integrations.langchain import ChatSeal
@@ -134,6 +136,34 @@ def test_an_adapter_answers_a_question_in_a_few_words_and_says_how_sure_it_is(
         assert plain.content == sentence
         assert "confidence" not in plain.response_metadata
     assert llm.bind(adapter=None).invoke(QUESTION).content == "The base model speaks."
+
+
+def test_an_answer_of_the_base_model_that_was_cut_says_so(tiny_base: BaseModel, tmp_path: Path) -> None:
+    class Cut(ScriptedEngine):
+        def generate(self, *args: Any) -> Any:
+            return [replace(completion, finish_reason="length") for completion in super().generate(*args)]
+
+    reader = tiny_base.memo["reader"] = random_adapter(tiny_base, 1)
+
+    def say(turn: str, adapter: Any) -> str:
+        if adapter is None:
+            return "It is kept by"
+        return NOT_STATED if adapter is reader else "The geese of the island like fog more than the sun."
+
+    seal = SelfAdaptingModel(tiny_base, home=tmp_path / "home", engine=Cut(say))
+    store(seal, "alice", random_adapter(tiny_base, 0))
+    message = ChatSeal(backend=seal, adapter="alice").invoke(QUESTION)
+    assert (message.content, message.response_metadata["finish_reason"]) == ("It is kept by", "length")
+
+
+def test_where_no_limit_is_set_the_answer_has_what_the_window_leaves(seal: SelfAdaptingModel) -> None:
+    long = [HumanMessage("x" * (seal.base.window - 60))]
+    llm = ChatSeal(backend=seal)
+    message = llm.invoke(long)
+    assert message.usage_metadata["total_tokens"] == seal.base.window  # type: ignore[index]
+    for limited in (llm.bind(max_tokens=256), ChatSeal(backend=seal, max_tokens=256)):
+        with pytest.raises(InputError, match="window"):
+            limited.invoke(long)
 
 
 def _added_up(chunks: Any) -> Any:
@@ -523,7 +553,8 @@ def test_instances_share_weights_and_homes_have_their_own_adapters(
     assert first.profile is not None
     assert first.profile["max_input_tokens"] == 2048
     store(first.seal, "alice", random_adapter(tiny_base, 1))
-    assert again.invoke(QUESTION, with_adapter("alice")).content != again.invoke(QUESTION).content
+    plain = again.bind(style="plain")
+    assert plain.invoke(QUESTION, with_adapter("alice")).content != plain.invoke(QUESTION).content
 
 
 def test_another_model_can_be_named_in_a_call(
