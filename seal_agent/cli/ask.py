@@ -95,6 +95,7 @@ def chat(
     model_options: ModelOptions,
     engine_options: EngineOptions,
     adapter: Adapter = "default",
+    title: Annotated[str, typer.Option(help="The topic of the questions, as it was given to `seal adapt`.")] = "",
     max_tokens: Annotated[int, typer.Option(help="Longest reply, in tokens.", min=1)] = 256,
     temperature: Annotated[float, typer.Option(help="0 is greedy.", min=0)] = 0.0,
     style: Style = AnswerStyleChoice.SHORT,
@@ -103,6 +104,8 @@ def chat(
     as_json: Json = False,
 ) -> None:
     """Talk with an adapter, line by line; with --json each reply is one JSON line."""
+    from seal_agent.answering.turns import is_question
+    from seal_agent.prompts import question_prompt
     from seal_agent.types import Message
 
     seal = model_options.load(home, seed, engine_options=engine_options)
@@ -110,7 +113,7 @@ def chat(
     turns: list[Message] = []
     failed = False
     for line in _user_lines():
-        turns.append(Message("user", line))
+        turns.append(Message("user", question_prompt(title, line) if title and is_question(line) else line))
         reply = ""
         try:
             for piece in _reply(

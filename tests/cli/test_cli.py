@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from seal_agent.cli import app as cli
 from seal_agent.cli import options
 from seal_agent.config import RECIPES, SelfEditConfig
 from seal_agent.grading.model_judge import ModelJudge
-from seal_agent.types import Verdict
+from seal_agent.model import SelfAdaptingModel
+from seal_agent.types import Message, Verdict
 
 TEXT = "The mill of Orrin turns by night. Its miller is called Tamsin Vole."
 
@@ -144,6 +146,19 @@ def test_chat_reads_lines_and_answers_each(run: Call, model: Path) -> None:
     ran = run("chat", "--model", model, "--max-tokens", 5, "--json", stdin="hello\n\nand again\n")
     assert [json.loads(line)["user"] for line in ran.out.splitlines()] == ["hello", "and again"]
     assert run("chat", "--model", model, "--max-tokens", 5, stdin="hello\n").code == 0
+
+
+def test_a_title_is_the_topic_of_each_question(run: Call, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def chat(self: object, messages: list[Message], **_: object) -> Iterator[str]:
+        asked.append(messages[-1].content)
+        return iter(["Six."])
+
+    monkeypatch.setattr(SelfAdaptingModel, "chat", chat)
+    ran = run("chat", "--model", model, "--title", "Handbook", "--json", stdin="hello\nWhen does it close?\n")
+    assert asked == ["hello", "Topic: Handbook\nWhen does it close?"]
+    assert [json.loads(line)["user"] for line in ran.out.splitlines()] == ["hello", "When does it close?"]
 
 
 def test_a_conversation_goes_on_where_a_turn_or_all_turns_are_too_long(run: Call, model: Path) -> None:
