@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seal_agent.evaluation.results import Results
-from seal_agent.evaluation.statistics import Comparison, compare
+from seal_agent.evaluation.statistics import MIN_CERTAIN, Comparison, compare
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,13 @@ class Entry:
 class RankedEntry:
     """A row in its ranking.
 
-    `rank` is 1 + the number of rows that are statistically better. The gain is over the base model of the same
+    `rank` is 1 + the number of rows that are statistically better; None for a row of too few units to be told from
+    any other. The gain is over the base model of the same
     weights; the shares are of what the same model reaches with the passage, or with retrieval, in its prompt.
     """
 
     entry: Entry
-    rank: int
+    rank: int | None
     gain: Comparison | None
     share_of_in_context: float | None
     share_of_retrieval: float | None
@@ -64,19 +65,20 @@ def rankings(entries: Sequence[Entry]) -> list[Ranking]:
 
 def _ranking(group: Sequence[Entry]) -> Ranking:
     rows = [_ranked(entry, group) for entry in group]
-    rows.sort(key=lambda row: (row.rank, -_signed(row.results)))
+    rows.sort(key=lambda row: (row.rank is None, row.rank or 0, -_signed(row.results)))
     first = rows[0].results
     return Ranking(first.suite, first.data.name, first.data.hash, first.grader, first.prompt_hash, tuple(rows))
 
 
 def _ranked(entry: Entry, group: Sequence[Entry]) -> RankedEntry:
     results = entry.results
+    enough = results.measures[results.primary].count >= MIN_CERTAIN
     better = sum(is_better(other.results, results) for other in group if other is not entry)
     base = _rival(group, results, "base")
     gain = compare(results.units, base.units, results.primary) if base and base is not results else None
     return RankedEntry(
         entry,
-        1 + better,
+        1 + better if enough else None,
         gain,
         _share(results, _rival(group, results, "in_context")),
         _share(results, _rival(group, results, "retrieval")),

@@ -31,7 +31,8 @@ Settings = dict[str, Any]
 class Measure:
     """A mean over units with its standard error and 95 % interval; None where there is a single unit.
 
-    The interval is a bootstrap one; below ten units, Student's.
+    The interval is Student's; from 31 units on, a bootstrap one. Where all units of a share are 0, or all 1, it is a
+    binomial bound.
     """
 
     __pydantic_config__ = _STRICT
