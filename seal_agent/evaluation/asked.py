@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seal_agent.arc.data import load_split, task_to_json
-from seal_agent.arc.grids import ArcTask
+from seal_agent.arc.grids import ArcTask, Example, Grid, Style
+from seal_agent.arc.text import prompt_of
+from seal_agent.config import ArcConfig
 from seal_agent.errors import InputError
 from seal_agent.evaluation.passages import data_hash, unit_id
 from seal_agent.evaluation.samples import Sample
@@ -14,6 +16,7 @@ from seal_agent.types import Context, content_hash
 
 ARC_SPLITS = {"arc_toy": "toy", "arc_paper": "paper-eval"}
 """By suite, the split of ARC that it asks."""
+_PROMPTS_OF_ROWS_ON_FILE = "60d97b9df39f92065f1d6dbefad46abdfb8549863f55cd2f0a19aaef7406652e"
 REFERENCE = 12
 """Passages at the end of the order that `harm` never learns, so that each run is measured against the same."""
 
@@ -26,6 +29,17 @@ def arc_tasks(suite: Suite, limit: int | None = None) -> tuple[ArcTask, ...]:
 def arc_hash(tasks: Sequence[ArcTask]) -> str:
     """Hash of the tasks, in order."""
     return content_hash([[task.id, task_to_json(task)] for task in tasks])
+
+
+def arc_prompt_hash(style: Style | None = None) -> str:
+    """Hash of how a task is put with grids in this style; None for the usual one.
+
+    Rows on file have a name in place of the hash of the usual prompts.
+    """
+    grids = [Grid.of([[place, 1], [2, 3]]) for place in range(3)]
+    example = Example(grids[0], grids[1])
+    prompts = content_hash([prompt_of((example,), grids[2], style or ArcConfig().style), ArcConfig().attempts])
+    return content_hash("arc") if prompts == _PROMPTS_OF_ROWS_ON_FILE else prompts
 
 
 def sequences_of(contexts: Sequence[Context], size: int, count: int) -> list[list[Context]]:

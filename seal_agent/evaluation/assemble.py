@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from statistics import fmean
 from typing import Any
@@ -14,7 +15,10 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.config import Recipe
 from seal_agent.evaluation.contestant import PassageRecord
 from seal_agent.evaluation.journal import Facts
+from seal_agent.evaluation.passages import data_hash
+from seal_agent.evaluation.recipe_claims import settings_of
 from seal_agent.evaluation.results import (
+    CorpusFacts,
     DataFacts,
     ModelFacts,
     RecipeFacts,
@@ -27,6 +31,7 @@ from seal_agent.evaluation.statistics import measures_of
 from seal_agent.evaluation.suites import Suite
 from seal_agent.outer_loop.archive.facts import describe_machine
 from seal_agent.outer_loop.policy import policy_hash
+from seal_agent.types import Context
 
 HOUR = 3600.0
 
@@ -103,19 +108,15 @@ def model_facts(base: BaseModel, engine: str) -> ModelFacts:
     return ModelFacts(name, base.identity, parameters, base.dtype_name, engine)
 
 
-def recipe_facts(name: str, recipe: Recipe, changed: Mapping[str, Any]) -> RecipeFacts:
-    """The recipe with the settings that matter for its mode."""
-    settings = asdict(recipe)
-    del settings["summary"], settings["mode"]
-    if recipe.mode in ("base", "in_context", "retrieval"):
-        for table in ("self_edit", "inner_loop", "arc_inner_loop"):
-            del settings[table]
-    if recipe.mode != "retrieval":
-        del settings["retrieval"]
-    settings["policy"] = policy_hash(recipe.policy)
-    if not recipe.policy:
-        del settings["policy"]
-    return RecipeFacts(name, recipe.mode, settings, dict(changed))
+def recipe_facts(
+    name: str, recipe: Recipe, changed: Mapping[str, Any], corpus: Sequence[Context] | None = None
+) -> RecipeFacts:
+    """The recipe with the settings that matter for its mode; `corpus` are the passages that `retrieval` searches."""
+    settings = settings_of(recipe)
+    if recipe.policy:
+        settings["policy"] = policy_hash(recipe.policy)
+    searched = None if corpus is None else CorpusFacts(len(corpus), data_hash(corpus))
+    return RecipeFacts(name, recipe.mode, settings, dict(changed), searched)
 
 
 def process_facts(base: BaseModel, engine: str) -> dict[str, Any]:
@@ -148,7 +149,7 @@ def run_facts(
     packages = {name: _each([maker["packages"].get(name) for maker in known]) for name in last["packages"]}
     return RunFacts(
         date=first["date"],
-        command=" ".join(command if command is not None else ["seal", *sys.argv[1:]]),
+        command=shlex.join(command if command is not None else ["seal", *sys.argv[1:]]),
         seconds=None if seconds is None else round(seconds, 1),
         processor=last["processor"],
         cores=last["cores"],
@@ -166,8 +167,12 @@ def _each(values: Sequence[str | None]) -> str:
     return ", ".join(dict.fromkeys(value for value in values if value))
 
 
-def cost_figures(records: Sequence[PassageRecord]) -> dict[str, float]:
-    """Costs per passage and per answer, and how much was written: means over passages."""
+def cost_figures(records: Sequence[PassageRecord], passages: int = 1) -> dict[str, float]:
+    """Costs per passage and per answer, and how much was written: means over passages.
+
+    Args:
+        passages: How many one adapter learns.
+    """
     done = [record for record in records if not record.failure]
     if not done:
         return {}
@@ -181,7 +186,7 @@ def cost_figures(records: Sequence[PassageRecord]) -> dict[str, float]:
         "prompt_tokens_per_answer": fmean(answer.prompt_tokens for answer in answers) if answers else 0.0,
     }
     if learning:
-        figures["adapters_per_hour"] = HOUR / learning
+        figures["adapters_per_hour"] = HOUR / (learning * passages)
     return figures | _note_figures(done)
 
 

@@ -22,6 +22,13 @@ from seal_agent.evaluation.failed import check_failures
 from seal_agent.evaluation.harm import BASE_UNIT, questions_after, surrounding_questions
 from seal_agent.evaluation.passages import data_hash, unit_id
 from seal_agent.evaluation.results import Results
+from seal_agent.evaluation.row_claims import (
+    check_corpus,
+    check_names,
+    check_not_bundled,
+    check_puzzle_titles,
+    check_sequence_titles,
+)
 from seal_agent.evaluation.samples import BASE, Sample
 from seal_agent.evaluation.suites import SUITES, Suite, contexts_of
 from seal_agent.types import Context
@@ -41,25 +48,36 @@ class Asked:
     golds: tuple[str, ...]
 
 
-def check_questions(results: Results, samples: Sequence[Sample], data: str | None) -> list[str]:
-    """That the answers are to all questions of the suite, for every seed. Returns what was checked, one sentence.
+def check_questions(results: Results, samples: Sequence[Sample], data: str | None, not_made: list[str]) -> list[str]:
+    """That the answers are to all questions of the suite, for every seed. Returns what was checked.
 
     Raises InputError where questions or gold answers are missing, twice there, or not the suite's.
+
+    Args:
+        not_made: What could not be checked is added.
     """
     suite = SUITES[results.suite]
     _check_number(results, samples, suite)
+    if suite.kind == "continual":
+        check_sequence_titles(results, samples)
     if suite.kind == "arc":
-        checked = [_check_arc(results, samples, suite)]
+        checked = _check_arc(results, samples, suite)
+        check_puzzle_titles(results)
         check_failures(results, samples, None)
-        return checked
+        return [checked]
     if suite.needs_data and data is None:
+        check_not_bundled(results, samples)
         check_failures(results, samples, None)
-        return ["the questions were not compared with the suite's passages: give --data"]
+        not_made.append("whether the questions are those of the suite's passages: give --data")
+        return []
     contexts = contexts_of(suite, data, None)
     check = {"continual": _check_sequences, "harm": _check_harm}.get(suite.kind, _check_passages)
-    checked = [check(results, samples, contexts)]
+    checked = check(results, samples, contexts)
+    check_names(results, contexts, data)
     check_failures(results, samples, _learnt_by_harm(results, contexts) if suite.kind == "harm" else contexts)
-    return checked
+    if reason := check_corpus(results, contexts):
+        not_made.append(reason)
+    return [checked]
 
 
 def _check_number(results: Results, samples: Sequence[Sample], suite: Suite) -> None:

@@ -56,7 +56,7 @@ def check_failures(results: Results, samples: Sequence[Sample], learnt: Sequence
             if reason
         ]
     _check_told(lost, results.failures, once=kind == "arc")
-    _check_few(len(lost), len(list(tried)), SUITES[results.suite].unit)
+    check_few(len(lost), len(list(tried)), SUITES[results.suite].unit)
 
 
 def _reasons(samples: Sequence[Sample]) -> Mapping[Try, str]:
@@ -95,7 +95,8 @@ def _check_told(lost: Sequence[_Lost], failures: Sequence[str], once: bool) -> N
         raise InputError(f"the failure {left[0]!r} is of nothing whose answers are missing; the file was changed")
 
 
-def _check_few(lost: int, tried: int, unit: str) -> None:
+def check_few(lost: int, tried: int, unit: str) -> None:
+    """Raises InputError where too much of what was tried was lost."""
     if lost > MOST_FAILED * tried:
         raise InputError(
             f"{lost} of {tried} {unit}, counted with every seed, could not be measured, and a row may lack "

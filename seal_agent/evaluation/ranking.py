@@ -99,11 +99,27 @@ def _signed(results: Results) -> float:
 
 
 def _rival(group: Sequence[Entry], results: Results, mode: str) -> Results | None:
-    """The best row of this mode with the same weights."""
+    """The best row of this mode with the same weights; see `of_one_corpus`."""
     rows = [
         e.results for e in group if e.results.recipe.mode == mode and e.results.model.identity == results.model.identity
     ]
-    return max(rows, key=_signed, default=None)
+    return max(of_one_corpus(rows, results), key=_signed, default=None)
+
+
+def of_one_corpus(rivals: Sequence[Results], own: Results) -> list[Results]:
+    """The rivals that searched where the row itself did; those of the largest corpus for a row that searched nothing.
+
+    Retrieval among few passages is easier, so that shares of it are larger.
+    """
+    searched = own.recipe.mode == "retrieval"
+    corpus = _corpus(own) if searched else max(map(_corpus, rivals), default=(0, ""))
+    return [rival for rival in rivals if _corpus(rival) == corpus]
+
+
+def _corpus(results: Results) -> tuple[float, str]:
+    """Size and hash of what was searched; rows of older versions have the size alone."""
+    corpus = results.recipe.corpus
+    return (corpus.passages, corpus.hash) if corpus else (results.figures.get("passages_searched", 0.0), "")
 
 
 def _share(results: Results, rival: Results | None) -> float | None:

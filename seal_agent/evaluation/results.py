@@ -11,15 +11,18 @@ import json
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from annotated_types import Len
+from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from seal_agent.errors import InputError
 from seal_agent.evaluation.files import write_atomically
 from seal_agent.types import content_hash
 
-_STRICT = ConfigDict(extra="forbid")  # a field that there is not is refused
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)  # a field that there is not is refused
+FileName = Annotated[str, StringConstraints(pattern=r"^[^./\\:][^/\\:]*$")]
+"""A file's name without a folder."""
 SCHEMA_VERSION = "1"
 SCHEMA_FILE = "results.schema.json"
 
@@ -73,8 +76,21 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class CorpusFacts:
+    """Where `retrieval` searched: how many passages, and the hash of every text, question and gold answer of them."""
+
+    __pydantic_config__ = _STRICT
+
+    passages: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecipeFacts:
-    """The recipe, with every setting; `changed` are those that the command line set in place of the recipe's."""
+    """The recipe, with every setting; `changed` are those that the command line set in place of the recipe's.
+
+    `corpus` is that of `retrieval`; None for other recipes, and where an older version did not say.
+    """
 
     __pydantic_config__ = _STRICT
 
@@ -82,12 +98,14 @@ class RecipeFacts:
     mode: str
     settings: Settings
     changed: Settings = field(default_factory=dict)
+    corpus: CorpusFacts | None = None
 
     @property
     def label(self) -> str:
-        """The name, and what was changed."""
-        changes = ", ".join(f"{name}={value}" for name, value in self.changed.items())
-        return f"{self.name} ({changes})" if changes else self.name
+        """The name, what was changed, and among how many passages it searched."""
+        changes = [f"{name}={value}" for name, value in self.changed.items()]
+        searched = [f"{self.corpus.passages} passages searched"] if self.corpus else []
+        return f"{self.name} ({', '.join(changes + searched)})" if changes or searched else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +153,7 @@ class SamplesFile:
 
     __pydantic_config__ = _STRICT
 
-    file: str
+    file: FileName
     sha256: str
     count: int
 
@@ -151,7 +169,7 @@ class Results:
     higher_is_better: bool
     model: ModelFacts
     recipe: RecipeFacts
-    seeds: list[int]
+    seeds: Annotated[list[int], Len(min_length=1)]
     data: DataFacts
     grader: str
     prompt_hash: str

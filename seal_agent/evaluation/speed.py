@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import cycle, islice
 
 from seal_agent.evaluation.contestant import BeginStage, Contestant
@@ -15,21 +16,33 @@ DECODED_ROWS, DECODED_TOKENS = 32, 64
 """The batch whose decoding is timed; 32 rows fill two cores."""
 
 
-def run_round(contestant: Contestant, contexts: Sequence[Context], seed: int, begin: BeginStage) -> dict[str, float]:
-    """Learn the passages together, answer their questions, and decode a batch; seconds are wall-clock time."""
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a round measured, and the passages whose training failed; no scores where none was learnt."""
+
+    scores: Mapping[str, float]
+    failures: tuple[str, ...] = ()
+
+
+def run_round(contestant: Contestant, contexts: Sequence[Context], seed: int, begin: BeginStage) -> Round:
+    """Learn the passages together, answer their questions, and decode a batch; seconds are wall-clock time.
+
+    Passages whose training failed take time, and count as no inner loop.
+    """
     records = contestant.measure(contexts, seed, begin)
+    learnt = [record for record in records if not record.failure]
+    failures = tuple(f"{record.title}: {record.failure}" for record in records if record.failure)
+    if not learnt:
+        return Round({}, failures)
     learning = sum(record.seconds_to_write + record.seconds_to_train for record in records)
-    answers = sum(len(record.answers) for record in records)
+    answers = sum(len(record.answers) for record in learnt)
     scores = {
         "seconds_per_answer": sum(record.seconds_to_answer for record in records) / max(1, answers),
         "decoded_tokens_per_second": _decoding(contestant, contexts, begin),
+        "inner_loops_per_hour": HOUR * len(learnt) / learning,
+        "seconds_per_passage": learning / len(learnt),
     }
-    if contestant.recipe.mode == "self_edit":
-        scores |= {
-            "inner_loops_per_hour": HOUR * len(records) / learning,
-            "seconds_per_passage": learning / len(records),
-        }
-    return scores
+    return Round(scores, failures)
 
 
 def _decoding(contestant: Contestant, contexts: Sequence[Context], begin: BeginStage) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,10 @@ import jsonschema
 from seal_agent.config import RECIPES, Recipe, recorded_settings
 from seal_agent.errors import InputError
 from seal_agent.evaluation.expected import check_questions
+from seal_agent.evaluation.figure_claims import check_figures
+from seal_agent.evaluation.lm_eval_figures import contradiction
 from seal_agent.evaluation.passages import chose_recipe
+from seal_agent.evaluation.recipe_claims import check_recipe
 from seal_agent.evaluation.rescoring import (
     can_be_graded,
     curves_of_answers,
@@ -26,15 +29,24 @@ from seal_agent.evaluation.rescoring import (
     scores_of_answers,
 )
 from seal_agent.evaluation.results import Measure, RecipeFacts, Results, published_schema, read_results, to_json
+from seal_agent.evaluation.row_claims import check_names, check_rounds, check_row
 from seal_agent.evaluation.samples import Sample, read_samples, unanswered
 from seal_agent.evaluation.statistics import measures_of
-from seal_agent.evaluation.suites import SUITES
+from seal_agent.evaluation.suites import SUITES, contexts_of
 
 TOLERANCE = 1e-9
 
 
-def check_submission(path: Path, data: str | None = None) -> tuple[str, ...]:
-    """What was checked, one sentence each. Raises InputError with the reason for a row that does not hold.
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What was checked of a row that holds, and what could not be; phrases that begin in lower case."""
+
+    made: tuple[str, ...]
+    not_made: tuple[str, ...]
+
+
+def check_submission(path: Path, data: str | None = None) -> Checks:
+    """Check a row. Raises InputError with the reason for one that does not hold.
 
     Args:
         data: The suite's passages, where the package has none.
@@ -43,18 +55,32 @@ def check_submission(path: Path, data: str | None = None) -> tuple[str, ...]:
     _check_schema(results, path)
     if results.suite not in SUITES:
         raise InputError(f"{path} is of the suite {results.suite!r}, which there is not; use {', '.join(SUITES)}")
-    checks = ["the file fits the published schema"]
+    suite = SUITES[results.suite]
+    made, not_made = ["the file fits the published schema"], list[str]()
     _check_facts(results)
     _check_means(results)
-    checks.append("the means and intervals follow from the units")
+    made.append("the means and intervals follow from the units")
+    samples: list[Sample] = []
     if results.samples:
         samples = read_samples(path.with_name(results.samples.file), results.samples.sha256)
         _check_counts(results, samples)
-        checks += _check_samples(results, samples)
-        checks += check_questions(results, samples, data)
-    elif SUITES[results.suite].kind != "speed":
+        made += _check_samples(results, samples, not_made)
+        made += check_questions(results, samples, data, not_made)
+    elif suite.kind == "speed":
+        contexts = contexts_of(suite, data, None)
+        check_names(results, contexts, data)
+        check_rounds(results, contexts)
+    else:
         raise InputError(f"{path} names no file of answers, so nothing can be graded again; add the one of the run")
-    return tuple(checks)
+    check_row(results, samples)
+    check_figures(results, samples)
+    made.append("grader, prompts, seeds and figures agree with the rest of the row")
+    if reason := check_recipe(results.recipe, suite):
+        not_made.append(reason)
+    else:
+        made.append(f"the settings are those of the recipe {results.recipe.label}")
+    not_made.append("model, seconds, hardware and versions, which only the run itself can show")
+    return Checks(tuple(made), tuple(not_made))
 
 
 def _check_schema(results: Results, path: Path) -> None:
@@ -125,14 +151,17 @@ def _check_means(results: Results) -> None:
             )
 
 
-def _check_samples(results: Results, samples: Sequence[Sample]) -> list[str]:
+def _check_samples(results: Results, samples: Sequence[Sample], not_made: list[str]) -> list[str]:
     """Raises InputError where scores do not follow from the answers, or a verdict is not the grader's."""
     _check_scores(results, scores_of_answers(results, samples))
     if results.curves != curves_of_answers(results, samples):
         raise InputError("the accuracy matrix does not follow from the answers; the file was changed")
+    if wrong := contradiction(results, samples):
+        raise InputError(f"{wrong}; the file was changed, or graded again: see `seal submit --regrade`")
     checks = [f"the scores of {len(results.units)} units follow from {len(samples)} answers"]
     if not can_be_graded(results):
-        return [*checks, f"the verdicts of the grader {results.grader!r} were not asked for again"]
+        not_made.append(f"the verdicts of the grader {results.grader!r}, which is not asked again")
+        return checks
     _grade_again(results, samples)
     return [*checks, f"all {len(samples)} answers were graded again with the same verdict"]
 

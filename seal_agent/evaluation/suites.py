@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from seal_agent.config import RecipeMode
 from seal_agent.data.bundled import novel
 from seal_agent.data.contexts import read_contexts
 from seal_agent.errors import InputError
@@ -14,6 +15,15 @@ from seal_agent.types import Context
 
 Kind = Literal["passages", "together", "continual", "arc", "speed", "harm"]
 """How a suite is run: each passage into its own adapter, all into one at once, one after the other, and so on."""
+
+MODES: Mapping[Kind, tuple[RecipeMode, ...]] = {
+    **dict.fromkeys(("passages", "together", "continual"), ("base", "in_context", "retrieval", "self_edit")),
+    "arc": ("base", "ttt", "self_edit"),
+    **dict.fromkeys(("speed", "harm"), ("self_edit",)),
+}
+"""By kind of suite, the modes of recipes that it can run."""
+BUNDLED = "seal_novel"
+"""What rows call the passages of the package."""
 
 
 @dataclass(frozen=True, slots=True)

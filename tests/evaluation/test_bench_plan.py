@@ -138,7 +138,7 @@ def test_a_dry_run_shows_the_units_of_the_suite_and_what_is_learnt(
         "20 tasks, each learnt on its own, 1 seed",
         "2 sequences, 4 questions, 2 passages learnt in each, one after the other, 1 seed",
         "8 passages, 48 questions, each learnt on its own, 1 seed",
-        "3 rounds, 24 questions, 4 passages learnt in each, 1 seed",
+        "3 rounds, 24 questions, 4 passages learnt in each, 3 seeds",
         "2 passages, 12 questions, each learnt on its own, 1 seed",
         "2 passages, 12 questions, nothing learnt, 1 seed",
     ]

@@ -33,7 +33,7 @@ def test_harm_is_measured_against_the_base_model(tmp_path: Path, tiny_base: Base
     assert 0 <= results.measures["changed_answers"].value <= 1
     assert "portability" in results.measures
     assert not results.higher_is_better
-    assert "the questions are those about 2 passages" in " ".join(check_submission(path))
+    assert "the questions are those about 2 passages" in " ".join(check_submission(path).made)
     assert regrade(path).changed == 0
     assert to_json(read_results(path)) == to_json(results)
     ported = sum(len(portability_questions(context.title)) for context in plan.contexts[:2])

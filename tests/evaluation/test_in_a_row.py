@@ -53,7 +53,7 @@ def test_passages_that_fill_no_sequence_do_not_make_the_row_fail(tmp_path: Path,
     wanted = in_a_row(tmp_path, "rows", passages=5, limit=3)
     path, results = run(plan_run(wanted), tiny_base, HFEngine(tiny_base))
     assert results.data.units == 2
-    assert "the questions are those of 2 sequences" in " ".join(check_submission(path, wanted.data))
+    assert "the questions are those of 2 sequences" in " ".join(check_submission(path, wanted.data).made)
 
 
 def test_a_stopped_sequence_goes_on_behind_its_last_edit(
@@ -90,7 +90,7 @@ def test_answers_to_other_questions_are_not_used_again(tmp_path: Path, tiny_base
         row["questions"][0]["answer"] = ["something else"]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     path, results = run(plan_run(wanted), tiny_base, HFEngine(tiny_base))
-    assert "the questions are those of 1 sequences" in " ".join(check_submission(path, wanted.data))
+    assert "the questions are those of 1 sequences" in " ".join(check_submission(path, wanted.data).made)
     assert results.samples
     answers = read_samples(path.with_name(results.samples.file), results.samples.sha256)
     assert {sample.golds for sample in answers} == {("something else",)}

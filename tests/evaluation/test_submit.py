@@ -47,7 +47,7 @@ def change_answers(path: Path, edit: Callable[[Any], Any]) -> None:
 
 
 def test_an_honest_row_is_accepted_with_what_was_checked(row: Path) -> None:
-    checks = check_submission(row)
+    checks = check_submission(row).made
     assert "all 48 answers were graded again with the same verdict" in checks
     assert "the questions are those of 8 passages of the suite" in checks
 
@@ -268,7 +268,7 @@ def test_a_row_without_what_ranks_it_makes_no_site(row: Path) -> None:
 
 def test_outputs_of_puzzles_are_compared_with_the_tasks(tmp_path: Path) -> None:
     row = arc_row(tmp_path)
-    assert "the questions are those of 3 tasks of the suite" in check_submission(row)
+    assert "the questions are those of 3 tasks of the suite" in check_submission(row).made
     stored = read_results(row).samples
     assert stored
     answers = row.with_name(stored.file)

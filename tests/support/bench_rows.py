@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from seal_agent.arc.text import format_attempts
+from seal_agent.config import RECIPES
 from seal_agent.data.bundled import novel
-from seal_agent.evaluation.asked import arc_hash, arc_tasks
+from seal_agent.evaluation.asked import arc_hash, arc_prompt_hash, arc_tasks
 from seal_agent.evaluation.assemble import Measured, Setting, assemble
 from seal_agent.evaluation.contestant import prompt_hash
 from seal_agent.evaluation.passages import choose_passages, data_hash, unit_id
+from seal_agent.evaluation.recipe_claims import settings_of
 from seal_agent.evaluation.results import (
     DataFacts,
     ModelFacts,
@@ -52,7 +54,6 @@ def novel_row(
             Sample(
                 unit_id(context), 0, question.text, question.golds,
                 question.golds[0] if number < right[i % len(right)] else "nobody knows", Verdict.UNGRADED,
-                prompt_tokens=40,
             ),
             grader,
         )
@@ -67,7 +68,9 @@ def novel_row(
     setting = Setting(
         SUITES["novel_n1"],
         ModelFacts("owner/model", "f" * 64, 1000, "float32", "hf"),
-        RecipeFacts(recipe, mode, {"answer": {"max_tokens": 64}}),
+        RecipeFacts(
+            recipe, mode, settings_of(RECIPES[recipe]) if recipe in RECIPES else {"answer": {"max_tokens": 64}}
+        ),
         (0,),
         DataFacts("seal_novel", data_hash(contexts), len(contexts), len(samples), 0),
         "lexical",
@@ -82,7 +85,7 @@ def three_rows(folder: Path) -> list[Path]:
     return [
         novel_row(folder, "base", [0, 1], mode="base", figures={"seconds_per_passage": 0.0, "seconds_per_answer": 1.0}),
         novel_row(folder, "in_context", [3, 2], mode="in_context", figures={"seconds_per_passage": 0.0}),
-        novel_row(folder, "default", [6, 5], figures={"seconds_per_passage": 115.0, "adapters_per_hour": 31.0}),
+        novel_row(folder, "default", [6, 5], figures={"seconds_per_passage": 115.0, "adapters_per_hour": 31.304348}),
     ]
 
 
@@ -109,8 +112,9 @@ def arc_row(folder: Path) -> Path:
     answers = path.with_name(path.stem + SUFFIX)
     stored = SamplesFile(answers.name, write_samples(samples, answers), len(samples))
     setting = Setting(
-        SUITES["arc_toy"], ModelFacts("m", "f" * 64, 1, "float32", "hf"), RecipeFacts("base", "base", {}), (0,),
-        DataFacts("seal_arc_toy", arc_hash(tasks), 3, len(samples), 0), "exact match", "p",
+        SUITES["arc_toy"], ModelFacts("m", "f" * 64, 1, "float32", "hf"),
+        RecipeFacts("base", "base", settings_of(RECIPES["base"])), (0,),
+        DataFacts("seal_arc_toy", arc_hash(tasks), 3, len(samples), 0), "exact match", arc_prompt_hash(),
     )  # fmt: skip
     write_results(assemble(setting, Measured(units, {}), RUN, stored), path)
     return path

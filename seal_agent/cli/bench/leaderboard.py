@@ -62,10 +62,13 @@ def submit(
     with console.waiting("grading answers again", quiet=as_json):
         checks = check_submission(file, str(data) if data else None)
     if as_json:
-        print_json(file=str(file), accepted=True, checks=list(checks))
+        print_json(file=str(file), accepted=True, checks=list(checks.made), not_checked=list(checks.not_made))
         return
-    for check in checks:
-        console.out.print(f"✓ {check}", markup=False)
+    tick = _printable("✓", "ok:")
+    for check in checks.made:
+        console.out.print(f"{tick} {check}", markup=False)
+    for check in checks.not_made:
+        console.out.print(f"- not checked: {check}", markup=False)
     console.out.print("The row holds. Add it below benchmarks/results/board/ in a pull request.", markup=False)
 
 
@@ -95,3 +98,12 @@ def _regrade(place: Path, as_json: bool) -> None:
         console.out.print(f"{row.path}: {what}", markup=False, soft_wrap=True)
     for reason in left.values():
         console.err.print(f"left as it is: {reason}", style="yellow", markup=False)
+
+
+def _printable(sign: str, otherwise: str) -> str:
+    """The sign where the output's encoding has it, which that of a pipe may not."""
+    try:
+        sign.encode(console.out.encoding)
+    except UnicodeEncodeError:
+        return otherwise
+    return sign

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from seal_agent.evaluation.assemble import Measured
 from seal_agent.evaluation.contestant import BeginStage, Contestant
 from seal_agent.evaluation.journal import Journal
@@ -35,10 +37,18 @@ def run(
 
 
 def _speed(contestant: Contestant, plan: Plan, journal: Journal, begin: BeginStage) -> Measured:
-    rows = []
-    for number in range(plan.limit or 1):
-        if str(number) not in journal:
-            journal.add(str(number), run_round(contestant, plan.contexts[: plan.size], number, begin))
-        rows.append(journal[str(number)])
-    units = tuple(Unit(str(number), f"round {number + 1}", row) for number, row in enumerate(rows))
-    return Measured(units, {"passages_at_once": float(plan.size)})
+    """Each round with its own seed. Older journals have the scores of a round alone."""
+    rounds = []
+    for seed in plan.seeds:
+        if str(seed) not in journal:
+            journal.add(str(seed), asdict(run_round(contestant, plan.contexts[: plan.size], seed, begin)))
+        row = journal[str(seed)]
+        rounds.append(row if "scores" in row else {"scores": row, "failures": []})
+    titles = [f"round {seed + 1}" for seed in plan.seeds]
+    units = tuple(
+        Unit(str(seed), title, row["scores"])
+        for seed, title, row in zip(plan.seeds, titles, rounds, strict=True)
+        if row["scores"]
+    )
+    failures = [f"{title}: {why}" for title, row in zip(titles, rounds, strict=True) for why in row["failures"]]
+    return Measured(units, {"passages_at_once": float(plan.size)}, failures=tuple(failures))

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from seal_agent.config import ArcConfig, InnerLoopConfig, SelfEditConfig, VLLMConfig
+from seal_agent.config import AnswerConfig, ArcConfig, InnerLoopConfig, RecipeMode, SelfEditConfig, VLLMConfig
 from seal_agent.errors import InputError
+from seal_agent.evaluation.recipe_claims import LEARNS
 from seal_agent.integrations.lm_eval.arguments import known_names
 
 Changes = dict[str, Any]
@@ -16,6 +17,14 @@ _ANSWERS = frozenset(("answer_style", "least_confidence", "policy", "format"))
 _OF_RECIPES = frozenset(
     field.name for config in (InnerLoopConfig, SelfEditConfig, VLLMConfig) for field in fields(config)
 )
+_NAMES = {
+    AnswerConfig: frozenset(("answer_style", "least_confidence")),
+    SelfEditConfig: frozenset(field.name for field in fields(SelfEditConfig)) | {"format", "policy"},
+    InnerLoopConfig: frozenset(field.name for field in fields(InnerLoopConfig)),
+    VLLMConfig: frozenset(field.name for field in fields(VLLMConfig)),
+}
+"""By what they belong to, the settings that `--set` may change."""
+_OF_ARC_EDITS = frozenset(("temperature", "top_p", "policy"))
 _OF_ARC = frozenset(field.name for field in fields(ArcConfig)) - {"attempts"}  # ARC's own rule
 _INSTEAD = {
     "seed": "--seeds",
@@ -47,3 +56,23 @@ def check_changes(changes: Mapping[str, Any], arc: bool = False) -> None:
         if name in _OF_ARC:
             raise InputError(f"--set {name} belongs to the suites of ARC; leave it out")
         raise InputError(f"--set changes a recipe, and {name} is none of its settings; leave it out")
+
+
+def check_effect(changes: Mapping[str, Any], mode: RecipeMode, engine: str, arc: bool = False) -> None:
+    """Raises InputError for a setting that changes nothing of a run, and would yet make another row of it.
+
+    Args:
+        mode: The recipe's.
+        engine: What answers.
+    """
+    for name in changes:
+        if name in _NAMES[AnswerConfig] and (arc or mode != "self_edit"):
+            raise InputError(f"--set {name} is how an adapter answers questions, and this run has none; leave it out")
+        if name in _NAMES[SelfEditConfig] and (mode != "self_edit" or (arc and name not in _OF_ARC_EDITS)):
+            raise InputError(f"--set {name} is how notes are written, and this run writes none; leave it out")
+        if name in _NAMES[InnerLoopConfig] and mode not in LEARNS:
+            raise InputError(f"--set {name} is how an adapter is trained, and this run trains none; leave it out")
+        if name in _NAMES[VLLMConfig] and engine != "vllm":
+            raise InputError(
+                f"--set {name} is how vLLM is started, and {engine} answers; leave it out, or use --engine vllm"
+            )

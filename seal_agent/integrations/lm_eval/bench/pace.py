@@ -124,8 +124,8 @@ def _of_harm(plan: Plan, done: Collection[str]) -> Iterator[Work]:
 
 def _of_speed(plan: Plan, done: Collection[str]) -> Iterator[Work]:
     contexts = plan.contexts[: plan.size]
-    for number in range(plan.limit or 1):
-        if str(number) not in done:
+    for seed in plan.seeds:
+        if str(seed) not in done:
             yield Work(len(contexts), len(contexts), _questions(contexts) + DECODED_ROWS)
 
 

@@ -12,10 +12,10 @@ from seal_agent.base_model.loading import DEFAULT_MODEL
 from seal_agent.config import RECIPES, Recipe, recipe_named
 from seal_agent.errors import InputError
 from seal_agent.evaluation.asked import arc_tasks, learnt_and_reference, sequences_of
-from seal_agent.evaluation.suites import Suite, contexts_of, suite_named
+from seal_agent.evaluation.suites import MODES, Suite, contexts_of, suite_named
 from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.integrations.lm_eval.arguments import read_arguments
-from seal_agent.integrations.lm_eval.bench.changes import Changes, check_changes
+from seal_agent.integrations.lm_eval.bench.changes import Changes, check_changes, check_effect
 from seal_agent.recipes.runs import RECIPE as RUN_RECIPE
 from seal_agent.recipes.runs import is_run
 from seal_agent.self_edits.formats.registry import is_model_written
@@ -136,7 +136,8 @@ class Plan:
     def name(self) -> str:
         """The name of the files that the run writes."""
         limit = len(self.contexts) if self.suite.kind == "passages" else self.request.limit
-        seeds = f"-{len(self.seeds)}seeds" if len(self.seeds) > 1 else ""
+        several = len(self.seeds) > 1 and self.suite.kind != "speed"
+        seeds = f"-{len(self.seeds)}seeds" if several else ""
         return f"{self._stem}{f'-{limit}' if limit else ''}{seeds}"
 
     @property
@@ -177,7 +178,9 @@ def plan_run(request: BenchRequest) -> Plan:
             learnt_and_reference(contexts, request.limit or suite.limit or 1)
         if suite.kind in ("together", "continual", "speed") and len(contexts) < size:
             raise InputError(f"{suite.name} needs {size} passages, but there are {len(contexts)}; give more, or --size")
-    plan = Plan(request, suite, recipe, tuple(contexts), tuple(range(request.seeds)), size)
+    rounds = request.limit or suite.limit or 1
+    seeds = tuple(range(rounds if suite.kind == "speed" else request.seeds))
+    plan = Plan(request, suite, recipe, tuple(contexts), seeds, size)
     return plan if plan.learns else replace(plan, seeds=(0,))  # nothing is drawn where nothing is learnt
 
 
@@ -193,10 +196,7 @@ def _passages_wanted(suite: Suite, limit: int | None, size: int) -> int | None:
 
 def _check_mode(suite: Suite, recipe: Recipe, name: str) -> None:
     arc = suite.kind == "arc"
-    allowed = {"arc": ("base", "ttt", "self_edit"), "harm": ("self_edit",), "speed": ("self_edit",)}.get(
-        suite.kind, ("base", "in_context", "retrieval", "self_edit")
-    )
-    if recipe.mode not in allowed:
+    if recipe.mode not in MODES[suite.kind]:
         fit = "base, ttt, default or paper" if arc else "one that learns, such as default or paper"
         fit = fit if arc or suite.kind in ("harm", "speed") else "one for passages, such as default"
         raise InputError(f"the recipe {name} ({recipe.mode}) does not fit the suite {suite.name}; use {fit}")
@@ -218,6 +218,14 @@ def _check_effect(request: BenchRequest, suite: Suite, recipe: Recipe) -> None:
         raise InputError(f"{suite.name} learns as many passages as --size says; give --size in place of --limit")
     if request.size and suite.sizes == (1,):
         raise InputError(f"{suite.name} learns every unit on its own, so that --size changes nothing; leave it out")
+    if request.seeds > 1 and suite.kind == "speed":
+        raise InputError("every round of speed has a seed of its own; give --limit in place of --seeds")
+    _check_notes(request, suite, recipe)
+    check_effect(request.changes, recipe.mode, request.engine, arc=suite.kind == "arc")
+
+
+def _check_notes(request: BenchRequest, suite: Suite, recipe: Recipe) -> None:
+    """Raises InputError for --notes where no format is one prompt."""
     if "per_format" not in request.changes:
         return
     if suite.kind == "arc" or recipe.mode != "self_edit" or not any(map(is_model_written, recipe.self_edit.formats)):

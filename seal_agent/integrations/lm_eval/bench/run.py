@@ -12,6 +12,7 @@ from seal_agent.config import recorded_settings
 from seal_agent.errors import InputError
 from seal_agent.evaluation.asked import (
     arc_hash,
+    arc_prompt_hash,
     arc_tasks,
     harm_hash,
     learnt_and_reference,
@@ -36,7 +37,7 @@ from seal_agent.evaluation.rescoring import EXACT_GRADER
 from seal_agent.evaluation.results import DataFacts, Results, SamplesFile, Unit, write_results
 from seal_agent.evaluation.samples import SUFFIX, Sample, unanswered, write_samples
 from seal_agent.evaluation.scoring import unit_scores
-from seal_agent.evaluation.suites import contexts_of
+from seal_agent.evaluation.suites import BUNDLED, contexts_of
 from seal_agent.evaluation.verdicts import grader_name
 from seal_agent.generation.engines import make_engine
 from seal_agent.integrations.lm_eval.arguments import read_arguments
@@ -45,7 +46,7 @@ from seal_agent.integrations.lm_eval.bench.evaluate import evaluate
 from seal_agent.integrations.lm_eval.bench.plan import Plan, lm_eval_arguments
 from seal_agent.integrations.lm_eval.bench.seen import Seen, seen_by
 from seal_agent.outer_loop.policy import policy_hash
-from seal_agent.types import Context, content_hash
+from seal_agent.types import Context
 
 
 def run_suite(plan: Plan, begin: BeginStage, contestant: Contestant | None = None) -> tuple[Path, Results]:
@@ -130,11 +131,13 @@ def _setting(plan: Plan, contestant: Contestant) -> Setting:
     return Setting(
         plan.suite,
         model_facts(contestant.base, request.engine),
-        recipe_facts(name, plan.recipe, changes),
+        recipe_facts(name, plan.recipe, changes, contestant.corpus if plan.recipe.mode == "retrieval" else None),
         plan.seeds,
         data,
         grader,
-        prompt_hash(plan.recipe.answer.max_tokens) if plan.suite.kind != "arc" else content_hash("arc"),
+        prompt_hash(plan.recipe.answer.max_tokens)
+        if plan.suite.kind != "arc"
+        else arc_prompt_hash(read_arguments(lm_eval_arguments(request, plan.recipe)).arc.style),
     )
 
 
@@ -152,7 +155,7 @@ def _hash(plan: Plan) -> str:
 def _data_name(plan: Plan) -> str:
     if plan.request.data:
         return Path(plan.request.data).name
-    return plan.suite.task or "seal_novel"
+    return plan.suite.task or BUNDLED
 
 
 def _run_task(plan: Plan, contestant: Contestant, journal: Journal, seen: Seen) -> tuple[Measured, list[Sample]]:
@@ -166,7 +169,8 @@ def _run_task(plan: Plan, contestant: Contestant, journal: Journal, seen: Seen) 
         for unit, found in scores.items()
         if found
     )
-    figures = _arc_figures(journal, len(scores) * len(plan.seeds)) if arc else cost_figures(run.records)
+    passages = plan.size if plan.suite.kind == "together" else 1
+    figures = _arc_figures(journal, len(scores) * len(plan.seeds)) if arc else cost_figures(run.records, passages)
     if plan.recipe.mode == "retrieval":
         figures["passages_searched"] = float(len(contestant.corpus))
     failures = [f"{record.title}: {record.failure}" for record in run.records if record.failure]
