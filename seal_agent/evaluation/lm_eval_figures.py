@@ -23,8 +23,10 @@ def contradiction(results: Results, samples: Sequence[Sample]) -> str:
     task = SUITES[results.suite].task
     if other := next((name for name in results.results if name != task), ""):
         return f"lm-eval's figures are of the task {other}, but {results.suite} has {task or 'none'}"
+    if task not in results.results:
+        return ""
     expected = _figures(results, samples)
-    for name, value in results.results.get(task, {}).items():
+    for name, value in results.results[task].items():
         if name in ("name", "alias"):
             continue
         if name not in expected:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from seal_agent.arc.grids import STYLES
+from seal_agent.arc.grids import STYLES, Grid
 from seal_agent.data.bundled import novel
 from seal_agent.errors import InputError
 from seal_agent.evaluation.asked import arc_prompt_hash
@@ -21,7 +22,7 @@ from seal_agent.evaluation.samples import Sample
 from seal_agent.evaluation.speed import HOUR
 from seal_agent.evaluation.suites import BUNDLED, SUITES, Suite
 from seal_agent.evaluation.verdicts import grader_name
-from seal_agent.types import Context
+from seal_agent.types import Context, Verdict
 
 _CLOSE = 1e-9
 
@@ -32,9 +33,8 @@ def check_row(results: Results, samples: Sequence[Sample]) -> None:
     _check_grader(results, suite)
     if results.prompt_hash != _prompts_of(results, suite):
         raise InputError("prompt_hash is not that of this version's prompts: it was changed, or made with other ones")
-    seeds = {sample.seed for sample in samples if sample.unit != BASE_UNIT}
-    if (samples and seeds - set(results.seeds)) or (results.recipe.mode not in LEARNS and results.seeds != [0]):
-        raise InputError(f"the seeds are {results.seeds}, which are not those of the answers; the file was changed")
+    if results.recipe.mode not in LEARNS and results.seeds != [0]:
+        raise InputError(f"the seeds are {results.seeds}, although nothing is drawn; the file was changed")
     try:
         datetime.fromisoformat(results.run.date)
     except ValueError as err:
@@ -45,6 +45,25 @@ def check_row(results: Results, samples: Sequence[Sample]) -> None:
     first = [sample for sample in samples if sample.seed == results.seeds[0]]
     if results.n_samples and results.n_samples != {suite.task: len(first)}:
         raise InputError(f"n_samples is {results.n_samples}, but there are {len(first)} answers; the file was changed")
+
+
+def check_samples(results: Results, samples: Sequence[Sample]) -> None:
+    """Raises InputError for answers that cannot be scored, or that are of other seeds."""
+    seeds = {sample.seed for sample in samples if sample.unit != BASE_UNIT}
+    if seeds != set(results.seeds):
+        raise InputError(f"the seeds are {results.seeds}, but the answers are of {sorted(seeds)}; the file was changed")
+    arc = SUITES[results.suite].kind == "arc"
+    for sample in samples:
+        if sample.direct not in ("", *Verdict) or not sample.golds or (arc and not _is_grid(sample.golds[0])):
+            raise InputError(f"the answer to {sample.question!r} cannot be scored; the file was changed")
+
+
+def _is_grid(text: str) -> bool:
+    try:
+        Grid.of(json.loads(text))
+    except (ValueError, TypeError, IndexError, InputError):
+        return False
+    return True
 
 
 def _check_grader(results: Results, suite: Suite) -> None:

@@ -29,7 +29,7 @@ from seal_agent.evaluation.rescoring import (
     scores_of_answers,
 )
 from seal_agent.evaluation.results import Measure, RecipeFacts, Results, published_schema, read_results, to_json
-from seal_agent.evaluation.row_claims import check_names, check_rounds, check_row
+from seal_agent.evaluation.row_claims import check_names, check_rounds, check_row, check_samples
 from seal_agent.evaluation.samples import Sample, read_samples, unanswered
 from seal_agent.evaluation.statistics import measures_of
 from seal_agent.evaluation.suites import SUITES, contexts_of
@@ -63,6 +63,7 @@ def check_submission(path: Path, data: str | None = None) -> Checks:
     samples: list[Sample] = []
     if results.samples:
         samples = read_samples(path.with_name(results.samples.file), results.samples.sha256)
+        check_samples(results, samples)
         _check_counts(results, samples)
         made += _check_samples(results, samples, not_made)
         made += check_questions(results, samples, data, not_made)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from seal_agent.evaluation.leaderboard.site import entries_of
 from seal_agent.evaluation.passages import choose_passages
 from seal_agent.evaluation.ranking import Entry, rankings
 from seal_agent.evaluation.results import Results, read_results
+from seal_agent.evaluation.samples import read_samples, write_samples
 from seal_agent.evaluation.submit import check_submission
 from seal_agent.generation.hf import HFEngine
 from seal_agent.integrations.lm_eval.bench.plan import plan_run
@@ -88,6 +90,7 @@ def row(tmp_path: Path) -> Path:
         (lambda v: v.update(grader="model: 0123"), "there is no grader 'model: 0123'"),
         (lambda v: v.update(suite="squad_n1"), "the passages are the bundled ones"),
         (lambda v: v.update(seeds=[]), "seeds"),
+        (lambda v: v.update(seeds=[7]), r"the seeds are \[7\], but the answers are of \[0\]"),
         (lambda v: v["run"].update(date="yesterday"), "which is no date"),
     ],
 )
@@ -104,6 +107,20 @@ def test_answers_outside_the_folder_of_the_row_are_refused_when_it_is_read(row: 
         check_submission(row)
     with pytest.raises(InputError, match=r"samples\.file"):
         entries_of([row])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"golds": ()}, {"golds": ("no grid",)}, {"golds": ("[[1], 2]",)}, {"direct": "yes"}]
+)
+def test_answers_that_cannot_be_scored_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    row = arc_row(tmp_path)
+    stored = read_results(row).samples
+    assert stored
+    answers = row.with_name(stored.file)
+    samples = [replace(sample, **changes) for sample in read_samples(answers, stored.sha256)]
+    change(row, lambda value: value["samples"].update(sha256=write_samples(samples, answers)))
+    with pytest.raises(InputError, match="cannot be scored"):
+        check_submission(row)
 
 
 def test_what_was_not_checked_is_said_so(row: Path) -> None:
