@@ -63,8 +63,6 @@ def restore(file: Path, home: Path) -> Ledger:
     """Unpack a backup into a new or empty home, after every part of it was checked. Raises InputError, StoreError."""
     if os.path.exists(home / DATABASE) or os.path.exists(home / "adapters"):
         raise InputError(f"{home} holds a store already; give another by --home, or move that one away")
-    if not file.is_file():
-        raise StoreError(f"there is no file {file}; give a file of `seal backup`")
     draft = home / f"{RESTORING}{uuid.uuid4().hex}"
     try:
         home.mkdir(parents=True, exist_ok=True)
