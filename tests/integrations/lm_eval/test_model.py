@@ -12,7 +12,6 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import files
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,7 +39,7 @@ from seal_agent.integrations.lm_eval.command import run_lm_eval
 from seal_agent.integrations.lm_eval.model import SealLM
 from seal_agent.integrations.lm_eval.tasks import UNANSWERED, tasks_folder
 from seal_agent.training import train as inner_loop
-from seal_agent.types import Verdict
+from seal_agent.types import Completion, Verdict
 
 ROOT = Path(__file__).parents[3]
 PTH = ROOT / "seal_agent" / "integrations" / "lm_eval" / "hook.pth"
@@ -315,7 +314,7 @@ def test_modes_see_what_they_should(tiny_base: BaseModel, monkeypatch: pytest.Mo
 
     def spy(self: Any, given: Any, sampling: Any, *rest: Any) -> list[Any]:
         prompts.extend(prompt[-1].content for prompt in given)
-        return [SimpleNamespace(text="A fact about towns.") for _ in given]
+        return [Completion("A fact about towns.", 5, 9, "stop") for _ in given]
 
     monkeypatch.setattr(HFEngine, "generate", spy)
     for mode in ("base", "in_context", "passage", "self_edit"):
@@ -497,7 +496,7 @@ def test_an_evaluation_reports_both_means_with_their_errors(tiny_base: BaseModel
 
     manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata={"limit_contexts": 2})
     lm = SealLM(tiny_base, mode="base")
-    lm.engine.generate = lambda prompts, *_: [SimpleNamespace(text="18:40 with damson lacquer") for _ in prompts]
+    lm.engine.generate = lambda prompts, *_: [Completion("18:40 with damson lacquer", 5, 9, "stop") for _ in prompts]
     result = simple_evaluate(lm, tasks=["seal_novel"], task_manager=manager)
     scores = result["results"]["seal_novel"]
     assert scores["acc,none"] == pytest.approx(2 / 12)
