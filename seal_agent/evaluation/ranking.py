@@ -22,16 +22,13 @@ class Entry:
 class RankedEntry:
     """A row in its ranking.
 
-    `rank` is 1 + the number of rows that are statistically better; None for a row of too few units to be told from
-    any other. The gain is over the base model of the same
-    weights; the shares are of what the same model reaches with the passage, or with retrieval, in its prompt.
+    `rank` is 1 + the number of rows that are statistically better; None for a row of too few units to be told from any
+    other. The gain is over the base model of the same weights.
     """
 
     entry: Entry
     rank: int | None
     gain: Comparison | None
-    share_of_in_context: float | None
-    share_of_retrieval: float | None
 
     @property
     def results(self) -> Results:
@@ -74,15 +71,9 @@ def _ranked(entry: Entry, group: Sequence[Entry]) -> RankedEntry:
     results = entry.results
     enough = results.measures[results.primary].count >= MIN_CERTAIN
     better = sum(is_better(other.results, results) for other in group if other is not entry)
-    base = _rival(group, results, "base")
+    base = _base_of(group, results)
     gain = compare(results.units, base.units, results.primary) if base and base is not results else None
-    return RankedEntry(
-        entry,
-        1 + better if enough else None,
-        gain,
-        _share(results, _rival(group, results, "in_context")),
-        _share(results, _rival(group, results, "retrieval")),
-    )
+    return RankedEntry(entry, 1 + better if enough else None, gain)
 
 
 def is_better(first: Results, second: Results) -> bool:
@@ -98,12 +89,14 @@ def _signed(results: Results) -> float:
     return value if results.higher_is_better else -value
 
 
-def _rival(group: Sequence[Entry], results: Results, mode: str) -> Results | None:
-    """The best row of this mode with the same weights; see `of_one_corpus`."""
+def _base_of(group: Sequence[Entry], results: Results) -> Results | None:
+    """The best row of the base model with the same weights."""
     rows = [
-        e.results for e in group if e.results.recipe.mode == mode and e.results.model.identity == results.model.identity
+        e.results
+        for e in group
+        if e.results.recipe.mode == "base" and e.results.model.identity == results.model.identity
     ]
-    return max(of_one_corpus(rows, results), key=_signed, default=None)
+    return max(rows, key=_signed, default=None)
 
 
 def of_one_corpus(rivals: Sequence[Results], own: Results) -> list[Results]:
@@ -120,9 +113,3 @@ def _corpus(results: Results) -> tuple[float, str]:
     """Size and hash of what was searched; rows of older versions have the size alone."""
     corpus = results.recipe.corpus
     return (corpus.passages, corpus.hash) if corpus else (results.figures.get("passages_searched", 0.0), "")
-
-
-def _share(results: Results, rival: Results | None) -> float | None:
-    if rival is None or rival is results or not rival.measures[rival.primary].value:
-        return None
-    return results.measures[results.primary].value / rival.measures[rival.primary].value

@@ -26,8 +26,9 @@ from seal_agent.evaluation.asked import arc_prompt_hash
 from seal_agent.evaluation.assemble import recipe_facts, run_facts
 from seal_agent.evaluation.contestant import Contestant
 from seal_agent.evaluation.leaderboard.site import entries_of
+from seal_agent.evaluation.leaderboard.standings import Share, standings
 from seal_agent.evaluation.passages import choose_passages
-from seal_agent.evaluation.ranking import Entry, rankings
+from seal_agent.evaluation.ranking import Entry
 from seal_agent.evaluation.results import Results, read_results
 from seal_agent.evaluation.samples import read_samples, write_samples
 from seal_agent.evaluation.submit import check_submission
@@ -167,13 +168,13 @@ def test_shares_of_retrieval_are_taken_within_one_corpus(tmp_path: Path, tiny_ba
     shown = Entry(*run(plan, tiny_base, ScriptedEngine(knows)))
     worse = tmp_path / "worse.json"
     worse.write_text(many.path.read_text())
-    change(worse, lambda value: value["measures"]["contains"].update(value=0.5))
-    (ranking,) = rankings([Entry(worse, read_results(worse)), few, shown])
-    assert {row.results.recipe.label for row in ranking.rows} == {
+    change(worse, lambda value: [unit["scores"].update(contains=0.5) for unit in value["units"]])
+    (board,) = standings([Entry(worse, read_results(worse)), few, shown])
+    assert {row.results.recipe.label for row in board.rows} == {
         "retrieval (40 passages searched)", "retrieval (4 passages searched)", "in_context",
     }  # fmt: skip
-    of_mode = {row.results.recipe.label: row.share_of_retrieval for row in ranking.rows}
-    assert of_mode["in_context"] == 2.0, "of what is found among all passages"
+    of_mode = {row.results.recipe.label: row.of_retrieval for row in board.rows}
+    assert of_mode["in_context"] == Share(2.0, 4), "of what is found among all passages"
     assert of_mode["retrieval (4 passages searched)"] is None
     assert check_submission(many.path)
     with pytest.raises(InputError, match="the row searched 4 passages that are not those of seal_novel"):

@@ -74,7 +74,6 @@ def test_ranks_count_the_rows_that_are_certainly_better(tmp_path: Path) -> None:
     assert first.gain
     assert first.gain.difference.low > 0
     assert base.gain is None
-    assert first.share_of_in_context == pytest.approx(5.5 / 2.5)
 
 
 def test_rows_that_cannot_be_told_apart_share_a_rank(tmp_path: Path) -> None:

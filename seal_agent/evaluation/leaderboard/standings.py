@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from seal_agent.evaluation.ranking import Entry, RankedEntry, Ranking, is_better, rankings
+from seal_agent.evaluation.ranking import Entry, RankedEntry, Ranking, is_better, of_one_corpus, rankings
 from seal_agent.evaluation.results import Results
 
 MOST_MISSING = 0.1
@@ -121,13 +121,17 @@ def _signed(results: Results) -> float:
 
 
 def _rival(own: Results, group: Sequence[RankedEntry], mode: str) -> Results | None:
-    """The row of this mode with the same weights that has most of the own units, the best one of several."""
+    """The row of this mode with the same weights that has most of the own units, the best one of several.
+
+    Retrieval's is of one corpus; see `of_one_corpus`.
+    """
     units = _measured(own).keys()
     rows = [
         row.results
         for row in group
         if row.results.recipe.mode == mode and row.results.model.identity == own.model.identity
     ]
+    rows = of_one_corpus(rows, own)
     return max(rows, key=lambda other: (len(units & _measured(other).keys()), _signed(other)), default=None)
 
 
