@@ -92,10 +92,11 @@ class TestFigures:
         ("label", "column", "row"),
         [
             ("passage in the prompt", 0, "novel_n1-default-in_context-16"),
-            ("passage in the prompt", 1, "squad_n1-default-in_context-32"),
+            ("passage in the prompt", 1, "squad_n1-default-in_context-60"),
             ("BM25 finds the passage", 0, "novel_n1-default-retrieval-16"),
+            ("BM25 finds the passage", 1, "squad_n1-default-retrieval-60"),
             ("learnt, default recipe", 0, "novel_n1-default-default-16-imported"),
-            ("learnt, default recipe", 1, "squad_n1-default-default-32-imported"),
+            ("learnt, default recipe", 1, "squad_n1-default-default-60-imported"),
         ],
     )
     def test_the_table_of_rivals(self, label: str, column: int, row: str) -> None:
