@@ -12,9 +12,13 @@ from seal_agent.errors import StoreError
 
 
 @contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold a lock file; the system lets go of it however its process ends. Raises StoreError."""
-    lock = FileLock(path)
+def locked(path: Path, wait: bool = True, again: bool = False) -> Iterator[None]:
+    """Hold a lock file; the system lets go of it however its process ends. Raises StoreError.
+
+    Args:
+        again: Whether the thread that holds it may take it once more inside.
+    """
+    lock = FileLock(path, is_singleton=again)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=-1 if wait else 0)

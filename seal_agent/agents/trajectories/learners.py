@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from filelock import FileLock
-
-from seal_agent.errors import StoreError
 from seal_agent.store.ledger import Ledger
+from seal_agent.store.locks import locked
 
 
 @contextmanager
@@ -20,14 +18,5 @@ def only_learner(ledger: Ledger, adapter: str) -> Iterator[None]:
     Args:
         adapter: Its name in the whole store.
     """
-    path = ledger.path.parent / "locks" / "learning" / f"{adapter}.lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, is_singleton=True)
-        lock.acquire()
-    except OSError as err:
-        raise StoreError(f"the adapter store cannot be written ({err}); set SEAL_HOME to a writable folder") from err
-    try:
+    with locked(ledger.path.parent / "locks" / "learning" / f"{adapter}.lock", again=True):
         yield
-    finally:
-        lock.release()
