@@ -25,6 +25,8 @@ _BEFORE = 3  # words before the gold among which a negation denies it
 _KOREAN_DENIED = fold("지")  # ends a verb that a negation follows
 _ENDS = "。.!！?？"
 _ONLY = frozenset(["nur", "seulement", "solo", "somente", "только", "alleen"])  # behind "not", no negation
+_PURPOSE = "as om order para per por pour um чтобы щоб"
+"""Of "in order not to", "para no": what is not to happen denies nothing."""
 _MARK = r"[.!?]+(?=\s|$)|(?<!\d)[;:,]|[;:,](?!\d)|[—–()]"
 _JOINTS = {  # that begin a clause without a mark before it
     "en": "that which who whom whose because while although whereas since when where after before unless if but",
@@ -73,6 +75,11 @@ def _is_denied_by_verb(question: str, gold: str, answer: str, language: str) -> 
 
 
 @functools.cache
+def _purpose(language: str) -> frozenset[str]:
+    return frozenset(lexical.words_of(_PURPOSE, language))
+
+
+@functools.cache
 def _borders(language: str) -> re.Pattern[str]:
     joints = _JOINTS.get(language, "").split()
     return re.compile("|".join([_MARK, rf"\b(?:{'|'.join(joints)})\b"]) if joints else _MARK)
@@ -99,7 +106,7 @@ def _is_denial(rest: Sequence[str], wanted: AbstractSet[str], asked: AbstractSet
     for i, word in enumerate(rest):
         if negates_verb(word, language) or tuple(rest[i : i + 2]) == ("no", "longer"):
             behind = [other for other in rest[i + 1 :] if other not in passed_over | wanted]
-            if _ONLY.intersection(rest[i + 1 : i + 2]):
+            if _ONLY.intersection(rest[i + 1 : i + 2]) or _purpose(language).intersection(rest[:i]):
                 return False
             named = [other for other in (*rest[:i], *behind) if lexical.word_match(other, asked, ()) >= ALIKE]
             return bool(named) or not asked or len(behind) <= 1

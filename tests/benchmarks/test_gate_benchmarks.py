@@ -189,7 +189,14 @@ def test_what_is_rejected_offline_is_what_the_gate_rejects(
     questions = [Question(f"What is {i}?", ("x",)) for i in range(8)]
     guard = tuple(Answer(q, "x", Verdict.WRONG if i < wrong else Verdict.CORRECT) for i, q in enumerate(questions))
     names = frozenset(question.text for question in questions)
-    measured = Measured((), guard, (questions[7],), names, perplexity, 10.0, drift)
+    measured = Measured(
+        guard=guard,
+        own=(questions[7],),
+        known_to_parent=names,
+        perplexity=perplexity,
+        base_perplexity=10.0,
+        drift=drift,
+    )
     asked = Question("Who?", ("Lee",))
     before = GradedReply(Answer(asked, "Poe", Verdict.WRONG), Verdict.WRONG)
     after = GradedReply(Answer(asked, "Lee", Verdict.CORRECT), Verdict.CORRECT) if known else before

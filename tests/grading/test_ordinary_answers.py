@@ -57,6 +57,11 @@ RIGHT = [
     ("Quand est-il né ?", "le 4 septembre 1810", "Il est né le 4 sept. 1810."),
     ("Combien est-ce que cela coûte ?", "1 500 euros", "1500 €"),
     ("Сколько судов?", "тридцать пять", "Там 35 судов."),
+    ("What are the shoes made of?", "cork", "The children wear shoes of cork so as not to make noise."),
+    ("¿De qué son los zapatos?", "de corcho", "Los niños llevan zapatos de corcho para no hacer ruido."),
+    ("De quoi sont les chaussures ?", "liège", "Les chaussures sont en liège pour ne pas faire de bruit."),
+    ("Woraus sind die Schuhe?", "Kork", "Die Schuhe sind aus Kork um nicht zu stören."),
+    ("Из чего сделаны туфли?", "пробка", "Туфли сделаны из пробки чтобы не шуметь."),
 ]
 WRONG = [
     ("When does the museum shut?", "7 pm", "It shuts at 7:00 a.m."),
