@@ -40,7 +40,7 @@ def test_each_client_is_answered_by_its_own_adapter(seal: SelfAdaptingModel) -> 
 
 def test_errors_are_counted(seal: SelfAdaptingModel) -> None:
     with serving(seal) as served:
-        measured = measure(served.address, Load("seal", 2), {"nobody": "Imre"}, seconds=0.1, tokens=2, extra={})
+        measured = measure(served.address, Load("seal", 2), {"nobody": "Imre"}, seconds=1.0, tokens=2, extra={})
     assert measured.answers == 0
     assert len(measured.errors) >= 2
     assert "404" in measured.errors[0]
