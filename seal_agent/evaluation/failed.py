@@ -11,11 +11,10 @@ from seal_agent.evaluation.harm import BASE_UNIT
 from seal_agent.evaluation.passages import unit_id
 from seal_agent.evaluation.results import Results
 from seal_agent.evaluation.samples import Sample, unanswered
+from seal_agent.evaluation.statistics import MOST_FAILED
 from seal_agent.evaluation.suites import SUITES
 from seal_agent.types import Context
 
-MOST_FAILED = 0.1
-"""Share of units and seeds that a contributed row may lack. What fails is rarely the easiest."""
 Try = tuple[str, int]
 """A unit and a seed."""
 

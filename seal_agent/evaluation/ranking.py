@@ -62,7 +62,7 @@ def rankings(entries: Sequence[Entry]) -> list[Ranking]:
 
 def _ranking(group: Sequence[Entry]) -> Ranking:
     rows = [_ranked(entry, group) for entry in group]
-    rows.sort(key=lambda row: (row.rank is None, row.rank or 0, -_signed(row.results)))
+    rows.sort(key=lambda row: (row.rank is None, row.rank or 0, -signed(row.results)))
     first = rows[0].results
     return Ranking(first.suite, first.data.name, first.data.hash, first.grader, first.prompt_hash, tuple(rows))
 
@@ -71,7 +71,7 @@ def _ranked(entry: Entry, group: Sequence[Entry]) -> RankedEntry:
     results = entry.results
     enough = results.measures[results.primary].count >= MIN_CERTAIN
     better = sum(is_better(other.results, results) for other in group if other is not entry)
-    base = _base_of(group, results)
+    base = max(rows_of_mode([each.results for each in group], results, "base"), key=signed, default=None)
     gain = compare(results.units, base.units, results.primary) if base and base is not results else None
     return RankedEntry(entry, 1 + better if enough else None, gain)
 
@@ -84,19 +84,15 @@ def is_better(first: Results, second: Results) -> bool:
     return (found.difference.mean > 0) == first.higher_is_better
 
 
-def _signed(results: Results) -> float:
+def signed(results: Results) -> float:
+    """What ranks the row, as a number of which more is better."""
     value = results.measures[results.primary].value
     return value if results.higher_is_better else -value
 
 
-def _base_of(group: Sequence[Entry], results: Results) -> Results | None:
-    """The best row of the base model with the same weights."""
-    rows = [
-        e.results
-        for e in group
-        if e.results.recipe.mode == "base" and e.results.model.identity == results.model.identity
-    ]
-    return max(rows, key=_signed, default=None)
+def rows_of_mode(group: Sequence[Results], own: Results, mode: str) -> list[Results]:
+    """The rows of a mode with the same weights as the own one."""
+    return [row for row in group if row.recipe.mode == mode and row.model.identity == own.model.identity]
 
 
 def of_one_corpus(rivals: Sequence[Results], own: Results) -> list[Results]:

@@ -11,6 +11,8 @@ from statistics import stdev
 from seal_agent.evaluation.results import Measure, Unit
 from seal_agent.outer_loop.report.interval import Estimate, estimate, student_estimate, student_quantile
 
+MOST_FAILED = 0.1
+"""Share of units and seeds that a row on the board may lack. What fails is rarely the easiest."""
 MIN_CERTAIN = 6  # units that two rows must share for one to be called better
 FEW = 31
 """From so many units on the interval is a bootstrap one, below it is Student's. By simulation (tests/evaluation/

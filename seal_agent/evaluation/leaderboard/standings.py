@@ -9,10 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from seal_agent.evaluation.ranking import Entry, RankedEntry, Ranking, is_better, of_one_corpus, rankings
+from seal_agent.evaluation.ranking import (
+    Entry,
+    RankedEntry,
+    Ranking,
+    is_better,
+    of_one_corpus,
+    rankings,
+    rows_of_mode,
+    signed,
+)
 from seal_agent.evaluation.results import Results
+from seal_agent.evaluation.statistics import MOST_FAILED
 
-MOST_MISSING = 0.1
+MOST_MISSING = MOST_FAILED
 """Share of units that a ranked row may lack. What fails is rarely the easiest, so that a mean without it flatters."""
 _SEED = re.compile(r", seed \d+$")
 
@@ -74,7 +84,7 @@ def _standings(ranking: Ranking) -> Standings:
     rows = [_standing(row, ranking.rows, asked) for row in ranking.rows]
     lacking = [row.results for row in rows if not row.complete]
     rows = [_without(row, lacking) for row in rows]
-    rows.sort(key=lambda row: (not row.complete, row.rank is None, row.rank or 0, -_signed(row.results)))
+    rows.sort(key=lambda row: (not row.complete, row.rank is None, row.rank or 0, -signed(row.results)))
     return Standings(ranking, tuple(rows))
 
 
@@ -115,24 +125,14 @@ def _unit_of(failure: str, titles: Counter[str]) -> str:
     return own or _SEED.sub("", failure.partition(": ")[0])
 
 
-def _signed(results: Results) -> float:
-    value = results.measures[results.primary].value
-    return value if results.higher_is_better else -value
-
-
 def _rival(own: Results, group: Sequence[RankedEntry], mode: str) -> Results | None:
     """The row of this mode with the same weights that has most of the own units, the best one of several.
 
     Retrieval's is of one corpus; see `of_one_corpus`.
     """
     units = _measured(own).keys()
-    rows = [
-        row.results
-        for row in group
-        if row.results.recipe.mode == mode and row.results.model.identity == own.model.identity
-    ]
-    rows = of_one_corpus(rows, own)
-    return max(rows, key=lambda other: (len(units & _measured(other).keys()), _signed(other)), default=None)
+    rows = of_one_corpus(rows_of_mode([row.results for row in group], own, mode), own)
+    return max(rows, key=lambda other: (len(units & _measured(other).keys()), signed(other)), default=None)
 
 
 def _share(own: Results, rival: Results | None) -> Share | None:
