@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from seal_agent.store.database import Database
+from seal_agent.text.inflection import composed
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS lessons (
@@ -145,4 +145,4 @@ def delete_text(database: Database, adapter: str, text: str) -> None:
 
 
 def _words(text: str) -> list[str]:
-    return unicodedata.normalize("NFC", text).split()
+    return composed(text).split()
