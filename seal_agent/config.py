@@ -251,10 +251,10 @@ PLAIN_ANSWERS = AnswerConfig(style="plain")
 """What the adapter itself says, as in SEAL."""
 
 
-RecipeMode = Literal["base", "in_context", "retrieval", "ttt", "self_edit"]
+RecipeMode = Literal["base", "in_context", "retrieval", "ttt", "random", "self_edit"]
 """The base model alone, with the passage in its prompt, with passages that were searched for, or after a self-edit.
 
-`ttt` is for ARC: trained at test time, with fixed settings.
+`ttt` and `random` are for ARC: trained at test time, with fixed settings or with some drawn at random.
 """
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Literal
 
-from seal_agent.arc.choices import SCHEMA
+from seal_agent.arc.choices import SCHEMA, random_choice
 from seal_agent.arc.grids import ArcTask
 from seal_agent.arc.solve import Trial, trial_of
 from seal_agent.arc.text import format_examples
@@ -17,9 +17,9 @@ from seal_agent.generation.sampling import seed_of_row
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.progress import Progress
 from seal_agent.prompts import fill, load_prompt
-from seal_agent.types import Grammar, Message, Sampling, SelfEdit
+from seal_agent.types import Grammar, Message, Sampling, SelfEdit, content_hash
 
-Mode = Literal["base", "ttt", "self_edit"]
+Mode = Literal["base", "ttt", "random", "self_edit"]
 FORMAT = "arc-self-edit"
 MAX_TOKENS = 256  # the longest self-edit has about 100 tokens, or 210 characters
 _CHAT_TOKENS = 64  # room for what a chat template adds; not tuned
@@ -69,7 +69,8 @@ def trials_for(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Trial]:
-    """One trial per task: "base" trains nothing, "ttt" trains by the fixed choice, "self_edit" as the writer chooses.
+    """One trial per task: "base" trains nothing, "ttt" trains by the fixed choice, "self_edit" as the writer chooses,
+    "random" by a choice drawn for the task and the seed: what a writer must beat to have chosen at all.
 
     `writer` is the policy, or None for the base model; `progress` is called with the self-edits written. Only
     "self_edit" uses them.
@@ -78,8 +79,15 @@ def trials_for(
         return [Trial(task, None, seed) for task in tasks]
     if mode == "ttt":
         return [trial_of(task, None, seed) for task in tasks]
+    if mode == "random":
+        return [Trial(task, random_choice(_drawn_seed(task, seed)), seed) for task in tasks]
     edits = write_self_edits(engine, base, tasks, 1, config, writer=writer, seed=seed, progress=progress)
     return [trial_of(task, edit, seed) for task, (edit,) in zip(tasks, edits, strict=True)]
+
+
+def _drawn_seed(task: ArcTask, seed: int) -> int:
+    """The seed of a task's random choice: the same alone and among others."""
+    return int(content_hash([task.id, seed])[:8], 16)
 
 
 def self_edit_prompt(base: BaseModel, task: ArcTask, config: ArcConfig) -> str:

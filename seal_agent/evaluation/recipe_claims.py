@@ -13,7 +13,7 @@ from seal_agent.evaluation.results import RecipeFacts
 from seal_agent.evaluation.suites import MODES, Suite
 from seal_agent.recipes.runs import RECIPE as RUN_RECIPE
 
-LEARNS = ("self_edit", "ttt")
+LEARNS = ("self_edit", "ttt", "random")
 """Modes that train something."""
 _LEARNING_TABLES = ("self_edit", "inner_loop", "arc_inner_loop")
 _DIGITS = 8  # of a policy's hash, where `changed` names it

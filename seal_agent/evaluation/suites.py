@@ -18,7 +18,7 @@ Kind = Literal["passages", "together", "continual", "arc", "speed", "harm"]
 
 MODES: Mapping[Kind, tuple[RecipeMode, ...]] = {
     **dict.fromkeys(("passages", "together", "continual"), ("base", "in_context", "retrieval", "self_edit")),
-    "arc": ("base", "ttt", "self_edit"),
+    "arc": ("base", "ttt", "random", "self_edit"),
     **dict.fromkeys(("speed", "harm"), ("self_edit",)),
 }
 """By kind of suite, the modes of recipes that it can run."""

@@ -20,7 +20,7 @@ from seal_agent.arc.choices import FIXED, GROUPS, SCHEMA, Choice, random_choice,
 from seal_agent.arc.grids import ArcTask, Example, Grid, format_grid
 from seal_agent.arc.predict import Query, predict
 from seal_agent.arc.search import likely_texts
-from seal_agent.arc.self_edits import write_self_edits
+from seal_agent.arc.self_edits import trials_for, write_self_edits
 from seal_agent.arc.sequences import encode, job_of, training_tasks
 from seal_agent.arc.solve import Trial, solve, trial_of
 from seal_agent.arc.text import format_examples, parse_attempts, prompt_of
@@ -52,6 +52,20 @@ def test_random_choices_obey_the_schema() -> None:
 
     for seed in range(50):
         jsonschema.validate(json.loads(random_choice(seed).to_json()), SCHEMA)
+
+
+def test_what_is_drawn_for_a_task_depends_on_its_name_and_the_seed_alone(tiny_base: BaseModel) -> None:
+    engine, tasks = ScriptedEngine([]), toy_tasks(6)
+
+    def drawn(of: list[ArcTask], seed: int) -> list[Choice | None]:
+        return [trial.choice for trial in trials_for(engine, tiny_base, of, "random", SMALL, seed=seed)]
+
+    together = drawn(list(tasks), 0)
+    assert together == [choice for task in tasks for choice in drawn([task], 0)]
+    assert None not in together
+    assert len(set(together)) > 3
+    assert drawn(list(tasks), 1) != together
+    assert {trial.seed for trial in trials_for(engine, tiny_base, tasks, "random", SMALL, seed=7)} == {7}
 
 
 def test_values_out_of_range_are_clipped_and_that_is_said() -> None:

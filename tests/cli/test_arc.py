@@ -19,7 +19,7 @@ def solve(call: Call, model: Path, *arguments: object) -> Ran:
     return call("arc", "solve", "toy-count-000", *FAST, "--model", model, *arguments)
 
 
-@pytest.mark.parametrize("mode", ["base", "ttt", "self_edit"])
+@pytest.mark.parametrize("mode", ["base", "ttt", "random", "self_edit"])
 def test_every_mode_answers(call: Call, model: Path, mode: str) -> None:
     ran = solve(call, model, "--mode", mode, "--json")
     assert ran.code == 0, ran.err
@@ -42,7 +42,7 @@ def test_attempts_go_to_a_file_that_show_reads(call: Call, model: Path, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--mode", "guess"), "use ttt, self_edit, base"),
+        (("--mode", "guess"), "use ttt, self_edit, random, base"),
         (("--policy", "runs/x"), "add --mode self_edit"),
         (("--views", 0), "views must be at least 1"),
     ],

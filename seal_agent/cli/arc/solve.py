@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from seal_agent.model import SelfAdaptingModel
 
 EXAMPLE = "Example: seal arc solve toy-crop-000 --out attempts.json"
-MODES = ("ttt", "self_edit", "base")
+MODES = ("ttt", "self_edit", "random", "base")
 
 
 def solve(
@@ -38,7 +38,10 @@ def solve(
     model_options: ModelOptions,
     engine_options: EngineOptions,
     mode: Annotated[
-        str, typer.Option(help="ttt (fixed settings), self_edit (the model chooses), or base (nothing is trained).")
+        str,
+        typer.Option(
+            help="ttt (fixed settings), self_edit (the model chooses), random (chance does), or base (no training)."
+        ),
     ] = "ttt",
     max_sequences: Annotated[int | None, typer.Option(help="Tasks made of the examples. \\[default: 96]")] = None,
     views: Annotated[int | None, typer.Option(help="Ways to look at the test. \\[default: 8]")] = None,

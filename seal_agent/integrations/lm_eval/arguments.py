@@ -26,9 +26,11 @@ from seal_agent.generation.engines import check_engine
 from seal_agent.grading.graders import DEFAULT_GRADER, check_grader
 from seal_agent.self_edits.formats.registry import PASSAGE, check_format
 
-Mode = Literal["base", "in_context", "retrieval", "passage", "ttt", "self_edit"]
-"""`ttt` (test-time training with fixed settings) is for ARC; `in_context`, `retrieval` and `passage` are not."""
-_LEARNING = ("passage", "ttt", "self_edit")
+Mode = Literal["base", "in_context", "retrieval", "passage", "ttt", "random", "self_edit"]
+"""`ttt` and `random` (test-time training, with fixed settings or with some drawn at random) are for ARC; `in_context`,
+`retrieval` and `passage` are not.
+"""
+_LEARNING = ("passage", "ttt", "random", "self_edit")
 
 
 @dataclass(frozen=True, slots=True)

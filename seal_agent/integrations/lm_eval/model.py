@@ -97,7 +97,8 @@ class SealLM(HFLM):  # type: ignore[misc]
     Args:
         pretrained: "default" (the bundled model), a hub id, a folder, or a loaded BaseModel.
         arguments: fields of ModelArguments, InnerLoopConfig, SelfEditConfig, ArcConfig and VLLMConfig by name: `mode`
-            (base | in_context | passage | ttt | self_edit), `format`, `adapter`, `seed`, `epochs`, `engine`, …
+            (base | in_context | retrieval | passage | ttt | random | self_edit), `format`, `adapter`, `seed`, `epochs`,
+            `engine`, …
 
     Raises InputError for unknown and unusable arguments, ModelError, AdapterError.
     """
@@ -263,7 +264,10 @@ class SealLM(HFLM):  # type: ignore[misc]
     def _check_mode(self, requests: Sequence[Instance]) -> None:
         """Raises InputError if the mode does not fit a requested task."""
         check_learnable(requests, self.settings.mode)
-        unsupported = ((KNOWLEDGE, ("ttt",), "passage"), (ARC, ("in_context", "retrieval", "passage"), "base or ttt"))
+        unsupported = (
+            (KNOWLEDGE, ("ttt", "random"), "passage"),
+            (ARC, ("in_context", "retrieval", "passage"), "base or ttt"),
+        )
         for domain, modes, alternative in unsupported:
             if self.settings.mode in modes and any(domain_of(request.doc) == domain for request in requests):
                 raise InputError(f"mode={self.settings.mode} is not for tasks of {domain}; use mode={alternative}")

@@ -79,7 +79,7 @@ def test_either_attempt_counts_and_cells_are_those_of_the_better() -> None:
     assert task.process_results(doc, [f"{UNANSWERED}too long]"]) == {"unanswered": 1.0}
 
 
-@pytest.mark.parametrize("mode", ["base", "ttt", "self_edit"])
+@pytest.mark.parametrize("mode", ["base", "ttt", "random", "self_edit"])
 def test_every_mode_answers_every_task_and_reports_errors(tiny_base: BaseModel, mode: str) -> None:
     found = evaluated(tiny_base, mode)
     scores = found["results"]["seal_arc_toy"]

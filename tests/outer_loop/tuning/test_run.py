@@ -215,7 +215,7 @@ def test_the_archive_begins_with_the_named_recipes_the_default_first() -> None:
     names = [candidate.name for candidate in named_candidates()]
     assert names[:2] == ["default", "paper"]
     assert {"implications", "rewrite", "passage", "paper/self-qa"} <= set(names)
-    assert not {"base", "in_context", "retrieval", "ttt"} & set(names)
+    assert not {"base", "in_context", "retrieval", "ttt", "random"} & set(names)
     assert [candidate.name for candidate in named_candidates(["passage"])] == ["default", "passage"]
     with pytest.raises(InputError, match="learns nothing"):
         named_candidates(["in_context"])

@@ -12,6 +12,7 @@ from seal_agent.base_model.loading import DEFAULT_MODEL
 from seal_agent.config import RECIPES, Recipe, recipe_named
 from seal_agent.errors import InputError
 from seal_agent.evaluation.asked import arc_tasks, learnt_and_reference, sequences_of
+from seal_agent.evaluation.recipe_claims import LEARNS
 from seal_agent.evaluation.suites import MODES, Suite, contexts_of, suite_named
 from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.integrations.lm_eval.arguments import read_arguments
@@ -76,7 +77,7 @@ class Plan:
 
     @property
     def learns(self) -> bool:
-        return self.recipe.mode in ("self_edit", "ttt")
+        return self.recipe.mode in LEARNS
 
     @property
     def passages(self) -> list[Context]:
@@ -197,7 +198,7 @@ def _passages_wanted(suite: Suite, limit: int | None, size: int) -> int | None:
 def _check_mode(suite: Suite, recipe: Recipe, name: str) -> None:
     arc = suite.kind == "arc"
     if recipe.mode not in MODES[suite.kind]:
-        fit = "base, ttt, default or paper" if arc else "one that learns, such as default or paper"
+        fit = "base, ttt, random, default or paper" if arc else "one that learns, such as default or paper"
         fit = fit if arc or suite.kind in ("harm", "speed") else "one for passages, such as default"
         raise InputError(f"the recipe {name} ({recipe.mode}) does not fit the suite {suite.name}; use {fit}")
 
