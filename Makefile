@@ -72,9 +72,15 @@ test-vllm: $(VLLM_STAMP) ## the tests that need vLLM
 zoo: $(STAMP) ## hold 100 small architectures to what docs/zoo.md says of them, and print and write its table
 	$(BIN)/pytest tests/zoo --zoo-table docs/zoo.md
 
-bench: $(STAMP) ## search for the best recipe and confirm it (SQUAD=file.jsonl adds SQuAD), into benchmarks/results/
-	$(BIN)/python benchmarks/recipes.py $(if $(SQUAD),--squad $(SQUAD))
-	$(if $(SQUAD),$(BIN)/seal bench squad_continual --data $(SQUAD) --out benchmarks/results/board)
+RECIPES ?= base in_context retrieval passage implications default
+BOARD := --out benchmarks/results/board
+
+bench: $(STAMP) ## make rows of the leaderboard (SQUAD=file.jsonl adds SQuAD, RECIPES='base default' chooses), about 12 hours on 2 cores
+	@set -e; for recipe in $(RECIPES); do \
+		$(BIN)/seal bench novel_n1 --recipe $$recipe $(BOARD); \
+		$(if $(SQUAD),$(BIN)/seal bench squad_n1 --recipe $$recipe --limit 60 --data $(SQUAD) $(BOARD);) \
+	done
+	$(if $(SQUAD),$(BIN)/seal bench squad_continual --limit 3 --data $(SQUAD) $(BOARD))
 
 bench-speed: $(STAMP) ## measure training and decoding speed (SELF_EDITS=file.jsonl for real self-edits), into benchmarks/results/
 	$(BIN)/python benchmarks/inner_loop.py $(if $(SELF_EDITS),--self-edits $(SELF_EDITS))

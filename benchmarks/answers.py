@@ -4,10 +4,10 @@
     python benchmarks/answers.py --squad squad.jsonl --model gemma-3-270m.gguf --squad-passages 24 36 \\
         --novel-passages 24 36 --out benchmarks/results/answers_gemma.json
 
-The passages are the confirming ones of recipes.py, in the same shuffled order; neither the recipe nor the thresholds
-were chosen on them. Each is learnt on its own and asked its questions twice: as the adapter itself answers, and in a
-few words. Beside it stand the base model, the model with the passage in its prompt, and the paper's passage-only
-protocol.
+The passages are those that the search for the default recipe has not seen, in its shuffled order; neither the recipe
+nor the thresholds were chosen on them. Each is learnt on its own and asked its questions twice: as the adapter itself
+answers, and in a few words. Beside it stand the base model, the model with the passage in its prompt, and the paper's
+passage-only protocol.
 
 Each adapter is also asked what it never learnt: questions of other passages under the same title, of other titles, and
 of general knowledge. The area under the ROC curve says how well `Reply.confidence` tells them from the passage's own.
@@ -21,28 +21,23 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import time
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from parts import recipe_report as report
+from parts import answer_report as report
 from parts import results_file
-from parts.recipe_bench import Bench
-from parts.recipe_candidates import DEFAULT, REFERENCES
-from parts.recipe_rows import EXPLORED, NOVEL, PLAIN, SHORT, SQUAD, Measurements, Row
+from parts.answer_bench import Bench
+from parts.answer_recipes import DEFAULT, REFERENCES
+from parts.answer_rows import EXPLORED, NOVEL, PLAIN, SHORT, SQUAD, Measurements, Row
 
-from seal_agent.adaptation.lesson import job_of, write_lessons
 from seal_agent.answering.recall import Recalled, closed_book, recall_in_full
 from seal_agent.answering.replies import reply_all
 from seal_agent.config import PLAIN_ANSWERS, AnswerConfig
 from seal_agent.errors import AdapterError
-from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.peft_files import read_peft, write_peft
-from seal_agent.training.train import train
 from seal_agent.types import Answer, Context, Question
 
 SAME_TITLE, OTHER, GENERAL = 6, 2, 2  # questions per passage that it does not answer
@@ -72,7 +67,7 @@ class Answering(Measurements):
 
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__(options)
-        self.bench = Bench(self.model, self.seed, self.grader)
+        self.bench = Bench(self.model, self.seed)
         self.adapters: Path | None = options.adapters
 
     def learn(self, domain: str, number: int) -> tuple[LoraAdapter, dict[str, float]]:
@@ -80,21 +75,12 @@ class Answering(Measurements):
         folder = self.adapters and self.adapters / f"{domain}-{number}"
         if folder and (kept := self._kept(folder)):
             return kept
-        base, engine = self.bench.base, self.bench.engine
-        assert DEFAULT.inner_loop
-        started = time.perf_counter()
-        (lesson,) = write_lessons(engine, base, [self.passages[domain][number]], DEFAULT.self_edit, seed=self.seed)
-        written = time.perf_counter()
-        (trained,) = train(base, [job_of(engine, base, lesson, replace(DEFAULT.inner_loop, seed=self.seed))])
-        seconds = {
-            "seconds_to_write": round(written - started, 2),
-            "seconds_to_train": round(time.perf_counter() - written, 2),
-        }
+        adapter, seconds = self.bench.learn(DEFAULT, self.passages[domain][number])
         if folder:
             folder.mkdir(parents=True, exist_ok=True)
-            write_peft(trained.adapter, base.name, base.identity, folder)
+            write_peft(adapter, self.bench.base.name, self.bench.base.identity, folder)
             (folder / "seconds.json").write_text(json.dumps(seconds), encoding="utf-8")
-        return trained.adapter, seconds
+        return adapter, seconds
 
     def _kept(self, folder: Path) -> tuple[LoraAdapter, dict[str, float]] | None:
         try:
@@ -119,7 +105,7 @@ class Answering(Measurements):
                 questions,
                 recall_in_full(self.bench.engine, self.bench.base, asked, AnswerConfig().sampling()),
             )
-        self.add(DEFAULT, [(domain, number)], [row])
+        self.add(DEFAULT, domain, number, row)
 
     def read_again(self, domain: str, number: int) -> None:
         """Make the short answers of a row anew from what was recalled; the row says at which commit they were read."""
@@ -218,9 +204,8 @@ def main() -> None:
             print(f"{domain} {number}  {100 * short:.0f} % direct  {row['title']}", flush=True)
     for recipe in REFERENCES:
         for domain, number in answering.missing(recipe, spans):
-            rows = answering.bench.measure(recipe, [answering.passages[domain][number]], False)
-            answering.add(recipe, [(domain, number)], rows)
-    summary = report.summarise(answering, [DEFAULT], spans)
+            answering.add(recipe, domain, number, answering.bench.measure(recipe, answering.passages[domain][number]))
+    summary = report.summarise(answering, spans)
     summary["confidence"] = _told_apart(answering.rows)
     answering.save(summary=summary)
     print("\n" + report.table(summary))
@@ -266,7 +251,6 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.train_only and not options.adapters:
         parser.error("--train-only needs --adapters, where the adapters are kept")
-    options.grader, options.judge_model, options.judge_url = DEFAULT_GRADER, None, None
     return options
 
 

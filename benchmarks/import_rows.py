@@ -20,8 +20,8 @@ from statistics import fmean
 from typing import Any
 
 from parts import results_file
-from parts.recipe_candidates import DEFAULT
-from parts.recipe_rows import shuffled
+from parts.answer_recipes import DEFAULT
+from parts.answer_rows import shuffled
 
 from seal_agent.base_model.bundled import DEFAULT_HUB_ID
 from seal_agent.base_model.loading import load_model
@@ -45,7 +45,7 @@ COMMANDS = {
 }
 SUITE_OF = {"seal_novel": "novel_n1", "squad": "squad_n1"}
 WAYS = {"base": "base", "fixed": "ttt", "self_edit": "default"}
-"""Ways of arc.py, and the recipes that do the same."""
+"""Ways of that script, and the recipes that do the same."""
 NO_EFFECT = ("continued", "replay")  # on an adapter's first lesson
 
 
@@ -162,7 +162,7 @@ def _seconds(row: dict[str, Any]) -> tuple[float, float]:
 
 
 def _import_arc(options: argparse.Namespace, model: ModelFacts) -> list[Path]:
-    """The ways of arc.py that are recipes. The file has no attempts, so the rows cannot be graded again."""
+    """The ways of a script of before that are recipes. The file has no attempts, so the rows cannot be graded again."""
     file = results_file.read(ARC)
     suite, written = SUITES["arc_toy"], []
     for way, name in WAYS.items():

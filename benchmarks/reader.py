@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from parts import results_file
-from parts.recipe_rows import EXPLORED, NOVEL, SQUAD, shuffled
+from parts.answer_rows import EXPLORED, NOVEL, SQUAD, shuffled
 
 from seal_agent.answering.reader import READING, SHIPPED, train_reader
 from seal_agent.answering.reading import read

@@ -39,10 +39,10 @@ Objective = Literal["sft", "distill", "both"]
 class SelfEditConfig:
     """How the model writes its study notes."""
 
-    formats: Entries = ("evidence",)  # measured, benchmarks/recipes.py; SEAL: implications
+    formats: Entries = ("evidence",)  # measured, docs/measurements.md; SEAL: implications
     per_format: Positive = 1  # SEAL, n=1: one self-edit at a time
     per_sentence: Positive = 3  # questions per sentence in sentence-qa and evidence; not tuned
-    cues: Count = 3  # cues per sentence in evidence; 3 and 8 came out alike in the search of benchmarks/recipes.py
+    cues: Count = 3  # cues per sentence in evidence; 3 and 8 came out alike in the search, docs/measurements.md
     synonyms: Count = 3  # other words for each word of the passage, which vary the truncated cues of evidence
     temperature: ZeroOrMore = 0.5  # at SEAL's 1.0, meant for sampling rivals, a 135M model writes nonsense
     top_p: Share = 0.95  # SEAL, knowledge incorporation
@@ -348,14 +348,14 @@ class ArcConfig:
     """How a task of ARC is trained on and answered."""
 
     style: Literal["compact", "lists"] = "compact"  # half of the tokens of SEAL's lists
-    max_sequences: Positive = 96  # measured on small grids, benchmarks/arc.py; SEAL, ARC: 250
+    max_sequences: Positive = 96  # measured on small grids, docs/measurements.md; SEAL, ARC: 250
     max_steps: Positive = 375  # SEAL, ARC: a self-edit that asks for more is refused
     colours: bool = True  # SEAL, ARC: colours are permuted in every training task
     keep_background: bool = True  # all colours but 0, which most tasks use as background
     views: Positive = 8  # transformed test inputs that vote; not tuned
     symmetries: bool = False  # turn and mirror views too, for adapters that were trained on such tasks
     view_seed: int = 0
-    search: Literal["greedy", "dfs"] = "greedy"  # measured, benchmarks/arc.py: dfs solved the same, twice as slowly
+    search: Literal["greedy", "dfs"] = "greedy"  # measured, docs/measurements.md: dfs solved the same, twice as slowly
     cutoff: BetweenZeroAndOne = 0.1  # least probability of a grid that dfs finds; at 0.1 it finds ten at most
     choice: Literal["vote", "likelihood"] = "vote"  # measured, as above; likelihood always decides ties
     attempts: Positive = 2  # ARC's own rule

@@ -3,7 +3,7 @@
 Each question is written with one sentence in view and answered twice from that sentence. Decoding holds the answers to
 phrases of the sentence: unconstrained, a small model makes up half of them. A question is kept if both answers are the
 same phrase, of the kind that the question asks for. Asked closed-book before and after training, they show whether
-something was learned, not how well a person's questions would be answered; `benchmarks/recipes.py` measures how the two
+something was learned, not how well a person's questions would be answered; docs/measurements.md says how the two
 correlate.
 """
 

@@ -1,4 +1,4 @@
-"""benchmarks/arc.py: what is on file is not done again, and what its table's rows are made of."""
+"""benchmarks/parts/results_file.py: what is on file is not done again, and what a file is made of."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 def benchmarks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield
-    for name in ("arc", "parts", "parts.results_file"):
+    for name in ("parts", "parts.results_file"):
         sys.modules.pop(name, None)
 
 
@@ -46,24 +45,3 @@ def test_many_rows_stand_in_a_compressed_file_of_their_own(tmp_path: Path) -> No
     assert results_file.read(tmp_path / "a.json")["summary"] == {"solved": 1}
     results_file.save(tmp_path / "a.json", {"seed": 0}, {}, rows[:2])
     assert results_file.load(tmp_path / "a.json", {"seed": 0}) == rows[:2]
-
-
-@pytest.mark.usefixtures("benchmarks")
-def test_best_of_five_counts_a_task_that_one_has_solved_and_one_that_all_have_tried() -> None:
-    import arc
-
-    rows = [
-        _row("easy", "fixed", True),
-        _row("hard", "fixed", False),
-        _row("unfinished", "fixed", False),
-        *(_row("hard", f"drawn-{number}", number == 4) for number in range(1, 5)),
-        _row("unfinished", "drawn-1", False),
-    ]
-    summary = arc.summarise(rows)
-    assert (summary["best of 5"]["tasks"], summary["best of 5"]["solved"]) == (2, 1.0)
-    assert (summary["random"]["tasks"], summary["random"]["solved"]) == (2, 0.0)
-    assert (summary["fixed"]["tasks"], round(summary["fixed"]["solved"], 2)) == (3, 0.33)
-
-
-def _row(task: str, way: str, solved: bool) -> dict[str, Any]:
-    return {"task": task, "way": way, "solved": solved, "cells": float(solved), "failure": "", "seconds": 1.0}

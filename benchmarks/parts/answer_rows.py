@@ -1,34 +1,25 @@
-"""The rows that recipes.py has measured so far, one per recipe and passage, and the passages they are about."""
+"""The rows that answers.py has measured so far, one per recipe and passage, and the passages they are about."""
 
 from __future__ import annotations
 
 import argparse
 import random
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 from parts import results_file
-from parts.recipe_candidates import Recipe, recipe_key
+from parts.answer_recipes import Recipe, recipe_key
 from seal_agent.data import bundled, contexts
-from seal_agent.grading.graders import DEFAULT_GRADER
 from seal_agent.grading.lexical import LexicalGrader
 from seal_agent.types import Context
 
 NOVEL, SQUAD = "seal_novel", "squad"
-EXPLORED = 24  # passages of each domain that the search may see; the others confirm
+EXPLORED = 24  # passages of each domain that the search for the default recipe has seen; the others confirm
 PLAIN, SHORT = "answers", "short"
 """Keys of a row: what the model itself says (the default recipe's adapters: a sentence), and answers in a few words."""
 Row = dict[str, Any]
 Spans = dict[str, tuple[int, int]]
 """Passages [start, stop) of each domain, in the shuffled order."""
-
-
-class GraderSettings(TypedDict):
-    """Who grades; the arguments of `make_grader`."""
-
-    name: str
-    judge_model: str | None
-    judge_url: str | None
 
 
 class Measurements:
@@ -41,12 +32,8 @@ class Measurements:
             self.passages[SQUAD] = shuffled(contexts.read_contexts(options.squad), options.seed)
         counts = {domain: len(contexts) for domain, contexts in self.passages.items()}
         self.config = {"model": options.model, "seed": options.seed, "passages": counts}
-        self.grader = GraderSettings(name=options.grader, judge_model=options.judge_model, judge_url=options.judge_url)
-        lexical = options.grader == DEFAULT_GRADER
-        if not lexical:  # left out otherwise, so that results of before there was a choice count
-            self.config["grader"] = self.grader
-        self.run, rows = results_file.describe_run(), results_file.load(options.out, self.config)
-        self.rows = _regraded(rows) if lexical else rows
+        self.run = results_file.describe_run()
+        self.rows = _regraded(results_file.load(options.out, self.config))
 
     def rows_of(self, recipe: Recipe, domain: str, start: int, stop: int) -> list[Row]:
         """Rows of a recipe about passages [start, stop) of a domain, in the order of the passages."""
@@ -67,19 +54,16 @@ class Measurements:
             if not self.rows_of(recipe, domain, number, number + 1)
         ]
 
-    def add(self, recipe: Recipe, passages: Sequence[tuple[str, int]], measured: Sequence[Row]) -> None:
-        """Add what was measured of these passages, and save the file."""
-        self.rows += [
-            {
-                "recipe": recipe_key(recipe),
-                "domain": domain,
-                "passage": number,
-                "title": self.passages[domain][number].title,
-                "commit": self.run["commit"],
-                **row,
-            }
-            for (domain, number), row in zip(passages, measured, strict=True)
-        ]
+    def add(self, recipe: Recipe, domain: str, number: int, measured: Row) -> None:
+        """Add what was measured of a passage, and save the file."""
+        about = {
+            "recipe": recipe_key(recipe),
+            "domain": domain,
+            "passage": number,
+            "title": self.passages[domain][number].title,
+            "commit": self.run["commit"],
+        }
+        self.rows.append({**about, **measured})
         self.save()
 
     def save(self, **extra: Any) -> None:
@@ -97,7 +81,7 @@ def directness(rows: Sequence[Row]) -> list[float]:
 
 
 def shuffled(contexts: Sequence[Context], seed: int) -> list[Context]:
-    """The order in which passages are searched and confirmed."""
+    """The order in which the search saw the passages, and in which the others confirm."""
     return random.Random(seed).sample(list(contexts), len(contexts))
 
 
@@ -105,7 +89,7 @@ def _regraded(rows: list[Row]) -> list[Row]:
     """Rows of an earlier run, their answers graded again by the current grader."""
     grader = LexicalGrader()
     for row in rows:
-        for answer in (a for name in (PLAIN, SHORT, "self_before", "self_after") for a in row.get(name, ())):
+        for answer in (a for name in (PLAIN, SHORT) for a in row.get(name, ())):
             graded = answer["question"], answer["golds"], answer["answer"]
             answer["verdict"], answer["direct"] = grader.grade(*graded).value, grader.direct(*graded).value
     return rows
