@@ -225,7 +225,7 @@ class StoredAdapters:
         if not self.namespace:
             self._ledger.check_known(full)
         elif not self._ledger.is_known(full):
-            known = ", ".join(self.adapters()) or "none yet"
+            known = ", ".join(self._own_adapters()) or "none yet"
             raise AdapterError(f"there is no adapter {adapter!r} in this namespace; known: {known}")
 
     def _claim(self, full: str) -> None:

@@ -32,7 +32,7 @@ from seal_agent.evaluation.results import Measure, RecipeFacts, Results, publish
 from seal_agent.evaluation.row_claims import check_names, check_rounds, check_row, check_samples
 from seal_agent.evaluation.samples import Sample, read_samples, unanswered
 from seal_agent.evaluation.statistics import measures_of
-from seal_agent.evaluation.suites import SUITES, contexts_of
+from seal_agent.evaluation.suites import SUITES, contexts_of, counted
 
 TOLERANCE = 1e-9
 
@@ -159,12 +159,13 @@ def _check_samples(results: Results, samples: Sequence[Sample], not_made: list[s
         raise InputError("the accuracy matrix does not follow from the answers; the file was changed")
     if wrong := contradiction(results, samples):
         raise InputError(f"{wrong}; the file was changed, or graded again: see `seal submit --regrade`")
-    checks = [f"the scores of {len(results.units)} units follow from {len(samples)} answers"]
+    units, answers = counted(len(results.units), "units"), counted(len(samples), "answers")
+    checks = [f"the scores follow from the answers: {units}, {answers}"]
     if not can_be_graded(results):
         not_made.append(f"the verdicts of the grader {results.grader!r}, which is not asked again")
         return checks
     _grade_again(results, samples)
-    return [*checks, f"all {len(samples)} answers were graded again with the same verdict"]
+    return [*checks, f"graded again with the same verdicts: {answers}"]
 
 
 def _check_scores(results: Results, scores: Mapping[str, Mapping[str, float]]) -> None:

@@ -26,6 +26,11 @@ BUNDLED = "seal_novel"
 """What rows call the passages of the package."""
 
 
+def counted(count: int, plural: str) -> str:
+    """A number with its noun: "1 passage", "20 passages"."""
+    return f"{count} {plural if count != 1 else plural.removesuffix('s')}"
+
+
 @dataclass(frozen=True, slots=True)
 class Suite:
     """A benchmark.

@@ -61,9 +61,11 @@ def backup(ledger: Ledger, file: Path) -> int:
 
 def restore(file: Path, home: Path) -> Ledger:
     """Unpack a backup into a new or empty home, after every part of it was checked. Raises InputError, StoreError."""
+    if not file.is_file():
+        raise InputError(f"{file} is no file; give the one that `seal backup` wrote")
     if os.path.exists(home / DATABASE) or os.path.exists(home / "adapters"):
         raise InputError(f"{home} holds a store already; give another by --home, or move that one away")
-    draft = home / f"{RESTORING}{uuid.uuid4().hex}"
+    draft, new = home / f"{RESTORING}{uuid.uuid4().hex}", not home.exists()
     try:
         home.mkdir(parents=True, exist_ok=True)
         _unpack(file, draft)
@@ -80,6 +82,9 @@ def restore(file: Path, home: Path) -> Ledger:
         raise StoreError(f"{file} could not be restored ({first_line(err)}); nothing was restored") from err
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        if new:
+            with suppress(OSError):  # it holds what was restored
+                home.rmdir()
     return Ledger(home)
 
 

@@ -191,7 +191,7 @@ class Ledger:
         """Raises InputError for a bad name, AdapterError for an adapter that has learnt nothing yet."""
         check_name(adapter)
         if not self.is_known(adapter):
-            known = ", ".join(self.adapters()) or "none yet"
+            known = ", ".join(self.with_unused()) or "none yet"
             raise AdapterError(f"there is no adapter {adapter!r} in {self.path.parent}; known: {known}")
 
     def rollback(self, adapter: str, to: str | None = None) -> Revision | None:

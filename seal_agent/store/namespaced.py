@@ -48,6 +48,9 @@ class NamespacedLedger(Ledger):
     def adapters(self) -> dict[str, str | None]:
         return {name: revision for name, revision in self.__whole.adapters().items() if self.__owns(name)}
 
+    def names(self) -> list[str]:
+        return [name for name in self.__whole.names() if self.__owns(name)]
+
     def entry(self, revision: str) -> Entry:
         if not self.__owns_revision(revision):
             raise AdapterError(f"there is no revision {revision!r}; `seal history` lists them")

@@ -167,9 +167,13 @@ def test_a_damaged_or_harmful_backup_restores_nothing(model: SelfAdaptingModel, 
         archive.add(__file__, "../outside")
     (tmp_path / "noise.tar").write_bytes(os.urandom(4096))
     for name in ("bad", "torn", "evil", "noise", "missing"):
-        with pytest.raises(StoreError):
-            restore(tmp_path / f"{name}.tar", tmp_path / "new")
-        assert list((tmp_path / "new").iterdir()) == []
+        with pytest.raises(InputError if name == "missing" else StoreError):
+            restore(tmp_path / f"{name}.tar", tmp_path / "new" / "home")
+        assert not (tmp_path / "new" / "home").exists()
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises((InputError, StoreError)):
+            restore(tmp_path / f"{name}.tar", tmp_path / "empty")
+        assert list((tmp_path / "empty").iterdir()) == []
     assert not (tmp_path / "outside").exists()
 
 

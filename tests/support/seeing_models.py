@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -178,7 +180,9 @@ FAMILIES = {
 @cache
 def folder_of(name: str) -> Path:
     """The folder of a family's tiny model, made on first use."""
-    return written(FAMILIES[name])
+    folder = Path(mkdtemp(prefix=f"seeing-{name}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return written(FAMILIES[name], folder)
 
 
 def with_wider_heads(family: SeeingModel) -> SeeingModel:
@@ -189,9 +193,8 @@ def with_wider_heads(family: SeeingModel) -> SeeingModel:
     return replace(family, config={**family.config, "text_config": text})
 
 
-def written(family: SeeingModel) -> Path:
-    """A new folder with a model of this family."""
-    folder = Path(mkdtemp(prefix=f"seeing-{family.name}-"))
+def written(family: SeeingModel, folder: Path) -> Path:
+    """The folder, with a model of this family in it."""
     tokenizer = byte_tokenizer(chat=True)
     named = {token: attribute for attribute, token in family.names.items()}
     tokenizer.add_special_tokens({"additional_special_tokens": [TURN_START, TURN_END, *family.tokens]})

@@ -5,6 +5,8 @@ vLLM's models that see need torchvision, of which the registry has only builds f
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from conftest import random_adapter
 from seeing_models import FAMILIES, shown, with_wider_heads, written
@@ -20,8 +22,8 @@ pytest.importorskip("torchvision")
 
 
 @pytest.mark.parametrize("name", ["qwen2.5-vl"])
-def test_texts_are_answered_alike_with_every_adapter(name: str) -> None:
-    base = load_model(written(with_wider_heads(FAMILIES[name])), device="cpu", dtype="float32")
+def test_texts_are_answered_alike_with_every_adapter(name: str, tmp_path: Path) -> None:
+    base = load_model(written(with_wider_heads(FAMILIES[name]), tmp_path), device="cpu", dtype="float32")
     prompts, sampling = [shown("Where is Tarawa?"), shown("And now for something")], Sampling(12)
     config = VLLMConfig(max_lora_rank=8, max_loras=2, max_cpu_loras=3, cache_gib=0.25, window=256)
     engine = VLLMEngine(base, LocalVLLM(base, config))

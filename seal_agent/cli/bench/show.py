@@ -33,15 +33,17 @@ def show_suites(as_json: bool) -> None:
 
 def show_dry_run(plans: Sequence[Plan], paces: Sequence[Pace], as_json: bool) -> None:
     """What each run would do, and how long it would take."""
+    from seal_agent.evaluation.suites import counted
+
     if as_json:
         runs = [_dry_run_json(plan, pace) for plan, pace in zip(plans, paces, strict=True)]
         print_json(**(runs[0] if len(runs) == 1 else {"runs": runs}))
         return
     for plan, pace in zip(plans, paces, strict=True):
-        questions = f", {_questions(plan)} questions" if plan.passages else ""
+        questions = f", {counted(_questions(plan), 'questions')}" if plan.passages else ""
         console.out.print(
-            f"{plan.suite.name} with {plan.label}: {plan.units} {plan.suite.unit}{questions}, {_learnt(plan)}, "
-            f"{len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}\n"
+            f"{plan.suite.name} with {plan.label}: {counted(plan.units, plan.suite.unit)}{questions}, {_learnt(plan)}, "
+            f"{counted(len(plan.seeds), 'seeds')}\n"
             f"one took {console.duration(pace.seconds_each)}; {pace.left} are left: about "
             f"{console.duration(pace.seconds)}{f', without {pace.not_counted}' if pace.not_counted else ''}",
             markup=False,
@@ -101,5 +103,7 @@ def show_results(results: Results, quiet: bool = False) -> dict[str, Any]:
 
 
 def _cells(measure: Measure) -> tuple[str, str, str]:
+    from seal_agent.evaluation.suites import counted
+
     between = f"{measure.low:.3f} – {measure.high:.3f}" if measure.low is not None else "—"
-    return f"{measure.value:.3f}", between, f"{measure.count} units"
+    return f"{measure.value:.3f}", between, counted(measure.count, "units")
