@@ -127,6 +127,7 @@ _DENIES_WHAT_PRECEDES = {"ja": re.compile("(?:で|じゃ)?[はも]?(?:な(?:い|
 _ONE_WAY_OR_THE_OTHER = re.compile(r"(.)[不没沒]\1|なければならない|なければなりません|なくてはならない|少なく|少ない")
 """Characters that only look like a negation: "is it or is it not", "must", "few"."""
 _FIRST_WITH_MARKS = "\u0780"  # letters below are Latin, Greek, Cyrillic, Hebrew or Arabic: marks are accents and vowels
+_RAISED = re.compile("(?<=[0-9])(?=[⁰¹²³⁴-⁹⁺⁻¼-¾⅐-⅞])")  # an exponent, the mark of a note, or a fraction
 _NO_JAMO = re.compile("[^\u1100-\u11ff]+")  # Korean words are compared by their letters, not by their syllables
 _AND = {"en": "and", "de": "und", "fr": "et", "es": "y|e", "it": "e|ed", "pt": "e", "nl": "en", "ru": "и"}
 
@@ -159,7 +160,7 @@ def fold(text: str) -> str:
 
     Marks that tell letters apart stay: й keeps its breve, and Japanese, Thai and the scripts of India keep theirs.
     """
-    folded = unicodedata.normalize("NFKD", text.encode(errors="replace").decode()).casefold()
+    folded = unicodedata.normalize("NFKD", with_raised_apart(text.encode(errors="replace").decode())).casefold()
     if folded.isascii():
         return folded
     kept, base = [], ""
@@ -171,6 +172,11 @@ def fold(text: str) -> str:
         kept.append(char)
     plain = "".join(kept)
     return plain if plain.isascii() else _ascii_digits(_NO_JAMO.sub(lambda part: composed(part[0]), plain))
+
+
+def with_raised_apart(text: str) -> str:
+    """A text in which no superscript or fraction sign becomes digits of the number before it: "10⁶" as "10 ⁶"."""
+    return text if text.isascii() else _RAISED.sub(" ", text)
 
 
 def composed(text: str) -> str:

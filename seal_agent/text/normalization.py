@@ -8,7 +8,7 @@ import unicodedata
 
 from seal_agent.text.east_asian_numbers import with_plain_numbers
 from seal_agent.text.english_numbers import with_numbers_in_digits
-from seal_agent.text.inflection import ENGLISH_MONTHS, months_of
+from seal_agent.text.inflection import ENGLISH_MONTHS, months_of, with_raised_apart
 from seal_agent.text.languages import ENGLISH
 
 _ISO = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b")
@@ -88,7 +88,7 @@ def normalize_spelling(text: str, language: str = ENGLISH) -> str:
     and 5.9.1862 becomes "5 September 1862".
     "43 m" becomes "43 meters", "£2m" "2 million pounds", "-5" "minus 5".
     """
-    text = unicodedata.normalize("NFKC", _MIXED.sub(lambda m: _QUARTERS[m[1]], text))
+    text = unicodedata.normalize("NFKC", with_raised_apart(_MIXED.sub(lambda m: _QUARTERS[m[1]], text)))
     if language == "ko":
         text = _KOREAN_COPULA.sub("", text)
     if language in ("zh", "ja", "ko"):

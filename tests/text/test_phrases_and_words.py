@@ -9,6 +9,7 @@ import pytest
 
 from seal_agent.text import inflection
 from seal_agent.text.inflection import fold
+from seal_agent.text.normalization import normalize_spelling
 from seal_agent.text.phrases import names_of, phrases_of
 from seal_agent.text.scripts import room_in_script, word_count
 from seal_agent.text.words import content_words, has_number, words_of
@@ -95,6 +96,14 @@ def test_marks_that_tell_words_apart_stay(language: str, left: str, right: str) 
 
 def test_accents_and_vowel_points_are_folded() -> None:
     assert fold("Émile Ἀθήνα ёлка שָׁלוֹם كِتَاب") == "emile αθηνα елка שלום كتاب"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("10⁶", ("10", "6")), ("1867¹", ("1867", "1")), ("5½", ("5", "1", "2")), ("m²", ("m", "2"))]
+)
+def test_superscripts_are_no_digits_of_the_number_before_them(text: str, words: tuple[str, ...]) -> None:
+    assert words_of(text) == words_of(text, "de") == words
+    assert "106" not in normalize_spelling("10⁶ years")
 
 
 def test_each_thread_has_its_own_stemmer() -> None:

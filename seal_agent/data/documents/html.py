@@ -7,20 +7,24 @@ from collections.abc import Iterator
 from typing import Any
 
 from seal_agent.data.documents.document import Block, Document, Heading, document_of, is_heading_like, sentence
+from seal_agent.data.documents.superscripts import superscript
 from seal_agent.data.documents.tables import table_blocks
 from seal_agent.errors import InputError, MissingDependency
 
 _LEFT_OUT = re.compile(  # of a form only its controls: some pages stand in one as a whole
     "head|script|style|template|noscript|nav|svg|math|iframe|object|button|select|textarea|input|datalist|label|legend"
+    "|rt|rp|rtc"  # how a word of ruby is read aloud
 )
 _LEFT_OUT_CLASSES = {"headerlink", "admonition-title"}  # of Sphinx and docutils
+_NOTE_MARKS = {"doc-noteref", "doc-backlink", "noteref"}  # roles of links to notes and back, in ARIA and EPUB
 _INLINE = re.compile(
-    r"a|abbr|acronym|bd[io]|b|big|cite|code|data|del|dfn|em|font|i|img|ins|kbd|mark|output|q|ruby|s|samp|small"
+    r"a|abbr|acronym|bd[io]|b|big|cite|code|data|del|dfn|em|font|i|img|ins|kbd|mark|output|q|rb|ruby|s|samp|small"
     r"|span|strike|strong|su[bp]|time|tt|u|var|wbr"
 )
 _LISTS = ("ul", "ol", "menu")
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BOLD_HEADING = 7  # the level of a paragraph that is nothing but a few bold words
+MAX_SUPERSCRIPT = 40  # letters; a longer one is text
 MAX_ITEM_WORDS = 12  # not tuned; longer items of a list are paragraphs
 _CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?\s*([\w-]+)", re.IGNORECASE)
 _WINDOWS = {code: bytes([code]).decode("cp1252", "ignore") or chr(code) for code in range(0x80, 0xA0)}
@@ -94,19 +98,28 @@ class _Reader:
         return self._parts
 
     def _walk(self, element: Any) -> None:
-        self._inline.append(_spaced(element.text))
+        self._add(_spaced(element.text))
         for child in element:
             if isinstance(child.tag, str):
                 self._child(child)
-            self._inline.append(_spaced(child.tail))
+            self._add(_spaced(child.tail))
+
+    def _add(self, text: str) -> None:
+        if text:
+            self._inline.append(text)
 
     def _child(self, element: Any) -> None:
         tag = element.tag.rpartition("}")[2].lower()
         classes = (element.get("class") or "").split()
         if _LEFT_OUT.fullmatch(tag) or element.get("hidden") is not None or _LEFT_OUT_CLASSES.intersection(classes):
             return
+        if not _NOTE_MARKS.isdisjoint((element.get("role"), element.get("epub:type"))):
+            return
         if tag == "br":
-            self._inline.append("\n")
+            self._add("\n")
+        elif tag == "sup" and len(raised := "".join(element.itertext())) <= MAX_SUPERSCRIPT:
+            before = self._inline[-1] if self._inline else ""
+            self._add(superscript(_spaced(raised), before, element.tail or "", _is_linked(element)))
         elif _INLINE.fullmatch(tag):
             self._walk(element)
         else:
@@ -171,10 +184,21 @@ def _text(element: Any) -> str:
 
 
 def _is_bold(element: Any) -> bool:
+    return _is_only(element, "b", "strong")
+
+
+def _is_linked(element: Any) -> bool:
+    """Whether an element holds only a link, or is all that a link holds."""
+    around = element.getparent()
+    return _is_only(element, "a") or (around is not None and around.tag == "a" and _is_only(around, element.tag))
+
+
+def _is_only(element: Any, *tags: str) -> bool:
+    """Whether an element holds nothing but one element of these tags."""
     children = list(element)
     return (
         len(children) == 1
-        and children[0].tag in ("b", "strong")
+        and children[0].tag in tags
         and not (element.text or "").strip()
         and not (children[0].tail or "").strip()
     )

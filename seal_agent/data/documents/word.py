@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from seal_agent.data.documents.document import Block, Document, Heading, document_of, is_heading_like, sentence
+from seal_agent.data.documents.superscripts import superscript
 from seal_agent.data.documents.tables import table_blocks
 from seal_agent.errors import InputError, MissingDependency
 
@@ -63,7 +64,7 @@ def _parts(word: Any) -> Iterator[Heading | Block]:
     for item in word.iter_inner_content():
         if hasattr(item, "rows"):
             yield from _table(item)
-        elif item.text.strip() and not _TABLE_OF_CONTENTS.match(_style_of(item)):
+        elif _text(item) and not _TABLE_OF_CONTENTS.match(_style_of(item)):
             yield _paragraph(item)
 
 
@@ -71,8 +72,18 @@ def _style_of(paragraph: Any) -> str:
     return str(getattr(paragraph.style, "name", "") or "")
 
 
+def _text(paragraph: Any) -> str:
+    """The text of a paragraph and its links."""
+    parts = [""]
+    runs = [run for part in paragraph.iter_inner_content() for run in getattr(part, "runs", (part,))]
+    for i, run in enumerate(runs):
+        after = runs[i + 1].text if i + 1 < len(runs) else ""
+        parts.append(superscript(run.text, parts[-1], after) if run.font.superscript else run.text)
+    return "".join(parts).strip()
+
+
 def _paragraph(paragraph: Any) -> Heading | Block:
-    text, style = paragraph.text.strip(), _style_of(paragraph)
+    text, style = _text(paragraph), _style_of(paragraph)
     if style.lower() == "title":
         return Heading(0, text)
     if found := _HEADING.match(style):
@@ -84,7 +95,7 @@ def _paragraph(paragraph: Any) -> Heading | Block:
 
 
 def _table(table: Any) -> list[Block]:
-    rows = [[" ".join(cell.text.split()) for cell in row.cells] for row in table.rows]
+    rows = [[" ".join(" ".join(map(_text, cell.paragraphs)).split()) for cell in row.cells] for row in table.rows]
     names = rows[0] if rows else []
     header = (len(rows) > 1 and len(set(names)) == len(names) > 2) or _is_marked_header(table)
     return table_blocks(rows, bool(header) and not any(map(str.isdigit, "".join(names))))

@@ -165,6 +165,16 @@ def test_what_stands_in_insertions_controls_tags_and_fields_of_a_word_file_is_re
     ]
 
 
+def test_superscripts_of_a_word_file_are_no_digits_of_the_number_before_them(tmp_path: Path) -> None:
+    raised = "<w:r><w:rPr><w:vertAlign w:val='superscript'/></w:rPr><w:t>{}</w:t></w:r>"
+    body = "".join(
+        f"<w:r><w:t xml:space='preserve'>{text}</w:t></w:r>{raised.format(mark)}"
+        for text, mark in (("It has 10", "6"), (" bricks, built in 1867", "[1]"), (" by Odile Brannock.", "2"))
+    )
+    document = read_document(written(tmp_path, "raised.docx", docx_of(f"<w:p>{body}</w:p>")))
+    assert document.text == "It has 10⁶ bricks, built in 1867 by Odile Brannock."
+
+
 def test_a_book_is_refused_if_a_page_of_it_is_encrypted_and_not_for_its_fonts(tmp_path: Path) -> None:
     book = epub("Handbook", "<h1>Leave</h1><p>Ask Ann.</p>")
     for name, uri in (("fonts", "text/font.otf"), ("pages", "text/page%200.xhtml")):

@@ -132,6 +132,28 @@ def test_a_table_in_another_language_gets_no_english_words() -> None:
     assert section.text == "Оррин: Мэр: Вера; Население: 1200."
 
 
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (
+            "Built in 1867<sup><a href='#n1'>1</a></sup> by Odile.<sup>2</sup> She left.",
+            "Built in 1867 by Odile. She left.",
+        ),
+        ("Built in 1867<a href='#n1'><sup>1</sup></a>, in May<sup>[2]</sup>.", "Built in 1867, in May."),
+        ("It has <a role='doc-noteref' href='#n1'>1</a>nine rooms.<sup>3, 4</sup>", "It has nine rooms."),
+        ("Built in 1867<sup>1</sup>.", "Built in 1867¹."),
+        ("10<sup>6</sup> bricks, 3 × 10<sup>-9</sup> m<sup>2</sup>", "10⁶ bricks, 3 × 10⁻⁹ m²."),
+        ("5<sup>1</sup>/<sub>2</sub> rooms", "5 1/2 rooms."),
+        ("On the 5<sup>th</sup>, H<sub>2</sub>O", "On the 5th, H2O."),
+        ("彼は<ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp>字<rt>じ</rt></ruby>を学んだ。", "彼は漢字を学んだ。"),
+        ("<ruby><rb>東</rb><rb>京</rb><rtc>とうきょう</rtc></ruby>は広い。", "東京は広い。"),
+    ],
+)
+def test_exponents_are_kept_and_marks_of_notes_and_readings_are_not(written: str, text: str) -> None:
+    (section,) = read_html(f"<html><body><p>{written}</p></body></html>").sections
+    assert section.text == text
+
+
 def test_steps_nested_lists_and_definitions_become_sentences() -> None:
     document = read_markdown("# Mill\n1. Call Ann.\n2. Wait for her\n\n- Grain:\n  - rye\n  - oats\n")
     assert [block.text for block in document.sections[0].blocks] == ["Call Ann.", "Wait for her.", "Grain: rye; oats."]
