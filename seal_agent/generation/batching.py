@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.generation.decoding_state import CacheKind, DecodingState, last_logits
+from seal_agent.generation.decoding_state import CacheKind, DecodingState, last_logits, padded_left
 from seal_agent.generation.rows import pad_left
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.routing import routed
@@ -35,6 +35,8 @@ _ROWS = (  # ordinary text: on random tokens, rounding in bfloat16 is five times
 )
 _ROW_LENGTH = 12
 _UNEQUAL, _EQUAL = (1, 3, 9), (3, 3, 3)  # lengths of the prompts that are tried; padding weighs most in short ones
+_PREFIXES, _SUFFIXES, _GAP = (4, 2, 6), (3, 5, 1), 24  # of rows with padding in between
+_WINDOWS = ("window_size", "sliding_window", "attention_window", "attention_window_size", "local_attention")
 
 
 class Together(StrEnum):
@@ -116,6 +118,38 @@ def reading_of(base: BaseModel) -> Together:
     return found
 
 
+def may_share(base: BaseModel, prefix_lengths: Sequence[int], suffix_lengths: Sequence[int]) -> bool:
+    """Whether rows may be read in two passes: the prefixes that they share, and behind them what is each row's own.
+
+    Padding then stands before the shorter prefixes, and in the middle of the rows with shorter suffixes.
+    """
+    if len(set(suffix_lengths)) > 1:
+        return bridges_gaps(base)
+    return len(set(prefix_lengths)) == 1 or decoding_of(base).together is Together.PADDED
+
+
+def bridges_gaps(base: BaseModel) -> bool:
+    """Whether padding in the middle of a row changes nothing; tried where it first would stand there.
+
+    It does where a model counts the places of its cache, padding included, to know how far a token is away.
+    """
+    if "bridges gaps" not in base.memo:
+        with torch.inference_mode(), routed(None):
+            base.memo["bridges gaps"] = _hides_no_window(base) and _Trial(base).bridges_gaps(decoding_of(base))
+    found: bool = base.memo["bridges gaps"]
+    return found
+
+
+def _hides_no_window(base: BaseModel) -> bool:
+    """Whether a config has no window that its cache does not know, as GPT-Neo's: the rows tried are too short for it.
+
+    Where the layers' kinds are listed, the cache goes by them.
+    """
+    config = base.module.config.get_text_config(decoder=True)
+    listed = getattr(config, "layer_types", None) is not None
+    return listed or not any(getattr(config, name, None) for name in _WINDOWS)
+
+
 class _Trial:
     """Rows of text, and the logits of each where the model reads it alone, in one pass."""
 
@@ -135,6 +169,26 @@ class _Trial:
                 if self._decodes(cache, together):
                     return Decoding(cache, together)
         return Decoding(CacheKind.NONE, self.best_reading())
+
+    def bridges_gaps(self, decoding: Decoding) -> bool:
+        """Whether rows say what they say alone with padding before their prefixes, and more of it behind them."""
+        if decoding.together is not Together.PADDED:
+            return False
+        pairs = list(zip(_PREFIXES, _SUFFIXES, strict=True))
+        prefixes = [row[:n] for row, (n, _) in zip(self._rows, pairs, strict=True)]
+        suffixes = [row[n : n + more] for row, (n, more) in zip(self._rows, pairs, strict=True)]
+        try:
+            state = DecodingState(self._module, decoding.cache)
+            ids_BP, mask_BP = pad_left(prefixes, self._pad_id, self._device)
+            state.read(ids_BP, mask_BP)
+            ids_BS, mask_BS = (
+                padded_left(values, _GAP + max(_SUFFIXES)) for values in pad_left(suffixes, self._pad_id, self._device)
+            )
+            logits_BV = state.read(ids_BS, torch.cat([mask_BP, mask_BS], dim=1))
+        except Exception:  # a model may fail in any way where it does not support what is tried
+            return False
+        alone_BV = [self._alone[i][n + more - 1] for i, (n, more) in enumerate(pairs)]
+        return all(map(self._alike, logits_BV, alone_BV))
 
     def _reads(self, together: Together) -> bool:
         def same(chosen: Sequence[int], lengths: Sequence[int]) -> bool:

@@ -14,12 +14,20 @@ from seal_agent.base_model.graphs import recorder_for
 from seal_agent.base_model.heap import give_back
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError
-from seal_agent.generation.batching import batches_of, decoding_of, groups_of, may_join, most_positions, reading_of
+from seal_agent.generation.batching import (
+    batches_of,
+    decoding_of,
+    groups_of,
+    may_join,
+    may_share,
+    most_positions,
+    reading_of,
+)
 from seal_agent.generation.constraints import Constraint, constrain
 from seal_agent.generation.decoding_state import DecodingState, last_logits
 from seal_agent.generation.engine import before_stop
 from seal_agent.generation.pictures import pictures_of
-from seal_agent.generation.prefixes import group_by_prefix
+from seal_agent.generation.prefixes import SharedPrefixes, group_by_prefix
 from seal_agent.generation.rows import (
     DecodingRow,
     ForcedRow,
@@ -354,11 +362,7 @@ class HFEngine:
         """Read the prompts, shared prefixes only once. Returns logits B×V and attention mask B×T."""
         device, prefix_mask_BP = self.base.device, None
         suffixes = [row.prompt_ids for row in rows]
-        # A picture whose tokens see each other must be read in one piece.
-        whole = any(row.pictures for row in rows) and self.base.sight.looks_both_ways
-        shares = state.shares_prefixes and not whole
-        groups = group_by_prefix([(id(row.adapter), row.prompt_ids) for row in rows]) if shares else None
-        if groups:
+        if groups := self._shared_prefixes(rows, state):
             first_row_G = torch.tensor(groups.first_row_of_group)
             group_B = torch.tensor(groups.group_of_row, device=device)
             prefixes = [suffixes[i][:n] for i, n in zip(first_row_G.tolist(), groups.length_of_group, strict=True)]
@@ -366,13 +370,23 @@ class HFEngine:
             self._forward(ids_GP, mask_GP, state, route and route.select_rows(first_row_G.to(device)))
             state.select_rows(group_B)
             prefix_mask_BP = mask_GP[group_B]
-            suffixes = [
-                ids[groups.length_of_group[group] :] for ids, group in zip(suffixes, groups.group_of_row, strict=True)
-            ]
+            suffixes = [ids[length:] for ids, length in zip(suffixes, groups.length_of_row, strict=True)]
         ids_BT, mask_BT = pad_left(suffixes, self.base.pad_id, device)
         if prefix_mask_BP is not None:
             mask_BT = torch.cat([prefix_mask_BP, mask_BT], dim=1)
         return self._forward(ids_BT, mask_BT, state, route), mask_BT
+
+    def _shared_prefixes(self, rows: Sequence[DecodingRow], state: DecodingState) -> SharedPrefixes | None:
+        """The prefixes that are read once for several rows; None where that saves little, or would change answers."""
+        # A picture whose tokens see each other must be read in one piece.
+        whole = any(row.pictures for row in rows) and self.base.sight.looks_both_ways
+        if whole or not state.shares_prefixes:
+            return None
+        groups = group_by_prefix([(id(row.adapter), row.prompt_ids) for row in rows])
+        if groups is None:
+            return None
+        suffixes = [len(row.prompt_ids) - length for row, length in zip(rows, groups.length_of_row, strict=True)]
+        return groups if may_share(self.base, groups.length_of_group, suffixes) else None
 
     def _forward(self, ids_BT: Tensor, mask_BT: Tensor, state: DecodingState, route: ServingRoute | None) -> Tensor:
         """Logits of the last position in float32, B×V."""

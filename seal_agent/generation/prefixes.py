@@ -16,6 +16,11 @@ class SharedPrefixes:
     length_of_group: tuple[int, ...]
     first_row_of_group: tuple[int, ...]
 
+    @property
+    def length_of_row(self) -> tuple[int, ...]:
+        """The length of each row's prefix."""
+        return tuple(self.length_of_group[group] for group in self.group_of_row)
+
 
 def group_by_prefix(rows: Sequence[tuple[Hashable, Sequence[int]]]) -> SharedPrefixes | None:
     """Group rows of (adapter, token ids) by prefix. Returns None if sharing would save less than a quarter."""

@@ -7,15 +7,40 @@ from typing import Any
 import pytest
 import torch
 from conftest import random_adapter
-from zoo.models import ZOO
+from zoo.models import ABSENT, ZOO, ZooModel
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.generation.batching import Decoding, Together, batches_of, decoding_of, groups_of, reading_of
+from seal_agent.generation.batching import (
+    Decoding,
+    Together,
+    batches_of,
+    bridges_gaps,
+    decoding_of,
+    groups_of,
+    reading_of,
+)
 from seal_agent.generation.decoding_state import CacheKind
 from seal_agent.generation.hf import HFEngine
 from seal_agent.types import Sampling
 
 PROMPTS = ("A", "The ship", "Salted", "The lighthouse stands on an island", "of the sea", "A ship")
+
+
+BART = ZooModel(
+    "bart",
+    "dense",
+    "bart",
+    {
+        "decoder_layers": 2,
+        "encoder_layers": 1,
+        "d_model": 64,
+        "decoder_attention_heads": 4,
+        "decoder_ffn_dim": 96,
+        "encoder_ffn_dim": 96,
+        "hidden_size": ABSENT,
+    },
+)
+"""A decoder with a learned position for each place of its cache."""
 
 
 def zoo_base(name: str) -> BaseModel:
@@ -122,3 +147,39 @@ def test_rounding_in_bfloat16_is_not_taken_for_padding() -> None:
         base = next(model for model in ZOO if model.name == name).base(dtype=torch.bfloat16)
         assert decoding_of(base) == Decoding(CacheKind.GROWING, Together.PADDED)
         assert reading_of(base) is Together.PADDED
+
+
+def test_padding_in_the_middle_of_a_row_is_tried_and_a_hidden_window_is_known(tiny_base: BaseModel) -> None:
+    assert bridges_gaps(tiny_base)
+    assert bridges_gaps(zoo_base("falcon-alibi"))
+    assert not bridges_gaps(zoo_base("mpt"))  # its biases count the places of the cache
+    assert not bridges_gaps(zoo_base("gpt-neo"))
+    assert not bridges_gaps(BART.base())
+
+
+@pytest.mark.parametrize("name", ["mpt", "gpt-neo", "bart"])
+def test_prefixes_are_shared_where_no_padding_comes_to_stand_in_a_row(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = BART.base() if name == "bart" else zoo_base(name)
+    engine, read = HFEngine(base), list[tuple[int, ...]]()
+    forward = engine._forward
+    monkeypatch.setattr(engine, "_forward", lambda ids, *rest: read.append(tuple(ids.shape)) or forward(ids, *rest))
+    beginning = "Salt lies thick on the deck of the ship; "
+
+    def passes(prompts: list[str]) -> list[tuple[int, ...]]:
+        read.clear()
+        together = engine.generate(prompts, Sampling(1))
+        done = list(read)
+        for prompt, row in zip(prompts, together, strict=True):
+            (alone,) = engine.generate([prompt], Sampling(1))
+            assert (row.text, row.logprobs) == (alone.text, pytest.approx(alone.logprobs, abs=1e-4))
+        return done
+
+    length = len(beginning)
+    assert passes([beginning + end for end in ("aa", "bb", "cc")]) == [(1, length), (3, 2)]
+    assert all(rows != 1 or width > length for rows, width in passes([beginning + end for end in ("a", "bb", "ccc")]))
+    other = "Rust eats the chain"
+    fill = length - len(other)
+    equal = [*(beginning + 9 * end for end in "xyz"), *(other + (fill + 9) * end for end in "xyz")]
+    passes(equal)

@@ -16,6 +16,7 @@ PROPERTIES: Mapping[str, str] = {
     "test_both_recipes_train_and_what_is_learnt_is_finite": "both recipes",
     "test_peft_reads_every_layer_of_an_export_and_scores_as_we_do": "export = PEFT",
     "test_a_batch_a_row_and_a_stream_say_what_reading_everything_again_says": "decoding",
+    "test_prompts_that_share_prefixes_of_different_length_are_answered_as_alone": "decoding",
     "test_scores_and_soft_labels_in_a_batch_are_those_of_a_plain_pass": "scores",
     "test_a_text_is_learnt_asked_rolled_back_and_exported": "`adapt`",
 }

@@ -24,6 +24,13 @@ PROMPTS = (
     "A rather longer prompt than all of the others, which is about ships and their crews.",
     "Salt",
 )
+TWICE = "The lighthouse stands on an island far to the north, and its lamp burns oil all night. " * 2
+ONCE = "In the year of the great flood all people moved. "
+SHARING = (
+    *(TWICE + end for end in ("Who is it?", "Where", "When did this happen here")),
+    *(ONCE + end for end in ("Who", "So now what is the matter", "A")),
+)
+"""Two groups of prompts; the prefix that a group shares is longer than any window."""
 TOKENS = 10
 CONTINUATIONS = (" small boat", " far", "", " are five, said the keeper of the light", " Good.", " and pepper")
 
@@ -44,6 +51,14 @@ def test_a_batch_a_row_and_a_stream_say_what_reading_everything_again_says(zoo_m
     for prompt, adapter, row in zip(PROMPTS, adapters, batch, strict=True):
         assert engine.generate([prompt], sampling, [adapter]) == [row]
     assert streamed(engine, PROMPTS[4], sampling, adapters[4]) == batch[4]
+
+
+@pytest.mark.parametrize("zoo_model", zoo_parameters())
+def test_prompts_that_share_prefixes_of_different_length_are_answered_as_alone(zoo_model: ZooModel) -> None:
+    engine, sampling = HFEngine(zoo_model.base()), Sampling(4)
+    for prompt, row in zip(SHARING, engine.generate(SHARING, sampling), strict=True):
+        (alone,) = engine.generate([prompt], sampling)
+        assert (row.text, row.logprobs) == (alone.text, pytest.approx(alone.logprobs, abs=2e-3))
 
 
 @pytest.mark.parametrize("zoo_model", zoo_parameters())
