@@ -33,6 +33,10 @@ class TrainingError(SealError):
     """The inner loop failed; nothing was saved."""
 
 
+class NothingToLearnError(TrainingError, InputError):
+    """A text has no token that could be learnt. It fails alone; what is trained beside it is kept."""
+
+
 class EngineError(SealError):
     """The engine that answers failed, such as a vLLM server that cannot be reached; nothing was graded."""
 

@@ -12,6 +12,7 @@ from test_model import ASKED, NOTES, QUICK, learner
 
 from seal_agent.adaptation import adapt as adapting
 from seal_agent.base_model.model import BaseModel
+from seal_agent.config import SelfEditConfig
 from seal_agent.errors import InputError, TrainingError
 from seal_agent.model import SelfAdaptingModel
 from seal_agent.types import Context, Revision
@@ -92,3 +93,12 @@ def test_a_training_that_fails_loses_only_itself(
     with pytest.raises(TrainingError, match=r"1 of 3 trainings failed, the others are kept \(second: the loss"):
         learn(model)
     assert set(model.adapters()) == {"first", "third"}
+
+
+def test_a_text_with_nothing_to_learn_loses_only_itself(tiny_base: BaseModel, tmp_path: Path) -> None:
+    model, plain = make(tiny_base, tmp_path), SelfEditConfig(formats=("passage",), self_test=0)
+    with pytest.raises(TrainingError, match=r"1 of 2 trainings failed.*\(short: .*'x' has no token to learn"):
+        model.adapt_many(["x", CONTEXTS[0]], adapters=["short", "long"], self_edit=plain, inner_loop=QUICK, gate=None)
+    assert set(model.adapters()) == {"long"}
+    with pytest.raises(InputError, match="'x' has no token to learn"):
+        model.adapt("x", self_edit=plain, inner_loop=QUICK, gate=None)

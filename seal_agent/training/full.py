@@ -21,7 +21,7 @@ from seal_agent.errors import TrainingError
 from seal_agent.lora.routing import routed
 from seal_agent.progress import Progress
 from seal_agent.training.job_run import JobRun
-from seal_agent.training.jobs import TrainJob, check_lengths, decay, trainable_sequences
+from seal_agent.training.jobs import TrainJob, check_learnable, check_lengths, decay, trainable_sequences
 from seal_agent.training.loss import autograd_loss
 from seal_agent.training.loss_scale import loss_scale
 from seal_agent.training.memory import available_bytes
@@ -49,12 +49,14 @@ def train_full(
     """Train all weights of a copy on the sequences; batches, order, schedule and losses are those of a LoRA job.
 
     Raises TrainingError where the memory does not suffice, a sequence exceeds the window or a loss is not finite,
-    ModelError where the weights take no gradient, InputError where there is nothing to learn.
+    ModelError where the weights take no gradient, NothingToLearnError where there is nothing to learn.
     """
     _check_memory(base)
     check_trainable(base)
     check_lengths(base, sequences)
-    run = JobRun(TrainJob(tuple(sequences), config), (), trainable_sequences(sequences), shares_prefixes=False)
+    job = TrainJob(tuple(sequences), config)
+    check_learnable(base, job)
+    run = JobRun(job, (), trainable_sequences(sequences), shares_prefixes=False)
     trained = replace(
         base, module=copy.deepcopy(base.module), identity=f"{base.identity} finetuned", memo={}, source=""
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import SupportsFloat
 
 from seal_agent.base_model.model import BaseModel
-from seal_agent.errors import InputError, TrainingError
+from seal_agent.errors import TrainingError
 from seal_agent.lora.adapter import LoraAdapter, new_adapter
 from seal_agent.lora.targets import find_targets
 from seal_agent.training.jobs import TrainedAdapter, TrainJob, split_epochs, steps_per_epoch
@@ -39,8 +39,6 @@ class JobRun:
 
     def __post_init__(self) -> None:
         self.epochs = split_epochs(self.sequences, self.job.config)
-        if not self.epochs:
-            raise InputError("there is nothing to train on: no sequence has a token to learn")
         # Each sequence draws its own dropout mask, so no two may share a prefix.
         sharing = self.shares_prefixes and not self.job.config.dropout
         lengths = shareable_prefixes(self.sequences) if sharing else [0] * len(self.sequences)

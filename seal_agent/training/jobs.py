@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from textwrap import shorten
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.base_model.sight import FIRST_ID
 from seal_agent.config import InnerLoopConfig
-from seal_agent.errors import TrainingError
+from seal_agent.errors import NothingToLearnError, TrainingError
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.targets import find_targets
 from seal_agent.training.retention.spectra import Directions
@@ -73,6 +75,18 @@ def decay(schedule: str, step: int, total: int) -> float:
 def trainable_sequences(sequences: Sequence[TrainingSequence]) -> list[TrainingSequence]:
     """The sequences with a token to learn; a text of a single token has none, since nothing predicts the first."""
     return [s for s in sequences if any(label != IGNORE_LABEL for label in s.labels[1:])]
+
+
+def check_learnable(base: BaseModel, job: TrainJob) -> None:
+    """Raises NothingToLearnError for a job that has a token to learn in none of its epochs."""
+    if split_epochs(trainable_sequences(job.sequences), job.config):
+        return
+    texts = [[i for i in sequence.input_ids if i < FIRST_ID] for sequence in job.sequences]
+    said = base.tokenizer.decode(max(texts, key=len, default=[])).strip()
+    what = (
+        f"{shorten(said, 60, placeholder=' …')!r} has no token to learn" if said else "no sequence has a token to learn"
+    )
+    raise NothingToLearnError(f"there is nothing to train on: {what}; give a longer text")
 
 
 def check_lengths(base: BaseModel, sequences: Sequence[TrainingSequence]) -> None:

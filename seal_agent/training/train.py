@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from seal_agent.base_model.heap import give_back
@@ -29,6 +30,7 @@ from seal_agent.training.jobs import (
     BankReport,
     TrainedAdapter,
     TrainJob,
+    check_learnable,
     check_lengths,
     target_names,
     trainable_sequences,
@@ -48,7 +50,8 @@ def train(
 ) -> list[TrainedAdapter]:
     """Train one adapter per job on the frozen base; returned in the jobs' order.
 
-    Raises TrainingError if a loss is not finite, InputError for a job without a token to learn.
+    Raises TrainingError for a job that fails: its loss is not finite, its sequences exceed the window or the memory, or
+    they have no token to learn (NothingToLearnError).
 
     Args:
         base: The model, whose weights do not change.
@@ -68,7 +71,8 @@ def train_each(
 ) -> tuple[list[TrainedAdapter | TrainingError], BankReport]:
     """Like `train`, but a job that fails yields its error in its place and does not affect the others.
 
-    A sequence beyond the model's window fails its job before anything is trained.
+    A job without a token to learn, or with a sequence beyond the model's window, fails before anything is trained; one
+    that does not fit into memory fails when its turn comes.
     """
     config, report = bank or BankConfig(), BankReport()
     if any(job.config.full for job in jobs):
@@ -83,6 +87,7 @@ def train_each(
     runs = [JobRun(job, target_names(base, job), trainable_sequences(job.sequences), shares_prefixes) for job in jobs]
     for run in runs:
         try:
+            check_learnable(base, run.job)
             check_lengths(base, run.sequences)
         except TrainingError as err:
             run.outcome = err
@@ -108,31 +113,64 @@ def _train_in_bank(
     report: BankReport,
     report_progress: Callable[[], None],
 ) -> None:
-    """Train runs with the same targets in one bank; halve it whenever memory runs out."""
+    """Train runs with the same targets in one bank.
+
+    Whenever memory runs out, the bank is halved. Where one adapter and one sequence are too much, activations are
+    recomputed; a run for which that is too much as well fails, and the others go on as before.
+    """
     make_routable(base.module, runs[0].targets)
     budget = config.tokens_per_pass or _default_budget(base)
     slots = min(config.max_adapters or _default_slots(base, runs, budget), len(runs))
-    checkpointing = config.checkpointing and make_checkpointable(base.module) > 0
+    checkpointable = make_checkpointable(base.module) > 0
+    size = largest = _BankSize(slots, budget, config.checkpointing and checkpointable)
     in_view = any(max(s.input_ids) >= FIRST_ID for run in runs for s in run.sequences)
     make_pool = Pool if in_view else _pool_maker(base, runs[0].targets, config)
     while pending := [run for run in runs if run.outcome is None]:
+        if size.is_smallest:
+            pending = pending[:1]  # alone, so that no other's rank takes memory
         try:
-            make_pool(base, pending, slots, budget, checkpointing, report, report_progress).run()
+            make_pool(base, pending, size.slots, size.budget, size.checkpointing, report, report_progress).run()
         except (RuntimeError, MemoryError) as err:
             if not is_out_of_memory(err):
                 raise
-            if slots == 1 and budget == 1:
-                raise TrainingError(
-                    "memory ran out with a single adapter and a single sequence in it; train on shorter texts, "
-                    "with a lower rank, or with BankConfig(checkpointing=True)"
-                ) from err
-        else:
-            return
-        slots, budget = max(1, slots // 2), max(1, budget // 2) if slots > 1 else 1
-        report.halvings += 1
-        for run in pending:
-            if run.outcome is None:
-                run.restart()
+            report.halvings += 1
+            for run in pending:
+                if run.outcome is None:
+                    run.restart()
+            smaller = size.halved(checkpointable)
+            if smaller is None:
+                pending[0].outcome = _too_large(pending[0])
+            size = smaller or largest
+
+
+@dataclass(frozen=True, slots=True)
+class _BankSize:
+    """What a bank holds at once."""
+
+    slots: int
+    budget: int
+    """Tokens of a pass, if it has several rows."""
+    checkpointing: bool
+
+    @property
+    def is_smallest(self) -> bool:
+        """Whether there is one adapter, and one sequence in a pass."""
+        return self.slots == 1 and self.budget == 1
+
+    def halved(self, checkpointable: bool) -> _BankSize | None:
+        """The next smaller one; None where there is none."""
+        if not self.is_smallest:
+            budget = max(1, self.budget // 2) if self.slots > 1 else 1
+            return _BankSize(max(1, self.slots // 2), budget, self.checkpointing)
+        return replace(self, checkpointing=True) if checkpointable and not self.checkpointing else None
+
+
+def _too_large(run: JobRun) -> TrainingError:
+    longest = max(len(sequence.input_ids) for sequence in run.sequences)
+    return TrainingError(
+        f"memory ran out with one adapter of rank {run.rank} and one sequence at a time, the longest of {longest} "
+        "tokens; train on shorter texts, with a lower rank or fewer targets"
+    )
 
 
 def _pool_maker(base: BaseModel, targets: Sequence[str], config: BankConfig) -> Callable[..., Pool]:

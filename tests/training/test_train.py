@@ -226,6 +226,16 @@ def test_nothing_to_learn_is_an_input_error(tiny_base: BaseModel, rows: tuple[Tr
         train(tiny_base, [TrainJob(rows, QUICK)])
 
 
+def test_a_job_with_nothing_to_learn_fails_alone_and_says_which_text(tiny_base: BaseModel) -> None:
+    (token,) = tiny_base.tokenizer("x")["input_ids"]
+    results, _ = train_each(
+        tiny_base, [TrainJob(sequences(tiny_base), QUICK), TrainJob((TrainingSequence((token,), (token,)),), QUICK)]
+    )
+    assert isinstance(results[0], TrainedAdapter)
+    assert isinstance(results[1], InputError)
+    assert str(results[1]) == "there is nothing to train on: 'x' has no token to learn; give a longer text"
+
+
 def test_a_row_with_nothing_to_learn_among_others_does_no_harm(tiny_base: BaseModel) -> None:
     """A text of one token has no token to predict."""
     rows = (*sequences(tiny_base), TrainingSequence((7,), (7,)))

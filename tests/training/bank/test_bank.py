@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -270,6 +271,39 @@ def test_memory_too_small_for_one_adapter_is_an_error_with_the_fix(monkeypatch: 
     fail_above(monkeypatch, 0, torch.OutOfMemoryError("CUDA out of memory"))
     with pytest.raises(TrainingError, match="train on shorter texts"):
         train(base, six_jobs(base))
+
+
+def fail_on_long(monkeypatch: pytest.MonkeyPatch, tokens: int, checkpointed: bool) -> None:
+    """Passes of more tokens run out of memory; with `checkpointed` even if they recompute activations."""
+    usual = pool_module.Pool._pass
+
+    def scarce(pool: Any, batch: Any) -> Any:
+        if batch.tokens > tokens and (checkpointed or not pool.checkpointing):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return usual(pool, batch)
+
+    monkeypatch.setattr(pool_module.Pool, "_pass", scarce)
+
+
+@pytest.mark.parametrize("checkpointed", [True, False])
+def test_a_text_too_long_for_the_memory_fails_alone_and_only_if_recomputing_does_not_help(
+    checkpointed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, config = base_of("llama"), InnerLoopConfig(rank=4, alpha=8.0, epochs=1, targets=("all",), batch_size=3)
+    short, other = (TrainJob(random_sequences(seed, 3, 10, 30), config) for seed in (0, 2))
+    long = TrainJob((*random_sequences(1, 2, 10, 30), *random_sequences(5, 1, 70, 70)), config)
+    jobs = [short, long, other]
+    usual = train(base, jobs)
+    fail_on_long(monkeypatch, 60, checkpointed)
+    results = train_each(base, jobs)[0]
+    for result, expected in zip(results, usual, strict=True):
+        if isinstance(result, TrainedAdapter):
+            assert_same(result.adapter, expected.adapter, atol=2e-6)
+    failed = [isinstance(result, TrainingError) for result in results]
+    assert failed == [False, checkpointed, False]
+    if checkpointed:
+        assert re.fullmatch(r"memory ran out .* rank 4 .* 70 tokens; train on shorter texts.*", str(results[1]))
+        assert "Config" not in str(results[1]), "no product path takes a BankConfig"
 
 
 def test_another_runtime_error_is_not_taken_for_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
