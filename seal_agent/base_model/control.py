@@ -38,20 +38,29 @@ class Controls:
     """Tags of the chat template that are plain text to the tokenizer, such as </tool_response> in some."""
     pattern: re.Pattern[str] | None
     """Matches any of `tokens`, the longest first."""
+    unread: re.Pattern[str] | None = None
+    """Matches those of `tokens` for which the model has no embedding, so that they are letters in every text."""
 
     def ranges(self, text: str) -> list[Range]:
         """Where control tokens stand in a text."""
-        return [match.span() for match in self.pattern.finditer(text)] if self.pattern else []
+        return _spans(self.pattern, text)
+
+    def unread_ranges(self, text: str) -> list[Range]:
+        """Where tokens without an embedding stand in a text."""
+        return _spans(self.unread, text)
 
 
-def controls_of(tokenizer: PreTrainedTokenizerBase, more: Sequence[int] = ()) -> Controls:
-    """Special tokens, and added tokens that the chat template uses as tags.
+def controls_of(
+    tokenizer: PreTrainedTokenizerBase, more: Sequence[int] = (), embeddings: int | None = None
+) -> Controls:
+    """Special tokens, added tokens that the chat template uses as tags, and those that the model cannot read.
 
     Other added tokens are ordinary text: runs of spaces, HTML tags, words of a language. So are the tokens for padding
     and for the unknown where a tokenizer took a word or a mark for them, such as "!".
 
     Args:
         more: Other ids that are control, such as the one that stands for a picture.
+        embeddings: How many tokens the model embeds. Text-only Gemma 3 has no row for the tokenizer's picture token.
     """
     template = _source(tokenizer.chat_template)
     added = {id_: token for id_, token in tokenizer.added_tokens_decoder.items() if str(token)}
@@ -61,12 +70,25 @@ def controls_of(tokenizer: PreTrainedTokenizerBase, more: Sequence[int] = ()) ->
     text = _plain_text(tokenizer, template)
     ids |= {id_ for id_ in (*tokenizer.all_special_ids, *more) if id_ is not None}
     ids -= set(tokenizer.convert_tokens_to_ids(sorted(text)))
+    unread = {id_ for id_ in added if embeddings is not None and id_ >= embeddings}
+    ids |= unread
     tokens = {str(added[id_]) for id_ in ids if id_ in added} | {
         token for token in tokenizer.all_special_tokens if token and token not in text
     }
-    pattern = "|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True))
     delimiters = frozenset(_DELIMITER.findall(template)) - tokens
-    return Controls(frozenset(tokens), frozenset(ids), delimiters, re.compile(pattern) if pattern else None)
+    return Controls(
+        frozenset(tokens), frozenset(ids), delimiters, _any_of(tokens), _any_of(str(added[id_]) for id_ in unread)
+    )
+
+
+def _any_of(strings: Iterable[str]) -> re.Pattern[str] | None:
+    """Matches any of the strings, the longest first; None for no strings."""
+    pattern = "|".join(re.escape(string) for string in sorted(strings, key=len, reverse=True))
+    return re.compile(pattern) if pattern else None
+
+
+def _spans(pattern: re.Pattern[str] | None, text: str) -> list[Range]:
+    return [match.span() for match in pattern.finditer(text)] if pattern else []
 
 
 def _plain_text(tokenizer: PreTrainedTokenizerBase, template: str) -> set[str]:

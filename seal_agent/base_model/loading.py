@@ -15,12 +15,15 @@ from seal_agent.base_model.model import BaseModel
 from seal_agent.base_model.processor import load_processor, template_of
 from seal_agent.base_model.sight import give_sight
 from seal_agent.base_model.whole import check_whole
-from seal_agent.errors import MissingDependency, ModelError, first_line
+from seal_agent.errors import InputError, MissingDependency, ModelError, first_line
+from seal_agent.types import Message
 
 if TYPE_CHECKING:
     import torch
 
 DEFAULT_MODEL = "default"
+_SENTENCE = "The lighthouse stands on an island, and its lamp burns oil all night."
+_SAVE_TOKENIZER = "save the tokenizer that it was trained with beside it, by tokenizer.save_pretrained(FOLDER)"
 
 
 def hub_name(name: str) -> str:
@@ -140,15 +143,29 @@ def _model_class(source: str, options: dict[str, Any]) -> Any:
 
 def _check(base: BaseModel) -> None:
     """What would fail later without a word of why. Raises ModelError."""
-    rows = base.module.get_input_embeddings().weight.shape[0]
-    largest = max(base.tokenizer.get_vocab().values(), default=0)
-    if largest >= rows:
+    tokenizer, added = base.tokenizer, base.tokenizer.added_tokens_decoder
+    sentence_ids = tokenizer(_SENTENCE, add_special_tokens=False)["input_ids"]
+    if set(sentence_ids) <= {tokenizer.unk_token_id}:
+        raise ModelError(f"the tokenizer of {base.name!r} knows no ordinary word; {_SAVE_TOKENIZER}")
+    known = [token for token in tokenizer.get_vocab().values() if token not in added]
+    largest = max([*known, *base.encode(_SENTENCE), *_ids_of_turns(base)], default=0)
+    if largest >= base.embeddings:
         raise ModelError(
-            f"the tokenizer of {base.name!r} has ids up to {largest}, but the model embeds only {rows} tokens; "
-            "load it with the tokenizer that it was trained with"
+            f"the tokenizer of {base.name!r} has ids up to {largest}, but the model embeds only {base.embeddings} "
+            "tokens; load it with the tokenizer that it was trained with"
         )
-    if base.is_chat:
-        _ = base.content_form
+
+
+def _ids_of_turns(base: BaseModel) -> list[int]:
+    """Ids of a short conversation; none where there is no chat template, or where it wants other turns."""
+    if not base.is_chat:
+        return []
+    _ = base.content_form
+    try:
+        turns = [Message("user", _SENTENCE), Message("assistant", _SENTENCE)]
+        return base.turns(turns, answer_next=False) + base.turns(turns[:1], answer_next=True)
+    except InputError:
+        return []
 
 
 def resolve(name_or_path: str | Path) -> str:
@@ -219,6 +236,8 @@ def pick_dtype(dtype: str, device: str) -> torch.dtype:
 
 def _loading_failed(name: str, source: str, err: Exception) -> str:
     first = first_line(err)
+    if "backend tokenizer" in str(err):
+        return f"the model {name!r} cannot be loaded: it has no tokenizer that can be read; {_SAVE_TOKENIZER}"
     if "trust_remote_code" in str(err):
         return f"the model {name!r} runs code of its own; pass trust_remote_code=True if you trust its authors"
     if Path(source).is_dir():

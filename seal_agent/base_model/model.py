@@ -99,9 +99,14 @@ class BaseModel:
     def pad_id(self) -> int:
         """A valid id for masked positions; which one does not matter, since no loss or attention reaches it."""
         for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id):
-            if token is not None:
+            if token is not None and token < self.embeddings:
                 return int(token)
         return 0
+
+    @property
+    def embeddings(self) -> int:
+        """How many tokens the model embeds. The tokenizer may have added tokens beyond them."""
+        return int(self.module.get_input_embeddings().weight.shape[0])
 
     # ------------------------------------------------------------ text
 
@@ -109,7 +114,9 @@ class BaseModel:
     def controls(self) -> Controls:
         """Strings that this model would take for more than text."""
         sight = sight_of(self.module)
-        return self._once("controls", lambda: controls_of(self.tokenizer, [sight.token] if sight else []))
+        return self._once(
+            "controls", lambda: controls_of(self.tokenizer, [sight.token] if sight else [], self.embeddings)
+        )
 
     def tokens(self, text: str) -> list[int]:
         """Ids of content, with the special tokens that the tokenizer puts before a text. None of it is control."""
@@ -127,6 +134,10 @@ class BaseModel:
     def _content(self, text: str, special: bool) -> list[int]:
         return encode(self.tokenizer, self.controls, text, self.controls.ranges(text), special)
 
+    def _as_it_stands(self, text: str) -> list[int]:
+        """Ids of a text in which control strings are control, as far as the model has embeddings for them."""
+        return encode(self.tokenizer, self.controls, text, self.controls.unread_ranges(text), special=True)
+
     def _without_end(self, ids: list[int], text: str) -> list[int]:
         """Some tokenizers put the end-of-text token behind every text, where a prompt is to be continued."""
         end = self.tokenizer.eos_token_id
@@ -143,11 +154,11 @@ class BaseModel:
         """
         if isinstance(prompt, str):
             check_whole_characters("the prompt", prompt)
-            return self._without_end(list(self.tokenizer(prompt)["input_ids"]), prompt)
+            return self._without_end(self._as_it_stands(prompt), prompt)
         if isinstance(prompt, Illustrated):
             check_whole_characters("the prompt", prompt.text)
             text, _, seen = self.sight.expand(prompt.text, [], prompt.pictures, adapter)
-            return self.sight.number(self._without_end(list(self.tokenizer(text)["input_ids"]), text), seen)
+            return self.sight.number(self._without_end(self._as_it_stands(text), text), seen)
         chat = prompt if isinstance(prompt, Chat) else Chat(prompt)
         ids = self.turns(chat.turns, answer_next=True, tools=chat.tools, adapter=adapter)
         ids += self.content_ids(chat.begun) if chat.begun else ()  # in place: the ids hold their pictures

@@ -12,14 +12,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from zoo.models import ZOO
 
 from seal_agent.base_model import loading
 from seal_agent.base_model.gguf import publish
 from seal_agent.base_model.loading import identity_of_source, load_model, pick_device, pick_dtype
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import ModelError
+from seal_agent.generation.hf import HFEngine
 from seal_agent.paths import cache_home
-from seal_agent.types import Message
+from seal_agent.types import Message, Sampling
 
 Save = Callable[[BaseModel, Path], Path]
 TURNS = (Message("system", "Be brief."), Message("user", "Hi"), Message("assistant", "Yes?"), Message("user", "Go"))
@@ -241,9 +243,45 @@ def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_tokenizer_with_more_tokens_than_the_model_embeds_is_refused(
     tiny_base: BaseModel, tmp_path: Path, save_model: Save
 ) -> None:
-    tiny_base.tokenizer.add_tokens([f"<extra_{i}>" for i in range(80)])
-    with pytest.raises(ModelError, match=r"has ids up to \d+, but the model embeds only 320 tokens"):
+    tiny_base.module.resize_token_embeddings(200)
+    with pytest.raises(ModelError, match=r"has ids up to \d+, but the model embeds only 200 tokens"):
         load(save_model(tiny_base, tmp_path / "m"))
+
+
+@pytest.mark.parametrize("special", [True, False])
+def test_added_tokens_that_the_model_does_not_embed_are_letters_in_every_text(
+    special: bool, tiny_base: BaseModel, tmp_path: Path, save_model: Save
+) -> None:
+    """Text-only Gemma 3 has one: the token that stands for a picture."""
+    tiny_base.tokenizer.add_tokens([f"<extra_{i}>" for i in range(80)], special_tokens=special)
+    base = load(save_model(tiny_base, tmp_path / "m"))
+    assert len(base.tokenizer) > base.embeddings == 320
+    text = "A <extra_79> picture<extra_78>"
+    of_turns = base.turns((Message("user", text),), answer_next=True)
+    for ids in (base.encode(text), base.tokens(text), base.content_ids(text), of_turns):
+        assert max(ids) < base.embeddings
+        assert text in base.tokenizer.decode(ids)
+    assert base.encode("</turn>") == [base.tokenizer.eos_token_id]
+    assert HFEngine(base).generate([text], Sampling(4))[0].tokens == 4
+
+
+def test_added_tokens_that_the_template_or_padding_needs_have_an_embedding(
+    tiny_base: BaseModel, tmp_path: Path, save_model: Save
+) -> None:
+    tiny_base.tokenizer.add_tokens([f"<extra_{i}>" for i in range(80)], special_tokens=True)
+    tiny_base.tokenizer.pad_token = "<extra_79>"
+    assert load(save_model(tiny_base, tmp_path / "m")).pad_id < 320
+    tiny_base.tokenizer.chat_template = "<extra_79>" + tiny_base.tokenizer.chat_template
+    with pytest.raises(ModelError, match=r"has ids up to \d+, but the model embeds only 320 tokens"):
+        load(save_model(tiny_base, tmp_path / "n"))
+
+
+@pytest.mark.parametrize("model_type", ["llama", "qwen2", "gpt2", "gemma", "gpt-neox"])
+def test_a_folder_without_a_tokenizer_is_refused(model_type: str, tmp_path: Path) -> None:
+    model = next(model for model in ZOO if model.name == model_type)
+    model.module().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="save the tokenizer"):
+        load(tmp_path)
 
 
 def test_a_template_that_shows_no_text_is_refused(tiny_base: BaseModel, tmp_path: Path, save_model: Save) -> None:
