@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import re
 from collections.abc import Sequence
@@ -16,14 +15,8 @@ from seal_agent.text import words as lexical
 from seal_agent.text.clock_times import has_other_time
 from seal_agent.text.languages import ENGLISH
 from seal_agent.text.normalization import numeral_value
+from seal_agent.text.quantities import quantities, scales_of_temperature
 
-_UNITS = (
-    "millimeters centimeters meters kilometers feet inches yards miles acres hectares milligrams grams kilograms "
-    "tonnes tons pounds ounces milliliters liters gallons milliseconds seconds minutes hours days weeks months years "
-    "decades centuries percent degrees celsius fahrenheit kelvin dollars cents euros yen square cubic am pm bytes "
-    "kilobytes megabytes gigabytes terabytes watts kilowatts megawatts kilowatt hertz kilohertz megahertz gigahertz"
-)
-_DEGREES, _SCALES = "degrees", "celsius fahrenheit kelvin"
 _NAME = re.compile(r"(?:the )?((?:[A-Z][\w'’-]*\.? )+)(?![IVX]+\b)([A-Z][\w'’-]+)\.?")
 _CAPITALIZED_PAIR = re.compile(r"\b([A-Z][\w'’-]+) (?=([A-Z][\w'’-]+))")
 
@@ -95,10 +88,9 @@ def _numbered_words(words: Sequence[str]) -> list[tuple[str, str]]:
 
 def _has_other_quantity(gold_words: Sequence[str], answer_words: Sequence[str], language: str) -> bool:
     """Whether a number of the gold has another unit or sign in the answer, and nowhere its own."""
-    scales = _as_compared(_SCALES, language)
-    without_scale = scales | _as_compared(_DEGREES, language)
-    stated = _quantities(answer_words, language)
-    for number, unit in _quantities(gold_words, language):
+    scales, without_scale = scales_of_temperature(language)
+    stated = quantities(answer_words, language)
+    for number, unit in quantities(gold_words, language):
         units = {other_unit for other, other_unit in stated if other == number}
         left_out = unit in without_scale and units <= without_scale and not {unit, *units} <= scales
         if units and unit not in units and not left_out:
@@ -109,21 +101,6 @@ def _has_other_quantity(gold_words: Sequence[str], answer_words: Sequence[str], 
         (not negative, number) in answer_signed and (negative, number) not in answer_signed
         for number, negative in gold_signs.items()
     )
-
-
-def _quantities(words: Sequence[str], language: str) -> list[tuple[str, str]]:
-    """Numbers that a unit follows, each with its unit; "degrees" only where no scale is named."""
-    degrees, scales = _as_compared(_DEGREES, language), _as_compared(_SCALES, language)
-    pairs = itertools.pairwise((*words, ""))
-    without = [word for word, after in pairs if word not in degrees or after not in scales]
-    pairs = itertools.pairwise(without)
-    units = _as_compared(_UNITS, language)
-    return [(number, unit) for number, unit in pairs if lexical.is_number(number) and unit in units]
-
-
-@functools.cache
-def _as_compared(units: str, language: str) -> frozenset[str]:
-    return frozenset(lexical.words_of(units, language))
 
 
 def _signed_numbers(words: Sequence[str]) -> list[tuple[bool, str]]:

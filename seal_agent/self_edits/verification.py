@@ -1,12 +1,14 @@
 """Verifies notes: does the passage support what a note says?
 
-Two kinds of evidence decide. One is the note's words: numbers and names that the passage lacks, loops, remarks about
-the passage instead of its subject, and how much of the note's wording stands together in the passage. The other is the
-model's own likelihood of the note, with the passage in the prompt and without it.
+Two kinds of evidence decide. One is the note's words: numbers, units, times and names that the passage lacks, a denial
+of what it says, loops, remarks about the passage instead of its subject, and how much of the note's wording stands
+together in the passage. The other is the model's own likelihood of the note, with the passage in the prompt and without
+it.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -15,12 +17,14 @@ from rapidfuzz import fuzz
 
 from seal_agent.config import Strictness
 from seal_agent.generation.engine import Engine
+from seal_agent.self_edits.denials import denial
+from seal_agent.self_edits.figures import figures_of, lacking, without_known_centuries
 from seal_agent.text.languages import language_of
 from seal_agent.text.lines import ends_a_sentence
 from seal_agent.text.phrases import names_of
 from seal_agent.text.scripts import UNSPACED, word_count
 from seal_agent.text.sentences import sentences_of
-from seal_agent.text.words import centuries, content_words, in_century, is_number, word_match, words_of
+from seal_agent.text.words import content_words, negates, word_match, words_of
 from seal_agent.types import CheckedNote, Message, Note
 
 PassageNotes = tuple[str, str, Sequence[Note]]
@@ -38,6 +42,8 @@ WEIGHTS: Mapping[str, float] = {
     "likely": -0.54,
 }
 SUPPORT_THRESHOLD = 0.35  # probability; keeps a fifth of the false lines and loses a seventh of the true ones
+MIN_WORDS = 4  # of a statement; shorter lines are headings or cells
+MIN_CHARACTERS = 4  # the same in a script without spaces: 塔高四米
 MAX_FRAGMENT_WORDS = 5  # longer lines may be complete without a full stop
 REPEAT_RATIO = 92  # rapidfuzz ratio, 0..100, from which two notes count as the same
 LOOP_RATIO = 2.0  # content words per distinct content word; hardly any line without a loop reaches it
@@ -62,8 +68,9 @@ def split_notes(notes: Sequence[Note]) -> list[Note]:
 def verify(engine: Engine, passages: Sequence[PassageNotes], strictness: Strictness) -> list[tuple[CheckedNote, ...]]:
     """Check the notes of each passage with the base model; one tuple per passage, in order.
 
-    "strict" and "lenient" remove loops, repeats, remarks about the prompt, and numbers and names that the passage
-    lacks. "strict" also removes notes that neither the passage's wording nor the likelihood supports. "off" keeps all.
+    "strict" and "lenient" remove loops, repeats, remarks about the prompt, denials of what the passage says, and
+    numbers and names that the passage lacks. "strict" also removes notes that neither the passage's wording nor the
+    likelihood supports. "off" keeps all.
     """
     if strictness == "off":
         return [tuple(CheckedNote(note, True) for note in notes) for _, _, notes in passages]
@@ -105,22 +112,26 @@ def flaw(title: str, passage: str, note: Note) -> str:
     """What is wrong with a note, judged by its words alone; "" if nothing."""
     text, language = _claim(note), language_of(passage)
     words = content_words(text, language)
-    if _ABOUT_THE_PROMPT.search(note.text):
+    if any(phrase.casefold() not in passage.casefold() for phrase in _ABOUT_THE_PROMPT.findall(note.text)):
         return "is about the prompt, not its subject"
     if note.answer is None and (_is_short(text) or _is_fragment(text)):
         return "is no whole statement"
     if len(words) / max(1, len(set(words))) >= LOOP_RATIO:
         return "goes round in a loop"
+    known = [figures_of(source, language) for source in (passage, title, note.text if note.answer else "") if source]
+    if number := lacking(text, known, language):
+        return f"has a number that the passage lacks: {number}"
     source_words = _source_words(title, passage, note, language)
-    dated = {str(century) for century in centuries(text) if any(in_century(word, century) for word in source_words)}
-    if numbers := [word for word in words if is_number(word) and word != "1" and word not in {*source_words, *dated}]:
-        return f"has a number that the passage lacks: {numbers[0]}"
     names = [
         name
-        for name in names_of(text, language)
+        for name in (() if text.isupper() else names_of(without_known_centuries(text, known), language))
         if any(word_match(word, source_words, ()) < 0.8 for word in content_words(name, language))
     ]
-    return f"has a name that the passage lacks: {names[0]}" if names else ""
+    if names:
+        return f"has a name that the passage lacks: {names[0]}"
+    if note.answer is not None and negates(words_of(note.text, language), language):
+        return ""  # an answer need not repeat the negation of its question
+    return denial(text, _sentences(passage, language), title, language)
 
 
 def support_features(title: str, passage: str, note: Note, with_passage: float, without: float) -> dict[str, float]:
@@ -164,12 +175,18 @@ def likelihoods(engine: Engine, notes: Sequence[tuple[str, str, Note]]) -> list[
     return list(zip(means[::2], means[1::2], strict=True))
 
 
+@functools.lru_cache(maxsize=256)
+def _sentences(passage: str, language: str) -> tuple[str, ...]:
+    return tuple(sentences_of(passage, language))
+
+
 def _is_fragment(text: str) -> bool:
     return not ends_a_sentence(text) and word_count(text) <= MAX_FRAGMENT_WORDS
 
 
 def _is_short(text: str) -> bool:
-    return (word_count(text) if UNSPACED.search(text) else len(words_of(text))) < 4
+    unspaced = len(UNSPACED.findall(text))
+    return unspaced < MIN_CHARACTERS if unspaced else len(words_of(text)) < MIN_WORDS
 
 
 def _claim(note: Note) -> str:

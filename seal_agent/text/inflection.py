@@ -252,6 +252,14 @@ def has_negation_inside(text: str, language: str) -> bool:
     return any(table[language].search(plain) for table in tables if language in table)
 
 
+def without_negation_inside(text: str, language: str) -> str:
+    """A folded text in a script without spaces without the negations among its characters."""
+    plain = _ONE_WAY_OR_THE_OTHER.sub("", text)
+    for table in (_DENIES_WHAT_FOLLOWS, _DENIES_WHAT_PRECEDES):
+        plain = table[language].sub("", plain) if language in table else plain
+    return plain
+
+
 def is_denied_inside(part: str, text: str, language: str) -> bool:
     """Whether a folded text without spaces denies a part of it, wherever that stands.
 

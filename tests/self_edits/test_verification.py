@@ -48,6 +48,82 @@ def test_a_century_is_known_from_its_years() -> None:
     assert "number" in flaw("Quarnholt", PASSAGE, Note("She dropped her keys in the 19th century."))
 
 
+LIGHT = (
+    "Tarnby Light was built in 1867 by Odile Brannock. Its tower is 43 metres high, and its lamp is lit at 5 p.m. every"
+    " day. About 1,200 people visit it each year. Half of them are children. Dogs are allowed in the garden but not in"
+    " the house. The cafe is not open on Monday. It was not opened until 1990."
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("Its tower is 43 feet high.", "43 foot"),
+        ("Its tower is 1,200 metres high.", "1200 meter"),
+        ("Its lamp is lit at 5 a.m. every day.", "5 a.m."),
+        ("Its lamp is lit at 17:00 every day.", ""),
+        ("50% of the visitors are children.", ""),
+        ("It was built in the nineteenth century.", ""),
+        ("It was built in the eighteenth century.", "18"),
+        ("It was built in the 1860s by Brannock.", ""),
+        ("It was built in the 1850s by Brannock.", "1850"),
+        ("The second half of them are children.", ""),
+        ("TARNBY LIGHT STANDS NEAR A GARDEN.", ""),
+        ("Dogs are never allowed in the garden.", "denies"),
+        ("Dogs aren't allowed in the garden.", "denies"),
+        ("Nobody visits it each year.", "denies"),
+        ("Dogs are allowed in the garden.", ""),
+        ("Dogs are not allowed in the house.", ""),
+        ("The cafe is open on Monday.", "says what the passage denies"),
+        ("It was opened in 1990.", ""),
+        ("The tower is not made of wood.", ""),
+    ],
+)
+def test_negations_units_and_times_are_compared(line: str, reason: str) -> None:
+    found = flaw("Tarnby Light", LIGHT, Note(line))
+    assert reason in found
+    assert bool(found) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("passage", "line", "reason"),
+    [
+        ("Hunde sind im Garten erlaubt.", "Im Garten sind keine Hunde erlaubt.", "denies"),
+        ("Se permiten perros en el jardín.", "No se permiten perros en el jardín.", "denies"),
+        ("Les chiens ne sont pas admis au jardin.", "Les chiens sont admis au jardin.", "says what"),
+        ("Собакам можно гулять в саду.", "Собакам нельзя, им не можно гулять в саду.", "denies"),
+        ("花园里允许带狗。", "花园里不允许带狗进来。", "denies"),
+        ("庭に犬を連れて入ることができる。", "庭に犬を連れて入ることができない。", "denies"),
+        ("每年约有一千二百人参观。", "每年约有三千二百人参观。", "3200"),
+        ("塔高四十三米。", "塔的高度是43米。", ""),
+        ("它在下午5点开门。", "它在17点开门。", ""),
+        ("灯塔于1867年建造。", "灯塔建于十九世纪。", ""),
+        ("塔很高。", "塔高很多。", ""),
+        ("Der Turm ist alt. Er öffnet am 3. Mai um halb sechs.", "Er öffnet am 3.5. um 17.30 Uhr.", ""),
+        ("Der Turm wurde 1867 gebaut und ist hoch.", "Der Turm wurde im 19. Jahrhundert gebaut.", ""),
+        ("La tour a été construite en 1867 sur une île.", "La tour a été construite au XIXe siècle.", ""),
+        ("La tour a été construite en 1867 sur une île.", "La tour a été construite au XVIe siècle.", "XVI"),
+    ],
+)
+def test_they_are_compared_in_other_languages_too(passage: str, line: str, reason: str) -> None:
+    found = flaw("", passage, Note(line))
+    assert reason in found
+    assert bool(found) == bool(reason)
+
+
+def test_a_line_that_the_passage_has_is_about_its_subject() -> None:
+    passage = "The court reduced the sentence to ten years. The passage of the bill took a year."
+    assert not flaw("Law", passage, Note("The court reduced the sentence to ten years."))
+    assert "prompt" in flaw("Law", passage, Note("This passage is about a court and a bill."))
+
+
+def test_an_answer_need_not_repeat_the_negation_of_its_question() -> None:
+    pair = Note("On which day is the cafe not open?", "The cafe is not open on Monday, it is said.")
+    assert not flaw("Tarnby Light", LIGHT, pair)
+    assert not flaw("Tarnby Light", LIGHT, Note("When is the cafe not open?", "The cafe: on Monday open"))
+    assert "denies" in flaw("Tarnby Light", LIGHT, Note("Are dogs allowed?", "Dogs are not allowed in the garden."))
+
+
 def test_the_wording_of_one_place_counts() -> None:
     def of(text: str, answer: str | None = None) -> dict[str, float]:
         return support_features("Quarnholt", PASSAGE, Note(text, answer), -1.5, -2.0)
