@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from seal_agent.generation.engine import Engine
 from seal_agent.progress import Progress
 from seal_agent.prompts import fill_turns
+from seal_agent.self_edits.joining import joined
 from seal_agent.self_edits.question_words import localized, question_words_of
 from seal_agent.text.languages import ENGLISH, language_of
-from seal_agent.text.layout import in_one_line
+from seal_agent.text.layout import in_one_line, with_lead_ins
 from seal_agent.text.phrases import names_of, phrases_of
 from seal_agent.text.reasoning import without_reasoning
 from seal_agent.text.scripts import UNSPACED, room_in_script, word_count
@@ -44,23 +45,34 @@ class Sentence:
 
 
 def sources_of(title: str, passage: str) -> list[Sentence]:
-    """The sentences of a passage that are long enough for a question. Questions are left out: they answer nothing."""
+    """The sentences of a passage that are long enough for a question. Questions stand before their answers."""
     return [source for source in statements_of(title, passage) if is_long(source)]
 
 
 def statements_of(title: str, passage: str) -> list[Sentence]:
     """`sources_of`, and the short sentences that say something besides the title, such as "Length 31 cm.".
 
-    Lines that broke a sentence are joined.
+    Lines that broke a sentence are joined. An item of a list begins with the line that leads to the list. Of a passage
+    with words, there is one statement at least, unless it only asks.
     """
     language = language_of(passage)
-    sentences, words = [in_one_line(s) for s in sentences_of(passage, language)], question_words_of(language)
-    sources = [
-        Sentence(title, sentence, previous if words and words.refers_back.search(sentence) else "", language)
-        for previous, sentence in zip(["", *sentences], sentences, strict=False)
-        if not is_question(sentence, language)
+    sentences, words = (
+        [in_one_line(s) for s in sentences_of(with_lead_ins(passage), language)],
+        question_words_of(language),
+    )
+
+    def is_statement(text: str) -> bool:
+        source = Sentence(title, text, language=language)
+        return is_long(source) or _has_content(source)
+
+    def refers_back(text: str) -> bool:
+        return bool(words and words.refers_back.search(text))
+
+    statements = joined(sentences, title, language, is_statement, refers_back)
+    return [
+        Sentence(title, text, previous if refers_back(text) and previous not in text else "", language)
+        for text, previous in statements
     ]
-    return [source for source in sources if is_long(source) or _has_content(source)]
 
 
 def is_long(source: Sentence) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from seal_agent.text.lines import ends_a_sentence
-from seal_agent.text.scripts import UNSPACED
+from seal_agent.text.scripts import UNSPACED, word_count
 
 LAYOUT_SHARE = 0.25  # not tuned: of a block's lines that must look laid out, for its line breaks to mean something
 ROW_SHARE = 0.5  # not tuned: of a table's lines that look like rows, more than those that some double spaces make so
@@ -19,6 +19,13 @@ PARAGRAPH = re.compile(r"\n\s*\n")
 _BULLET = re.compile(r"\s*[-–—*+•◦▪●·>]\s+")
 ITEM = re.compile(rf"{_BULLET.pattern}|\s*(?:\d{{1,3}}[.)]|\([a-z\d]{{1,2}}\)|[a-z]\))\s+")
 """What an item of a list begins with."""
+_LIST = re.compile(  # a line with a colon, and items behind it, each with the lines that are indented below it
+    rf"^(?P<line>[^\n]+[:：])[ \t]*\n(?:[ \t]*\n)?(?P<items>(?:{ITEM.pattern})[^\n]*"
+    rf"(?:\n(?:(?:{ITEM.pattern})|[ \t]+(?=\S))[^\n]*)*)",
+    re.MULTILINE,
+)
+_SENTENCE_END = re.compile(r"[.!?]\s+(?=[^\Wa-z])|[。！？]")
+MAX_LEAD_IN_WORDS = 25  # not tuned; a longer one would be learnt more often than what it leads to
 _ROW = re.compile(  # in columns, or of a file of comma-separated values
     r"\s*\S[^\t]*\t|.*(?:[^\s.!?] {2,}\S|\|)|(?!.*[,;]\s)(?:[^,;]*[,;]){2}"
 )
@@ -41,6 +48,38 @@ def units_of(text: str) -> list[str]:
         return [text]
     units = (unit for paragraph in PARAGRAPH.split(text) for unit in _units(paragraph))
     return [bare for unit in units if (bare := _BULLET.sub("", unit, count=1) if _BULLET.match(unit) else unit).strip()]
+
+
+def with_lead_ins(text: str) -> str:
+    """A text in which each item of a list begins with the line that leads to it: "We do not accept: coins".
+
+    Lists behind a line without a colon stay as they are.
+    """
+    return _LIST.sub(_with_lead_in, text)
+
+
+def split_lead_in(text: str) -> tuple[str, str]:
+    """What stands before the last sentence of a text, and that sentence if it leads to a list: "We sell:"; else ""."""
+    if not text.rstrip().endswith((":", "：")):
+        return text, ""
+    *_, begin = (0, *(end.end() for end in _SENTENCE_END.finditer(text)))
+    lead_in = text[begin:].strip()
+    return (text[:begin].rstrip(), lead_in) if word_count(lead_in) <= MAX_LEAD_IN_WORDS else (text, "")
+
+
+def _with_lead_in(match: re.Match[str]) -> str:
+    rest, lead_in = split_lead_in(match["line"])
+    if not lead_in or ITEM.match(lead_in):
+        return match[0]
+    lines = [_item_behind(lead_in, line) for line in match["items"].split("\n")]
+    return "\n".join([rest, "", *lines] if rest else lines)
+
+
+def _item_behind(lead_in: str, line: str) -> str:
+    if not ITEM.match(line):
+        return line
+    bullet = _BULLET.match(line)
+    return f"- {lead_in} {line[bullet.end() :] if bullet else line.lstrip()}"
 
 
 def in_one_line(text: str) -> str:

@@ -182,3 +182,49 @@ def test_lines_that_broke_a_sentence_are_joined_in_notes() -> None:
     assert all("\n" not in note.text for note in cloze_notes(wrapped))
     poem = "The mill stands still\nThe river sleeps all night"
     assert [one.sentence for one in statements_of("Mill", poem)] == poem.split("\n")
+
+
+@pytest.mark.parametrize(
+    ("title", "passage", "statements"),
+    [
+        ("", "Q: Who may visit?\nA: Only members.", ["Q: Who may visit? A: Only members."]),
+        (
+            "Tarnby",
+            "Can I bring my dog? No, dogs are not let in. Why? When does it open?",
+            ["Can I bring my dog? No, dogs are not let in."],
+        ),
+        ("", "When does the mill open? The mill opens at nine in May.", ["The mill opens at nine in May."]),
+        (
+            "Oleander",
+            "Oleander is a shrub. It is poisonous. Goats avoid it.",
+            ["Oleander is a shrub. It is poisonous.", "Goats avoid it."],
+        ),
+        (
+            "Müller",
+            "Der Maler Jonas Müller starb 1907 in Bonn. Er war verheiratet.",
+            ["Der Maler Jonas Müller starb 1907 in Bonn. Er war verheiratet."],
+        ),
+        ("", "He lied. The old mill burned down in 1907.", ["He lied. The old mill burned down in 1907."]),
+        ("王", "他死了。他是画家。谁建的？布兰诺克。", ["他死了。他是画家。", "谁建的？布兰诺克。"]),
+        ("Cats", "Cats sleep.", ["Cats sleep."]),
+        ("", "We do not accept:\n- coins\n- dollars", ["We do not accept: coins", "We do not accept: dollars"]),
+        (
+            "",
+            "We met in Orrin in May. Guests must bring:\n\n1. a valid passport\n2. two photographs",
+            [
+                "We met in Orrin in May.",
+                "Guests must bring: 1. a valid passport",
+                "Guests must bring: 2. two photographs",
+            ],
+        ),
+    ],
+)
+def test_what_says_little_by_itself_is_joined_to_what_gives_it_its_meaning(
+    title: str, passage: str, statements: list[str]
+) -> None:
+    assert [source.sentence for source in statements_of(title, passage)] == statements
+
+
+def test_a_joined_sentence_has_none_of_its_own_before_it() -> None:
+    (source,) = statements_of("Müller", "Er war Maler. Er starb 1907 in Bonn.")
+    assert not source.previous

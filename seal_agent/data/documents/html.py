@@ -10,6 +10,7 @@ from seal_agent.data.documents.document import Block, Document, Heading, documen
 from seal_agent.data.documents.superscripts import superscript
 from seal_agent.data.documents.tables import table_blocks
 from seal_agent.errors import InputError, MissingDependency
+from seal_agent.text.layout import split_lead_in
 
 _LEFT_OUT = re.compile(  # of a form only its controls: some pages stand in one as a whole
     "head|script|style|template|noscript|nav|svg|math|iframe|object|button|select|textarea|input|datalist|label|legend"
@@ -145,13 +146,22 @@ class _Reader:
             self._walk(element)
 
     def _list(self, items: list[str]) -> None:
-        """Short items behind "…:" make one sentence with it; others are paragraphs."""
+        """Short items behind "…:" make one sentence with it; others are paragraphs that begin with it."""
         last = self._parts[-1] if self._parts else None
         short = all(len(item.split()) <= MAX_ITEM_WORDS and item[-1] not in ".!?。！？" for item in items)
         if isinstance(last, Block) and not last.whole and last.text.endswith((":", "：")) and short and items:
             self._parts[-1] = Block(f"{last.text} {'; '.join(item.rstrip(';,') for item in items)}.")
         else:
-            self._parts += [Block(sentence(item.rstrip(";,"))) for item in items]
+            lead_in = self._taken_lead_in()
+            self._parts += [Block(sentence(f"{lead_in} {item.rstrip(';,')}".strip())) for item in items]
+
+    def _taken_lead_in(self) -> str:
+        """The sentence behind which a list stands, taken from the last paragraph: each item begins with it."""
+        last = self._parts[-1] if self._parts else None
+        rest, lead_in = split_lead_in(last.text) if isinstance(last, Block) and not last.whole else ("", "")
+        if lead_in:
+            self._parts[-1:] = [Block(rest)] if rest else []
+        return lead_in
 
     def _definitions(self, element: Any) -> None:
         terms, defined = [""], True

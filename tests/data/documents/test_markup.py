@@ -132,6 +132,17 @@ def test_a_table_in_another_language_gets_no_english_words() -> None:
     assert section.text == "Оррин: Мэр: Вера; Население: 1200."
 
 
+def test_long_items_of_a_list_begin_with_what_leads_to_them() -> None:
+    long = "dogs that are not registered with the office on the third floor of the town hall"
+    page = f"<p>The hall is old. Not allowed are:</p><ul><li>{long}</li><li>bikes</li></ul>"
+    (section,) = read_html(f"<html><body>{page}</body></html>").sections
+    assert [block.text for block in section.blocks] == [
+        "The hall is old.",
+        f"Not allowed are: {long}.",
+        "Not allowed are: bikes.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("written", "text"),
     [
