@@ -16,6 +16,7 @@ from seal_agent.training.bank.stacked_bank import StackedBank
 from seal_agent.training.bank.storage import LoraBank
 from seal_agent.training.full import train_full
 from seal_agent.training.jobs import TrainJob
+from seal_agent.training.loss import linear_cross_entropy
 from seal_agent.training.loss_scale import loss_scale
 from seal_agent.training.train import train
 
@@ -53,6 +54,13 @@ def test_a_copy_is_that_of_float32() -> None:
         pairs = zip(trained.module.parameters(), base.module.parameters(), strict=True)
         moved.append([after.float() - before.float() for after, before in pairs])
     assert distance(*moved) < 0.1
+
+
+@pytest.mark.parametrize("loss", [5.0, 12.0, 16.0, 18.0, 30.0, 120.0])
+def test_the_loss_of_an_unlikely_token_is_told(loss: float) -> None:
+    hidden, output = torch.ones(1, 1).half(), torch.tensor([[loss], [0.0]]).half()
+    nll, _ = linear_cross_entropy(hidden, output, None, torch.tensor([[1]]), torch.ones(1, 1), torch.ones(1))
+    assert float(nll) == pytest.approx(loss, rel=1e-2)
 
 
 @pytest.mark.parametrize("kind", [LoraBank, StackedBank])

@@ -70,6 +70,8 @@ class BankRoute:
 
     attention: SegmentKernel | None = None
     """Attends within the segments where it can; None: `attention.py` does."""
+    drops = True
+    """Whether the slots' dropout applies."""
 
     def __init__(
         self,
@@ -199,7 +201,7 @@ def dropout_mask(route: BankRoute, name: str, x_ND: Tensor) -> Tensor | None:
     Drawn from the step's seed and the layer's name, so that recomputing a layer draws the same mask.
     """
     dropouts = route.bank.dropouts
-    if not any(dropouts[span.slot] for span in route.spans):
+    if not route.drops or not any(dropouts[span.slot] for span in route.spans):
         return None
     mask_ND = torch.ones_like(x_ND)
     spans = route.spans

@@ -133,7 +133,9 @@ class _InputMoments:
 
 
 class _MomentsRoute(BankRoute):
-    """A BankRoute that also accumulates the moments of the layers' inputs."""
+    """A BankRoute without dropout that also accumulates the moments of the layers' inputs."""
+
+    drops = False
 
     def __init__(
         self, bank: LoraBank, spans: Sequence[Span], segments: Segments | None, moments: _InputMoments

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from seal_agent.lora.serving import serving_route
 from seal_agent.lora.targets import find_targets
 from seal_agent.training import pool
 from seal_agent.training import train as training
+from seal_agent.training.bank.storage import LoraBank
 from seal_agent.training.jobs import TrainJob
 from seal_agent.training.retention import ridge_refit as refit_module
 from seal_agent.training.retention import spectra
@@ -35,6 +37,23 @@ def trained(
     directions = principal_directions(base, find_targets(base.module, ("all",)), ORDINARY)
     config = replace(CONFIG, shrink=shrink, null_space=null_space)
     return train(base, [TrainJob(LESSON, config, start, directions)])[0].adapter, directions
+
+
+def test_the_lesson_is_read_without_dropout(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    directions = principal_directions(tiny_base, find_targets(tiny_base.module, ("all",)), ORDINARY)
+    refits: list[torch.Tensor] = []
+
+    def twice(base: BaseModel, bank: LoraBank, *others: Any) -> None:
+        before, dropouts = bank.weights_KP.clone(), list(bank.dropouts)
+        for rates in (dropouts, [0.0] * len(dropouts)):
+            bank.weights_KP.copy_(before)
+            bank.dropouts[:] = rates
+            refit_module.ridge_refit(base, bank, *others)
+            refits.append(bank.weights_KP.clone())
+
+    monkeypatch.setattr(pool, "ridge_refit", twice)
+    train(tiny_base, [TrainJob(LESSON, replace(CONFIG, dropout=0.3), None, directions)])
+    assert torch.equal(*refits)
 
 
 def inputs_of(base: BaseModel, name: str, adapter: LoraAdapter, texts: list[list[int]]) -> torch.Tensor:
