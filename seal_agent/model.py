@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, overload
 
-from seal_agent.adaptation.adapt import Trainer, note_settings_json
+from seal_agent.adaptation.adapt import Trainer, check_settings, note_settings_json
 from seal_agent.adaptation.commits import Commits
 from seal_agent.adaptation.forget import (
     ForgetPlan,
@@ -26,7 +26,7 @@ from seal_agent.adaptation.forget import (
     retrain,
 )
 from seal_agent.adaptation.gate.approval import Approve, check_approve
-from seal_agent.adaptation.inputs import MessageLike, as_context, as_messages, as_metadata, check_context
+from seal_agent.adaptation.inputs import MessageLike, QuestionLike, as_context, as_messages, as_metadata, check_context
 from seal_agent.adaptation.judging import DEFAULT_GATE, AnyGate, check_gate
 from seal_agent.adaptation.propose import write_proposal
 from seal_agent.adaptation.provenance import NamedRecipe
@@ -72,13 +72,13 @@ from seal_agent.store import budget
 from seal_agent.store.cleaning import collect
 from seal_agent.store.ledger import Ledger
 from seal_agent.store.loaded import MAX_LOADED_BYTES, LoadedAdapters
+from seal_agent.store.names import revision_id
 from seal_agent.store.namespaces import as_namespace
 from seal_agent.store.policies import register_policies
 from seal_agent.types import (
     Context,
     Picture,
     Proposal,
-    Question,
     Reply,
     Revision,
     Sampling,
@@ -211,7 +211,7 @@ class SelfAdaptingModel(StoredAdapters):
         context: str | Context | Document,
         *,
         adapter: str = DEFAULT_ADAPTER,
-        questions: Sequence[Question] | None = None,
+        questions: Sequence[QuestionLike] | None = None,
         title: str | None = None,
         self_edit: SelfEditConfig | None = None,
         inner_loop: InnerLoopConfig | None = None,
@@ -252,9 +252,10 @@ class SelfAdaptingModel(StoredAdapters):
         check_gate(gate)
         check_approve(approve)
         whole, _ = as_context(context, title, questions, trust)
-        lineage = self._ledger.lineage(self.full_name(adapter))
-        if known := learned_already(lineage, whole, inner_loop or self._inner_loop, self._self_edit(self_edit)):
+        config, lineage = inner_loop or self._inner_loop, self._ledger.lineage(self.full_name(adapter))
+        if known := learned_already(lineage, whole, config, self._self_edit(self_edit)):
             return known
+        self._check_settings(adapter, config)
         self.check_budget(adapter)
         proposal = self.propose(
             context,
@@ -275,7 +276,7 @@ class SelfAdaptingModel(StoredAdapters):
         context: str | Context | Document,
         *,
         adapter: str = DEFAULT_ADAPTER,
-        questions: Sequence[Question] | None = None,
+        questions: Sequence[QuestionLike] | None = None,
         title: str | None = None,
         trust: Trust | None = None,
         self_edit: SelfEditConfig | None = None,
@@ -388,6 +389,7 @@ class SelfAdaptingModel(StoredAdapters):
         Raises InputError where none of them is a verified success; nothing is trained then.
         """
         store = self.trajectories(adapter, redact=redact, limits=limits)
+        self._check_settings(adapter, inner_loop or self._inner_loop)
         with only_learner(self._ledger, store.adapter):
             return self._learn(store, trajectories, adapter, inner_loop, gate, approve, metadata, progress)
 
@@ -453,11 +455,15 @@ class SelfAdaptingModel(StoredAdapters):
             )
         config, found = inner_loop or self._inner_loop, dict[int, Revision]()
         notes = self._self_edit(self_edit)
-        proposals: list[Proposal] = []
         for i, (context, adapter) in enumerate(zip(contexts, adapters, strict=True)):
             whole, _ = as_context(context, None, None, trust)
             if known := learned_already(self._ledger.lineage(self.full_name(adapter)), whole, config, notes):
                 found[i] = known
+            else:
+                self._check_settings(adapter, config)
+        proposals: list[Proposal] = []
+        for i, (context, adapter) in enumerate(zip(contexts, adapters, strict=True)):
+            if i in found:
                 continue
             self.check_budget(adapter)
             part = part_of(progress, i, len(contexts))
@@ -469,6 +475,12 @@ class SelfAdaptingModel(StoredAdapters):
             causes = "; ".join(f"{name}: {error}" for name, error in failed.items())
             raise TrainingError(f"{len(failed)} of {len(contexts)} trainings failed, the others are kept ({causes})")
         return [result for result in results if isinstance(result, Revision)]
+
+    def _check_settings(self, adapter: str, config: InnerLoopConfig) -> None:
+        """Raises InputError for settings that cannot train this adapter, before anything is written."""
+        lineage = self._ledger.lineage(self.full_name(adapter))
+        start = self.weights_of(lineage[0].id) if lineage else None
+        check_settings(adapter, start, config, self.base)
 
     def _commit_each(
         self,
@@ -603,7 +615,7 @@ class SelfAdaptingModel(StoredAdapters):
     # ------------------------------------------------------------ forgetting
 
     def forget(
-        self, revision: str, *, adapter: str | None = None, progress: StageProgress | None = None
+        self, revision: str | Revision, *, adapter: str | None = None, progress: StageProgress | None = None
     ) -> Revision | None:
         """Remove a revision's text for good: from the weights, the store and this model's memory.
 
@@ -619,6 +631,7 @@ class SelfAdaptingModel(StoredAdapters):
         was forgotten before; then, and where training fails, nothing has changed. Raises StoreError where all is done
         but a file could not be deleted.
         """
+        revision = revision_id(revision)
         owner = self._owner_of(revision)
         finish(self._ledger, revision)  # where an earlier call was killed
         with self._ledger.only_writer_of(owner):

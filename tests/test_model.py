@@ -15,6 +15,7 @@ from conftest import random_adapter
 from fakes import ScriptedEngine
 
 from seal_agent.adaptation.gate import KeepAll, MinimumGain
+from seal_agent.agents.trajectories.store import TrajectoryStore
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import RECIPES, SelfEditConfig
 from seal_agent.errors import AdapterError, InputError, StoreError, TrainingError
@@ -203,6 +204,35 @@ def test_an_adapter_that_exists_keeps_its_shape(model: SelfAdaptingModel, change
     with pytest.raises(InputError, match="keep its settings, or choose another adapter name"):
         model.adapt(OTHER, inner_loop=replace(QUICK, **change))  # type: ignore[arg-type]
     assert len(model.history()) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rank": 8}, "keep its settings"),
+        ({"targets": ("qproj",)}, "targets names 'qproj'"),
+        ({"full": True, "null_space": 0.0, "shrink": 0.0}, "full=true trains no adapter"),
+    ],
+)
+def test_settings_that_cannot_train_are_refused_before_anything_is_written(
+    model: SelfAdaptingModel, change: dict[str, object], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapt(model)
+    wrong = replace(QUICK, **change)  # type: ignore[arg-type]
+
+    def written(*_: object, **__: object) -> None:
+        raise AssertionError("something was written")
+
+    monkeypatch.setattr(model.engine, "generate", written)
+    monkeypatch.setattr(TrajectoryStore, "add", written)
+    ways: list[Callable[[], object]] = [
+        lambda: model.adapt(OTHER, inner_loop=wrong),
+        lambda: model.adapt_many([TEXT, OTHER], adapters=["new", "default"], inner_loop=wrong),
+        lambda: model.learn([], inner_loop=wrong),
+    ]
+    for way in ways:
+        with pytest.raises(InputError, match=said):
+            way()
 
 
 def test_a_document_of_20000_words_is_split_into_passages_that_fit(model: SelfAdaptingModel) -> None:

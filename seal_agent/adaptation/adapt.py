@@ -21,12 +21,13 @@ from seal_agent.grading.grader import Grader
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.coverage import left_out
 from seal_agent.lora.targets import find_targets
+from seal_agent.lora.text_layers import text_layers
 from seal_agent.progress import StageClock
 from seal_agent.self_edits.formats.evidence import EVIDENCE
 from seal_agent.self_edits.formats.sentence_qa import SENTENCE_QA
 from seal_agent.self_edits.question_words import describe_languages
 from seal_agent.text.languages import language_of
-from seal_agent.training.jobs import TrainJob
+from seal_agent.training.jobs import TrainJob, check_makes_adapter
 from seal_agent.training.retention.reference_text import protected_directions
 from seal_agent.training.train import train_each
 from seal_agent.types import Answer, Context, Proposal, Question, Revision, Stage, TrainingSummary, content_hash
@@ -163,7 +164,7 @@ class Trainer:
         trained.
         """
         for work in works:
-            check_shape(work.proposal.adapter, work.start, config, self.base)
+            check_settings(work.proposal.adapter, work.start, config, self.base)
         before = self._ask_all("ask before", works, [work.start for work in works], clock)
         if config.null_space or config.shrink:
             with clock.stage("protect the rest") as report:
@@ -262,8 +263,14 @@ def lesson_of(source: Proposal | Revision, held_out: tuple[Question, ...] = ()) 
     return Lesson(source.context.title, passages, source.self_edits, held_out, titles, pictures)
 
 
-def check_shape(name: str, start: LoraAdapter | None, config: InnerLoopConfig, base: BaseModel) -> None:
-    """Raises InputError where `config` asks for another rank, alpha or other targets than an existing adapter has."""
+def check_settings(name: str, start: LoraAdapter | None, config: InnerLoopConfig, base: BaseModel) -> None:
+    """Raises InputError for settings that train no adapter, targets that the model lacks, and another shape.
+
+    Args:
+        start: The adapter that is to be continued, whose rank, alpha and targets stay; None for a new one.
+    """
+    check_makes_adapter(config)
+    targets = set(find_targets(base.module, config.targets))
     if start is None:
         return
     if (start.rank, start.alpha) != (config.rank, config.alpha):
@@ -271,7 +278,8 @@ def check_shape(name: str, start: LoraAdapter | None, config: InnerLoopConfig, b
             f"adapter {name!r} has rank {start.rank} and alpha {start.alpha:g}, but {config.rank} and {config.alpha:g} "
             "were asked for; keep its settings, or choose another adapter name"
         )
-    if set(find_targets(base.module, config.targets)) != set(start.pairs):
+    # Adapters of earlier versions may have layers of the output head, which are no longer selected.
+    if targets != start.pairs.keys() - text_layers(base.module).in_head:
         has = ", ".join(sorted({module.rpartition(".")[2] for module in start.pairs}))
         raise InputError(
             f"adapter {name!r} trains {has}, but targets {', '.join(config.targets)} were asked for; "

@@ -41,8 +41,9 @@ def left_out(model: nn.Module) -> str | None:
         share = sum(stacked.values()) / total
         parts.append(f"{_kinds(list(stacked))}, 3-D parameters with {share:.0%} of the weights")
     trained = find_targets(model, ("all",))
-    output = model.get_output_embeddings()  # type: ignore[operator]
-    missed = [n for n in text_layers(model).names if n not in trained and model.get_submodule(n) is not output]
+    output, layers = model.get_output_embeddings(), text_layers(model)  # type: ignore[operator]
+    left = [name for name in layers.names if name not in trained and name not in layers.in_head]
+    missed = [name for name in left if model.get_submodule(name) is not output]
     if missed:
         parts.append(f"{_kinds(missed)}, which PEFT cannot hold")
     if not parts:

@@ -25,13 +25,15 @@ _STATE_INPUT = re.compile("in_proj")  # of a state-space layer: what it reads, a
 def find_targets(model: nn.Module, targets: Sequence[str]) -> tuple[str, ...]:
     """Full names of the linear layers that `targets` select, in the model's order.
 
-    Only layers that text runs through are selected. "all" is every one of them but the output layer and those that PEFT
-    cannot hold. "default" is PEFT's default for the architecture; where PEFT has none, the projections to query and
-    value, or those into a state-space layer. "vision" is every layer that pictures run through, "all+vision" both.
+    Only layers that text runs through are selected, and none of the output head. "all" is every one of them but those
+    that PEFT cannot hold. "default" is PEFT's default for the architecture; where PEFT has none, the projections to
+    query and value, or those into a state-space layer. "vision" is every layer that pictures run through, "all+vision"
+    both.
     Anything else is a part of a module name between dots: "q_proj", "mlp",
     "layers.3", "layers.3.mlp.up_proj". Raises InputError for a target that matches nothing.
     """
-    linear = [name for name in text_layers(model).names if not _is_output(model, model.get_submodule(name))]
+    layers = text_layers(model)
+    linear = [n for n in layers.names if n not in layers.in_head and not _is_output(model, model.get_submodule(n))]
     selected: set[str] = set()
     for target in "+".join(targets).split("+"):
         if target in ("all", "default", "vision"):
@@ -81,6 +83,8 @@ def _peft_defaults(model: nn.Module, linear: Sequence[str]) -> list[str]:
 def _matches_nothing(model: nn.Module, target: str, linear: Sequence[str]) -> str:
     available = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
     every = [name for name, layer in model.named_modules() if linear_shape(layer)]
+    if _named(target, list(text_layers(model).in_head)):
+        return f"targets names {target!r}, which belongs to the output head; this model's other layers are {available}"
     if _named(target, every):
         return f"targets names {target!r}, which text does not run through; this model's linear layers are {available}"
     return f"targets names {target!r}, but this model's linear layers are {available} (or default, all, layers.0)"

@@ -2,7 +2,8 @@
 
 A model may hold layers that text never reaches, such as a vision tower, and linear layers that are no plain projection,
 such as a router that returns a tuple. Neither can be adapted. Where the rows of a layer's input are not the tokens of
-the batch in order, such as in an expert that sees only the tokens routed to it, all rows must belong to one adapter.
+the batch in order, such as in an expert that sees only the tokens routed to it, all rows must belong to one adapter. So
+must those of a layer in the output head, which training computes for the labelled tokens alone.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ class TextLayers:
     """Those that text runs through and that return their projection."""
     by_token: frozenset[str]
     """Those whose input has a row for each token of the batch, in order."""
+    in_head: frozenset[str] = frozenset()
+    """Those between the inner model and the output layer: no new adapter changes them, since the protection of what
+    reference text reads ends at the inner model."""
 
 
 def linear_shape(layer: nn.Module) -> tuple[int, int] | None:
@@ -50,6 +54,17 @@ def text_layers(model: nn.Module) -> TextLayers:
         cached = _find(model)
         model._seal_text_layers = cached  # type: ignore[assignment]
     return cached
+
+
+def inner_model(model: nn.Module) -> nn.Module:
+    """The model without its output head; the model itself if it does not say which part that is."""
+    from transformers import PreTrainedModel
+
+    inner: nn.Module = model.base_model  # type: ignore[assignment]
+    if inner is not model:
+        return inner
+    parts = [child for child in model.children() if isinstance(child, PreTrainedModel)]
+    return parts[0] if len(parts) == 1 else model
 
 
 def plain_token_ids(model: nn.Module, count: int, seed: int = 0) -> list[int]:
@@ -85,8 +100,10 @@ def _find(model: nn.Module) -> TextLayers:
         like = name if name in calls else _sibling_that_ran(model, name, members, ran, calls)
         if like is not None and all(call.projects for call in calls[like]):
             names.append(name)
-    by_token = [name for name in names if name in calls and all(call.by_token for call in calls[name])]
-    return TextLayers(tuple(names), frozenset(by_token))
+    inner = {*inner_model(model).modules(), model.get_output_embeddings()}  # type: ignore[operator]
+    in_head = frozenset(name for name in names if linear[name] not in inner)
+    by_token = {name for name in names if name in calls and all(call.by_token for call in calls[name])}
+    return TextLayers(tuple(names), frozenset(by_token - in_head), in_head)
 
 
 def _sibling_that_ran(

@@ -10,7 +10,7 @@ from textwrap import shorten
 from seal_agent.base_model.model import BaseModel
 from seal_agent.base_model.sight import FIRST_ID
 from seal_agent.config import InnerLoopConfig
-from seal_agent.errors import NothingToLearnError, TrainingError
+from seal_agent.errors import InputError, NothingToLearnError, TrainingError
 from seal_agent.lora.adapter import LoraAdapter
 from seal_agent.lora.targets import find_targets
 from seal_agent.training.retention.spectra import Directions
@@ -75,6 +75,15 @@ def decay(schedule: str, step: int, total: int) -> float:
 def trainable_sequences(sequences: Sequence[TrainingSequence]) -> list[TrainingSequence]:
     """The sequences with a token to learn; a text of a single token has none, since nothing predicts the first."""
     return [s for s in sequences if any(label != IGNORE_LABEL for label in s.labels[1:])]
+
+
+def check_makes_adapter(config: InnerLoopConfig) -> None:
+    """Raises InputError for settings that train the whole model."""
+    if config.full:
+        raise InputError(
+            "full=true trains no adapter that could be kept or taken back; it is for `seal bench squad_cpt`, leave it "
+            "out elsewhere"
+        )
 
 
 def check_learnable(base: BaseModel, job: TrainJob) -> None:

@@ -119,7 +119,7 @@ class Slot:
         if directions and config.shrink:
             sequences = [sequence for epoch in self.run.epochs for sequence in epoch]
             rows = [Row(self.index, s, 1.0, 0, self.run.prefix_length(s)) for s in sequences]
-            layers = {name: directions[name] for name in self.run.targets}
+            layers = {name: directions[name] for name in self.run.targets if name in directions}
             ridge_refit(self.base, self.bank, rows, layers, config)
         self.run.outcome = TrainedAdapter(self.bank.export(self.index), self.run.summary())
 

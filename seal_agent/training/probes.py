@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.base_model.sight import has_pictures, sight_of
 from seal_agent.errors import ModelError
 from seal_agent.lora.routing import routed
-from seal_agent.lora.text_layers import plain_token_ids
+from seal_agent.lora.text_layers import inner_model, plain_token_ids
 from seal_agent.training.bank.route import BankRoute
 from seal_agent.training.bank.storage import LoraBank
 from seal_agent.training.packing import MIN_PREFIX_TOKENS, Batch, Row, lay_out
@@ -22,7 +22,7 @@ from seal_agent.types import TrainingSequence
 
 def last_hidden_states(base: BaseModel, batch: Batch) -> Tensor:
     """Last hidden states of all tokens, N×D; the logits where a model has no inner model. Called inside a route."""
-    hidden: Tensor = _inner_model(base.module)(**inputs_of(base, batch))[0]
+    hidden: Tensor = inner_model(base.module)(**inputs_of(base, batch))[0]
     return hidden.flatten(0, 1)
 
 
@@ -45,17 +45,6 @@ def inputs_of(base: BaseModel, batch: Batch) -> dict[str, Any]:
         assert placed is not None
         parts.append(placed[0][..., prefix[1] - prefix[0] :])
     return {**inputs, "position_ids": torch.cat(parts, -1).view(3, *batch.ids_BT.shape)}
-
-
-def _inner_model(module: nn.Module) -> nn.Module:
-    """The model without its output layer; the model itself if it does not say which part that is."""
-    from transformers import PreTrainedModel
-
-    inner: nn.Module = module.base_model  # type: ignore[assignment]
-    if inner is not module:
-        return inner
-    parts = [child for child in module.children() if isinstance(child, PreTrainedModel)]
-    return parts[0] if len(parts) == 1 else module
 
 
 def check_trainable(base: BaseModel) -> None:

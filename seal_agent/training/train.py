@@ -16,7 +16,7 @@ from seal_agent.base_model.heap import give_back
 from seal_agent.base_model.model import BaseModel
 from seal_agent.base_model.sight import FIRST_ID
 from seal_agent.config import BankConfig
-from seal_agent.errors import InputError, TrainingError
+from seal_agent.errors import TrainingError
 from seal_agent.generation.pictures import pictures_of
 from seal_agent.lora.coverage import say_what_is_left_out
 from seal_agent.lora.routing import make_routable
@@ -32,6 +32,7 @@ from seal_agent.training.jobs import (
     TrainJob,
     check_learnable,
     check_lengths,
+    check_makes_adapter,
     target_names,
     trainable_sequences,
 )
@@ -75,11 +76,8 @@ def train_each(
     that does not fit into memory fails when its turn comes.
     """
     config, report = bank or BankConfig(), BankReport()
-    if any(job.config.full for job in jobs):
-        raise InputError(
-            "full=true trains no adapter that could be kept or taken back; it is for `seal bench squad_cpt`, leave it "
-            "out elsewhere"
-        )
+    for job in jobs:
+        check_makes_adapter(job.config)
     check_trainable(base)
     say_what_is_left_out(base.name, base.module)
     use_segment_attention(base)

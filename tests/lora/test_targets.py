@@ -75,6 +75,16 @@ def test_what_peft_refuses_is_left_out_of_all_and_trained_when_named() -> None:
         leaves("mamba", "dt_proj")  # transformers reads its weights and never calls it
 
 
+def test_layers_in_the_output_head_are_not_adapted() -> None:
+    module = ZOO_BY_NAME["modernbert-decoder"].module()
+    assert text_layers(module).in_head == {"lm_head.dense"}
+    assert "lm_head.dense" not in text_layers(module).by_token
+    assert not any("lm_head" in name for name in find_targets(module, ["all", "default"]))
+    assert left_out(module) is None
+    with pytest.raises(InputError, match="'lm_head', which belongs to the output head"):
+        find_targets(module, ["lm_head"])
+
+
 def test_experts_that_no_token_of_the_trial_reached_are_adapted_like_their_siblings() -> None:
     module = listed_experts()
     found = text_layers(module)

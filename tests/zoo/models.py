@@ -434,7 +434,7 @@ FAST = frozenset(
     {
         "llama", "phi", "phi3", "gemma2", "olmo-clipped", "gpt2", "gpt-neox", "opt", "bloom", "falcon", "mpt",
         "granite", "qwen2-moe", "phimoe", "ernie4.5-moe", "deepseek-v3", "llama4-text", "gpt-oss", "mamba", "mamba2",
-        "jamba", "falcon-h1", "recurrent-gemma", "qwen3-next", "gemma3", "mllama",
+        "jamba", "falcon-h1", "recurrent-gemma", "qwen3-next", "gemma3", "mllama", "modernbert-decoder",
     }
 )  # fmt: skip
 """The third that `make test` runs: one of each kind of fault that was seen."""

@@ -23,13 +23,15 @@ from seal_agent.training.retention.spectra import Directions
 class ProtectedDirections:
     """Keeps what a slot's A learns orthogonal to the strongest `share` of its layers' directions.
 
-    A new adapter's A is projected before training. In a continued adapter, what A read before stays.
+    A new adapter's A is projected before training. In a continued adapter, what A read before stays. Layers without
+    directions, which older adapters may have in the output head, are left as they are.
     """
 
     def __init__(
         self, bank: LoraBank, slot: int, names: Sequence[str], directions: Directions, share: float, new: bool
     ) -> None:
         self._bank, self._slot = bank, slot
+        names = [name for name in names if name in directions]
         self._protected = {
             name: (spectrum := directions[name]).directions_DK[:, : spectrum.protected_count(share)] for name in names
         }
