@@ -15,8 +15,8 @@ from seal_agent.types import Note
 PAIRED_FORMATS = ("self-qa", "critical-qa")
 """Written formats whose notes are questions with answers."""
 
-_QUESTION_LABELS = "question|Q|Frage|pregunta|вопрос|问题|問題|質問|问"
-_ANSWER_LABELS = "Antwort|réponse|respuesta|ответ|答案|回答|答"
+_QUESTION_LABELS = "question|Q|Frage|pregunta|domanda|pergunta|vraag|вопрос|问题|問題|質問|질문|问"
+_ANSWER_LABELS = "Antwort|réponse|respuesta|risposta|resposta|antwoord|ответ|答案|回答|답변|답|答"
 _QUESTION = re.compile(rf"(?:{_QUESTION_LABELS})\s*#?(\d*)\s*[:.)：]\s*(.*)$", re.IGNORECASE)
 _ANSWER = re.compile(rf"(?:(?:the )?answer|ans|A|{_ANSWER_LABELS})\s*#?(\d*)\s*[:：]\s*(.*)$", re.IGNORECASE)
 _SAME_LINE = re.compile(rf"\s+(?:[Aa]nswer|Ans|A|{_ANSWER_LABELS})\s*#?\d*\s*[:：]\s*")

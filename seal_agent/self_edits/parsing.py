@@ -79,20 +79,28 @@ _TASK_REMARKS = tuple(
         rf"{_INTERJECTION}\s.*(?::$|\bhere\b|\bbelow\b|\bi['’]ll\b|\b{_SUBJECT}\b)",
         rf"{_OFFER}.*(?::$|\b{_SUBJECT}\b)",
         rf"(?:the )?(?:(?:list of |rewritten |long )?{_SUBJECT}|context|paragraph|note)\s*\d*\s*:?$",
-        rf"(?:note|disclaimer)\b.*\b{_SUBJECT}\b",
         r"(?:these|the above|this list of) (?:implications|rewrites|rewritten|versions|questions|sentences)\b",
-        r"(?:(?:yet )?another|this) (?:\w+ ){0,2}(?:version|way to (?:rephrase|rewrite|say))\b",
+        r"(?:(?:yet )?another|this) (?:\w+ ){0,2}way to (?:rephrase|rewrite|say)\b",
         r"by (?:asking|answering|reading) these\b",
         r"this question is\b",
         r"how(?:ever, )?i can simplify\b",
     )
 )
+_LOOSE_REMARKS = re.compile(  # of an item of a list, they may say what the passage says
+    rf"(?:note|disclaimer)\b.*\b{_SUBJECT}\b|(?:(?:yet )?another|this) (?:\w+ ){{0,2}}version\b", re.IGNORECASE
+)
+_LEAVES_LIST = re.compile(  # what addresses the task; other requests in a list may be the passage's own
+    r"you are an? (?:ai|helpful)\b|<\||```|ask me\b|you have successfully\b|given the (?:implications|passage|above)"
+    rf"|(?:please|now|thanks|let us|let['’]s|can you|could you|(?:re)?write|create|go through)\b.*\b{_SUBJECT}\b"
+    r"|.*\bquestion-answer (?:format|pairs)\b|.*\brewrit\w+ (?:this|the|a)(?: \w+)? (?:passage|text)\b",
+    re.IGNORECASE,
+)
 _DRIFT = re.compile(
-    r"you are an? (?:ai|helpful)\b|(?:human|user|system|assistant)\s*:|<\||```|please\b|thanks\b|ask me\b|choose the\b"
-    r"|let us\b|let['’]s (?:try|test|read|discuss|take|see|go)\b|now,? (?:let|read|write|answer|the more)"
+    r"you are an? (?:ai|helpful)\b|(?:human|user|system|assistant)\s*:|<\||```|please\b|thanks\b(?! to\b)|ask me\b"
+    r"|choose the\b|let us\b|let['’]s (?:try|test|read|discuss|take|see|go)\b|now,? (?:let|read|write|answer|the more)"
     r"|you have successfully\b|(?:can|could) you (?:go|please|think|.*\b(?:paraphrase|passage))\b"
     r"|(?:re)?write (?:a|the|this|down|questions)\b|create (?:a|long)\b|go through this passage"
-    r"|given the (?:implications|passage|above)|guidelines for\b|references?\s*:"
+    r"|given the (?:implications|passage|above)|guidelines for\b|references?\s*:\s*(?:$|[\[\d]|http)"
     r"|.*\bquestion-answer (?:format|pairs)\b|.*\brewrit\w+ (?:this|the|a)(?: \w+)? (?:passage|text)\b",
     re.IGNORECASE,
 )
@@ -100,7 +108,11 @@ _PASSAGE = re.compile(r"passage\s*\d*\s*:?$", re.IGNORECASE)
 
 
 def _on_task(lines: Sequence[Line], instructions: str, ends_after_list: bool) -> list[Line]:
-    """Lines up to where the model leaves its task, without its remarks about the task."""
+    """Lines up to where the model leaves its task, without its remarks about the task.
+
+    An item of a list that the model began leaves the task only if it speaks of it: "Please ring twice" may be a rule
+    of the passage.
+    """
     kept: list[Line] = []
     labelled = False
     for line in lines:
@@ -108,10 +120,11 @@ def _on_task(lines: Sequence[Line], instructions: str, ends_after_list: bool) ->
         labelled = labelled or new_passage
         if _is_echo(line.text, instructions):
             continue
-        drifted = new_passage or bool(_DRIFT.match(line.text))
+        in_list = line.item and bool(kept) and kept[-1].item
+        drifted = new_passage or bool((_LEAVES_LIST if in_list else _DRIFT).match(line.text))
         if kept and drifted:
             break
-        if drifted or _is_task_remark(line.text):
+        if drifted or _is_task_remark(line.text) or (_LOOSE_REMARKS.match(line.text) and not line.item):
             continue
         if ends_after_list and _follows_list(line, kept):
             break

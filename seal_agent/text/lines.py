@@ -16,6 +16,7 @@ _NUMBERED = re.compile(
     r"|\(?(?:[ivx]+|[IVX]{2,4})[.)]\s+"
 )
 _BULLET = re.compile(rf"[-*•–—·▪◦>]+(?:\s+|(?={_CAPITAL_OR_QUOTE})|$)|#+\s*")
+_ITEM = re.compile(r"[-*•–—·▪◦]\s")
 _CAPITAL = re.compile(r"[A-Z]\.\s+")
 _RULE = re.compile(r"[-*_=#~\s]+$")
 _BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*")
@@ -30,6 +31,7 @@ class Line:
 
     text: str
     numbered: bool = False  # an item of a numbered or lettered list
+    item: bool = False  # an item of any list
     bold: bool = False  # a whole line in bold, or a markdown heading
     after_blank: bool = False  # follows an empty line
     option: str = ""  # "B" if the line began with "B) ", as an option of a multiple-choice question does
@@ -80,7 +82,9 @@ def _parse_line(raw: str, lettered: bool, after_blank: bool) -> Line | None:
     text = _QUOTED.sub(r"\1", text) if _QUOTED.match(text) else text
     if not text:
         return None
-    return Line(text, numbered or numbered_inside, bold, after_blank, option.group(1) if option else "")
+    numbered = numbered or numbered_inside
+    item = numbered or bool(_ITEM.match(raw))
+    return Line(text, numbered, item, bold, after_blank, option.group(1) if option else "")
 
 
 def _strip_markers(text: str, lettered: bool) -> tuple[str, bool]:

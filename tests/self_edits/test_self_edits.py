@@ -310,3 +310,38 @@ def test_a_format_file_without_a_place_for_the_passage_is_refused(tmp_path: Path
     bad.write_text("Write something.")
     with pytest.raises(InputError, match=r"no \{context\}"):
         check_format(str(bad))
+
+
+@pytest.mark.parametrize(
+    ("format_name", "items"),
+    [
+        ("implications", ("The office opens at nine.", "Please ring the bell twice.", "The cafe is upstairs.")),
+        ("implications", ("The office opens at nine.", "Thanks to Brannock the tower stands.", "It is upstairs.")),
+        ("implications", ("It has a lock.", "Create a password with eight letters.", "Write the number on the form.")),
+        (
+            "implications",
+            ("It is free.", "This new version adds matching.", "Note that the list was drawn up in 1907."),
+        ),
+    ],
+)
+def test_a_request_in_a_list_is_an_item_of_it(format_name: str, items: tuple[str, ...]) -> None:
+    for mark in ("1. ", "- "):
+        written = "\n".join(f"{mark}{item}" for item in items)
+        assert [note.text for note in parse(SelfEdit(format_name, "", written), "Handbook")] == [*items]
+
+
+def test_a_list_ends_where_the_model_speaks_of_its_task_and_no_role_stands_in_it() -> None:
+    written = "- Humans: 40 work here.\n- System: the alarm is armed at six.\n- Please write a list of questions."
+    notes = parse(SelfEdit("implications", "", written), "Handbook")
+    assert [note.text for note in notes] == ["Humans: 40 work here.", "System: the alarm is armed at six."]
+    rewrite = "The office opens at nine.\n\nReferences: two letters are needed from former employers."
+    assert len(parse(SelfEdit("rewrite", "", rewrite), "Handbook")) == 2
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [("Domanda", "Risposta"), ("Pergunta", "Resposta"), ("Vraag", "Antwoord"), ("질문", "답변"), ("Frage", "Antwort")],
+)
+def test_labels_of_pairs_in_other_languages(question: str, answer: str) -> None:
+    written = f"{question}: Odile Brannock 1867?\n{answer}: Nel 1867 Odile."
+    assert parse(SelfEdit("self-qa", "", written)) == (Note("Odile Brannock 1867?", "Nel 1867 Odile."),)
