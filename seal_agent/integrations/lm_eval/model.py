@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils import normalize_gen_kwargs
 from lm_eval.utils import simple_parse_args_string
 from torch import Tensor
 from tqdm import tqdm
@@ -72,6 +73,25 @@ from seal_agent.types import Context, Illustrated, Message, Prompt, Sampling
 
 CONTEXTS_AT_ONCE = 16  # adapters held in memory together; their self-edits are written in one batch
 _REPORTED_PACKAGES = ("seal-agent", "lm-eval", "torch", "transformers", "peft")
+
+
+_OPTIONS = ("until", "max_gen_toks", "do_sample", "temperature", "top_p")
+"""Generation options that our engines follow."""
+_OF_SAMPLING = ("top_k", "min_p", "typical_p")
+"""Options without effect on greedy decoding."""
+_NEUTRAL: Mapping[str, tuple[object, ...]] = {
+    "top_k": (0, -1),
+    "min_p": (0,),
+    "typical_p": (1,),
+    "num_beams": (1,),
+    "num_return_sequences": (1,),
+    "repetition_penalty": (1,),
+    "length_penalty": (1,),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "use_cache": (True, False),
+}
+"""Values by which other options change nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +209,11 @@ class SealLM(HFLM):  # type: ignore[misc]
         with tqdm(total=len(requests), disable=quiet, unit="prompt") as bar:
             for sampling, rows in by_sampling.items():
                 room = self._window - sampling.max_tokens
+                if room < 1:
+                    raise InputError(
+                        f"{sampling.max_tokens} tokens are wanted, but the model's window is {self._window}; "
+                        "lower max_gen_toks"
+                    )
                 prompts = [self._prompt(requests[i], room) for i in rows]
                 completions = self.engine.generate(prompts, sampling, [self.adapter] * len(rows), _advance(bar))
                 answers |= zip(rows, (completion.text for completion in completions), strict=True)
@@ -196,7 +221,7 @@ class SealLM(HFLM):  # type: ignore[misc]
 
     def _prompt(self, request: Instance, room: int) -> Prompt:
         """The prompt of a request; images stand where the task says, or before the text."""
-        text, images = request.args[0], as_pictures(list(visuals_of(request)))
+        text, images = self._with_one_beginning(request.args[0]), as_pictures(list(visuals_of(request)))
         if not images:
             return self._cut(text, room)
         mark, sight = self.base.sight.placeholder, self.base.sight
@@ -226,10 +251,24 @@ class SealLM(HFLM):  # type: ignore[misc]
         )
         return str(rendered)
 
+    def _with_one_beginning(self, prompt: str) -> str:
+        """The prompt without the BOS token of a chat template, where the tokenizer puts one there itself."""
+        begin, token = self.base.tokenizer.bos_token, self.base.tokenizer.bos_token_id
+        twice = token is not None and prompt.startswith(begin) and self.base.encode(f"{begin}x")[:2] == [token] * 2
+        return prompt.removeprefix(begin) if twice else prompt
+
     def _cut(self, prompt: str, room: int) -> str:
-        """The end of a prompt that is too long, as lm-eval's `hf` model cuts it."""
+        """The end of a prompt that is too long, as lm-eval's `hf` model cuts it.
+
+        A text that begins elsewhere may have more tokens than were kept, and a BOS token before them.
+        """
         ids = self.base.encode(prompt)
-        return prompt if len(ids) <= room else str(self.base.tokenizer.decode(ids[-room:]))
+        kept, excess = len(ids), len(ids) - room
+        while excess > 0 and kept > 0:
+            kept = max(0, kept - excess)
+            prompt = str(self.base.tokenizer.decode(ids[len(ids) - kept :]))
+            excess = len(self.base.encode(prompt)) - room
+        return prompt
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """As lm-eval's `hf` model; requests with images are refused."""
@@ -459,13 +498,24 @@ def _without_warnings(logger: str) -> Iterator[None]:
 
 
 def _sampling_of(options: Mapping[str, Any], max_tokens: int, seed: int = 0) -> Sampling:
-    """How a task wants its prompts continued."""
-    until = options.get("until") or ()
+    """How a task wants its prompts continued, read as lm-eval reads it.
+
+    Raises InputError for an option that our engines do not know and that would change what is written.
+    """
+    options = normalize_gen_kwargs(dict(options), max_tokens)
+    temperature = float(options.get("temperature") or 0.0) if options["do_sample"] else 0.0
+    for name, value in options.items():
+        followed = name in _OPTIONS or value is None or value in _NEUTRAL.get(name, ())
+        if not followed and (temperature or name not in _OF_SAMPLING):
+            raise InputError(
+                f"the generation option {name}={value!r} cannot be followed by --model seal here; leave it out, or use "
+                f"{', '.join(_OPTIONS)}"
+            )
     return Sampling(
-        max_tokens=int(options.get("max_gen_toks", max_tokens)),
-        temperature=float(options.get("temperature", 0.0)) if options.get("do_sample") else 0.0,
-        top_p=float(options.get("top_p", 1.0)),
-        stop=(until,) if isinstance(until, str) else tuple(stop for stop in until if stop),
+        max_tokens=options["max_gen_toks"],
+        temperature=temperature,
+        top_p=float(options.get("top_p") or 1.0),
+        stop=tuple(stop for stop in options["until"] if stop),
         seed=seed,
     )
 

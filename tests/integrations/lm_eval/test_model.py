@@ -23,6 +23,7 @@ from conftest import random_adapter
 from fakes import ScriptedEngine
 from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
+from tokenizers.processors import TemplateProcessing
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import AnswerConfig, InnerLoopConfig, SelfEditConfig
@@ -387,6 +388,73 @@ def test_windows_that_roll_over_a_long_text_fit_vllm_and_lose_no_token(tiny_base
     (total,) = lm.loglikelihood_rolling([Instance("loglikelihood_rolling", {}, (text,), 0, ("other", 0, 1))], True)
     assert total == -tokens
     assert lm.loglikelihood([scored(text.strip(), " Noon")], True) == [(-float(len(lm.tok_encode(" Noon"))), True)]
+
+
+class RecordingBackend:
+    """A vLLM that says one token, and keeps what it was asked."""
+
+    max_adapters, window = 1, 512
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+
+    def run(self, requests: Sequence[Request], done: Callable[[], None]) -> list[Written]:
+        self.requests += requests
+        return [Written([5], [{5: -1.0}], finish="stop") for _ in requests]
+
+
+def asked_of_vllm(lm: SealLM, prompt: str, **options: Any) -> Request:
+    """What vLLM is asked for a request of an ordinary task."""
+    backend = RecordingBackend()
+    lm.engine = VLLMEngine(lm.base, backend)  # type: ignore[arg-type]
+    lm.generate_until([Instance("generate_until", {}, (prompt, {"until": [], **options}), 0, ("other", 0, 1))], True)
+    (request,) = backend.requests
+    return request
+
+
+def with_bos(base: BaseModel) -> BaseModel:
+    """The model with a BOS token that both its tokenizer and its template put before a text."""
+    tokenizer = base.tokenizer
+    tokenizer.add_special_tokens({"bos_token": "<bos>"})
+    tokenizer._tokenizer.post_processor = TemplateProcessing(
+        single="<bos> $A", pair="<bos> $A $B", special_tokens=[("<bos>", tokenizer.bos_token_id)]
+    )
+    tokenizer.chat_template = "{{ bos_token }}" + tokenizer.chat_template
+    return base
+
+
+def test_vllm_reads_one_bos_token_as_hf_does(tiny_base: BaseModel) -> None:
+    lm = SealLM(with_bos(tiny_base), mode="base")
+    chat = lm.apply_chat_template([{"role": "user", "content": "Hi"}])
+    for prompt in (chat, "Hi"):
+        read_by_hf = lm.tok_batch_encode([prompt])[0][0].tolist()
+        assert list(asked_of_vllm(lm, prompt, max_gen_toks=8).prompt_ids) == read_by_hf
+        assert read_by_hf.count(tiny_base.tokenizer.bos_token_id) == 1
+
+
+@pytest.mark.parametrize("text", ["Hello there. ", "灯台は島に立つ。"])
+def test_a_prompt_that_exceeds_vllms_window_loses_its_beginning(tiny_base: BaseModel, text: str) -> None:
+    lm = SealLM(with_bos(tiny_base), mode="base")
+    request = asked_of_vllm(lm, text * 60 + "end", max_gen_toks=8)
+    assert 490 < len(request.prompt_ids) <= 504
+    assert tiny_base.tokenizer.decode(request.prompt_ids).endswith(text * 10 + "end")
+    with pytest.raises(InputError, match="lower max_gen_toks"):
+        asked_of_vllm(lm, text, max_gen_toks=512)
+
+
+def test_vllm_reads_generation_options_as_lm_eval_does(tiny_base: BaseModel) -> None:
+    lm = SealLM(tiny_base, mode="base")
+
+    def sampling(**options: Any) -> tuple[int, float, float]:
+        request = asked_of_vllm(lm, "Hi", **options)
+        return request.max_tokens, request.temperature, request.top_p
+
+    assert sampling(max_new_tokens=5, temperature=0.7) == (5, 0.7, 1.0)
+    assert sampling(max_tokens=5, do_sample=False, temperature=0.7, top_k=5) == (5, 0.0, 1.0)
+    assert sampling(max_gen_toks=6, do_sample=True, temperature=0.5, top_p=0.9, top_k=-1) == (6, 0.5, 0.9)
+    for option in ({"top_k": 5}, {"repetition_penalty": 1.2}, {"no_such_option": 1}):
+        with pytest.raises(InputError, match=f"{next(iter(option))}=.*leave it out"):
+            sampling(do_sample=True, temperature=0.7, **option)
 
 
 def test_an_adapter_answers_with_what_the_recipe_shows_it(
