@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.errors import InputError, MissingDependency, ModelError
+from seal_agent.generation.answer_form.schemas import without_unenforced
 from seal_agent.types import Grammar
 
 CLOSING_TOKENS = 48  # not tuned: with this many tokens left, strings, lists and objects are closed as soon as possible
@@ -27,6 +28,8 @@ class Constraint:
 
     def __init__(self, base: BaseModel, grammar: Grammar, max_tokens: int, *, flexible: bool = False) -> None:
         """Raises InputError for a grammar that cannot be read, MissingDependency without llguidance.
+
+        Of a JSON schema, `uniqueItems` and formats that llguidance does not know are not enforced.
 
         Args:
             flexible: Whether JSON may have been begun with white space wherever JSON allows it, as others write it.
@@ -132,7 +135,8 @@ def _compile(grammar: Grammar, flexible: bool) -> str:
     try:
         if grammar.kind == "regex":
             return str(LLMatcher.grammar_from_regex(grammar.text))
-        return str(LLMatcher.grammar_from_json_schema(json.loads(grammar.text), defaults={} if flexible else _COMPACT))
+        schema = without_unenforced(json.loads(grammar.text))
+        return str(LLMatcher.grammar_from_json_schema(schema, defaults={} if flexible else _COMPACT))
     except ValueError as err:
         raise _unusable(grammar, err) from err
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seal_agent.errors import InputError, first_line
+from seal_agent.generation.answer_form.intersections import DEFINITIONS, JsonSchema, resolve, with_parts, without_all_of
 from seal_agent.types import Grammar
 
 # Small models write on and on if they may. Text within these bounds is valid under the original schema, too.
@@ -21,16 +22,12 @@ SMALLEST_STEP = 1e-6  # between two numbers, which limits their decimals
 CHARACTERS_PER_TOKEN = 2  # English has about four; names and other languages have fewer
 _TOKENS = {"integer": 17, "number": 24, "boolean": 1, "null": 1}  # one token per digit
 _TOKENS_OF_FORMAT = {"uuid": 38, "date-time": 34, "date": 13, "time": 24, "duration": 12}
+ENFORCED_FORMATS = frozenset({*_TOKENS_OF_FORMAT, "email", "hostname", "ipv4", "ipv6", "uri"})
 _TOKENS_OF_PATTERN, _TOKENS_OF_ANYTHING, _TOKENS_OF_KEY = 24, 24, 4
 MAX_DEFINITIONS = 512  # of a schema; not tuned
 _MAX_DEPTH = 3  # of recursive definitions
 
-_DEFINITIONS = ("$defs", "definitions")
-_SCHEMA_MAPS = ("properties", "patternProperties", *_DEFINITIONS)
-_SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems", "items")  # items is a list in tuples of draft 7
-_SINGLE_SCHEMAS = ("items", "additionalItems", "additionalProperties")
 _FIXED_VALUES = ("enum", "const")
-JsonSchema = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +41,12 @@ class Bounds:
 def grammar_of(schemas: Sequence[JsonSchema], max_tokens: int) -> Grammar:
     """The grammar of a text that follows one of these schemas and fits in `max_tokens`.
 
+    Formats that constrained decoding does not know, and `uniqueItems`, are not enforced.
+
     Raises InputError for what is no schema, or one with more than `MAX_DEFINITIONS` definitions.
     """
     try:
-        schema = any_of([unrolled(schema) for schema in schemas])
+        schema = without_all_of(any_of([without_unenforced(unrolled(schema)) for schema in schemas]))
         bounded_schema = bounded(schema, bounds_for(schema, max_tokens))
         return Grammar("json_schema", json.dumps(bounded_schema, ensure_ascii=False))
     except InputError:
@@ -76,6 +75,16 @@ def any_of(schemas: Sequence[JsonSchema]) -> dict[str, Any]:
     return {"anyOf": [{"$ref": f"#/$defs/{name}"} for name in definitions], "$defs": definitions}
 
 
+def without_unenforced(schema: Any) -> Any:
+    """The schema without formats that llguidance does not know, and without uniqueItems; it would refuse both."""
+    if not isinstance(schema, Mapping):
+        return schema
+    out = {key: value for key, value in schema.items() if key != "uniqueItems"}
+    if isinstance(out.get("format"), str) and out["format"] not in ENFORCED_FORMATS:
+        del out["format"]
+    return with_parts(out, without_unenforced)
+
+
 def rebase_refs(schema: Any, root: str) -> Any:
     """The schema with its references rewritten for its new place, `root`, in a larger schema."""
     if isinstance(schema, list):
@@ -95,7 +104,7 @@ def recursive_refs(schema: JsonSchema) -> frozenset[str]:
 
     Raises InputError for more than `MAX_DEFINITIONS` definitions.
     """
-    definitions = {f"#/{key}/{name}": part for key in _DEFINITIONS for name, part in schema.get(key, {}).items()}
+    definitions = {f"#/{key}/{name}": part for key in DEFINITIONS for name, part in schema.get(key, {}).items()}
     if len(definitions) > MAX_DEFINITIONS:
         raise InputError(
             f"the JSON schema has {len(definitions)} definitions, but at most {MAX_DEFINITIONS} are taken; "
@@ -131,8 +140,8 @@ def unrolled(schema: JsonSchema) -> JsonSchema:
             return depth < _MAX_DEPTH and {**part, "$ref": f"{part['$ref']}.{depth}"}
         return {key: copy_at(value, depth) for key, value in part.items()}
 
-    out: dict[str, Any] = copy_at({key: value for key, value in schema.items() if key not in _DEFINITIONS}, 0)
-    for key in set(_DEFINITIONS) & set(schema):
+    out: dict[str, Any] = copy_at({key: value for key, value in schema.items() if key not in DEFINITIONS}, 0)
+    for key in set(DEFINITIONS) & set(schema):
         out[key] = {name: copy_at(part, 0) for name, part in schema[key].items() if f"#/{key}/{name}" not in recursive}
         for name in (name for name in schema[key] if f"#/{key}/{name}" in recursive):
             out[key] |= {f"{name}.{depth}": copy_at(schema[key][name], depth + 1) for depth in range(_MAX_DEPTH)}
@@ -142,34 +151,29 @@ def unrolled(schema: JsonSchema) -> JsonSchema:
 def bounded(schema: Any, bounds: Bounds, close: bool = True) -> Any:
     """The schema with bounds on every string, list and number, and without keys that it does not name.
 
-    `close` is False inside allOf, where each part would forbid the keys of the others.
+    `close` is False in and beside an allOf that stayed, where each part would forbid the keys of the others.
     """
     if not isinstance(schema, Mapping):
         return schema
-    out = dict(schema)
-    for key in _SCHEMA_MAPS:
-        if isinstance(out.get(key), Mapping):
-            out[key] = {name: bounded(part, bounds, close) for name, part in out[key].items()}
-    for key in _SCHEMA_LISTS:
-        if isinstance(out.get(key), list):
-            out[key] = [bounded(part, bounds, close and key != "allOf") for part in out[key]]
-    for key in _SINGLE_SCHEMAS:
-        if isinstance(out.get(key), Mapping):
-            out[key] = bounded(out[key], bounds, close)
+    close = close and "allOf" not in schema
+    out = with_parts(schema, lambda part: bounded(part, bounds, close))
     return out if any(key in out for key in _FIXED_VALUES) else {**out, **_limits(out, bounds, close)}
 
 
 def _limits(schema: JsonSchema, bounds: Bounds, close: bool) -> dict[str, Any]:
-    types, limits = _types(schema), {}
+    types, limits = _types(schema), dict[str, Any]()
     if "string" in types and not _has_pattern_or_format(schema):
         limits["maxLength"] = _clamp(schema, "Length", bounds.characters)
     if "array" in types:
         limits["maxItems"] = _clamp(schema, "Items", _item_limit(schema, bounds))
     if "properties" in schema:
         if close and "patternProperties" not in schema:
+            if "additionalProperties" not in schema:  # keys that are required without a description may be anything
+                free = [name for name in schema.get("required", ()) if name not in schema["properties"]]
+                limits["properties"] = {**schema["properties"], **dict.fromkeys(free, True)}
             limits["additionalProperties"] = schema.get("additionalProperties", False)
     elif "object" in types:
-        limits["maxProperties"] = _clamp(schema, "Properties", bounds.items)
+        limits["maxProperties"] = max(_clamp(schema, "Properties", bounds.items), len(schema.get("required", ())))
     return limits | (_number_limits(schema, "number" not in types) if {"integer", "number"} & types else {})
 
 
@@ -229,7 +233,7 @@ class _LengthEstimator:
         if ref == "#":
             return _TOKENS_OF_ANYTHING
         if ref not in self._of_ref:
-            self._of_ref[ref] = self.tokens(_resolve(self._root, ref))
+            self._of_ref[ref] = self.tokens(resolve(self._root, ref))
         return self._of_ref[ref]
 
     def _tokens_of_type(self, type_: str, schema: JsonSchema) -> int:
@@ -260,14 +264,6 @@ def _has_pattern_or_format(schema: JsonSchema) -> bool:
 def _types(schema: JsonSchema) -> set[str]:
     type_ = schema.get("type", ())
     return {type_} if isinstance(type_, str) else set(type_)
-
-
-def _resolve(root: JsonSchema, ref: str) -> Any:
-    """The part of the schema that a reference points at; True (which allows anything) if there is none."""
-    part: Any = root
-    for step in ref.removeprefix("#").split("/")[1:]:
-        part = part.get(step.replace("~1", "/").replace("~0", "~"), True) if isinstance(part, Mapping) else True
-    return part
 
 
 def _left_in_order(edges: Mapping[str, Set[str]], starts: Iterable[str], seen: set[str]) -> list[str]:
