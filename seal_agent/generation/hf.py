@@ -243,8 +243,8 @@ class HFEngine:
             return True
         if not row.stop:
             return False
-        # A stop string has at most one token per character. A tail may begin inside a character: the whole decides.
-        tail = row.generated[-(4 + max(len(stop) for stop in row.stop)) :]
+        # A stop string has at most one token per byte. A tail may begin inside a character: the whole decides.
+        tail = row.generated[-(4 + max(len(stop.encode()) for stop in row.stop)) :]
         return self._has_stop(tail, row.stop) and self._has_stop(row.generated, row.stop)
 
     def _has_stop(self, ids: Sequence[int], stops: Sequence[str]) -> bool:

@@ -15,7 +15,7 @@ from seal_agent.generation import batching
 from seal_agent.generation.hf import HFEngine
 from seal_agent.generation.kv_cache import bytes_per_position
 from seal_agent.lora.adapter import LoraAdapter
-from seal_agent.types import Message, Sampling
+from seal_agent.types import Grammar, Message, Sampling
 
 
 class TestHFEngine(EngineContract):
@@ -104,6 +104,14 @@ def test_an_answer_ends_with_the_end_of_turn_token_and_does_not_show_it(tiny_bas
     tiny_base.module.lm_head.bias = torch.nn.Parameter(favour_end)
     (said,) = HFEngine(tiny_base).generate([(Message("user", "Hi"),)], GREEDY)
     assert (said.text, said.tokens, said.finish_reason) == ("", 1, "stop")
+
+
+@pytest.mark.parametrize("stop", ["【質問】", "ผู้ใช้:", "मैं पूछता हूँ", "🧪🧬🧫"])
+def test_a_stop_string_of_one_token_per_byte_ends_an_answer(tiny_base: BaseModel, stop: str) -> None:
+    pytest.importorskip("llguidance")
+    grammar = Grammar("regex", f"Yes\\.{stop}[a-z]{{9}}")
+    (said,) = HFEngine(tiny_base).generate(["x"], Sampling(80, stop=(stop,), grammar=grammar))
+    assert (said.text, said.tokens, said.finish_reason) == ("Yes.", 4 + len(stop.encode()), "stop")
 
 
 def test_without_a_chat_template_a_base_model_stops_before_the_users_turn(tiny_base_plain: BaseModel) -> None:
