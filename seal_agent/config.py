@@ -23,6 +23,7 @@ AtLeast32 = Annotated[int, Field(ge=32)]
 BetweenZeroAndOne = Annotated[float, Field(gt=0, lt=1)]
 ZeroToOne = Annotated[float, Field(ge=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
+GainShare = Annotated[float, Field(ge=-1, le=1)]
 PillowPixels = Annotated[int, Field(ge=1, le=89_478_485)]  # above that, Pillow itself warns
 Entries = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -175,7 +176,7 @@ class GateConfig:
     The bounds are set by hand so far; benchmarks/gate.py measures how they tell good adaptations from bad ones.
     """
 
-    minimum_gain: float | None = None  # of the share of right answers; None: the lower bound of the gain is above 0
+    minimum_gain: GainShare | None = None  # of the share of right answers; None: the lower bound of the gain is above 0
     confidence: BetweenZeroAndOne = 0.9  # of that bound, on one side: 2 of 6 questions gained are enough, 1 is not
     earlier_questions: Count = 16  # of earlier revisions, asked again; recent ones are drawn more often
     max_forgotten: ZeroToOne = 0.34  # share of those that were right

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from seal_agent.errors import InputError
@@ -20,7 +20,7 @@ Class = TypeVar("Class", bound=type[Any])
 @dataclass_transform(frozen_default=True, field_specifiers=(Field, dataclasses.field))
 def config(cls: Class) -> Class:
     """A frozen dataclass that raises InputError for a value outside of its field's type and bounds."""
-    made: Any = pydantic_dataclass(frozen=True, slots=True)(cls)
+    made: Any = pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(allow_inf_nan=False))(cls)
     validated = made.__init__
 
     @functools.wraps(validated)

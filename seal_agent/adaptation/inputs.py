@@ -17,17 +17,19 @@ from seal_agent.types import Context, Message, Question, Trust
 from seal_agent.validation import check_whole_characters
 
 MessageLike = Message | Mapping[str, Any]
+QuestionLike = Question | Mapping[str, Any]
 
 
 def as_context(
     context: str | Context | Document,
     title: str | None,
-    questions: Sequence[Question] | None,
+    questions: Sequence[QuestionLike] | None,
     trust: Trust | None = None,
 ) -> tuple[Context, Document | None]:
     """A context with the title and questions that are given beside it, if any, and its sections, if it has any.
 
-    Accents are composed (NFC), as they are in what is asked later.
+    Accents are composed (NFC), as they are in what is asked later. A question may be a mapping as in files of
+    questions, {"question": …, "answer": … or [aliases]}.
 
     Raises InputError for what cannot be learnt.
     """
@@ -39,8 +41,7 @@ def as_context(
         raise InputError(f"a context is a text, a Context or a Document, with a text as title, but this is {context!r}")
     if title is not None:
         whole = replace(whole, title=" ".join(title.split()))
-    if questions is not None:
-        whole = replace(whole, questions=tuple(questions))
+    whole = replace(whole, questions=as_questions(whole.questions if questions is None else questions))
     if trust is not None:
         whole = replace(whole, trust=trust)
     if whole.images:
@@ -52,6 +53,29 @@ def as_context(
         return whole, None
     document = replace(document, title=whole.title or document.title)
     return replace(whole, title=document.title), document
+
+
+def as_questions(questions: Sequence[QuestionLike]) -> tuple[Question, ...]:
+    """Questions with their answers; one that is a text is the only right one. Raises InputError."""
+    if isinstance(questions, str | Mapping | Question) or not isinstance(questions, Iterable):
+        raise InputError(f"questions are a list of Question(text, golds), but they are {questions!r}")
+    return tuple(map(_as_question, questions))
+
+
+def _as_question(question: QuestionLike) -> Question:
+    text: object = None
+    golds: object = None
+    if isinstance(question, Question):
+        text, golds = question.text, question.golds
+    elif isinstance(question, Mapping):
+        text, golds = question.get("question"), question.get("answer")
+    golds = (golds,) if isinstance(golds, str) else golds
+    if not isinstance(text, str) or not text.strip() or not isinstance(golds, list | tuple):
+        raise InputError(
+            'a question is Question("…", ("its answer",)) or {"question": "…", "answer": "…"}, '
+            f"but this is {question!r}"
+        )
+    return Question(text, tuple(golds))
 
 
 def _composed(context: Context) -> Context:

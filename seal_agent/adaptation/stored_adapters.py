@@ -24,7 +24,7 @@ from seal_agent.store.entries import check_usable
 from seal_agent.store.importing import read_foreign
 from seal_agent.store.ledger import Ledger
 from seal_agent.store.loaded import LoadedAdapters
-from seal_agent.store.names import check_name
+from seal_agent.store.names import check_name, revision_id
 from seal_agent.store.namespaced import NamespacedLedger
 from seal_agent.store.namespaces import Namespace, full_name
 from seal_agent.types import Forgotten, Revision
@@ -72,29 +72,30 @@ class StoredAdapters:
             return everything
         return {name: everything[full] for name, full in self._own_adapters().items() if full in everything}
 
-    def rollback(self, adapter: str = DEFAULT_ADAPTER, to: str | None = None) -> Revision | None:
-        """Make an earlier revision active again: the parent, a revision's id, or "base".
+    def rollback(self, adapter: str = DEFAULT_ADAPTER, to: str | Revision | None = None) -> Revision | None:
+        """Make an earlier revision active again: the parent, a revision or its id, or "base".
 
         Returns the revision now active, None for the base model. Nothing is deleted. Raises AdapterError.
         """
         self._check_known(adapter)
+        to = None if to is None else revision_id(to)
         if to not in (None, "base"):
-            self._own_revision(str(to))
+            self._owner_of(to)
         return self._ledger.rollback(self.full_name(adapter), to)
 
-    def promote(self, revision: str) -> Revision:
+    def promote(self, revision: str | Revision) -> Revision:
         """Make a quarantined revision the active one of its adapter: somebody trusts it.
 
         Raises AdapterError where it is not quarantined, or where its adapter has gone on meanwhile.
         """
-        return reviews.promote(self._ledger, self._own_revision(revision))
+        return reviews.promote(self._ledger, self._own_revision(revision_id(revision)))
 
-    def revoke(self, revision: str) -> Revision | None:
+    def revoke(self, revision: str | Revision) -> Revision | None:
         """Never use a revision again, nor what was learned on top of it. Nothing is deleted.
 
         Returns the revision now active, None for the base model. Raises AdapterError.
         """
-        return reviews.revoke(self._ledger, self._own_revision(revision))
+        return reviews.revoke(self._ledger, self._own_revision(revision_id(revision)))
 
     def import_adapter(self, folder: str | Path, *, adapter: str = DEFAULT_ADAPTER, title: str = "") -> Revision:
         """Take a PEFT folder of somebody else's into quarantine: it answers as "ADAPTER@REVISION" until `promote`.
@@ -118,9 +119,9 @@ class StoredAdapters:
         """Raises BudgetError where another training of this adapter would break a limit; see `seal budget`."""
         budget.check(self._ledger, self.full_name(adapter))
 
-    def diff(self, left: str, right: str) -> Comparison:
+    def diff(self, left: str | Revision, right: str | Revision) -> Comparison:
         """The questions that two revisions (or "base") answer differently: their own, and general ones."""
-        sides = [None if side == "base" else self._own_revision(side) for side in (left, right)]
+        sides = [None if side == "base" else self._own_revision(revision_id(side)) for side in (left, right)]
         asked = [r for side in sides if side for r in (side, *self._ledger.ancestors(side.id))]
         contexts = questions_of(asked, bundled.guard_questions())
         weights = [self.weights_of(side.id) if side else None for side in sides]
@@ -177,11 +178,12 @@ class StoredAdapters:
         check_usable(found, named=True)
         return self.weights_of(revision)
 
-    def weights_of(self, revision: str) -> LoraAdapter:
+    def weights_of(self, revision: str | Revision) -> LoraAdapter:
         """The weights of a revision, from memory if it was used lately.
 
         Raises AdapterError where it is unknown or was forgotten, by this process or another.
         """
+        revision = revision_id(revision)
         self._drop_forgotten()
         self._check_exists(revision)
         if self.namespace:

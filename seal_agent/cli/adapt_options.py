@@ -176,6 +176,7 @@ class GateOptions:
         """Raises InputError, before anything is loaded, for options that contradict each other."""
         if self.no_gate and self.minimum_gain is not None:
             raise InputError("--no-gate checks no gain, so that --minimum-gain would do nothing; leave one of them out")
+        self.gate()
         if self.approve:
             check_terminal()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from seal_agent.cli import adapt, ask, care, console, demo, evaluate, learn, mcp, serve, store
 from seal_agent.cli.arc.command import arc
@@ -22,8 +24,21 @@ from seal_agent.cli.tune.command import EXAMPLE as TUNE_EXAMPLE
 from seal_agent.cli.tune.command import tune
 from seal_agent.errors import BaseModelWarning, InputError, JudgeWarning, PolicyWarning, SealError
 
+
+class Commands(TyperGroup):
+    """All commands. Ctrl-C in one that has no words of its own for it says that it was heard."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            console.err.print("seal: interrupted", style="yellow")
+            raise typer.Exit(console.INTERRUPTED) from None
+
+
 app = typer.Typer(
     name="seal",
+    cls=Commands,
     help="A language model that writes its own study notes, trains a small adapter on them, and can take it back.",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -34,6 +49,9 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line. Errors are one sentence; the exit code is 2 for misuse, 1 for failure, 130 for Ctrl-C."""
     warnings.showwarning = _show_warning  # type: ignore[assignment]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
+            stream.reconfigure(errors="replace")  # a sign that it lacks ends no command
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")

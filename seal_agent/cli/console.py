@@ -37,6 +37,8 @@ class Screen(Console):
 out = Screen()
 err = Screen(stderr=True)
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
 _TICKS = {Verdict.CORRECT: ("✓", "green"), Verdict.WRONG: ("✗", "red"), Verdict.UNGRADED: ("?", "yellow")}
 
 
@@ -151,7 +153,7 @@ def interruptible(ledger: Ledger, adapters: Sequence[str]) -> Iterator[None]:
             told = f"at {now or 'the base model'}"
             told = f"as it was, {told}" if now == before[adapter] else f"{told} now"
             err.print(f"seal: interrupted; adapter {adapter!r} is {told}", style="yellow", markup=False, soft_wrap=True)
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -196,5 +197,10 @@ def configured(config: Config, **options: Any) -> Config:
 
 
 def print_json(**values: Any) -> None:
-    """Print one object on one line of standard output."""
-    typer.echo(json.dumps(values, ensure_ascii=False))
+    """Print one object on one line of standard output, with escapes where its encoding lacks a character."""
+    line, encoding = json.dumps(values, ensure_ascii=False), sys.stdout.encoding or "utf-8"
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        line = json.dumps(values)
+    typer.echo(line)

@@ -61,13 +61,13 @@ def backup(ledger: Ledger, file: Path) -> int:
 
 def restore(file: Path, home: Path) -> Ledger:
     """Unpack a backup into a new or empty home, after every part of it was checked. Raises InputError, StoreError."""
-    if not file.is_file():
-        raise InputError(f"{file} is no file; give the one that `seal backup` wrote")
     if os.path.exists(home / DATABASE) or os.path.exists(home / "adapters"):
         raise InputError(f"{home} holds a store already; give another by --home, or move that one away")
     draft, new = home / f"{RESTORING}{uuid.uuid4().hex}", not home.exists()
     try:
         home.mkdir(parents=True, exist_ok=True)
+        if not file.is_file():
+            raise InputError(f"{file} is no file; give the one that `seal backup` wrote")
         _unpack(file, draft)
         unpacked = Ledger(draft)
         problems = verify(unpacked).problems

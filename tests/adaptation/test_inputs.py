@@ -32,6 +32,37 @@ def test_mappings_and_messages_may_be_mixed() -> None:
     assert turns == (Message("user", "hi"), Message("assistant", "hello"))
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        Question("When?", "1987"),  # type: ignore[arg-type]
+        Question("When?", ["1987"]),  # type: ignore[arg-type]
+        {"question": "When?", "answer": "1987"},
+        {"question": "When?", "answer": ["1987"]},
+    ],
+)
+def test_a_single_answer_may_be_a_text_and_a_question_a_mapping(question: Any) -> None:
+    for context, _ in (
+        as_context("It opened in 1987.", None, [question]),
+        as_context(Context("It opened in 1987.", questions=(question,)), None, None),
+    ):
+        assert context.questions == (Question("When?", ("1987",)),)
+
+
+@pytest.mark.parametrize("questions", ["When?", Question("When?", ("1987",)), {"question": "When?"}, 3])
+def test_questions_are_a_list(questions: Any) -> None:
+    with pytest.raises(InputError, match="questions are a list"):
+        as_context("It opened in 1987.", None, questions)
+
+
+@pytest.mark.parametrize(
+    "question", ["When?", ("When?", "1987"), None, {"question": "When?"}, Question(" ", ("1987",))]
+)
+def test_each_question_has_a_text_and_an_answer(question: Any) -> None:
+    with pytest.raises(InputError, match="a question is"):
+        as_context("It opened in 1987.", None, [question])
+
+
 def test_accents_are_composed_on_entry_but_not_in_what_the_assistant_wrote(tmp_path: Path) -> None:
     plain = "Émile fährt für Zoë im März"
     apart = unicodedata.normalize("NFD", plain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -245,13 +246,33 @@ def test_debug_shows_the_traceback(run: Call, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_ctrl_c_exits_130(run: Call, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(options.ModelOptions, "load", interrupted)
-    ran = run("adapt", text)
-    assert ran.code == 130
-    assert "Traceback" not in ran.err
+    for command in (("adapt", text), ("ask", "Who?"), ("diff", "base", "0")):
+        ran = run(*command)
+        assert (ran.code, ran.out) == (130, "")
+        assert ran.err.strip().endswith("seal: interrupted")
+
+
+def test_where_the_output_lacks_a_character_the_command_still_ends_well(
+    model: Path, text: Path, tmp_path: Path
+) -> None:
+    """As behind a pipe on Windows: signs become question marks, and JSON has escapes."""
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252", "SEAL_HOME": str(tmp_path / "home"), "PYTHONUTF8": "0"}
+
+    def seal(*arguments: object) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "seal_agent", *map(str, arguments)]
+        return subprocess.run(command, env=environment, capture_output=True, check=False)
+
+    quick = ("--model", model, "--recipe", "paper", "--no-gate", "--format", "passage", "--epochs", 1)
+    learnt = seal("adapt", text, "--title", "Мельница", *quick, "--json")
+    assert learnt.returncode == 0, learnt.stderr.decode("cp1252")
+    assert json.loads(learnt.stdout)["context"]["title"] == "Мельница"
+    assert json.loads(seal("history", "--json").stdout)["revisions"][0]["context"]["title"] == "Мельница"
+    listed = seal("history")
+    assert (listed.returncode, b"Traceback" in listed.stderr) == (0, False)
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,18 @@ def test_a_damaged_or_harmful_backup_restores_nothing(model: SelfAdaptingModel, 
     assert not (tmp_path / "outside").exists()
 
 
+def test_a_revision_may_be_named_by_itself(model: SelfAdaptingModel) -> None:
+    first, second = adapt(model, TEXTS[0]), adapt(model, TEXTS[1])
+    assert model.rollback(to=first) == first
+    assert model.weights_of(second)
+    assert model.diff("base", first) is not None
+    for use in (model.forget, model.revoke, model.promote, model.weights_of, lambda one: model.rollback(to=one)):
+        with pytest.raises(InputError, match="a revision is named by its id"):
+            use(3)
+    model.forget(second)
+    assert [revision.id for revision in model.history()] == [first.id]
+
+
 # ---------------------------------------------------------------- budgets
 
 

@@ -136,7 +136,12 @@ def bench(
     if dry_run:
         _show_pace(plans, as_json)
         return
-    rows, written = _run(plans, export or (), pictures, as_json)
+    try:
+        rows, written = _run(plans, export or (), pictures, as_json)
+    except KeyboardInterrupt:
+        message = f"stopped; what was measured stands in {requests[0].out}: the same command goes on from here"
+        console.err.print(message, markup=False, soft_wrap=True)
+        raise typer.Exit(console.INTERRUPTED) from None
     if as_json:
         shown = [show_results(results, quiet=True) for results in rows]
         print_json(files=[str(file) for file in written], **(shown[0] if len(shown) == 1 else {"rows": shown}))

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: seal train --data squad.jsonl --rounds 2 --contexts 50 --edits 5 --seeds 3 --run runs/first"
 AGENT_EXAMPLE = "seal train --agent apps --rounds 2 --run runs/apps"
-INTERRUPTED = 130
 VERDICTS = "judge.sqlite"  # in the run's folder
 
 
@@ -149,7 +148,7 @@ def train(
     except KeyboardInterrupt:
         message = f"stopped; what is finished stands in {run}: the same command goes on from here"
         console.err.print(message, markup=False, soft_wrap=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(console.INTERRUPTED) from None
 
 
 def _show_status(folder: Path, as_json: bool) -> None:

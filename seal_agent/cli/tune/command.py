@@ -10,7 +10,7 @@ import typer
 
 from seal_agent.cli import console
 from seal_agent.cli.options import EngineOptions, GraderOptions, Json, ModelOptions, Seed
-from seal_agent.cli.train.command import INTERRUPTED, VERDICTS
+from seal_agent.cli.train.command import VERDICTS
 from seal_agent.cli.train.executor import ExecutorOptions
 from seal_agent.cli.tune.show import SHORT, preparing_line, show_forecast, show_outcome
 from seal_agent.errors import InputError
@@ -129,7 +129,7 @@ def tune(
         _start(request, dry_run, as_json)
     except KeyboardInterrupt:
         _say(f"stopped; what is finished stands in {run}: the same command goes on from here")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(console.INTERRUPTED) from None
 
 
 def _make_worker(

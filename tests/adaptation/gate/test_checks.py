@@ -16,6 +16,7 @@ from seal_agent.adaptation.gate.superseded import is_superseded, related
 from seal_agent.answering.questions import GradedReply
 from seal_agent.config import GateConfig
 from seal_agent.data import bundled
+from seal_agent.errors import InputError
 from seal_agent.lora.adapter import LoraAdapter, LoraPair
 from seal_agent.types import Answer, Check, Context, Question, SoftLabel, Verdict
 
@@ -63,6 +64,18 @@ def test_a_threshold_of_ones_own_takes_the_place_of_the_bound() -> None:
     assert checks.learned(candidate("----", "++--"), gate).passed
     assert not checks.learned(candidate("----", "+---"), gate).passed
     assert checks.learned(candidate("++++", "++++"), replace(GATE, minimum_gain=0.0)).passed
+
+
+def test_a_threshold_that_nothing_can_be_held_to_is_not_met() -> None:
+    check = checks.learned(candidate("", ""), replace(GATE, minimum_gain=0.2))
+    assert check.passed is False
+    assert "no questions to ask, and a gain of 0.2 was wanted" in check.detail
+
+
+@pytest.mark.parametrize("gain", [20, -3.0, float("nan"), float("inf")])
+def test_a_threshold_is_a_share(gain: float) -> None:
+    with pytest.raises(InputError, match="minimum_gain must be"):
+        replace(GATE, minimum_gain=gain)
 
 
 def test_without_questions_learning_was_not_checked() -> None:
