@@ -105,6 +105,26 @@ class TestFigures:
         lines = {cells[0]: cells[1:] for cells in table_rows("invented facts, %")}
         assert lines[label][column] == f"{mean:.1f} ({low:.1f}–{high:.1f})"
 
+    @pytest.mark.parametrize(
+        ("label", "row"),
+        [
+            ("base", "base-60"),
+            ("implications", "implications-60"),
+            ("retrieval", "retrieval-60"),
+            ("in_context", "in_context-60"),
+            ("passage", "passage-60"),
+            ("default, as the adapter says it", "default-answer_style-plain-60-imported"),
+            ("default", "default-60-imported"),
+        ],
+    )
+    def test_the_table_of_rows(self, label: str, row: str) -> None:
+        measures = json.loads((BOARD / f"squad_n1-default-{row}.json").read_text())["measures"]
+        page = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+        lines = {cells[0]: cells[1:] for cells in table_rows("conveys the answer, % | is the answer", page)}
+        for cell, name in zip(lines[label], ("contains", "is_answer"), strict=False):
+            mean, low, high = (100 * measures[name][part] for part in ("value", "low", "high"))
+            assert cell == f"{mean:.1f} ({low:.1f}–{high:.1f})"
+
     def test_the_table_of_the_second_model(self) -> None:
         page = (ROOT / "docs/measurements.md").read_text(encoding="utf-8").partition("### A second model")[2]
         summary = json.loads((ROOT / "benchmarks/results/answers_gemma.json").read_text())["summary"]
