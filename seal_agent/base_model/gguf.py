@@ -126,11 +126,10 @@ def convert_gguf(weights: Path, folder: Path) -> None:
     Raises ModelError for a file that is a part of a model, and where transformers cannot read all of it.
     """
     import torch
-    from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     path = str(weights.absolute())  # transformers would look for a bare name in the working directory first
-    reader = GGUFReader(path)
+    reader = _reader(path, weights)
     _check_single(reader, weights)
     with QuietTransformers(), contextlib.redirect_stderr(io.StringIO()):  # the converter's own bars
         module, loading_info = AutoModelForCausalLM.from_pretrained(
@@ -148,6 +147,19 @@ def convert_gguf(weights: Path, folder: Path) -> None:
         _make_room(module, tokenizer)
         module.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+
+
+def _reader(path: str, weights: Path) -> Any:
+    """The file's metadata and tensors. Raises ModelError for a file that ends before its header or its weights do."""
+    from gguf import GGUFReader
+
+    try:
+        return GGUFReader(path)
+    except (IndexError, ValueError, KeyError, OverflowError, MemoryError) as err:
+        raise ModelError(
+            f"the file {weights} cannot be converted ({first_line(err)}): it is damaged or incomplete; "
+            "download it again"
+        ) from err
 
 
 def _check_single(reader: Any, weights: Path) -> None:

@@ -66,6 +66,16 @@ def test_a_file_that_is_no_gguf_is_one_sentence_and_leaves_nothing(tmp_path: Pat
     assert list(own_cache.iterdir()) == []
 
 
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.05, 0.5, 0.99])
+def test_a_file_that_was_cut_off_is_to_be_downloaded_again(tmp_path: Path, own_cache: Path, share: float) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf", True)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ModelError, match="damaged or incomplete; download it again"):
+        load(path)
+    assert list(own_cache.iterdir()) == []
+
+
 def test_a_file_of_the_hub_is_asked_for_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_gguf(tmp_path / "tiny.gguf", True)
     asked: list[tuple[str, str]] = []
