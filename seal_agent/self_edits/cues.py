@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.self_edits.question_words import localized, question_words_of
 from seal_agent.self_edits.questions import Sentence, is_dated
-from seal_agent.text.phrases import names_of, phrases_of
+from seal_agent.text.phrases import names_of, partial_phrases_of, phrases_of
 from seal_agent.text.words import has_number
 
 MAX_PHRASES = 3  # with more of them, a cue is little else than the sentence
@@ -41,10 +41,10 @@ def cues_of(
         synonyms: Other words for some words. If given, some cues also name what the sentence refers back to.
     """
     title, draw, language = source.title, random.Random(f"{seed} {source.sentence}"), source.language
-    all_phrases = phrases_of(source.sentence, language)
+    all_phrases = partial_phrases_of(source.sentence, language)
     phrases = _outside_title(title, all_phrases) or all_phrases
     previous = _outside_title(title, phrases_of(source.previous, language)) if synonyms is not None else []
-    if not phrases:
+    if not phrases or _is_whole(phrases[:1], source.sentence):
         return []
     templates, names = _templates(language), set(names_of(source.sentence, language))
     question_words = _answerable_question_words(source)
@@ -53,6 +53,8 @@ def cues_of(
         word = draw.choice(question_words) if question_words and draw.random() < TARGETED else ""
         candidates = _without_answer(word, phrases, names, draw, language) or phrases
         drawn = draw.sample(candidates, draw.randint(1, min(MAX_PHRASES, len(candidates))))
+        if _is_whole(drawn, source.sentence):
+            drawn = drawn[1:]
         drawn = [_lower_capitals(phrase, source, names, draw) for phrase in drawn]
         if previous and len(drawn) < MAX_PHRASES and draw.random() < BACKREFERENCE:
             drawn = [draw.choice(previous), *drawn]
@@ -124,6 +126,15 @@ def _lower_capitals(phrase: str, source: Sentence, names: set[str], draw: random
         return word
 
     return " ".join(map(lower, phrase.split()))
+
+
+def _is_whole(phrases: Sequence[str], sentence: str) -> bool:
+    """Whether phrases of a sentence are all of its words."""
+    return sum(map(_letters, phrases)) >= _letters(sentence)
+
+
+def _letters(text: str) -> int:
+    return sum(char.isalnum() for char in text)
 
 
 def _outside_title(title: str, phrases: Sequence[str]) -> list[str]:

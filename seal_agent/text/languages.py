@@ -9,6 +9,9 @@ from collections import Counter
 
 from stop_words import get_stop_words
 
+from seal_agent.text.alphabets import has_foreign_letters
+from seal_agent.text.scripts import LETTER
+
 ENGLISH, UNKNOWN = "en", "und"
 _RANGES = (  # script, or the one language that a script is mostly used for; first and last character
     ("el", 0x0370, 0x03FF),
@@ -37,8 +40,10 @@ _RANGES = (  # script, or the one language that a script is mostly used for; fir
     ("kana", 0x3041, 0x30FF),
     ("han", 0x3400, 0x9FFF),
     ("ko", 0xAC00, 0xD7AF),
+    ("he", 0xFB1D, 0xFB4F),
     ("arabic", 0xFB50, 0xFDFF),
     ("arabic", 0xFE70, 0xFEFF),
+    ("kana", 0xFF66, 0xFF9F),
     ("han", 0x20000, 0x3FFFF),
 )
 _CANDIDATES = {  # languages of a script that have a table of function words, the commonest first
@@ -71,9 +76,10 @@ _HEBREW = """
 _OWN_TABLES = {ENGLISH: _ENGLISH_WORDS, "ur": _URDU, "el": _GREEK, "he": _HEBREW}
 _PERSIAN_ONLY, _URDU_ONLY = "پچژگکی", "ٹڈڑےںھہ"
 _ACCENTED = re.compile("[ß-ÿĀ-ſ]")
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_WORD = re.compile(rf"[^\W\d_]{LETTER}*(?:['’]{LETTER}+)?")
 MIN_HITS = 2  # different function words that another language than English needs to be chosen, in the Latin script
 LONG = 24  # different words; a text this long in a known language has function words
+SEVERAL = 10  # different words; a text this long has more than chance hits in its language
 FEW, SOME = 0.04, 0.12  # shares of function words below which a long text is not English; is in no language known
 
 
@@ -92,8 +98,9 @@ def function_words(language: str) -> frozenset[str]:
 def language_of(text: str) -> str:
     """The ISO 639 code of a text's language.
 
-    The script decides where one language uses it; else function words do. "en" where nothing speaks for another
-    language, "und" for a long text in the Latin script without function words of any language known here.
+    The script decides where one language uses it; else letters and function words do. "en" where nothing speaks for
+    another language; "und" for a script not known here, and for a text with too few function words, or too many foreign
+    letters, of any language that is.
     """
     script = _script(text)
     if script == "kana":
@@ -104,17 +111,22 @@ def language_of(text: str) -> str:
         return script
     words = [word.casefold() for word in _WORD.findall(unicodedata.normalize("NFC", text))]
     hits = {code: [word for word in words if _is_function_word(word, code)] for code in _CANDIDATES[script].split()}
-    best = max(hits, key=lambda code: (len(hits[code]), len(set(hits[code]))))
+    fitting = [code for code in hits if not has_foreign_letters(words, code)] or [UNKNOWN]
+    hits[UNKNOWN] = []
+    best = max(fitting, key=lambda code: (len(hits[code]), len(set(hits[code]))))
     if script == "arabic":
         return _arabic_language(text, best)
+    different, share = len(set(words)), len(hits[best]) / max(1, len(words))
     if script != "latin":
-        return best
-    if len(set(words)) >= LONG and len(hits[ENGLISH]) < FEW * len(words) and len(hits[best]) < SOME * len(words):
+        return best if different < SEVERAL or share >= FEW else UNKNOWN
+    if different >= LONG and len(hits[ENGLISH]) < FEW * len(words) and share < SOME:
         return UNKNOWN
     found, english = set(hits[best]), set(hits[ENGLISH])
     enough = sum(len(word) > 1 for word in found) >= MIN_HITS or (not english and _ACCENTED.search(text))
     if len(found) > len(english) and enough:
-        return best
+        return best if different < SEVERAL or share >= SOME else UNKNOWN
+    if not english and different >= SEVERAL and has_foreign_letters(words, ENGLISH):
+        return UNKNOWN
     return ENGLISH if english else _by_letters(text)
 
 
@@ -169,5 +181,12 @@ def _script(text: str) -> str:
     return max(counts, key=lambda script: counts[script])
 
 
+@functools.cache
 def _script_of(codepoint: int) -> str:
-    return next((script for script, first, last in _RANGES if first <= codepoint <= last), "latin")
+    known = next((script for script, first, last in _RANGES if first <= codepoint <= last), "")
+    return known or ("latin" if _is_latin(chr(codepoint)) else UNKNOWN)
+
+
+def _is_latin(letter: str) -> bool:
+    """Whether a letter is Latin, or a sign for one, such as ª."""
+    return "LATIN" in unicodedata.name(unicodedata.normalize("NFKC", letter)[0], "")
