@@ -31,6 +31,9 @@ _ROW = re.compile(  # in columns, or of a file of comma-separated values
 )
 _OPENING = "\"'“„«‹(‘「『¿¡"
 _BREAK = re.compile(r"[^\S\n]*\n\s*")
+_DIVIDED = re.compile(r"[-‐][^\S\n]*\n\s*")
+_JOINT = re.compile(r"(?:und|oder|bzw|sowie|and|or|et|ou|y|e|o)\b")  # "Vor- und Nachteile"
+_INVISIBLE = dict.fromkeys((0x00AD, 0x200B, 0x2060, 0xFEFF))
 _FULL_WIDTH = re.compile("[\u3000-\u303f\uff00-\uffef]")
 
 
@@ -83,8 +86,18 @@ def _item_behind(lead_in: str, line: str) -> str:
 
 
 def in_one_line(text: str) -> str:
-    """A text without line breaks: each becomes a space, or nothing between characters of a script without spaces."""
-    return _BREAK.sub(_in_place_of, text) if "\n" in text else text
+    """A text without line breaks: each becomes a space, or nothing within a word or a script without spaces."""
+    return _BREAK.sub(_in_place_of, _DIVIDED.sub(_hyphen, text)) if "\n" in text else text
+
+
+def is_divided(before: str, after: str) -> bool:
+    """Whether a hyphen at the end of a line only divides a word: "engi-" and "neer", not "Vor-" and "und"."""
+    return before.endswith(("-", "‐")) and before[-2:-1].islower() and after[:1].islower() and not _JOINT.match(after)
+
+
+def without_invisible(text: str) -> str:
+    """A text without soft hyphens, spaces of no width and byte order marks, which tear words."""
+    return text.translate(_INVISIBLE)
 
 
 def unwrapped(text: str) -> str:
@@ -94,6 +107,12 @@ def unwrapped(text: str) -> str:
     for unit in units_of(text):
         text = text.replace(unit, in_one_line(unit))
     return text
+
+
+def _hyphen(match: re.Match[str]) -> str:
+    whole = match.string
+    before, after = whole[max(0, match.start() - 1) : match.start() + 1], whole[match.end() : match.end() + 8]
+    return "" if is_divided(before, after) else match[0]
 
 
 def _in_place_of(line_break: re.Match[str]) -> str:

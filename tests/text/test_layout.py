@@ -80,3 +80,8 @@ def test_prose_goes_on_where_lines_broke_it_and_laid_out_lines_stay() -> None:
     assert unwrapped(wrapped) == wrapped.replace("\n", " ")
     for text in ("One line.", "- one\n- two", "def f(x):\n    return x", "First paragraph.\n\nSecond one."):
         assert unwrapped(text) == text
+
+
+def test_a_word_that_a_line_divides_is_whole_again() -> None:
+    assert in_one_line("the engi-\nneer of Orrin") == "the engineer of Orrin"
+    assert in_one_line("Vor-\nund Nachteile, 1907-\n1931") == "Vor- und Nachteile, 1907- 1931"

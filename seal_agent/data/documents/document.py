@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from seal_agent.text.inflection import composed
+from seal_agent.text.layout import without_invisible
 from seal_agent.text.lines import ends_a_sentence
 
 _SIGNS = ")]%‰°€$£¥\"'“”’»」』）"  # what a sentence that lacks its full stop may end in, besides letters and digits
@@ -143,7 +144,7 @@ def is_heading_like(text: str) -> bool:
 
 
 def _cleaned(part: Heading | Block) -> Heading | Block:
-    text = composed(part.text.encode("utf-8", "ignore").decode())
+    text = without_invisible(composed(part.text.encode("utf-8", "ignore").decode()))
     if isinstance(part, Heading):
         return Heading(part.level, single_line(text))
     kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")

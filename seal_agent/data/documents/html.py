@@ -25,6 +25,7 @@ _INLINE = re.compile(
 _LISTS = ("ul", "ol", "menu")
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BOLD_HEADING = 7  # the level of a paragraph that is nothing but a few bold words
+MAX_ROWS = 1000  # that a cell may reach down
 MAX_SUPERSCRIPT = 40  # letters; a longer one is text
 MAX_ITEM_WORDS = 12  # not tuned; longer items of a list are paragraphs
 _CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?\s*([\w-]+)", re.IGNORECASE)
@@ -264,4 +265,28 @@ def _rows(element: Any) -> tuple[list[list[str]], bool]:
     rows = [[cell for cell in row if cell.tag in ("td", "th")] for row in element.iter("tr")]
     rows = [row for row in rows if row]
     header = bool(rows) and all(cell.tag == "th" for cell in rows[0])
-    return [[_text(cell) for cell in row] for row in rows], header
+    texts = [[_text(cell) for cell in row] for row in rows]
+    is_plain = all(cell.get("colspan", "1") == "1" for row in rows for cell in row)
+    return _carried_down(texts, [[_rows_of(cell) for cell in row] for row in rows]) if is_plain else texts, header
+
+
+def _rows_of(cell: Any) -> int:
+    written = cell.get("rowspan", "1")
+    return min(int(written), MAX_ROWS) if written.isdecimal() else 1
+
+
+def _carried_down(rows: list[list[str]], spans: list[list[int]]) -> list[list[str]]:
+    """Rows of which each has the cells that reach down to it from rows above."""
+    whole: list[list[str]] = []
+    reaching: dict[int, tuple[str, int]] = {}  # by column: a text, and how many rows it still reaches
+    for row, row_spans in zip(rows, spans, strict=True):
+        cells: list[tuple[str, int]] = []
+        for cell in zip(row, row_spans, strict=True):
+            while len(cells) in reaching:
+                cells.append(reaching[len(cells)])
+            cells.append(cell)
+        while len(cells) in reaching:
+            cells.append(reaching[len(cells)])
+        whole.append([text for text, _ in cells])
+        reaching = {column: (text, span - 1) for column, (text, span) in enumerate(cells) if span > 1}
+    return whole

@@ -13,7 +13,7 @@ from typing import Any
 
 from seal_agent.data.documents.document import Block, Document, Heading, document_of, is_heading_like, sentence
 from seal_agent.errors import InputError, MissingDependency
-from seal_agent.text.layout import ITEM
+from seal_agent.text.layout import ITEM, is_divided
 from seal_agent.text.lines import ends_a_sentence
 from seal_agent.text.scripts import UNSPACED, word_count
 
@@ -23,7 +23,6 @@ _PAGE_NUMBER = re.compile(r"(?:page |p\. ?)?[\divxlc]+(?: ?(?:of|/) ?\d+)?|[-–
 _FILE_NAME = re.compile(r"microsoft word|untitled|.*\.\w{2,4}$", re.IGNORECASE)
 MIN_CUT_WORDS = 8  # not tuned; fewer words without a full stop are a caption or a cell rather than half a sentence
 _COLON = re.compile(r"[:：][\"'”’)\]]*$")
-_JOINT = re.compile(r"(?:und|oder|bzw|sowie|and)\b")  # "Vor- und Nachteile"
 _UNSPACED_EDGE = re.compile(rf"{UNSPACED.pattern}|[\u3000-\u303f\uff00-\uff65]")
 
 
@@ -158,7 +157,7 @@ def _paragraph(lines: Sequence[str]) -> str:
     """Lines joined to one, with words that were divided at the end of a line whole again."""
     text = lines[0]
     for line in lines[1:]:
-        divided = text.endswith(("-", "‐")) and text[-2:-1].islower() and line[:1].islower() and not _JOINT.match(line)
+        divided = is_divided(text, line)
         unspaced = _UNSPACED_EDGE.match(text[-1:]) and _UNSPACED_EDGE.match(line)
         text = text[:-1] + line if divided else f"{text}{'' if unspaced else ' '}{line}"
     return text

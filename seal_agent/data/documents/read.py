@@ -16,6 +16,7 @@ from seal_agent.data.documents.restructured import read_restructured
 from seal_agent.data.documents.word import read_word
 from seal_agent.data.text_files import decode_text, has_byte_order_mark, read_bytes
 from seal_agent.errors import InputError
+from seal_agent.text.layout import without_invisible
 
 _BINARY: dict[str, Callable[[bytes, str], Document]] = {".pdf": read_pdf, ".docx": read_word, ".epub": read_epub}
 _TEXT: dict[str, Callable[[str], Document]] = {
@@ -76,7 +77,7 @@ def document_from_text(text: str) -> Document:
 
 
 def _plain(text: str) -> Document:
-    return Document("", (Section((Block(text, whole=True),)),))
+    return Document("", (Section((Block(without_invisible(text), whole=True),)),))
 
 
 def _read_text(raw: bytes, source: str, kind: str) -> Document:

@@ -26,7 +26,7 @@ def table_blocks(rows: Sequence[Sequence[str]], header: bool) -> list[Block]:
     names, body = (rows[0], rows[1:]) if header else ([], rows)
     if body and _has_sentences(names, body):
         english = language_of(" ".join(cell for row in rows for cell in row)) == ENGLISH
-        return [Block(_sentence(names, row, english)) for row in body if any(row[1:])]
+        return [Block(_sentence(names, row, english)) for row in body if any(row[1:]) or not header]
     return [Block("\n".join(" | ".join(row) for row in rows), whole=True)]
 
 
@@ -46,7 +46,7 @@ def _has_sentences(names: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
 def _sentence(names: Sequence[str], row: Sequence[str], english: bool) -> str:
     key, *values = row
     if not names:
-        return _ended(f"{key.rstrip(':')}: {values[0]}")
+        return _ended(f"{key.rstrip(':')}: {values[0]}" if values[0] else key)  # a key alone heads what follows
     named = [(name, value) for name, value in zip(names[1:], values, strict=True) if value]
     if not english:
         return _ended(f"{key}: " + "; ".join(f"{name}: {value}" for name, value in named))

@@ -1,10 +1,11 @@
-"""Reads Word files (.docx): headings by their styles, paragraphs, lists and tables."""
+"""Reads Word files (.docx): headings by their styles, paragraphs, lists, tables, notes and text boxes."""
 
 from __future__ import annotations
 
 import io
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from seal_agent.data.documents.document import Block, Document, Heading, document_of, is_heading_like, sentence
@@ -28,6 +29,8 @@ def read_word(raw: bytes, source: str) -> Document:
         raise MissingDependency("reading Word files needs python-docx: pip install 'seal-agent[documents]'") from err
     try:
         word = docx.Document(io.BytesIO(raw))
+        _insert_notes(word)
+        _take_out_of_boxes(word.element.body)
         _accept_changes(word.element.body)
         parts = list(_parts(word))
     except Exception as err:  # zip, XML and package errors of all kinds
@@ -53,6 +56,40 @@ def _accept_changes(body: Any) -> None:
         for child in list(content) if content is not None and prompt is None else []:
             outer.addprevious(child)
         _remove(outer)
+
+
+def _insert_notes(word: Any) -> None:
+    """Put each footnote and endnote behind the paragraph or table that refers to it."""
+    from docx.opc.constants import RELATIONSHIP_TYPE
+    from docx.oxml.ns import qn
+    from docx.oxml.parser import parse_xml
+
+    body = word.element.body
+    for kind, relation in (("footnote", RELATIONSHIP_TYPE.FOOTNOTES), ("endnote", RELATIONSHIP_TYPE.ENDNOTES)):
+        parts = [rel.target_part for rel in word.part.rels.values() if rel.reltype == relation]
+        notes = {note.get(qn("w:id")): note for part in parts for note in parse_xml(part.blob).iter(qn(f"w:{kind}"))}
+        for reference in reversed(list(body.iter(qn(f"w:{kind}Reference")))):
+            note = notes.get(reference.get(qn("w:id")))
+            _put_behind(reference, body, [] if note is None else list(note))
+
+
+def _take_out_of_boxes(body: Any) -> None:
+    """Put what stands in a text box behind the paragraph or table that the box is in."""
+    from docx.oxml.ns import qn
+
+    for other in list(body.iter("{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback")):
+        _remove(other)  # the same box again, for older programs
+    for box in reversed(list(body.iter(qn("w:txbxContent")))):
+        _put_behind(box, body, list(box))
+
+
+def _put_behind(element: Any, body: Any, blocks: list[Any]) -> None:
+    """Put blocks behind that child of the body which holds an element."""
+    around = element
+    while around is not None and around.getparent() is not body:
+        around = around.getparent()
+    for block in reversed(blocks if around is not None else []):
+        around.addnext(block)
 
 
 def _remove(element: Any) -> None:
@@ -95,10 +132,20 @@ def _paragraph(paragraph: Any) -> Heading | Block:
 
 
 def _table(table: Any) -> list[Block]:
-    rows = [[" ".join(" ".join(map(_text, cell.paragraphs)).split()) for cell in row.cells] for row in table.rows]
+    rows = [_cells(row) for row in table.rows]
     names = rows[0] if rows else []
     header = (len(rows) > 1 and len(set(names)) == len(names) > 2) or _is_marked_header(table)
     return table_blocks(rows, bool(header) and not any(map(str.isdigit, "".join(names))))
+
+
+def _cells(row: Any) -> list[str]:
+    """The texts of a row's cells; one that is merged over several columns comes once, and empty ones follow it."""
+    cells = row.cells
+    repeats = [before is not None and cell._tc is before._tc for before, cell in pairwise([None, *cells])]
+    return [
+        "" if repeat else " ".join(" ".join(map(_text, cell.paragraphs)).split())
+        for cell, repeat in zip(cells, repeats, strict=True)
+    ]
 
 
 def _is_marked_header(table: Any) -> bool:

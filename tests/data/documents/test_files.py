@@ -175,6 +175,18 @@ def test_superscripts_of_a_word_file_are_no_digits_of_the_number_before_them(tmp
     assert document.text == "It has 10⁶ bricks, built in 1867 by Odile Brannock."
 
 
+def test_text_boxes_and_merged_cells_of_a_word_file_are_read_once(tmp_path: Path) -> None:
+    paragraph = "<w:p><w:r><w:t>{}</w:t></w:r></w:p>".format
+    box = f"<w:r><w:pict><w:txbxContent>{paragraph('The cafe is shut.')}</w:txbxContent></w:pict></w:r>"
+    cell = "<w:tc><w:tcPr>{}</w:tcPr><w:p><w:r><w:t>{}</w:t></w:r></w:p></w:tc>".format
+    merged = cell("<w:gridSpan w:val='2'/>", "Town")
+    table = f"<w:tbl><w:tr>{merged}</w:tr><w:tr>{cell('', 'Orrin')}{cell('', 'Vole')}</w:tr></w:tbl>"
+    body = f"<w:p><w:r><w:t>The office opens at nine.</w:t></w:r>{box}</w:p>{table}"
+    document = read_document(written(tmp_path, "boxes.docx", docx_of(body)))
+    assert document.text.startswith("The office opens at nine.\n\nThe cafe is shut.")
+    assert document.text.count("Town") == 1
+
+
 def test_a_book_is_refused_if_a_page_of_it_is_encrypted_and_not_for_its_fonts(tmp_path: Path) -> None:
     book = epub("Handbook", "<h1>Leave</h1><p>Ask Ann.</p>")
     for name, uri in (("fonts", "text/font.otf"), ("pages", "text/page%200.xhtml")):

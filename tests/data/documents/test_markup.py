@@ -9,7 +9,7 @@ import pytest
 from seal_agent.data.documents.document import Document, sentence
 from seal_agent.data.documents.html import read_html
 from seal_agent.data.documents.markdown import read_markdown
-from seal_agent.data.documents.read import structure_of
+from seal_agent.data.documents.read import document_from_text, structure_of
 from seal_agent.data.documents.restructured import read_restructured
 
 MARKDOWN = """# Handbook
@@ -106,6 +106,21 @@ def test_headings_title_their_sections_tables_are_said_and_code_stays_whole(
     ]
     assert [block.whole for block in second.blocks] == [False, False, False, True]
     assert third.text == "The kit contains: a rope; a torch."
+
+
+def test_a_cell_that_reaches_down_stands_in_each_row() -> None:
+    rows = (
+        "<tr><th>Town</th><th>Mayor</th><th>Year</th></tr><tr><td rowspan=2>Orrin</td><td>Vole</td><td>1907</td></tr>"
+    )
+    page = f"<table>{rows}<tr><td>Pell</td><td>1931</td></tr></table>"
+    (section,) = read_html(f"<html><body>{page}</body></html>").sections
+    assert section.text.splitlines()[1:] == ["Orrin | Vole | 1907", "Orrin | Pell | 1931"]
+
+
+def test_invisible_characters_are_left_out() -> None:
+    (section,) = read_html("<html><body><p>Das Donau&shy;schiff&#8203;, alt.\ufeff</p></body></html>").sections
+    assert section.text == "Das Donauschiff, alt."
+    assert document_from_text("\ufeffThe light\u200bhouse").text == "The lighthouse"
 
 
 def test_a_heading_is_not_part_of_the_sentence_below_it() -> None:
