@@ -6,6 +6,7 @@ cannot drop a row, or one that all calls share. No config says which, so a model
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.errors import ModelError
 from seal_agent.generation.decoding_state import CacheKind, DecodingState, last_logits, padded_left
 from seal_agent.generation.rows import pad_left
 from seal_agent.lora.adapter import LoraAdapter
@@ -158,7 +160,18 @@ class _Trial:
         self._dtype = base.dtype
         self._rows = trial_rows(base)
         self._alone = [self._read([row], _ROW_LENGTH)[0] for row in self._rows]
+        self._check_positions(base)
         self._candidates = [way for way in Together if way is not Together.PADDED or not self._padding_is_read()]
+
+    def _check_positions(self, base: BaseModel) -> None:
+        """Raises ModelError for a model that does not count positions from 0, as RoBERTa's decoders."""
+        if "position_ids" in inspect.signature(self._module.forward).parameters:
+            plain_TV = self._module(input_ids=torch.tensor(self._rows[:1], device=self._device)).logits[0]
+            if not self._alike(plain_TV, self._alone[0]):
+                raise ModelError(
+                    f"the model {base.name!r} gives positions numbers of its own, and would read others here; "
+                    "load one that counts them from 0"
+                )
 
     def best_reading(self) -> Together:
         return next((together for together in self._candidates if self._reads(together)), Together.ALONE)

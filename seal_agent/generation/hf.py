@@ -176,11 +176,11 @@ class HFEngine:
 
     def _batch_size(self, rows: Sequence[ForcedRow]) -> int:
         """How many of these rows, longest first, one pass takes within the bounds above."""
+        together, longest = reading_of(self.base), len(rows[0])  # refuses what cannot be read right
         if len(rows) == 1:
             return 1
         bytes_each = len(self.base.tokenizer) * torch.float32.itemsize
         scored = min(MAX_SCORED_TOKENS, MAX_SCORED_BYTES // bytes_each)
-        together, longest = reading_of(self.base), len(rows[0])
         longest_continuations = accumulate((len(row.continuation_ids) for row in rows), max)
         fits = (
             count * continuation <= scored

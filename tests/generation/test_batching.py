@@ -10,6 +10,7 @@ from conftest import random_adapter
 from zoo.models import ABSENT, ZOO, ZooModel
 
 from seal_agent.base_model.model import BaseModel
+from seal_agent.errors import ModelError
 from seal_agent.generation.batching import (
     Decoding,
     Together,
@@ -183,3 +184,10 @@ def test_prefixes_are_shared_where_no_padding_comes_to_stand_in_a_row(
     fill = length - len(other)
     equal = [*(beginning + 9 * end for end in "xyz"), *(other + (fill + 9) * end for end in "xyz")]
     passes(equal)
+
+
+def test_a_model_with_numbers_of_its_own_for_positions_is_refused() -> None:
+    base = ZooModel("roberta", "dense", "roberta", {"is_decoder": True, "pad_token_id": 1}).base()
+    for ask in (lambda: HFEngine(base).generate(["A"], Sampling(2)), lambda: HFEngine(base).score(["A"], [" b"])):
+        with pytest.raises(ModelError, match="positions numbers of its own"):
+            ask()
