@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from seal_agent.errors import InputError
+from seal_agent.text.languages import language_of
 from seal_agent.text.layout import PARAGRAPH, is_laid_out
-from seal_agent.text.sentences import SPEAKER
+from seal_agent.text.sentences import SPEAKER, sentences_of
 
 MAX_DOCUMENT_TOKENS = 131_072  # not tuned; training on more in one adapt call would take hours
 _LINE = re.compile(r"\n")
-_SENTENCE = re.compile(  # Chinese, Japanese, Khmer and Burmese need no white space after a sentence
+_STOP = re.compile(  # within what is too long; Chinese, Japanese, Khmer and Burmese need no white space behind it
     rf"(?<=[.!?।॥۔؟։።])\s+|(?<=[。！？។။])(?![。！？」』”’）])\s*|(?<=[。！？][」』”’）])(?!{SPEAKER.pattern})\s*"
 )
 _CLAUSE = re.compile(r"(?<=[，、；])\s*")
@@ -22,6 +23,9 @@ _INDENTED_LINE = re.compile(r"\n[ \t]+\S")
 
 Span = tuple[int, int]
 """Where a part of the text begins and ends."""
+_SENTENCES = "sentences"
+Separator = re.Pattern[str] | str
+"""What separates parts: a pattern, or the ends of sentences."""
 
 
 def split_document(text: str, count_tokens: Callable[[str], int], limit: int) -> list[str]:
@@ -39,7 +43,7 @@ def split_document(text: str, count_tokens: Callable[[str], int], limit: int) ->
             f"the context has {total} tokens, more than the {MAX_DOCUMENT_TOKENS} that one call takes; "
             "split it and adapt to one part after the other"
         )
-    return _Splitter(text, count_tokens, limit).passages()
+    return _Splitter(text, count_tokens, limit, language_of(text)).passages()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,12 @@ class _Splitter:
     text: str
     count_tokens: Callable[[str], int]
     limit: int
+    language: str
 
     def passages(self) -> list[str]:
         return [self._passage(span) for span in self._split(self._stripped(0, len(self.text)), [PARAGRAPH])]
 
-    def _split(self, span: Span, separators: list[re.Pattern[str]]) -> list[Span]:
+    def _split(self, span: Span, separators: Sequence[Separator]) -> list[Span]:
         """Split at the first separator, and with the finer ones where a part is still too long."""
         start, stop = span
         if self._size(span) <= self.limit or stop - start < 2:
@@ -66,25 +71,43 @@ class _Splitter:
         ]
         return self._join_neighbours(parts)
 
-    def _finer(self, block: Span, separator: re.Pattern[str]) -> list[re.Pattern[str]]:
+    def _finer(self, block: Span, separator: Separator) -> Sequence[Separator]:
         """How to split a paragraph: where it has lines, at these before sentences if they are laid out, else after."""
         if separator is not PARAGRAPH:
             return []
         lines = self.text[slice(*block)].split("\n")
         if len(lines) == 1:
-            return [_SENTENCE, _CLAUSE, _SPACE]
+            return [_SENTENCES, _STOP, _CLAUSE, _SPACE]
         if is_laid_out(lines):
-            return [_LINE, _SENTENCE, _CLAUSE, _SPACE]
-        return [_SENTENCE, _LINE, _CLAUSE, _SPACE]
+            return [_LINE, _SENTENCES, _STOP, _CLAUSE, _SPACE]
+        return [_SENTENCES, _LINE, _STOP, _CLAUSE, _SPACE]
 
-    def _blocks(self, span: Span, separator: re.Pattern[str]) -> Iterator[Span]:
+    def _blocks(self, span: Span, separator: Separator) -> Iterator[Span]:
         """What stands between the separators, without surrounding white space."""
         start, stop = span
-        cuts = [(start + found.start(), start + found.end()) for found in separator.finditer(self.text[start:stop])]
+        part = self.text[start:stop]
+        gaps = (
+            self._between_sentences(part)
+            if isinstance(separator, str)
+            else map(re.Match.span, separator.finditer(part))
+        )
+        cuts = [(start + begin, start + end) for begin, end in gaps]
         for begin, end in zip([start, *(end for _, end in cuts)], [*(begin for begin, _ in cuts), stop], strict=True):
             block = self._stripped(begin, end)
             if block[0] < block[1]:
                 yield block
+
+    def _between_sentences(self, part: str) -> Iterator[Span]:
+        """The white space between the sentences of a part of the text; none of what a sentence lacks is lost."""
+        behind = 0
+        for sentence in sentences_of(part, self.language):
+            begin = part.find(sentence, behind)
+            if begin < 0:
+                continue
+            if behind:
+                gap = part[behind:begin]
+                yield behind, behind + len(gap) - len(gap.lstrip())
+            behind = begin + len(sentence)
 
     def _join_neighbours(self, parts: list[Span]) -> list[Span]:
         """Join consecutive parts while they fit.
