@@ -14,7 +14,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from seal_agent.prompts import fill, load_prompt
-from seal_agent.self_edits.question_words import localized, question_words_of
+from seal_agent.self_edits.dates import counts_something
+from seal_agent.self_edits.question_words import localized, names_of_who_or_where, question_words_of
 from seal_agent.self_edits.questions import Sentence, is_dated
 from seal_agent.text.phrases import names_of, partial_phrases_of, phrases_of
 from seal_agent.text.words import has_number
@@ -86,11 +87,11 @@ def _answerable_question_words(source: Sentence) -> list[str]:
     table, sentence = question_words_of(source.language), source.sentence
     if table is None:
         return []
-    named = names_of(sentence, source.language)
+    named = names_of_who_or_where(sentence, source.language)
     words = list(table.names) if named else [table.who] if table.person.search(sentence) else []
     if is_dated(sentence, source.language):
         words.append(table.when)
-    if has_number(sentence, source.language):
+    if counts_something(sentence, source.language):
         words.append(table.how_many)
     return words
 

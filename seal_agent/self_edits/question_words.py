@@ -10,13 +10,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from seal_agent.self_edits.dates import DATES
 from seal_agent.text.languages import ENGLISH, UNKNOWN
-
-_YEAR = r"\b1\d{3}\b|\b20\d\d\b|\b\d{1,2}:\d\d\b"
-
-
-def _words(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns))
+from seal_agent.text.phrases import names_of
 
 
 def _any_case(pattern: str) -> re.Pattern[str]:
@@ -70,7 +66,7 @@ _ENGLISH = QuestionWords(
     ("Which", "How", "Why"),
     person=re.compile(r"\b(?:he|she|his|her|I|my|we)\b"),
     refers_back=_any_case(r"\b(?:it|its|they|them|their|he|him|his|she|her|this|these|those|here|there|one)\b"),
-    date=_words(_YEAR, r"\b(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sep|Oct|Nov|Dec)"),
+    date=DATES["en"],
     for_name=_any_case(r"(?:who|whom|whose|where)\b"),
     for_number=_any_case(r"(?:when|how (?:many|much|old|long|tall|far|high|large|big))\b"),
     untitled="this",
@@ -87,11 +83,7 @@ _GERMAN = QuestionWords(
     refers_back=_any_case(
         r"\b(?:er|sie|es|ihn|ihm|ihr|ihre[mnrs]?|sein|seine[mnrs]?|diese[mnrs]?|jene[mnrs]?|dort|hier|dabei|damit|davon)\b"
     ),
-    date=_words(
-        _YEAR,
-        r"\b\d{1,2}(?:\.\d\d)? Uhr\b",
-        r"\b(?:Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember)\b",
-    ),
+    date=DATES["de"],
     for_name=_any_case(r"(?:wer|wen|wem|wessen|wo|woher|wohin)\b"),
     for_number=_any_case(r"(?:wann|wie (?:viele?|oft|alt|lang|lange|hoch|weit|groß|schwer|teuer|tief))\b"),
     untitled="dieses",
@@ -108,11 +100,7 @@ _FRENCH = QuestionWords(
     refers_back=_any_case(
         r"\b(?:il|elle|ils|elles|lui|leur|leurs|son|sa|ses|cette|ces|cet|celui|celle|ceux|celles|ici|là|y|en)\b"
     ),
-    date=_words(
-        _YEAR,
-        r"\b\d{1,2} ?h(?:\d\d)?\b",
-        r"\b(?:janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|novembre|décembre)\b",
-    ),
+    date=DATES["fr"],
     for_name=_any_case(r"(?:qui|à qui|de qui|où|d['’]où)\b"),
     for_number=_any_case(r"(?:quand|combien|en quelle année|à quelle heure|quel âge)\b"),
     untitled="ceci",
@@ -129,10 +117,7 @@ _SPANISH = QuestionWords(
     refers_back=_any_case(
         r"\b(?:él|ella|ellos|ellas|ello|lo|los|le|les|su|sus|este|esta|estos|estas|ese|esa|esos|esas|aquí|allí|ahí)\b"
     ),
-    date=_words(
-        _YEAR,
-        r"\b(?:enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre)\b",
-    ),
+    date=DATES["es"],
     for_name=_any_case(r"¿?(?:(?:a|de|con|por|para) )?(?:quién|quiénes|dónde|adónde)\b"),
     for_number=_any_case(r"¿?(?:cuándo|cuánt[oa]s?|en qué año|a qué hora)\b"),
     untitled="esto",
@@ -149,10 +134,7 @@ _RUSSIAN = QuestionWords(
     refers_back=_any_case(
         r"\b(?:он|она|оно|они|его|её|ее|их|ему|ей|им|ними?|нём|нем|этот|эта|это|эти|тот|та|те|здесь|там|тогда)\b"
     ),
-    date=_words(
-        _YEAR,
-        r"\b(?:январ|феврал|март|апрел|ма[йея]\b|июн|июл|август|сентябр|октябр|ноябр|декабр)",
-    ),
+    date=DATES["ru"],
     for_name=_any_case(r"(?:кто|кого|кому|кем|чей|чья|чьё|где|куда|откуда)\b"),
     for_number=_any_case(r"(?:когда|сколько|в каком году|во сколько)\b"),
     untitled="это",
@@ -167,13 +149,23 @@ _CHINESE = QuestionWords(
     ("哪个", "怎么", "为什么"),
     person=re.compile("他|她|我"),
     refers_back=re.compile("[他她它]们?|这|那里|其[^他余它]"),
-    date=re.compile(r"\d{3,4}年|[一二三四五六七八九〇零]{4}年|[\d一二三四五六七八九十]+(?:月|日|点)|\d{1,2}[:：]\d\d"),
+    date=DATES["zh"],
     for_name=re.compile("谁|.*(?:谁|哪里|哪儿|什么地方)"),
     for_number=re.compile("多少|几|.*(?:什么时候|何时|哪一年|多少|几)"),
     untitled="这",
     last_joint="和",
     joint="、",
 )
+_NEITHER = """
+    Monday Tuesday Wednesday Thursday Friday Saturday Sunday
+    Mondays Tuesdays Wednesdays Thursdays Fridays Saturdays Sundays
+    January February March April May June July August September October November December Christmas Easter
+    English British Scottish Irish Welsh American Canadian Australian French German Austrian Swiss Dutch Belgian Danish
+    Swedish Norwegian Finnish Icelandic Polish Czech Slovak Hungarian Romanian Bulgarian Greek Turkish Italian Spanish
+    Portuguese Catalan Basque Russian Ukrainian Serbian Croatian Arabic Arab Persian Iranian Israeli Hebrew Egyptian
+    African Ethiopian Nigerian Indian Pakistani Hindi Urdu Bengali Chinese Japanese Korean Vietnamese Thai Indonesian
+    Mexican Brazilian Cuban Latin Roman European Asian Christian Catholic Protestant Jewish Muslim Islamic Buddhist
+"""
 _TABLES = {
     ENGLISH: _ENGLISH,
     "de": _GERMAN,
@@ -187,6 +179,11 @@ _TABLES = {
 def question_words_of(language: str) -> QuestionWords | None:
     """The question words of a language; None if there is no table of them."""
     return _TABLES.get(language)
+
+
+def names_of_who_or_where(sentence: str, language: str = ENGLISH) -> list[str]:
+    """The names of a sentence, without those that are neither persons nor places: Monday, March, English."""
+    return [name for name in names_of(sentence, language) if language != ENGLISH or name not in _NEITHER.split()]
 
 
 def describe_languages(languages: Iterable[str], asked: bool) -> str:
