@@ -99,7 +99,7 @@ class BaseModel:
     def pad_id(self) -> int:
         """A valid id for masked positions; which one does not matter, since no loss or attention reaches it."""
         for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id):
-            if token is not None and token < self.embeddings:
+            if token is not None and 0 <= token < self.embeddings:
                 return int(token)
         return 0
 
