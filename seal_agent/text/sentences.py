@@ -6,33 +6,38 @@ import re
 
 import sentencex
 
+from seal_agent.text.abbreviations import is_shortened, leads
 from seal_agent.text.english_sentences import CAMEL_CASE, english_sentences
 from seal_agent.text.languages import ENGLISH, function_words, language_of
 from seal_agent.text.layout import units_of
+from seal_agent.text.scripts import MARKS
 
-_MISSED_END = re.compile(rf"(?<=[\w)][.!?])\s+(?={CAMEL_CASE})|(?<=[\w)][!?؟])\s+(?=[^\W\da-zß-ÿа-яё])")
-_CLAUSE = re.compile(r"(?<=[\u0e00-\u0eff\u1780-\u17ff\d])\s+(?=[\u0e00-\u0eff\u1780-\u17ff])")
+_COMPLETE = r"(?:(?<=\betc\.)|(?<=\busw\.)|(?<=\bт\. [дп]\.)|(?<=\bт\.[дп]\.))\s+(?=[^\W\d_a-zß-ÿа-яё])"
+_TIBETAN = r"(?<=།)\s+(?=[ཀ-ྼ])"
+_MISSED_END = re.compile(
+    rf"{_COMPLETE}|{_TIBETAN}|(?<=[\w)][.!?])\s+(?={CAMEL_CASE})|(?<=[\w)][!?؟])\s+(?=[^\W\da-zß-ÿа-яё])"
+)
+_UNSPACED = "\u0e00-\u0e4f\u0e5a-\u0ecf\u0eda-\u0eff\u1780-\u17df"  # Thai, Lao and Khmer without their digits
+_CLAUSE = re.compile(rf"(?<=[{_UNSPACED}])\s+(?=[{_UNSPACED}])|(?<=[។៕?!])\s+")
+_CLAUSE_END = tuple("។៕?!")
 _CLAUSE_LANGUAGES = ("th", "lo", "km")  # they mark no end of a sentence but a space
 MIN_CLAUSE_LETTERS = 8  # a shorter piece is an item of a list rather than a clause
 _ORDINAL = re.compile(r"(?:^|\s)\d{1,2}\.$")
 _ORDINAL_LANGUAGES = "de da nb nn fi cs sk pl hu sl hr sr et lv is tr"
 _INITIAL = re.compile(r"(?:^|[\s.(«„“])[^\W\d_]\.$")
-_ABBREVIATIONS = {  # those that sentencex lacks
-    "fr": "m mm oct sept janv févr avr juil nov déc",
-    "es": "sr sra srta dr dra ene feb abr jun jul ago sept oct nov dic",
-    "de": "tägl stdl jährl bes evtl geb gest jan feb apr jun jul aug sept okt nov dez",
-    "ru": "ул г гг в вв им янв февр апр авг сент окт нояб дек",
-    "uk": "вул м р рр ст ім",
-    "hi": "डॉ श्री कु पं",
-    "bn": "ড ডা",
-    "nl": "dhr mevr o.a d.w.z jan feb apr aug sept okt nov dec",
-    "sv": "t.ex bl.a dvs",
-    "pt": "sr sra dr dra jan fev abr ago set out nov dez",
-    "it": "sig sig.ra dott prof",
-}
+_TAIL = 80  # characters of a sentence that tell whether it goes on
+_STREET = re.compile(r"\w{2}str$")
+_SPEECH_GOES_ON = re.compile(r"\s*[—–-]\s*[a-zß-ÿа-яё]")  # "— Ты придёшь? — спросил он."
+_DATE_IN_NUMBERS = re.compile(r"(?<!\d)(?:\d{4}|\d{1,2})\.$")
+_KOREAN_SPEECH = re.compile("(?:이?라|하)?(?:고|며|면서|는|던)")
 _CLOSING = ("」", "』", "”")
 SPEAKER = re.compile(r"と|って|[^。！？，,\s]{0,6}[说說问問答喊]")
 """What goes on behind what was said, and says who said it."""
+_CLOSERS = "\"'”’»«›“」』》)）]】"
+_OPENED = re.compile(r"(?:^|(?<=\s))[\"'’”»]|[“„«‹‘‚「『《(（\[【]")
+_QUOTED = re.compile("(?<=.)«[^»]*»")
+_ASKING = re.compile(r"[?？؟՞፧‽⁇⁈⁉][?？!！.…]*$")
+_ASKING_GREEK = re.compile(r"[;\u037e?][?!.…]*$")
 _OPENING = "\"'“„«‹(‘「『¿¡"
 
 
@@ -51,8 +56,20 @@ def sentences_of(text: str, language: str = "") -> list[str]:
 
 
 def is_question(text: str, language: str = ENGLISH) -> bool:
-    """Whether a text ends with the question mark of its script."""
-    return text.rstrip("\"'”’»」』)").endswith((";", "\u037e") if language == "el" else ("?", "？", "؟", "՞", "፧"))
+    """Whether a text ends with the question mark of its script; in Armenian, whether a word has one.
+
+    A question that is quoted, or in brackets, at the end of a statement asks nothing: 'Her play is "Who Lit the Lamp?"'
+    """
+    whole = text.strip()
+    if language == "hy" and "՞" in _QUOTED.sub("", whole):
+        return True
+    plain = whole.rstrip(f"{_CLOSERS} ")
+    if not (_ASKING_GREEK if language == "el" else _ASKING).search(plain):
+        return False
+    opening = _OPENED.search(plain)
+    if plain == whole or opening is None:
+        return True
+    return opening.start() == 0 and not {*_CLOSERS} & {*plain[1:]} - {*"'’"}
 
 
 def _split(unit: str, language: str) -> list[str]:
@@ -78,7 +95,12 @@ def _joined(pieces: list[str], language: str) -> list[str]:
 
 def _goes_on(before: str, after: str, language: str) -> bool:
     """Whether a sentence goes on after a full stop."""
+    before = before[-_TAIL:]
     end, word = before.rstrip(), after.lstrip().lstrip(_OPENING)
+    if end.endswith(("?", "!", "…")) and _SPEECH_GOES_ON.match(after):
+        return True
+    if language == "ko" and _goes_on_in_korean(before, after):
+        return True
     if end.endswith(_CLOSING) and SPEAKER.match(after):  # what was said, and who said it
         return True
     if before == end and end[-1:] in ".．" and after[:1].isalnum():  # "3.5", "U.S.A"
@@ -87,20 +109,36 @@ def _goes_on(before: str, after: str, language: str) -> bool:
         return False
     if word[0].islower() and language != "ka" and not re.match(CAMEL_CASE, word):  # Georgian has small letters only
         return True
+    last = end[:-1].rsplit(maxsplit=1)[-1].casefold().lstrip(_OPENING) if end[:-1].strip() else ""
+    if leads(last, language) or (_STREET.search(last) and word[0].isdigit()):
+        return True
     if re.split(r"\W", word)[0].casefold() in function_words(language):  # "12. Dann kamen mehr"
         return False
     if _ORDINAL.search(end):
         return language in _ORDINAL_LANGUAGES.split()
-    last = end[:-1].rsplit(maxsplit=1)[-1].casefold() if end[:-1].strip() else ""
-    return bool(_INITIAL.search(end)) or last.lstrip(_OPENING) in _ABBREVIATIONS.get(language, "").split()
+    return bool(_INITIAL.search(end)) or is_shortened(last, language)
+
+
+def _goes_on_in_korean(before: str, after: str) -> bool:
+    """Whether a full stop ends a number of a date, as in "1867. 5. 9.", or what somebody said, as in ".”라고"."""
+    if _DATE_IN_NUMBERS.search(before.rstrip()):
+        return True
+    return before.endswith(('"', "'", "”", "’")) and bool(_KOREAN_SPEECH.match(after))
 
 
 def _clauses(text: str) -> list[str]:
-    """The clauses of a text whose script ends them with a space; short pieces go with the one before them."""
-    clauses: list[str] = []
+    """The clauses of a text whose script ends them with a space; short pieces go with the one before them.
+
+    A space beside a number or a Latin word ends none, since that belongs to the words around it.
+    """
+    clauses: list[list[str]] = []
+    letters = 0  # of the last clause
     for piece in _CLAUSE.split(text):
-        if clauses and min(len(piece), len(clauses[-1])) < MIN_CLAUSE_LETTERS:
-            clauses[-1] += f" {piece}"
+        own = sum(char not in MARKS for char in piece)
+        if clauses and min(own, letters) < MIN_CLAUSE_LETTERS and not clauses[-1][-1].endswith(_CLAUSE_END):
+            clauses[-1].append(piece)
+            letters += own
         else:
-            clauses.append(piece)
-    return clauses
+            clauses.append([piece])
+            letters = own
+    return [" ".join(clause) for clause in clauses]

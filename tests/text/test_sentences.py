@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from seal_agent.data.bundled import demo, novel
 from seal_agent.self_edits.formats.sentences import sentence_notes
 from seal_agent.text.languages import language_of
 from seal_agent.text.scripts import word_count
-from seal_agent.text.sentences import sentences_of
+from seal_agent.text.sentences import is_question, sentences_of
 
 THREE = {
     "el": ("Η Άννα ζει στην Αθήνα.", "Πού είναι το λιμάνι;", "Έφυγε το 1907 με πλοίο."),
@@ -115,3 +116,77 @@ def test_the_squad_passages_are_split_as_they_always_were(shared_data: Path) -> 
 def test_odd_texts_are_split_without_an_error(text: str) -> None:
     for language in ("", "en", "de", "zh", "th", "xx"):
         assert all(sentence == sentence.strip() != "" for sentence in sentences_of(text, language))
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "asks"),
+    [
+        ('Her best-known play is "Who Lit the Lamp?"', "en", False),
+        ("The sign reads “Who goes there?”", "en", False),
+        ("He bought it (why?)", "en", False),
+        ("Er fragte: »Wer kommt?«", "de", False),
+        ("Նա ասաց «Ո՞վ եկավ»։", "hy", False),
+        ('"Who lit the lamp?"', "en", True),
+        ("« Pourquoi ? »", "fr", True),
+        ("(Isn't it old?)", "en", True),
+        ("Really?!", "en", True),
+        ("Why, though?...", "en", True),
+        ("Ո՞վ եկավ Երևան 1907 թվականին։", "hy", True),
+        ("Ποιος ήρθε?", "el", True),
+        ("Who's there?'", "en", True),
+    ],
+)
+def test_a_question_is_asked_by_its_own_mark(text: str, language: str, asks: bool) -> None:
+    assert is_question(text, language) is asks
+
+
+@pytest.mark.parametrize(
+    ("language", "sentences"),
+    [
+        (
+            "fr",
+            (
+                "Le Dr. Roux et Mme. Curie sont à St. Malo.",
+                "Il est né en 52 av. J.-C. à Rome.",
+                "Elle part, etc.",
+                "Voir p. 12.",
+            ),
+        ),
+        ("vi", ("TS. Nguyễn Văn A sống ở TP. Hồ Chí Minh.", "Anh ấy đến năm 1907.")),
+        ("hi", ("प्रो. शर्मा दिल्ली में हैं।", "यह ई.पू. 300 में बना था।", "कीमत रु. 500 है।")),
+        ("pl", ("Inż. Nowak i św. Anna byli tu ok. 1907 r. przy pl. Wolności.", "Jest ok.", "On wie.")),
+        ("ro", ("Dl. Popescu locuiește pe str. Mare nr. 5.", "A venit în 1907.")),
+        ("tr", ("Doç. Dr. Ayşe Kaya bu kulede yaşıyor.", "O çok mutlu.")),
+        ("id", ("Tn. Budi tinggal di Jl. Sudirman.", "Ia datang pada tahun 1907.")),
+        ("pt", ("A casa do Eng. Costa fica na Av. Paulista.", "A Sra. Costa chegou.")),
+        ("hu", ("Özv. Kiss Anna itt él.", "Szt. István király volt.")),
+        (
+            "ru",
+            (
+                "Инж. Браннок и св. Анна жили здесь.",
+                "См. рис. 3.",
+                "И т. п.",
+                "Он ушёл.",
+                "— Ты придёшь? — спросил он.",
+            ),
+        ),
+        ("uk", ("Див. мал. 3.", "Його збудував акад. Шевченко.")),
+        ("de", ("Die Fa. Bosch kam mit Hr. Maier, insb. Kinder.", "Sie geht usw.", "Dann kam er.")),
+        ("nl", ("Prof. Jansen woont in de Kerkstr. 5.", "De fa. Philips is er ook.")),
+        ("el", ("Η Αγ. Μαρία και ο Δρ. Παπαδόπουλος.", "Είναι ψηλός.")),
+        ("ko", ("등대는 1867. 5. 9. 스카르홀름 섬에 세워졌다.", '그는 "지켰다."라고 말했다.', '"꺼졌다."며 울었다.')),
+        ("th", ("ประภาคารเปิดใช้งานเมื่อวันที่ 3 พฤษภาคม 2410 โดยวิศวกร", "หอคอยสูง 43 เมตรและเก่ามาก")),
+        ("km", ("វាសាងសង់នៅថ្ងៃទី 3 ឧសភា 1867 ដោយវិស្វករ។", "ផ្ទះចាស់។", "នរណាមក?", "វាមានកម្ពស់ 43 ម៉ែត្រ។")),
+        ("lo", ("ປະພາຄານສ້າງຂຶ້ນໃນວັນທີ 3 ພຶດສະພາ 1867 ໂດຍວິສະວະກອນ", "ເຮືອນເກົ່າຫຼາຍແທ້ໆ")),
+        ("und", ("ང་བོད་པ་ཡིན།", "ཁོང་ལྷ་སར་བཞུགས།")),
+    ],
+)
+def test_abbreviations_numbers_and_speech_of_other_languages(language: str, sentences: tuple[str, ...]) -> None:
+    assert sentences_of(" ".join(sentences), language) == [*sentences]
+
+
+@pytest.mark.parametrize(("text", "language"), [("1. ", "ko"), ("ก ", "th"), ("ул. ", "ru"), ("Ну? — он ", "ru")])
+def test_many_joined_pieces_take_no_quadratic_time(text: str, language: str) -> None:
+    start = time.process_time()
+    sentences_of(text * 20_000, language)
+    assert time.process_time() - start < 10
