@@ -19,7 +19,7 @@ DRAWS = 2000  # bootstrap samples; the bound of a mean over a handful of questio
 
 def learned(candidate: Candidate, config: GateConfig) -> Check:
     """Whether accuracy on the candidate's own questions rose, paired by question."""
-    if not candidate.after and config.minimum_gain is not None:
+    if not candidate.after and config.minimum_gain is not None and config.minimum_gain > 0:
         detail = f"there were no questions to ask, and a gain of {config.minimum_gain:g} was wanted"
         return Check(LEARNED, False, detail, None, config.minimum_gain)
     if not candidate.after:

@@ -225,7 +225,7 @@ def test_the_mode_decides_what_is_trained(arguments: Mapping[str, object], mode:
         ({"modes": "base"}, "did you mean mode"),
         ({"formatt": "rewrite"}, "did you mean format"),
         ({"zzz": 1}, "known: pretrained, mode, "),
-        ({"mode": "selfedit"}, "'base', 'in_context', 'retrieval', 'passage', 'ttt' or 'self_edit'"),
+        ({"mode": "selfedit"}, "'base', 'in_context', 'retrieval', 'passage', 'ttt', 'random' or 'self_edit'"),
         ({"rank": 2.5}, "rank=2.5"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"format": "haiku"}, "there is no self-edit format 'haiku'"),
