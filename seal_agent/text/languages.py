@@ -52,6 +52,8 @@ _CANDIDATES = {  # languages of a script that have a table of function words, th
     "arabic": "ar fa ur",
     "devanagari": "hi",
 }
+_LANGUAGES = {**{script: codes.split() for script, codes in _CANDIDATES.items()}, "kana": ["ja"], "han": ["zh"]}
+_SCRIPTS = {"latin", *(script for script, _, _ in _RANGES)}
 _ENGLISH_WORDS = """
     a about above after again against all along also although am among an and any are around as at be because been
     before behind being below beside between beyond both but by can could despite did do does done down during each
@@ -128,6 +130,21 @@ def language_of(text: str) -> str:
     if not english and different >= SEVERAL and has_foreign_letters(words, ENGLISH):
         return UNKNOWN
     return ENGLISH if english else _by_letters(text)
+
+
+def language_of_part(part: str, language: str) -> str:
+    """The language of a part of a text that is mostly in `language`: another one where its script or its words say so.
+
+    A short part in the same script, which may be a name or a title, is in the language of the text.
+    """
+    script = _script(part)
+    ours = next((known for known, codes in _LANGUAGES.items() if language in codes), language)
+    if not any(char.isalpha() for char in part) or ours not in _SCRIPTS:
+        return language
+    own = language_of(part)
+    if script != ours and {script, ours} != {"kana", "han"}:
+        return own
+    return own if own != UNKNOWN and len(set(_WORD.findall(part))) >= SEVERAL else language
 
 
 @functools.cache

@@ -8,7 +8,7 @@ import sentencex
 
 from seal_agent.text.abbreviations import is_shortened, leads
 from seal_agent.text.english_sentences import CAMEL_CASE, english_sentences
-from seal_agent.text.languages import ENGLISH, function_words, language_of
+from seal_agent.text.languages import ENGLISH, function_words, language_of, language_of_part
 from seal_agent.text.layout import units_of
 from seal_agent.text.scripts import MARKS
 
@@ -44,14 +44,17 @@ _OPENING = "\"'“„«‹(‘「『¿¡"
 def sentences_of(text: str, language: str = "") -> list[str]:
     """The sentences of a text, without white space around them.
 
-    None goes beyond a paragraph; nor, where lines are items, rows, source code or verse, beyond a line.
+    Each paragraph is split as its own language is. No sentence goes beyond a paragraph; nor, where lines are items,
+    rows, source code or verse, beyond a line.
 
     Args:
         text: One or several sentences.
-        language: ISO 639 code; "" to tell it from the text.
+        language: ISO 639 code of most of the text; "" to tell it from the text.
     """
     language = language or language_of(text)
-    parts = (part for unit in units_of(text) for part in _split(unit, language))
+    units = units_of(text)
+    languages = [language_of_part(unit, language) if len(units) > 1 else language for unit in units]
+    parts = (part for unit, own in zip(units, languages, strict=True) for part in _split(unit, own))
     return [stripped for part in parts if (stripped := part.strip())]
 
 

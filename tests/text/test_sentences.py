@@ -190,3 +190,15 @@ def test_many_joined_pieces_take_no_quadratic_time(text: str, language: str) -> 
     start = time.process_time()
     sentences_of(text * 20_000, language)
     assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize("language", ["", "en", "zh", "ru", "de"])
+def test_each_paragraph_is_split_as_its_own_language_is(language: str) -> None:
+    paragraphs = (
+        ("The lighthouse stands on the island and was led by Mrs. Pell in the year of the flood.", "It is old."),
+        ("灯塔建于1867年。", "塔高四十三米。"),
+        ("Башня стоит на ул. Ленина.", "Её построили в 1867 году."),
+        ("Der Turm ist 43 Meter hoch und steht seit dem 3. Oktober auf der Insel.", "Er ist tägl. geöffnet."),
+    )
+    text = "\n\n".join(("" if "。" in parts[0] else " ").join(parts) for parts in paragraphs)
+    assert sentences_of(text, language) == [sentence for parts in paragraphs for sentence in parts]

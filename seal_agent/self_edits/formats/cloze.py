@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.self_edits.formats.format import copied_format
-from seal_agent.text.languages import language_of
+from seal_agent.text.languages import language_of, language_of_part
 from seal_agent.text.layout import in_one_line
 from seal_agent.text.phrases import partial_spans, words_beside
 from seal_agent.text.scripts import UNSPACED, word_count
@@ -23,7 +23,7 @@ def cloze_notes(passage: str) -> list[Note]:
         Note(fill(template, sentence=f"{sentence[:start]}{GAP}{sentence[stop:]}"), sentence[start:stop])
         for sentence in map(in_one_line, sentences_of(passage, language))
         if word_count(sentence) >= MIN_SENTENCE_WORDS
-        for start, stop in _gaps(sentence, language)
+        for start, stop in _gaps(sentence, language_of_part(sentence, language))
     ]
 
 
