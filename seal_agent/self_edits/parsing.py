@@ -13,7 +13,7 @@ from dataclasses import replace
 from seal_agent.errors import InputError
 from seal_agent.prompts import fill, load_prompt
 from seal_agent.self_edits.pairs import PAIRED_FORMATS, looks_like_questions, read_pairs
-from seal_agent.text.languages import ENGLISH, language_of
+from seal_agent.text.languages import language_of
 from seal_agent.text.lines import Line, ends_a_sentence, has_two_words, normalize, read_lines
 from seal_agent.text.reasoning import without_reasoning
 from seal_agent.text.scripts import word_count
@@ -194,10 +194,6 @@ def _heading_test(lines: Sequence[Line], title: str, format_name: str) -> Callab
 
 # ---------------------------------------------------------------- truncated endings
 
-# Up to the last full stop that ends no abbreviation: two letters or more before it, a capital or quote after it.
-_WHOLE_SENTENCES = re.compile(
-    r"""^(.*[\w)\]"”’%]{2}(?<!\b(?:St|Dr|Mr|Ms|No|Mt|Jr|Sr|vs))[.!?]["”’)]*)\s+(?=["“(]?[A-Z])""", re.DOTALL
-)
 _SHORT = 5  # words; a text this short may be complete without a full stop, unless it ends as in _UNFINISHED
 _UNFINISHED = re.compile(r"(?:[,;:–-]|\b(?:an?|and|as|at|by|for|from|his|in|is|its|of|on|or|that|the|to|was|with))$")
 
@@ -208,9 +204,6 @@ def _seems_truncated(text: str) -> bool:
 
 def _whole_sentences(text: str, language: str) -> str:
     """A text without its last sentence; "" if it has only one."""
-    if language == ENGLISH:
-        match = _WHOLE_SENTENCES.match(text)
-        return match.group(1) if match else ""
     sentences = sentences_of(text, language)
     return text[: text.rindex(sentences[-1])].strip() if len(sentences) > 1 else ""
 
