@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
+def answers(benchmarks: Path) -> ModuleType:
     import answers
 
-    yield answers
-    parts = [name for name in sys.modules if name.partition(".")[0] == "parts"]
-    for name in ("answers", *parts):
-        sys.modules.pop(name, None)
+    return answers
 
 
 def measurements(answers: ModuleType, out: Path, seed: int = 0) -> Any:
@@ -80,7 +72,7 @@ def test_the_default_is_the_recipe_that_won_where_it_was_confirmed(answers: Modu
     from parts.answer_recipes import recipe_key
 
     key = recipe_key(answers.DEFAULT)
-    results = answers.results_file.read(BENCHMARKS / "results" / "recipes.json")
+    results = answers.results_file.read(answers.results_file.RESULTS / "recipes.json")
     confirmed = [row for row in results["rows"] if row["recipe"] == key and row["passage"] >= answers.EXPLORED]
     assert {domain: sum(row["domain"] == domain for row in confirmed) for domain in ("squad", "seal_novel")} == {
         "squad": 100,

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def import_rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
+def import_rows(benchmarks: Path) -> ModuleType:
     import import_rows
 
-    yield import_rows
-    parts = [name for name in sys.modules if name.partition(".")[0] == "parts"]
-    for name in ("import_rows", *parts):
-        sys.modules.pop(name, None)
+    return import_rows
 
 
 def row(write: float, train: float) -> dict[str, float]:
