@@ -60,8 +60,12 @@ def backup(ledger: Ledger, file: Path) -> int:
 
 
 def restore(file: Path, home: Path) -> Ledger:
-    """Unpack a backup into a new or empty home, after every part of it was checked. Raises InputError, StoreError."""
-    if os.path.exists(home / DATABASE) or os.path.exists(home / "adapters"):
+    """Unpack a backup into a new home, or into a store that holds nothing, after every part of it was checked.
+
+    Looking at a home makes such a store. Raises InputError where it holds something, StoreError for a damaged backup.
+    """
+    present = Ledger(home) if (home / DATABASE).is_file() else None
+    if _has_folders(home) or (present.is_used() if present else os.path.lexists(home / DATABASE)):
         raise InputError(f"{home} holds a store already; give another by --home, or move that one away")
     draft, new = home / f"{RESTORING}{uuid.uuid4().hex}", not home.exists()
     try:
@@ -74,9 +78,11 @@ def restore(file: Path, home: Path) -> Ledger:
         unpacked.database.close()
         if problems:
             raise StoreError(f"{file} is damaged: {problems[0].what}; nothing was restored")
-        if (draft / "adapters").is_dir():
-            durable.rename(draft / "adapters", home / "adapters")
-        durable.rename(draft / DATABASE, home / DATABASE)
+        if present:
+            _fill(present, draft)
+        else:
+            _move_folders(draft, home)
+            durable.rename(draft / DATABASE, home / DATABASE)
         durable.flush(home)
     except (OSError, tarfile.TarError, EOFError) as err:
         raise StoreError(f"{file} could not be restored ({first_line(err)}); nothing was restored") from err
@@ -86,6 +92,38 @@ def restore(file: Path, home: Path) -> Ledger:
             with suppress(OSError):  # it holds what was restored
                 home.rmdir()
     return Ledger(home)
+
+
+def _fill(present: Ledger, draft: Path) -> None:
+    """Put what was unpacked into a store that holds nothing; programs that have it open see the change.
+
+    Raises InputError if something was written to it meanwhile.
+    """
+    home = present.path.parent
+    with present.only_writer_of_folders():
+        if present.is_used() or _has_folders(home):
+            raise InputError(f"something was learnt in {home} meanwhile; give another by --home")
+        _move_folders(draft, home)
+        source = sqlite3.connect(draft / DATABASE)
+        try:
+            source.backup(present.database.connection)
+        except sqlite3.Error as err:
+            shutil.rmtree(home / "adapters", ignore_errors=True)
+            raise StoreError(f"the ledger in {home} could not be written ({err}); nothing was restored") from err
+        finally:
+            source.close()
+
+
+def _move_folders(draft: Path, home: Path) -> None:
+    if (draft / "adapters").is_dir():
+        with suppress(FileNotFoundError):
+            (home / "adapters").rmdir()
+        durable.rename(draft / "adapters", home / "adapters")
+
+
+def _has_folders(home: Path) -> bool:
+    place = home / "adapters"
+    return os.path.lexists(place) and not (place.is_dir() and not any(place.iterdir()))
 
 
 def _copy_database(ledger: Ledger, copy: Path) -> list[str]:

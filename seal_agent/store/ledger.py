@@ -119,6 +119,11 @@ class Ledger:
         row = self._db.execute(query, (revision,)).fetchone()
         return row[0] if row else None
 
+    def is_used(self) -> bool:
+        """Whether anything was ever written into this ledger."""
+        names = self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return any(self._db.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone() for (name,) in names)
+
     def exists(self, revision: str) -> bool:
         """Whether there is such a revision, and nobody has forgotten it. Takes microseconds."""
         return self._db.execute("SELECT 1 FROM revisions WHERE id = ?", (revision,)).fetchone() is not None

@@ -23,6 +23,7 @@ from seal_agent.model import SelfAdaptingModel
 from seal_agent.store import budget, cleaning
 from seal_agent.store.backup import backup, restore
 from seal_agent.store.ledger import Ledger
+from seal_agent.store.verify import verify
 
 
 @pytest.fixture
@@ -145,6 +146,21 @@ def test_a_store_that_could_not_be_restored_is_not_backed_up(model: SelfAdapting
     restored = restore(tmp_path / "b.tar", tmp_path / "new")
     (mode,) = restored.database.connection.execute("PRAGMA journal_mode").fetchone()
     assert mode == "wal"
+
+
+def test_a_place_that_was_only_looked_at_takes_a_backup(seal: Call, model: SelfAdaptingModel, tmp_path: Path) -> None:
+    file, new, limited = tmp_path / "store.tar", tmp_path / "new", tmp_path / "limited"
+    adapt(model, TEXTS[0])
+    seal("backup", file, "--home", model.home)
+    assert seal("adapters", "--home", new).code == 0  # makes a store
+    watching = Ledger(new)
+    (new / "adapters").mkdir(exist_ok=True)
+    restored = restore(file, new)
+    assert verify(restored) == verify(model.ledger)
+    assert watching.adapters() == restored.adapters() == model.ledger.adapters() != {}
+    seal("budget", "--adaptations", 3, "--home", limited)
+    with pytest.raises(InputError, match="holds a store already"):
+        restore(file, limited)
 
 
 def test_half_a_restored_backup_is_deleted_later(
