@@ -22,7 +22,7 @@ from seal_agent.cli.options import (
     Style,
     print_json,
 )
-from seal_agent.errors import SealError, TooLongError
+from seal_agent.errors import InputError, SealError, TooLongError
 
 if TYPE_CHECKING:
     from seal_agent.base_model.model import BaseModel
@@ -112,10 +112,12 @@ def chat(
     seal.adapter(adapter)
     turns: list[Message] = []
     failed = False
-    for line in _user_lines():
+    for line, readable in _user_lines():
         turns.append(Message("user", question_prompt(title, line) if title and is_question(line) else line))
         reply = ""
         try:
+            if not readable:
+                raise InputError("this line is not UTF-8 text and was left out; set the terminal or the file to UTF-8")
             for piece in _reply(
                 lambda: seal.chat(
                     turns,
@@ -159,14 +161,16 @@ def _reply(chat: Callable[[], Iterator[str]], turns: list[Message]) -> Iterator[
             console.err.print("seal: the conversation is longer than the model's window; its oldest turn is left out")
 
 
-def _user_lines() -> Iterator[str]:
-    """Lines from standard input without the empty ones, each with a prompt sign in a terminal."""
+def _user_lines() -> Iterator[tuple[str, bool]]:
+    """Lines from standard input without the empty ones, each with a prompt sign in a terminal; whether it is UTF-8."""
     interactive = sys.stdin.isatty()
+    lines = getattr(sys.stdin, "buffer", sys.stdin)
     while True:
         if interactive:
             console.err.print("› ", end="", style="bold")
-        line = sys.stdin.readline()
-        if not line:
+        raw = lines.readline()
+        if not raw:
             return
+        line = raw if isinstance(raw, str) else raw.decode(errors="replace")
         if line.strip():
-            yield line.strip()
+            yield line.strip(), isinstance(raw, str) or line.encode() == raw

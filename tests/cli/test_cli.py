@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -147,6 +148,16 @@ def test_chat_reads_lines_and_answers_each(run: Call, model: Path) -> None:
     ran = run("chat", "--model", model, "--max-tokens", 5, "--json", stdin="hello\n\nand again\n")
     assert [json.loads(line)["user"] for line in ran.out.splitlines()] == ["hello", "and again"]
     assert run("chat", "--model", model, "--max-tokens", 5, stdin="hello\n").code == 0
+
+
+def test_a_line_that_is_no_text_ends_no_conversation(run: Call, model: Path) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO("über\n".encode() + b"caf\xe9\n" + b"and again"), encoding="utf-8")
+    ran = run("chat", "--model", model, "--max-tokens", 5, "--json", stdin=stdin)
+    rows = [json.loads(line) for line in ran.out.splitlines()]
+    assert [row["user"] for row in rows] == ["über", "caf\ufffd", "and again"]
+    assert ["assistant" in row for row in rows] == [True, False, True]
+    assert "not UTF-8" in rows[1]["error"]
+    assert ran.code == 1
 
 
 def test_a_title_is_the_topic_of_each_question(run: Call, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
