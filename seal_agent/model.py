@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, overload
 
 from seal_agent.adaptation.adapt import Trainer, check_settings, note_settings_json
+from seal_agent.adaptation.arguments import checks_arguments
 from seal_agent.adaptation.commits import Commits
 from seal_agent.adaptation.forget import (
     ForgetPlan,
@@ -88,6 +89,7 @@ from seal_agent.types import (
 LONGEST_TURN = 256  # tokens of a chat's turn, unless the caller says otherwise; not tuned
 
 
+@checks_arguments
 class SelfAdaptingModel(StoredAdapters):
     """A frozen base model, the adapters it has learned, and the ledger of how it learned them.
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from seal_agent.adaptation import reviews
+from seal_agent.adaptation.arguments import checks_arguments
 from seal_agent.adaptation.compare import Comparison, changed_answers, questions_of
 from seal_agent.adaptation.foreign import check_fits, foreign_revision
 from seal_agent.adaptation.forget import delete_adapter
@@ -32,6 +33,7 @@ from seal_agent.types import Forgotten, Revision
 DEFAULT_ADAPTER = "default"
 
 
+@checks_arguments
 class StoredAdapters:
     """The part of a model that is about its store. `namespace` is () for a model that reaches the whole of it."""
 
