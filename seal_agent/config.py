@@ -381,8 +381,12 @@ class ExplorationConfig:
     top_p: Share = 0.95  # as of self-edits
     action_tokens: Positive = 128  # of one call; fewer would cut the texts that an argument may hold
     context_tokens: AtLeast32 = 1024  # that an agent reads; beyond, its oldest steps are left out
-    repeats: Positive = 3  # the same call so often in a row ends an attempt
+    repeats: Positive = 3  # the same call so often in a row, or after the same observation, ends an attempt; 1: never
     environments: Positive = 8  # open at once in each worker; a browser takes about 200 MB
+    possible_calls: bool = True  # draw only calls that the environment says are possible now, where it tells
+    any_tool: ZeroToOne = (
+        0.5  # share of the calls drawn whose tool is any with the same chance; arguments are the model's
+    )
 
 
 _AGENT_POLICY = replace(PLAIN_LORA, targets=("all",), rank=16, alpha=32.0, epochs=8, learning_rate=5e-4, batch_size=4)

@@ -32,6 +32,11 @@ class Observation:
     text: str  # what the agent sees
     done: bool = False  # no further step is taken
     refused: bool = False  # the action was impossible and changed nothing
+    calls: Sequence[Mapping[str, Any]] = ()
+    """The tools as they can be called now, narrowed to what the text shows; () where the environment does not tell.
+
+    An agent that explores keeps to them. One whose success is measured does not, as nothing tells a deployed one.
+    """
 
 
 class Environment(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,27 +16,37 @@ from seal_agent.generation.answer_form.form import Form, Tool
 from seal_agent.generation.answer_form.prompt import prompt_in_form
 from seal_agent.generation.engine import Engine
 from seal_agent.lora.adapter import LoraAdapter
-from seal_agent.types import Prompt, Sampling, ToolCall
+from seal_agent.seeds import derived_seed
+from seal_agent.types import Grammar, Prompt, Sampling, ToolCall
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What an agent knows before it acts: the goal, what it saw and did, and what it sees now."""
+    """What an agent knows before it acts: the goal, what it saw and did, and what it sees now.
+
+    `calls` are the tools as they can be called now, where the environment tells.
+    """
 
     goal: str
     steps: tuple[Step, ...]
     observation: str
+    calls: tuple[Tool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A base model with a policy (None: the base model alone) that can call some tools."""
+    """A base model with a policy (None: the base model alone) that can call some tools.
+
+    One that explores keeps to the calls that an environment says are possible now, and often to a tool drawn evenly: a
+    small model calls one tool again and again, and would never find out what the others are for.
+    """
 
     base: BaseModel
     engine: Engine
     policy: LoraAdapter | None
     tools: tuple[Tool, ...]
     config: ExplorationConfig
+    explores: bool = False
 
     def act(self, views: Sequence[View], temperature: float, seed: int, count: int = 1) -> list[list[ToolCall]]:
         """`count` calls for each view, all in one batch. A completion that is no whole call is left out.
@@ -46,10 +57,21 @@ class Actor:
         prompts = [prompt for view in views for prompt in [self._prompt(view, form)] * count]
         tokens = self.config.action_tokens
         sampling = Sampling(tokens, temperature, self.config.top_p, seed=seed, grammar=form.grammar(tokens))
-        completions = self.engine.generate(prompts, sampling, [self.policy] * len(prompts))
+        rng = random.Random(derived_seed(seed, "tools"))
+        grammars = [self._grammar(view, form, rng) for view in views for _ in range(count)]
+        completions = self.engine.generate(prompts, sampling, [self.policy] * len(prompts), grammars=grammars)
         calls = [_call(completion.text, form) for completion in completions]
         rows = [calls[i : i + count] for i in range(0, len(calls), count)]
         return [list(dict.fromkeys(call for call in row if call is not None)) for row in rows]
+
+    def _grammar(self, view: View, form: Form, rng: random.Random) -> Grammar | None:
+        """What one call is held to beside the form; None for nothing."""
+        if not self.explores:
+            return None
+        tools = view.calls if view.calls and self.config.possible_calls else self.tools
+        if rng.random() < self.config.any_tool:
+            tools = (rng.choice(tools),)
+        return form.grammar_of_calls(tools, self.config.action_tokens)
 
     def _prompt(self, view: View, form: Form) -> Prompt:
         """Raises TooLongError where a call would not fit the model's window, however much of what is seen was cut."""

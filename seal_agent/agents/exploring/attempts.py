@@ -24,7 +24,7 @@ class Path:
 
     @property
     def view(self) -> View:
-        return View(self.start.task.goal, self.steps, self.seen.text)
+        return View(self.start.task.goal, self.steps, self.seen.text, self.seen.calls)
 
     @property
     def here(self) -> Start:
@@ -39,10 +39,18 @@ class Path:
         return Path(self.start, steps, seen, scores)
 
     def ended(self, max_steps: int, repeats: int) -> bool:
-        """Whether no further call is made: the task is over, the agent is stuck, or it makes the same call again."""
-        last = {step.call for step in self.steps[-repeats:]}
-        going_in_circles = len(self.steps) >= repeats > 1 and len(last) == 1
-        return self.seen.done or self.stuck or len(self.steps) >= max_steps or going_in_circles
+        """Whether no further call is made: the task is over, the agent is stuck, or it goes in circles.
+
+        It does where it made the last call `repeats` times in a row, or as often after seeing the same.
+        """
+        return self.seen.done or self.stuck or len(self.steps) >= max_steps or self._goes_in_circles(repeats)
+
+    def _goes_in_circles(self, repeats: int) -> bool:
+        if repeats == 1 or not self.steps:
+            return False
+        calls = [step.call for step in self.steps]
+        sights = [(step.observation, step.call) for step in self.steps]
+        return calls[-repeats:] == [calls[-1]] * repeats or sights.count(sights[-1]) >= repeats
 
     def rollout(self) -> Rollout:
         """The ended attempt with the environment's verdict.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from seal_agent.agents.environments.environment import Environment, Observation, is_cheap
 from seal_agent.agents.environments.shortcuts import takes_shortcut
 from seal_agent.agents.trajectories.rollout import Start, action_of
+from seal_agent.generation.answer_form.form import Tool, tool_of_function
 from seal_agent.types import ToolCall
 
 MakeEnvironment = Callable[[], Environment]
@@ -18,7 +19,8 @@ MakeEnvironment = Callable[[], Environment]
 class Seen:
     """What an environment shows at some point, and how the attempt stands: `success` is its verdict now.
 
-    `refused` says of the last call that it was impossible and changed nothing.
+    `refused` says of the last call that it was impossible and changed nothing. `calls` are the tools as they can be
+    called now, where the environment tells.
     """
 
     text: str
@@ -26,6 +28,7 @@ class Seen:
     success: bool
     shortcut: bool
     refused: bool = False
+    calls: tuple[Tool, ...] = ()
 
 
 @dataclass(slots=True)
@@ -120,4 +123,6 @@ def _lead(slot: _Slot, start: Start) -> None:
 def _seen(slot: _Slot) -> Seen:
     at = slot.at
     shortcut = at is not None and takes_shortcut(slot.environment, at.task, map(action_of, at.calls))
-    return Seen(slot.seen.text, slot.seen.done, slot.environment.success(), shortcut, slot.seen.refused)
+    seen = slot.seen
+    calls = tuple(map(tool_of_function, seen.calls))
+    return Seen(seen.text, seen.done, slot.environment.success(), shortcut, seen.refused, calls)

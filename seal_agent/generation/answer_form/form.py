@@ -67,14 +67,18 @@ class Form:
             return f'{mark}{{"name": {json.dumps(self.only_call.name)}, "arguments": '
         return mark if self.must_call else ""
 
+    def grammar_of_calls(self, tools: Sequence[Tool], max_tokens: int) -> Grammar:
+        """The grammar of the rest of an answer that calls one of these, which are the form's tools or narrower ones."""
+        schemas = [tool.schema if self.only_call else _call_schema(tool) for tool in tools]
+        return grammar_of(schemas, max_tokens)
+
     def grammar(self, max_tokens: int) -> Grammar | None:
         """The grammar of the rest of the answer; None for free text."""
-        if self.only_call:
-            return grammar_of([self.only_call.schema], max_tokens)
-        call_schemas = [_call_schema(tool) for tool in self.tools]
         if self.must_call:
-            return grammar_of(call_schemas, max_tokens)
-        return grammar_of([*call_schemas, self.schema], max_tokens) if self.schema is not None else None
+            return self.grammar_of_calls(self.tools, max_tokens)
+        if self.schema is None:
+            return None
+        return grammar_of([*map(_call_schema, self.tools), self.schema], max_tokens)
 
 
 def must_call(tools: Sequence[Tool], name: str) -> Form:

@@ -106,7 +106,8 @@ def run_unit(
     """
     with nullcontext(worlds) if worlds else Worlds(unit.make_environment, unit.config.environments) as worlds:
         tools = tuple(map(tool_of_function, worlds.any.tools))
-        actor = Actor(worker.base, worker.engine, unit.policy.adapter, tools, unit.config)
+        explores = unit.temperature > 0  # what is measured, greedily, acts as a deployed agent does
+        actor = Actor(worker.base, worker.engine, unit.policy.adapter, tools, unit.config, explores)
         go: Callable[..., list[Rollout]]
         if unit.kind == "explore":
             scorer = unit.scorer.make(worker, unit.scorer_weights) if unit.scorer else None

@@ -11,8 +11,10 @@ import pytest
 from doors import COLOURS, Doors, DoorsEngine, call
 from fakes import ScriptedEngine
 
+from seal_agent.agents.environments.calls import possible
 from seal_agent.agents.environments.environment import Action, Observation, Task
 from seal_agent.agents.exploring.actor import Actor, View
+from seal_agent.agents.exploring.attempts import begin
 from seal_agent.agents.exploring.beam import explore
 from seal_agent.agents.exploring.roll_out import roll_out
 from seal_agent.agents.exploring.worlds import Worlds
@@ -59,6 +61,31 @@ def test_a_random_model_writes_nothing_but_calls_of_the_tools(tiny_base: BaseMod
         arguments = json.loads(each.arguments)
         assert each.name in ("open", "take", "win")
         assert set(arguments.values()) <= set(COLOURS)
+
+
+def test_an_agent_that_explores_draws_possible_calls_alone_and_every_tool(tiny_base: BaseModel) -> None:
+    """Also where all its own calls would be of one tool."""
+    narrow = tuple(map(tool_of_function, possible(Doors().tools, {"open": [{"door": ["red"]}], "win": [{}]})))
+    view, engine = View("Open the red door.", (), "Six doors.", narrow), HFEngine(tiny_base)
+    exploring = replace(actor(tiny_base, engine, action_tokens=60), explores=True)
+    (calls,) = exploring.act([view], 1.0, seed=3, count=20)
+    assert set(calls) == {OPEN, WIN}
+    evenly = replace(exploring, config=replace(CONFIG, action_tokens=60, any_tool=1.0, possible_calls=False))
+    (calls,) = evenly.act([view], 1.0, seed=3, count=20)
+    assert {each.name for each in calls} == {"open", "take", "win"}
+    free = actor(tiny_base, saying(call("take", key="red")))
+    assert free.act([view], 0.0, seed=3) == [[TAKE]], "what is measured is not held to the screen"
+
+
+def test_calls_that_were_made_after_the_same_sight_are_a_circle() -> None:
+    wrong_key = ToolCall("take", '{"key": "blue"}')
+    with Worlds(Doors, 1) as worlds:
+        path = begin(worlds, LOCKED)
+        for _ in range(2):
+            path = path.taken(worlds, OPEN).taken(worlds, wrong_key)
+        assert path.ended(99, 2)
+        assert not path.ended(99, 3)
+        assert not path.ended(99, 1), "1 ends nothing"
 
 
 def test_what_is_no_whole_call_is_left_out_and_calls_are_drawn_once(tiny_base: BaseModel) -> None:

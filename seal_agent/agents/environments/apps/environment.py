@@ -16,6 +16,7 @@ from seal_agent.agents.environments.apps.settings import Settings
 from seal_agent.agents.environments.apps.shop import Shop
 from seal_agent.agents.environments.apps.tasks import AppTask, app_tasks
 from seal_agent.agents.environments.apps.tickets import Tickets
+from seal_agent.agents.environments.calls import Arguments, possible
 from seal_agent.agents.environments.environment import Action, Observation, Task
 from seal_agent.errors import InputError
 from seal_agent.seeds import derived_seed
@@ -71,7 +72,8 @@ class AppsEnvironment:
         self._app = _APPS[spec.app](Beginning(spec.world, spec.start, spec.target, rng))
         self._wanted = {**self._app.state(), **spec.target}
         self._done = False
-        return Observation(self._app.screen().text)
+        screen = self._app.screen()
+        return Observation(screen.text, calls=_possible(screen))
 
     def step(self, action: Action) -> Observation:
         app = self._running()
@@ -79,8 +81,11 @@ class AppsEnvironment:
             return Observation(OVER, done=True)
         effect = _act(app, action)
         self._done = effect.done
-        texts = [effect.text] if effect.done else [effect.text, app.screen().text]
-        return Observation("\n".join(filter(None, texts)), effect.done, effect.refused)
+        if effect.done:
+            return Observation(effect.text, done=True, refused=effect.refused)
+        screen = app.screen()
+        text = "\n".join(filter(None, [effect.text, screen.text]))
+        return Observation(text, refused=effect.refused, calls=_possible(screen))
 
     def success(self) -> bool:
         return self._app is not None and self._app.state() == self._wanted
@@ -101,6 +106,18 @@ class AppsEnvironment:
 def _tools() -> tuple[Mapping[str, Any], ...]:
     data = resources.files("seal_agent") / "agents/environments/apps/data/tools.json"
     return tuple(json.loads(data.read_text("utf-8")))
+
+
+def _possible(screen: Screen) -> Sequence[Mapping[str, Any]]:
+    """The tools as the screen allows them; a field takes no value that it has."""
+    values = [{"name": [field.name], "value": field.kind.others(field.value)} for field in screen.fields]
+    calls: dict[str, Sequence[Arguments]] = {
+        "open": [{"name": screen.links}],
+        "set": values,
+        "press": [{"name": screen.buttons}],
+        "finish": [{}],
+    }
+    return possible(_tools(), calls)
 
 
 def _act(app: App, action: Action) -> Effect:

@@ -42,6 +42,12 @@ class Kind:
             return str(number) if self.lowest <= number <= self.highest else None
         return value or None
 
+    def others(self, value: str) -> Sequence[str] | None:
+        """The values that a field with this one may be set to; None for free text."""
+        numbers = [str(number) for number in range(self.lowest, self.highest + 1)] if self.highest > self.lowest else []
+        known = self.options or numbers
+        return [each for each in known if each != value] if known else None
+
     def draw(self, rng: random.Random, avoid: Sequence[str] = ()) -> str:
         """A value to start with, other than those to avoid; "" for free text."""
         step = _STEP if self.highest - self.lowest > _MANY else 1

@@ -9,10 +9,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seal_agent.agents.environments.calls import possible
 from seal_agent.agents.environments.environment import Action, Observation, Task
 from seal_agent.agents.environments.miniwob.browser import Browser, check_playwright, find_chromium, find_pages
 from seal_agent.agents.environments.miniwob.tasks import miniwob_tasks
-from seal_agent.agents.environments.miniwob.text import moment_value, page_text
+from seal_agent.agents.environments.miniwob.text import moment_value, page_calls, page_text
 from seal_agent.errors import InputError, SealError, first_line
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ class MiniWobEnvironment:
         seen = self._running().run(lambda page: page.evaluate("() => sealPage.observe()"))
         self._done, self._reward = bool(seen["done"]), float(seen["reward"])
         text = OVER if self._done else page_text(seen["entries"])
-        return Observation("\n".join(filter(None, [refusal, text])), self._done, bool(refusal))
+        calls = () if self._done else possible(_tools(), page_calls(seen["entries"]))
+        return Observation("\n".join(filter(None, [refusal, text])), self._done, bool(refusal), calls)
 
 
 @functools.cache

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from seal_agent.agents.environments.calls import Arguments
+
 MOST_TEXT = 160  # characters of a paragraph; the families need none that is longer
+_WRITTEN = ("textbox", "spinbutton")  # roles that take text
 _STATES = {"tab": ("open", "closed"), "checkbox": ("checked", "not checked"), "radio": ("checked", "not checked")}
 
 _MOMENTS = {"date": ("%Y-%m-%d", "%m/%d/%Y"), "time": ("%H:%M", "%I:%M %p")}  # the field's own form first
@@ -15,6 +18,21 @@ _MOMENTS = {"date": ("%Y-%m-%d", "%m/%d/%Y"), "time": ("%H:%M", "%I:%M %p")}  # 
 def page_text(entries: Sequence[Mapping[str, Any]]) -> str:
     """The entries that page.js reads, as lines such as `[3] checkbox "News" (not checked)`."""
     return "\n".join(_text_line(entry) if "text" in entry else _line(entry) for entry in entries)
+
+
+def page_calls(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[Arguments]]:
+    """The calls that the entries allow, as `possible` takes them; none that would change nothing at once."""
+    elements = [(str(entry["number"]), entry) for entry in entries if "number" in entry]
+    options = {
+        ref: [each for each in entry["options"] if each != entry["value"]]
+        for ref, entry in elements
+        if "options" in entry
+    }
+    return {
+        "click": [{"ref": [ref for ref, entry in elements if ref not in options]}],
+        "type": [{"ref": [ref for ref, entry in elements if entry["role"] in _WRITTEN], "text": None}],
+        "select": [{"ref": [ref], "option": others} for ref, others in options.items()],
+    }
 
 
 def _text_line(entry: Mapping[str, Any]) -> str:

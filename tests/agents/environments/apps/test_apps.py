@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 
@@ -9,7 +10,7 @@ import pytest
 
 from seal_agent.agents.environments.apps.environment import MAX_STEPS, OVER, AppsEnvironment
 from seal_agent.agents.environments.apps.screen import Screen
-from seal_agent.agents.environments.environment import Action, Task
+from seal_agent.agents.environments.environment import Action, Observation, Task
 from seal_agent.errors import InputError
 
 SEEDS = range(5)
@@ -49,6 +50,36 @@ def test_the_solution_of_every_task_solves_it_from_every_start(apps: AppsEnviron
             assert shown[-1].done, task.id
             assert apps.success(), (task.id, seed, [observation.text for observation in shown])
             assert max(len(observation.text) for observation in shown) <= MOST_CHARACTERS, task.id
+
+
+def test_every_solution_is_possible_and_every_possible_call_is_taken(apps: AppsEnvironment) -> None:
+    for task in apps.tasks:
+        shown = apps.reset(task)
+        for action in apps.spec(task).solution:
+            assert action in calls_in(shown, action), (task.id, action)
+            shown = apps.step(action)
+        assert list(shown.calls) == [], "the task is over"
+    for task in apps.tasks[::7]:
+        for action in calls_in(apps.reset(task)):
+            before = apps.reset(task)
+            after = apps.step(action)
+            if not after.done and action.name != "press":  # the app may still refuse a button, such as an empty order
+                assert not after.refused, (task.id, action, after.text)
+                assert after.text != before.text, (task.id, action)
+
+
+def calls_in(shown: Observation, like: Action | None = None) -> list[Action]:
+    """The calls that an observation says are possible; free text is that of `like`, or "some text"."""
+    free = [like.arguments.get("value", "") if like else "some text"]
+    found = []
+    for tool in shown.calls:
+        parameters = tool["function"]["parameters"]
+        for form in parameters.get("anyOf", [parameters]):
+            names = form["required"]
+            values = [form["properties"][name].get("enum", free) for name in names]
+            calls = [dict(zip(names, row, strict=True)) for row in itertools.product(*values)]
+            found += [Action(tool["function"]["name"], arguments) for arguments in calls]
+    return found
 
 
 def test_no_part_of_a_solution_is_enough(apps: AppsEnvironment) -> None:

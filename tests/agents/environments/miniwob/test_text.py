@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from seal_agent.agents.environments.miniwob.text import MOST_TEXT, moment_value, page_text
+from seal_agent.agents.environments.calls import possible
+from seal_agent.agents.environments.miniwob.environment import _tools
+from seal_agent.agents.environments.miniwob.text import MOST_TEXT, moment_value, page_calls, page_text
 
 
 def test_an_element_is_a_line_with_its_number_role_name_and_state() -> None:
@@ -24,6 +26,22 @@ def test_an_element_is_a_line_with_its_number_role_name_and_state() -> None:
         '[4] combobox = "A" (A, B)',
         '[5] button "Submit"',
     ]
+
+
+def test_only_what_the_page_shows_can_be_called() -> None:
+    entries = [
+        {"text": "Username"},
+        {"number": 1, "role": "textbox", "name": "", "value": "Ann"},
+        {"number": 2, "role": "checkbox", "name": "News", "checked": False},
+        {"number": 3, "role": "combobox", "name": "", "value": "A", "options": ["A", "B", "C"]},
+        {"number": 4, "role": "combobox", "name": "", "value": "A", "options": ["A"]},
+    ]
+    calls = possible(_tools(), page_calls(entries))
+    shapes = {tool["function"]["name"]: tool["function"]["parameters"] for tool in calls}
+    assert shapes["click"]["properties"] == {"ref": {"enum": ["1", "2"]}}
+    assert shapes["type"]["properties"]["ref"] == {"enum": ["1"]}
+    assert shapes["select"]["properties"] == {"ref": {"enum": ["3"]}, "option": {"enum": ["B", "C"]}}
+    assert possible(_tools(), page_calls(entries[:1])) == []
 
 
 def test_a_long_paragraph_is_cut() -> None:

@@ -1,0 +1,36 @@
+"""Tools as they can be called now: schemas narrowed to what is on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Arguments = Mapping[str, Sequence[str] | None]
+"""The values that each argument may have; None for any text."""
+
+
+def possible(tools: Sequence[Mapping[str, Any]], calls: Mapping[str, Sequence[Arguments]]) -> list[Mapping[str, Any]]:
+    """The tools as OpenAI function schemas that allow these calls alone.
+
+    Args:
+        tools: All tools of the environment, likewise.
+        calls: For each tool that can be called, the arguments that go together. A tool without any is left out, as are
+            arguments of which one has no possible value.
+    """
+    narrowed: list[Mapping[str, Any]] = []
+    for tool in tools:
+        function = tool["function"]
+        forms = [_form(each) for each in calls.get(function["name"], ()) if all(v is None or v for v in each.values())]
+        if forms:
+            parameters = forms[0] if len(forms) == 1 else {"anyOf": forms}
+            narrowed.append({"type": "function", "function": {**function, "parameters": parameters}})
+    return narrowed
+
+
+def _form(arguments: Arguments) -> dict[str, Any]:
+    """The JSON schema of arguments with these values."""
+    properties = {
+        name: {"type": "string", "minLength": 1} if values is None else {"enum": list(values)}
+        for name, values in arguments.items()
+    }
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
