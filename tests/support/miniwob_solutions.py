@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from possible_calls import is_possible
+
 from seal_agent.agents.environments.environment import Action, Observation, Task
 from seal_agent.agents.environments.miniwob.environment import MiniWobEnvironment
 
@@ -40,7 +42,9 @@ class Hand:
         return next(line[1 : line.index("]")] for line in self.lines[place:] if line.startswith("["))
 
     def act(self, tool: str, ref: str, **arguments: str) -> None:
-        self.shown = self.environment.step(Action(tool, {"ref": ref, **arguments}))
+        action = Action(tool, {"ref": ref, **arguments})
+        assert is_possible(action, self.shown), (action, self.shown.text)
+        self.shown = self.environment.step(action)
 
     def click(self, name: str) -> None:
         self.act("click", self.named(name)[0])

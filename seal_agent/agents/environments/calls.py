@@ -1,9 +1,14 @@
-"""Tools as they can be called now: schemas narrowed to what is on the screen."""
+"""Tools as they can be called now: schemas narrowed to what is on the screen, and the calls that they allow."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from seal_agent.generation.answer_form.form import Tool
+from seal_agent.types import ToolCall
 
 Arguments = Mapping[str, Sequence[str] | None]
 """The values that each argument may have; None for any text."""
@@ -25,6 +30,20 @@ def possible(tools: Sequence[Mapping[str, Any]], calls: Mapping[str, Sequence[Ar
             parameters = forms[0] if len(forms) == 1 else {"anyOf": forms}
             narrowed.append({"type": "function", "function": {**function, "parameters": parameters}})
     return narrowed
+
+
+def listed(tools: Sequence[Tool], most: int) -> list[ToolCall]:
+    """The calls that narrowed tools allow, at most so many of each tool; those with free text are left out."""
+    return [call for tool in tools for call in itertools.islice(_calls(tool), most)]
+
+
+def _calls(tool: Tool) -> Iterator[ToolCall]:
+    for form in tool.schema.get("anyOf", [tool.schema]):
+        properties = form.get("properties", {})
+        if all("enum" in schema for schema in properties.values()):
+            for values in itertools.product(*(schema["enum"] for schema in properties.values())):
+                arguments = dict(zip(properties, values, strict=True))
+                yield ToolCall(tool.name, json.dumps(arguments, ensure_ascii=False))
 
 
 def _form(arguments: Arguments) -> dict[str, Any]:

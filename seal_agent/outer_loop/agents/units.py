@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from seal_agent.agents.environments.environment import is_cheap
 from seal_agent.agents.exploring.actor import Actor
 from seal_agent.agents.exploring.beam import explore
+from seal_agent.agents.exploring.endings import ended_at_goal
 from seal_agent.agents.exploring.roll_out import roll_out
 from seal_agent.agents.exploring.worlds import MakeEnvironment, Worlds
 from seal_agent.agents.scoring.judge import OPENAI, JudgeScorer
@@ -90,7 +92,10 @@ class AgentUnit:
 
 @dataclass(frozen=True, slots=True)
 class AgentUnitResult:
-    """A unit's ended attempts, in the order of its starts; `unit` is its key."""
+    """A unit's ended attempts, in the order of its starts; `unit` is its key.
+
+    Behind them stand those that explored attempts became where they were ended at their goal.
+    """
 
     unit: str
     rollouts: tuple[Rollout, ...]
@@ -118,4 +123,6 @@ def run_unit(
             rollouts = go(actor, worlds, unit.starts, seed=unit.seed, progress=progress)
         except TooLongError as err:
             raise TooLongError(f"in the environment {unit.environment}, {err}") from err
+        if explores and is_cheap(worlds.any):
+            rollouts += ended_at_goal(worlds, unit.starts, rollouts)
         return AgentUnitResult(unit.key, tuple(rollouts))
