@@ -108,9 +108,7 @@ class Slot:
 
     def _finish(self) -> None:
         if not torch.isfinite(self._weights).all():
-            self.run.outcome = TrainingError(
-                "the trained weights are not finite; nothing was saved: try a smaller learning_rate"
-            )
+            self.run.outcome = infinite_weights(self.base.dtype)
             return
         config, directions = self.run.job.config, self.run.job.directions
         if self._protected:
@@ -122,6 +120,15 @@ class Slot:
             layers = {name: directions[name] for name in self.run.targets if name in directions}
             ridge_refit(self.base, self.bank, rows, layers, config)
         self.run.outcome = TrainedAdapter(self.bank.export(self.index), self.run.summary())
+
+
+def infinite_weights(dtype: torch.dtype) -> TrainingError:
+    """The error for weights that are not finite, though every loss was."""
+    in_half = "load the model with dtype bfloat16 or float32, since gradients overflow in float16, or "
+    return TrainingError(
+        "the trained weights are not finite; nothing was saved: "
+        f"{in_half if dtype == torch.float16 else ''}try a smaller learning_rate"
+    )
 
 
 def diverged(run: JobRun, loss: float, step: int) -> TrainingError:

@@ -1,4 +1,4 @@
-"""Attempts that stood at their goal and went on: ended there, which is what an agent has to learn."""
+"""Attempts that were one call from success and went elsewhere: ended there, which is what an agent has to learn."""
 
 from __future__ import annotations
 
@@ -9,38 +9,45 @@ from seal_agent.agents.exploring.attempts import Path, begin
 from seal_agent.agents.exploring.worlds import Worlds
 from seal_agent.agents.trajectories.rollout import Rollout, Start
 from seal_agent.agents.trajectories.trajectory import calls_of
-from seal_agent.generation.answer_form.form import Tool
 from seal_agent.types import ToolCall
 
-MOST_ENDINGS = 32  # calls that are tried at a goal; not tuned
+MOST_ENDINGS = 32  # calls of each tool that are tried at each step; not tuned
 
 
-def ended_at_goal(worlds: Worlds, starts: Sequence[Start], rollouts: Sequence[Rollout]) -> list[Rollout]:
-    """For each failed attempt, the one that leaves it where its goal was reached first and ends the task by one call.
+def ended_in_time(worlds: Worlds, starts: Sequence[Start], rollouts: Sequence[Rollout]) -> list[Rollout]:
+    """For each failed attempt, the one that leaves it where a single call first ends the task with success.
 
-    The calls that are possible there are tried one by one, those without arguments first; no model is asked. None comes
-    of an attempt that never stood at its goal, or of an environment that does not tell what is possible.
+    At each step all calls that are possible there are tried, without those of free text; no model is asked. None comes
+    of an attempt that was never so near, or of an environment that does not tell what is possible.
     """
     tasks = {start.task.id: start.task for start in starts}
+    known = {_identity(rollout) for rollout in rollouts}
     found = dict[object, Rollout]()
     for rollout in rollouts:
-        if not rollout.success and (path := _ended(worlds, Start(tasks[rollout.task], rollout.seed), rollout)):
-            found.setdefault((rollout.task, calls_of(path.steps)), path.rollout())
+        ended = None if rollout.success else _ended(worlds, Start(tasks[rollout.task], rollout.seed), rollout)
         worlds.keep(())
-    known = {(rollout.task, calls_of(rollout.steps)) for rollout in rollouts}
-    return [rollout for key, rollout in found.items() if key not in known]
+        if ended and _identity(ended) not in known:
+            found.setdefault(_identity(ended), ended)
+    return list(found.values())
 
 
-def _ended(worlds: Worlds, start: Start, rollout: Rollout) -> Path | None:
+def _ended(worlds: Worlds, start: Start, rollout: Rollout) -> Rollout | None:
     path = begin(worlds, start)
-    for step in rollout.steps:
+    for step in (*rollout.steps, None):
+        for ending in _endings(worlds, path):
+            if ending.seen.done and ending.seen.success:
+                return ending.rollout()
+        if step is None or path.seen.done:
+            return None
         path = path.taken(worlds, step.call)
-        if path.seen.success and not path.seen.done:
-            ended = (path.taken(worlds, call) for call in _endings(path.seen.calls))
-            return next((each for each in ended if each.seen.done and each.seen.success), None)
     return None
 
 
-def _endings(tools: Sequence[Tool]) -> Iterator[ToolCall]:
-    calls = sorted(listed(tools, MOST_ENDINGS), key=lambda call: call.arguments != "{}")
-    yield from calls[:MOST_ENDINGS]
+def _endings(worlds: Worlds, path: Path) -> Iterator[Path]:
+    calls = listed(path.seen.calls, MOST_ENDINGS)
+    for call in sorted(calls, key=lambda call: call.arguments != "{}"):  # `finish` says nothing but that it is over
+        yield path.taken(worlds, call)
+
+
+def _identity(rollout: Rollout) -> tuple[str, tuple[ToolCall, ...]]:
+    return rollout.task, calls_of(rollout.steps)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from seal_agent.agents.environments.environment import is_cheap
 from seal_agent.agents.exploring.actor import Actor
 from seal_agent.agents.exploring.beam import explore
-from seal_agent.agents.exploring.endings import ended_at_goal
+from seal_agent.agents.exploring.endings import ended_in_time
 from seal_agent.agents.exploring.roll_out import roll_out
 from seal_agent.agents.exploring.worlds import MakeEnvironment, Worlds
 from seal_agent.agents.scoring.judge import OPENAI, JudgeScorer
@@ -94,7 +94,7 @@ class AgentUnit:
 class AgentUnitResult:
     """A unit's ended attempts, in the order of its starts; `unit` is its key.
 
-    Behind them stand those that explored attempts became where they were ended at their goal.
+    Behind them stand those that explored attempts became where they were ended in time.
     """
 
     unit: str
@@ -124,5 +124,5 @@ def run_unit(
         except TooLongError as err:
             raise TooLongError(f"in the environment {unit.environment}, {err}") from err
         if explores and is_cheap(worlds.any):
-            rollouts += ended_at_goal(worlds, unit.starts, rollouts)
+            rollouts += ended_in_time(worlds, unit.starts, rollouts)
         return AgentUnitResult(unit.key, tuple(rollouts))

@@ -18,7 +18,7 @@ from seal_agent.agents.environments.environment import Action, Observation, Task
 from seal_agent.agents.exploring.actor import Actor, View
 from seal_agent.agents.exploring.attempts import begin
 from seal_agent.agents.exploring.beam import explore
-from seal_agent.agents.exploring.endings import ended_at_goal
+from seal_agent.agents.exploring.endings import ended_in_time
 from seal_agent.agents.exploring.roll_out import roll_out
 from seal_agent.agents.exploring.worlds import Worlds
 from seal_agent.agents.scoring.scorer import Attempt
@@ -91,7 +91,7 @@ def test_calls_that_were_made_after_the_same_sight_are_a_circle() -> None:
         assert not path.ended(99, 1), "1 ends nothing"
 
 
-def test_an_attempt_that_went_on_at_its_goal_is_also_ended_there() -> None:
+def test_an_attempt_that_was_one_call_from_success_is_also_ended_there() -> None:
     apps = AppsEnvironment()
     task = next(task for task in apps.tasks if task.id == "settings-value-1")  # Set Volume to 70.
     right, wrong = (ToolCall("set", json.dumps({"name": "Volume", "value": value})) for value in ("70", "71"))
@@ -101,11 +101,11 @@ def test_an_attempt_that_went_on_at_its_goal_is_also_ended_there() -> None:
             reduce(lambda path, call: path.taken(worlds, call), calls, begin(worlds, Start(task))).rollout()
             for calls in ([wrong, right, wrong, right, wrong, finish], [wrong, finish], [right, finish])
         )
-        (ended,) = ended_at_goal(worlds, [Start(task)], [went_on, went_on, never_there])
+        (ended,) = ended_in_time(worlds, [Start(task)], [went_on, went_on, never_there])
         assert ended.success
-        assert [step.call for step in ended.steps] == [wrong, right, finish]
-        assert ended_at_goal(worlds, [Start(task)], [done]) == []
-        assert ended_at_goal(worlds, [Start(task)], [went_on, ended]) == [], "known already"
+        assert [step.call for step in ended.steps] == [wrong, right, finish], "not by Restore defaults or the like"
+        assert ended_in_time(worlds, [Start(task)], [done]) == []
+        assert ended_in_time(worlds, [Start(task)], [went_on, ended]) == [], "known already"
 
 
 def test_what_is_no_whole_call_is_left_out_and_calls_are_drawn_once(tiny_base: BaseModel) -> None:
