@@ -21,6 +21,7 @@ from seal_agent.training import train as train_module
 from seal_agent.training.full import train_full
 from seal_agent.training.jobs import TrainedAdapter, TrainJob, decay, steps_of
 from seal_agent.training.policy_gradient import Sampled, update_policy
+from seal_agent.training.pool import infinite_weights
 from seal_agent.training.sequences import encode
 from seal_agent.training.train import train, train_each
 from seal_agent.types import IGNORE_LABEL, Note, TrainingSequence
@@ -218,6 +219,12 @@ def test_a_loss_that_is_not_finite_is_an_error_with_the_fix(tiny_base: BaseModel
     tiny_base.module.lm_head.weight.data[5] = float("nan")
     with pytest.raises(TrainingError, match=r"try a smaller learning_rate than 0\.01"):
         trained(tiny_base)
+
+
+def test_weights_that_are_not_finite_name_the_precision_where_it_may_be_the_cause() -> None:
+    assert "dtype bfloat16" in str(infinite_weights(torch.float16))
+    assert "dtype" not in str(infinite_weights(torch.bfloat16))
+    assert "smaller learning_rate" in str(infinite_weights(torch.float16))
 
 
 @pytest.mark.parametrize("rows", [(), (TrainingSequence((1, 2), (IGNORE_LABEL, IGNORE_LABEL)),)])
