@@ -384,9 +384,7 @@ class ExplorationConfig:
     repeats: Positive = 3  # the same call so often in a row, or after the same observation, ends an attempt; 1: never
     environments: Positive = 8  # open at once in each worker; a browser takes about 200 MB
     possible_calls: bool = True  # draw only calls that the environment says are possible now, where it tells
-    any_tool: ZeroToOne = (
-        0.5  # share of the calls drawn whose tool is any with the same chance; arguments are the model's
-    )
+    any_tool: ZeroToOne = 0.5  # share of the calls whose tool is drawn evenly; the model writes the arguments
 
 
 _AGENT_POLICY = replace(PLAIN_LORA, targets=("all",), rank=16, alpha=32.0, epochs=8, learning_rate=5e-4, batch_size=4)
