@@ -19,7 +19,7 @@ Kind = tuple[str, type | tuple[type, ...]]
 
 _TEXT: Kind = ("a text", str)
 _PATH: Kind = ("a path", (str, os.PathLike))
-_REVISION: Kind = ("a revision or its id", (str, Revision))
+_REVISION: Kind = ("a revision or its id, as `seal history` lists them", (str, Revision))
 _LIST: Kind = ("a list", Sequence)
 
 KINDS: Mapping[str, Kind] = {

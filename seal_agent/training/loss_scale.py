@@ -8,9 +8,20 @@ from __future__ import annotations
 
 import torch
 
+from seal_agent.errors import TrainingError
+
 FLOAT16_SCALE = 1024.0  # leaves a factor of 64 to the largest number, where gradients are clipped to a norm of 1
 
 
 def loss_scale(dtype: torch.dtype) -> float:
     """What losses are multiplied by, and gradients divided by, in this precision."""
     return FLOAT16_SCALE if dtype == torch.float16 else 1.0
+
+
+def infinite_weights(dtype: torch.dtype) -> TrainingError:
+    """The error for weights that are not finite, though every loss was."""
+    in_half = "load the model with dtype bfloat16 or float32, since gradients overflow in float16, or "
+    return TrainingError(
+        "the trained weights are not finite; nothing was saved: "
+        f"{in_half if dtype == torch.float16 else ''}try a smaller learning_rate"
+    )

@@ -21,7 +21,6 @@ from torch import Tensor
 
 from seal_agent.base_model.model import BaseModel
 from seal_agent.config import PolicyGradientConfig
-from seal_agent.errors import TrainingError
 from seal_agent.generation.pictures import pictures_of
 from seal_agent.lora.adapter import LoraAdapter, new_adapter
 from seal_agent.lora.routing import make_routable, routed
@@ -32,6 +31,7 @@ from seal_agent.training.bank.route import BankRoute
 from seal_agent.training.bank.storage import LoraBank
 from seal_agent.training.jobs import check_lengths
 from seal_agent.training.loss import head_loss, label_logprobs
+from seal_agent.training.loss_scale import infinite_weights
 from seal_agent.training.packing import Batch, Row, lay_out, shareable_prefixes
 from seal_agent.training.probes import check_trainable, supports_packing, supports_shared_prefixes
 from seal_agent.types import IGNORE_LABEL, TrainingSequence
@@ -160,7 +160,7 @@ class _Steps:
             if progress:
                 progress(done, len(steps))
         if not torch.isfinite(self.weights).all():
-            raise TrainingError("the policy's weights are not finite; try a smaller learning_rate")
+            raise infinite_weights(self.base.dtype)
         clipped = float(torch.cat(self.clipped).float().mean())
         return PolicyUpdate(self.bank.export(_POLICY), len(self.rows), skipped, clipped, self.kl)
 

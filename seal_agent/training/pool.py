@@ -18,6 +18,7 @@ from seal_agent.training.bank.storage import LoraBank
 from seal_agent.training.job_run import JobRun
 from seal_agent.training.jobs import BankReport, TrainedAdapter, decay
 from seal_agent.training.loss import head_loss
+from seal_agent.training.loss_scale import infinite_weights
 from seal_agent.training.packing import Batch, Row, lay_out
 from seal_agent.training.probes import supports_packing
 from seal_agent.training.retention.norm_limit import NormLimit
@@ -120,15 +121,6 @@ class Slot:
             layers = {name: directions[name] for name in self.run.targets if name in directions}
             ridge_refit(self.base, self.bank, rows, layers, config)
         self.run.outcome = TrainedAdapter(self.bank.export(self.index), self.run.summary())
-
-
-def infinite_weights(dtype: torch.dtype) -> TrainingError:
-    """The error for weights that are not finite, though every loss was."""
-    in_half = "load the model with dtype bfloat16 or float32, since gradients overflow in float16, or "
-    return TrainingError(
-        "the trained weights are not finite; nothing was saved: "
-        f"{in_half if dtype == torch.float16 else ''}try a smaller learning_rate"
-    )
 
 
 def diverged(run: JobRun, loss: float, step: int) -> TrainingError:

@@ -183,7 +183,7 @@ def test_a_revision_may_be_named_by_itself(model: SelfAdaptingModel) -> None:
     assert model.weights_of(second)
     assert model.diff("base", first) is not None
     for use in (model.forget, model.revoke, model.promote, model.weights_of, lambda one: model.rollback(to=one)):
-        with pytest.raises(InputError, match="must be a revision or its id"):
+        with pytest.raises(InputError, match="must be a revision or its id, as `seal history` lists them"):
             use(3)
     model.forget(second)
     assert [revision.id for revision in model.history()] == [first.id]

@@ -20,8 +20,8 @@ from seal_agent.lora.targets import find_targets
 from seal_agent.training import train as train_module
 from seal_agent.training.full import train_full
 from seal_agent.training.jobs import TrainedAdapter, TrainJob, decay, steps_of
+from seal_agent.training.loss_scale import infinite_weights
 from seal_agent.training.policy_gradient import Sampled, update_policy
-from seal_agent.training.pool import infinite_weights
 from seal_agent.training.sequences import encode
 from seal_agent.training.train import train, train_each
 from seal_agent.types import IGNORE_LABEL, Note, TrainingSequence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from seal_agent.agents.environments.calls import listed
 from seal_agent.agents.exploring.attempts import Path, begin
@@ -32,15 +33,9 @@ def ended_in_time(worlds: Worlds, starts: Sequence[Start], rollouts: Sequence[Ro
 
 
 def _ended(worlds: Worlds, start: Start, rollout: Rollout) -> Rollout | None:
-    path = begin(worlds, start)
-    for step in (*rollout.steps, None):
-        for ending in _endings(worlds, path):
-            if ending.seen.done and ending.seen.success:
-                return ending.rollout()
-        if step is None or path.seen.done:
-            return None
-        path = path.taken(worlds, step.call)
-    return None
+    paths = accumulate(rollout.steps, lambda path, step: path.taken(worlds, step.call), initial=begin(worlds, start))
+    endings = (ending.rollout() for path in paths if not path.seen.done for ending in _endings(worlds, path))
+    return next((ending for ending in endings if ending.success), None)
 
 
 def _endings(worlds: Worlds, path: Path) -> Iterator[Path]:
